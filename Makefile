@@ -1,0 +1,46 @@
+# The commands of the lab. `make` alone lists them. Each sets up what it needs first.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lab lessons test bench test-kernels clean lock container test-container
+
+# Debian gives /usr/sbin (bpftool, ip) to root only.
+export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
+
+setup: ## install all that the lab needs; about a second when it is there already
+	@scripts/setup.sh
+
+lab: setup ## open JupyterLab on lesson 00
+	@scripts/as-root.sh scripts/lab.sh
+
+lessons: setup ## run every lesson without a browser, into build/lessons/
+	@scripts/as-root.sh labkit lessons
+
+test: ## run every test that this machine can run (ARGS=... goes to pytest)
+	@scripts/setup.sh test
+	@scripts/as-root.sh python -m pytest $(ARGS)
+
+bench: setup ## measure the lab against its peers, into build/bench.json and bench.html (ONLY=io.warm: some figures)
+	@scripts/as-root.sh python -m bench $(ONLY)
+
+test-kernels: ## run the kernel-facing tests on other kernels, under emulation (QUICK=1, MINUTES=90, ADD=1, KERNELS=6.12, TESTS=...)
+	@scripts/setup.sh test
+	@scripts/as-root.sh env PYTHONPATH=tests python -m kernels $(if $(QUICK),--quick) \
+		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(ADD),--add) $(if $(KERNELS),--kernels $(KERNELS)) -- $(TESTS)
+
+container: ## build the lab's image and start it with docker or podman (REDUCED=1, PORT=8888)
+	@REDUCED='$(REDUCED)' PORT='$(PORT)' scripts/container.sh
+
+test-container: ## build the image over a base made of packages, and try the lab in it (podman, as root; 15 minutes)
+	@scripts/setup.sh test
+	@scripts/setup.sh engine
+	@LABKIT_TEST_CONTAINER=1 scripts/as-root.sh python -m pytest tests/container $(ARGS)
+
+lock: # for maintainers: the lock files, from pyproject.toml
+	@scripts/lock.sh
+
+clean: ## remove what was built and installed in this tree; your notebooks and data/ stay
+	@rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -prune -exec rm -rf {} +

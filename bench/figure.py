@@ -1,0 +1,124 @@
+"""One figure of the bench: a ratio, its interval, what it was made from; and the step that measures it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from bench.goals import GOALS
+from labkit.engine import trial
+from labkit.engine.lock import exclusive
+from labkit.engine.progress import Progress
+
+__all__ = ["Figure", "Step", "compare", "ratio", "rounds"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A ratio with its 95 % interval. `frame` has each slice's (arm, slice, value); `warnings` tell of noise."""
+
+    name: str
+    ratio: float
+    low: float
+    high: float
+    slices: int
+    warnings: list[str] = field(default_factory=list)
+    frame: pd.DataFrame | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def meets(self) -> bool | None:
+        return GOALS[self.name].met(self.ratio)
+
+    @property
+    def near(self) -> bool:
+        return GOALS[self.name].near(self.low, self.high)
+
+    def row(self) -> dict[str, Any]:
+        """Return it as build/bench.json has it."""
+        goal = GOALS[self.name]
+        bound = list(goal.bound) if isinstance(goal.bound, tuple) else goal.bound
+        return {
+            "name": self.name,
+            "unit": goal.unit,
+            "ratio": float(self.ratio),
+            "low": float(self.low),
+            "high": float(self.high),
+            "better": goal.better,
+            "goal": bound,
+            "meets": self.meets,
+            "slices": int(self.slices),
+        }
+
+
+@dataclass(frozen=True)
+class Step:
+    """Figures that are measured together. `peers` are the programs it compares with, `seconds` how long it may take."""
+
+    names: tuple[str, ...]
+    measure: Callable[[Progress], list[Figure]]
+    seconds: float
+    peers: tuple[str, ...] = ()
+
+
+def rounds(
+    purpose: str,
+    arms: Mapping[str, Callable[[], Mapping[str, float]]],
+    *,
+    baseline: str,
+    slices: int,
+    progress: Progress,
+) -> pd.DataFrame:
+    """Run all arms interleaved (`labkit.engine.trial`), each slice alone on the machine.
+
+    Parameters
+    ----------
+    arms : name -> a function that runs one slice and returns what it measured, by name.
+
+    Returns a frame with the columns arm, slice and what was measured; `attrs["baseline"]` is the baseline.
+    """
+    rows: list[Mapping[str, float]] = []
+
+    def alone(run: Callable[[], Mapping[str, float]]) -> Callable[[], float]:
+        def one() -> float:
+            with exclusive(purpose, progress):  # slice by slice: whoever waits gets its turn between two
+                rows.append(run())
+            return 0.0
+
+        return one
+
+    order = trial.compare(
+        {arm: alone(run) for arm, run in arms.items()}, baseline=baseline, slices=slices, progress=progress
+    )
+    made = pd.concat([order[["arm", "slice"]], pd.DataFrame(rows)], axis=1)  # compare() calls in the order of its rows
+    made.attrs["baseline"] = baseline
+    return made
+
+
+def ratio(name: str, frame: pd.DataFrame, column: str, arm: str, baseline: str | None = None, **facts: Any) -> Figure:
+    """Return the figure "median of column, arm / baseline" from a frame of `rounds` or of an experiment."""
+    baseline = baseline or str(frame.attrs["baseline"])
+    values = frame.assign(value=frame[column])[["arm", "slice", "value"]]
+    told = trial.ratios(values, baseline)
+    row = told.set_index("arm").loc[arm].to_dict()
+    interval = float(row["ratio"]), float(row["low"]), float(row["high"])
+    return Figure(name, *interval, int(row["slices"]), told.attrs["warnings"], values, facts)
+
+
+def compare(
+    name: str,
+    arms: Mapping[str, Callable[[], float]],
+    *,
+    arm: str,
+    baseline: str,
+    slices: int,
+    progress: Progress,
+    **facts: Any,
+) -> Figure:
+    """Measure one figure: the ratio of what two arms return, interleaved."""
+    each = {key: (lambda run=run: {"value": run()}) for key, run in arms.items()}  # type: ignore[misc]
+    frame = rounds(f"bench: {name}", each, baseline=baseline, slices=slices, progress=progress)
+    return ratio(name, frame, "value", arm, **facts)

@@ -1,0 +1,85 @@
+"""Does a frame of many events cost more for each event than a small one? And how narrow does an interval get?"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from scipy import stats
+
+from bench.figure import Figure, Step, compare, rounds
+from bench.io import blocks, last_cpu
+from labkit.engine import ring, trial
+from labkit.engine.progress import Progress
+from labkit.engine.workload import Workload
+from labkit.experiments.io_workload import Job
+from labkit.machine.folders import quick
+
+__all__ = ["STEPS"]
+
+# numbers and a name, as the records of the lessons have them
+RECORD = np.dtype([("time_ns", "u8"), ("latency_ns", "u8"), ("pid", "u4"), ("cpu", "u4"), ("comm", "S16")], align=True)
+SMALL, LARGE = 10**5, 10**7
+
+
+def _records(events: int) -> np.ndarray:
+    made = np.zeros(events, dtype=RECORD)
+    made["time_ns"] = np.arange(events)
+    made["latency_ns"] = np.random.default_rng(1).integers(0, 10**6, events)
+    made["comm"] = np.array([b"reader", b"writer", b"hello-child"])[made["time_ns"] % 3]
+    return made
+
+
+def _ns_per_event(records: np.ndarray, least_s: float = 0.05) -> float:
+    """Make frames for a while, so that a small one is not timed alone; CPU time, so that nobody else's is counted."""
+    began, frames = time.process_time(), 0
+    while frames == 0 or time.process_time() - began < least_s:
+        assert len(ring.as_frame(records)) == len(records)
+        frames += 1
+    return (time.process_time() - began) * 1e9 / (frames * len(records))
+
+
+def _growth(progress: Progress) -> list[Figure]:
+    small, large = _records(SMALL), _records(LARGE // (10 if quick() else 1))
+    arms = {"10^7 events": lambda: _ns_per_event(large), "10^5 events": lambda: _ns_per_event(small)}
+    return [
+        compare("frames.growth", arms, arm="10^7 events", baseline="10^5 events", slices=2 if quick() else 8,
+                progress=progress)
+    ]  # fmt: skip
+
+
+def _width(progress: Progress) -> list[Figure]:
+    """The same arm twice for 30 seconds: the half-width of the interval is what a small effect has to exceed."""
+    job, began, budget_s = Job("sync", cache="warm"), time.monotonic(), 2 if quick() else 30
+
+    def rate() -> float:
+        with Workload("io_engines", job.arguments(seconds=0.1, file=file), cpu=last_cpu()) as run:
+            told = run.go(timeout_s=30)
+        return float(told["ios"] / told["elapsed_s"])
+
+    with blocks() as file:
+        rate()  # how long does a slice take, all in all?
+        began = time.monotonic()
+        rate()
+        slices = max(2, int(budget_s / 2 / (time.monotonic() - began)))
+        made = rounds("bench: trial.width", {"lab": lambda: {"value": rate()}}, baseline="lab", slices=slices,
+                      progress=progress)  # fmt: skip
+    wide = made.pivot(index="slice", columns="arm", values="value")
+    logs = np.log((wide["lab" + trial.AGAIN] / wide["lab"]).to_numpy())
+    _, low, high = trial.median_interval(list(logs))
+    again = stats.bootstrap((logs,), _half_width, vectorized=False, n_resamples=50, method="percentile",
+                            rng=np.random.default_rng(0)).confidence_interval  # fmt: skip
+    noise = trial.ratios(made).attrs["warnings"]
+    width = float(np.exp(high) - np.exp(low)) / 2
+    return [Figure("trial.width", width, float(again.low), float(again.high), slices, noise, made)]
+
+
+def _half_width(logs: np.ndarray) -> float:
+    _, low, high = trial.median_interval(list(logs))
+    return float(np.exp(high) - np.exp(low)) / 2
+
+
+STEPS = (
+    Step(("frames.growth",), _growth, 20),
+    Step(("trial.width",), _width, 34),
+)

@@ -1,0 +1,141 @@
+"""The lab's workload against fio: the same engine, file, block size, depth, batch and CPU on both sides."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from bench import fio
+from bench.figure import Figure, Step, compare, ratio, rounds
+from labkit.engine.histogram import from_buckets, quantile
+from labkit.engine.owned import run_folder
+from labkit.engine.progress import Progress, part
+from labkit.engine.workload import Workload
+from labkit.experiments.io_workload import Job
+from labkit.machine.folders import quick
+
+__all__ = ["STEPS", "blocks", "last_cpu"]
+
+LAB, PEER = "lab", "fio"
+FILE_BYTES = 16 << 20  # as large as the lessons' own
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class _Setting:
+    name: str
+    job: Job
+    registered: bool = False  # buffers and file
+
+
+DIRECT = (
+    _Setting("io.direct.qd32.io_uring", Job("io_uring", cache="direct", queue_depth=32)),
+    _Setting("io.direct.qd32.libaio", Job("libaio", cache="direct", queue_depth=32)),
+    _Setting("io.direct.qd1.sync", Job("sync", cache="direct")),
+)
+WARM = (
+    _Setting("io.warm.4k.io_uring", Job("io_uring", cache="warm", queue_depth=32, batch=32, wait_for=32), True),
+    _Setting("io.warm.4k.sync", Job("sync", cache="warm")),
+)
+
+
+@contextmanager
+def blocks() -> Iterator[Path]:
+    """Make the data file, and remove it at the end."""
+    with run_folder() as folder:
+        path = folder / "blocks"
+        with path.open("wb") as file:
+            for _ in range(0, FILE_BYTES // (4 if quick() else 1), _CHUNK_BYTES):
+                file.write(os.urandom(_CHUNK_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        yield path
+
+
+def last_cpu() -> int:
+    """Return the CPU that both sides run on: the last one, for the first has the most interrupts."""
+    return max(os.sched_getaffinity(0))
+
+
+def _lab(job: Job, file: Path, seconds: float, *more: str) -> dict[str, float]:
+    """Run a slice of the lab's workload; the same columns as `fio.run`."""
+    with Workload("io_engines", [*job.arguments(seconds=seconds, file=file), *more], cpu=last_cpu()) as run:
+        told = run.go(timeout_s=30)
+    ios, cpu_s = told["ios"], told["user_s"] + told["system_s"] + told["kernel_threads_s"]
+    p50, p99 = quantile(from_buckets(told["latency_ns"]["buckets"]), [0.5, 0.99])
+    return {
+        "ios_per_s": ios / told["elapsed_s"],
+        "cpu_ns_per_io": 1e9 * cpu_s / ios,
+        "p50_ns": float(p50),
+        "p99_ns": float(p99),
+    }
+
+
+def _against_fio(setting: _Setting, progress: Progress) -> pd.DataFrame:
+    seconds = 0.05 if quick() else 0.4
+    more = ["--registered-buffers", "--registered-files"] if setting.registered else []
+    with blocks() as file:
+        line = fio.command(setting.job, file, seconds, last_cpu(), registered=setting.registered)
+        made = rounds(
+            f"bench: {setting.name}",
+            {
+                LAB: lambda: _lab(setting.job, file, seconds, *more),
+                PEER: lambda: fio.run(line),
+            },
+            baseline=PEER,
+            slices=2 if quick() else 10,
+            progress=progress,
+        )
+    return made
+
+
+def _one(setting: _Setting) -> Callable[[Progress], list[Figure]]:
+    def measure(progress: Progress) -> list[Figure]:
+        return [ratio(setting.name, _against_fio(setting, progress), "ios_per_s", LAB)]
+
+    return measure
+
+
+def _several(progress: Progress) -> list[Figure]:
+    """One run tells four figures: throughput, CPU time and two percentiles of the same slices."""
+    made = _against_fio(DIRECT[0], progress)
+    columns = {
+        DIRECT[0].name: "ios_per_s",
+        "io.cpu_per_io": "cpu_ns_per_io",
+        "io.p50_vs_fio": "p50_ns",
+        "io.p99_vs_fio": "p99_ns",
+    }
+    return [ratio(name, made, column, LAB) for name, column in columns.items()]
+
+
+def _timing(progress: Progress) -> list[Figure]:
+    """What the time stamps cost where they cost most: the shortest I/Os, one by one."""
+    seconds, job = 0.02 if quick() else 0.25, WARM[1].job
+    progress(0, "a file of blocks")
+    with blocks() as file:
+        arms = {
+            "timed": lambda: _rate(job, file, seconds),
+            "not timed": lambda: _rate(job, file, seconds, "--no-timing"),
+        }
+        return [
+            compare("io.timing_cost", arms, arm="timed", baseline="not timed", slices=2 if quick() else 20,
+                    progress=part(progress, 0.02, 1))
+        ]  # fmt: skip
+
+
+def _rate(job: Job, file: Path, seconds: float, *more: str) -> float:
+    with Workload("io_engines", [*job.arguments(seconds=seconds, file=file), *more], cpu=last_cpu()) as run:
+        told = run.go(timeout_s=30)
+    return float(told["ios"] / told["elapsed_s"])
+
+
+STEPS = (
+    Step((DIRECT[0].name, "io.cpu_per_io", "io.p50_vs_fio", "io.p99_vs_fio"), _several, 30, (fio.PEER,)),
+    *(Step((setting.name,), _one(setting), 30, (fio.PEER,)) for setting in (*DIRECT[1:], *WARM)),
+    Step(("io.timing_cost",), _timing, 22),
+)

@@ -1,0 +1,35 @@
+"""The short cut between local sockets against TCP and against a Unix socket, and with an unmodified Redis."""
+
+from __future__ import annotations
+
+from bench.figure import Figure, Step, ratio
+from labkit.engine.progress import Progress
+from labkit.experiments import sockmap, sockmap_redis
+from labkit.experiments.sockmap import SAME, SHORT_CUT, TCP, UNIX
+from labkit.machine.folders import quick
+
+__all__ = ["STEPS"]
+
+VALUE = "p50_ns"  # the median round trip of a slice: one pause of the machine does not move it
+
+
+def _round_trips(progress: Progress) -> list[Figure]:
+    made = sockmap.measure((64, 65536), SAME, slices=2 if quick() else 16, slice_s=0.02 if quick() else 0.1,
+                           progress=progress)  # fmt: skip
+    small, large = (made[made["message_bytes"] == size].reset_index(drop=True) for size in (64, 65536))
+    return [
+        ratio("sockmap.rtt.same.64", small, VALUE, TCP, SHORT_CUT),
+        ratio("sockmap.rtt.same.65536", large, VALUE, TCP, SHORT_CUT),
+        ratio("sockmap.rtt_vs_unix.same.64", small, VALUE, SHORT_CUT, UNIX),
+    ]
+
+
+def _redis(progress: Progress) -> list[Figure]:
+    made = sockmap_redis.measure(1, SAME, slices=2 if quick() else 10, progress=progress)
+    return [ratio("sockmap.redis", made, "requests_per_s", SHORT_CUT, TCP, server=made.attrs["server"])]
+
+
+STEPS = (
+    Step(("sockmap.rtt.same.64", "sockmap.rtt.same.65536", "sockmap.rtt_vs_unix.same.64"), _round_trips, 30),
+    Step(("sockmap.redis",), _redis, 25, ("redis-server", "redis-benchmark")),
+)

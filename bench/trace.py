@@ -1,0 +1,110 @@
+"""What it costs to be watched: by the lab's timer of system calls, by bpftrace, by a stock BCC tool."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench import watchers
+from bench.figure import Figure, Step, compare, rounds
+from bench.io import blocks, last_cpu
+from labkit.engine import trial
+from labkit.engine.bpf import Program
+from labkit.engine.histogram import from_buckets, quantile
+from labkit.engine.progress import Progress
+from labkit.engine.workload import Workload
+from labkit.experiments import syscall_latency_stages
+from labkit.experiments.io_workload import Job
+from labkit.experiments.syscall_latency_timer import flags
+from labkit.machine.folders import quick
+
+__all__ = ["STEPS"]
+
+NOBODY, LAB = "nobody watches", "lab"
+SHORTEST_BYTES = 512  # the shortest read shows best what watching adds
+
+
+def _ns_per_call(job: Job, file: Path, ios: int, watch: Program | None = None) -> float:
+    """Return how long a call takes in the median, as the program measures it around the call."""
+    with Workload("io_engines", job.arguments(ios=ios, file=file), cpu=last_cpu()) as run:
+        if watch is not None:
+            watch.aim(pid=run.pid)
+            watch.attach()
+        told = run.go(timeout_s=60)
+        if watch is not None:
+            watch.detach()
+            counted = int(watch.histogram("latency").sum())
+            assert counted == ios, f"{counted} of {ios} calls were timed"
+            watch.clear("latency", "started")
+    return _median_ns(told)
+
+
+def _median_ns(told: dict[str, Any]) -> float:
+    """One pause of the machine is not what watching costs: a mean would have it, a median has not."""
+    return float(quantile(from_buckets(told["latency_ns"]["buckets"]), 0.5))
+
+
+def _slowdown(cache: str, ios: int, slices: int) -> Step:
+    name, job = f"trace.slowdown.{cache}", Job(cache=cache)
+
+    def measure(progress: Progress) -> list[Figure]:
+        with blocks() as file, Program("syscall_latency", flags=flags(job)) as timer:
+            arms = {
+                LAB: lambda: _ns_per_call(job, file, ios, timer),
+                NOBODY: lambda: _ns_per_call(job, file, ios),
+            }
+            return [compare(name, arms, arm=LAB, baseline=NOBODY, slices=2 if quick() else slices, progress=progress)]
+
+    return Step((name,), measure, 25)
+
+
+def _cost_vs(name: str, peer: str, watch: str, ios: int) -> Step:
+    job = Job(cache="warm", block_bytes=SHORTEST_BYTES)
+    (call,) = job.calls
+
+    @contextlib.contextmanager
+    def watched(run: Workload) -> Iterator[None]:
+        with getattr(watchers, watch)(run.pid, call):
+            yield
+
+    def by_peer(file: Path) -> float:
+        with Workload("io_engines", job.arguments(ios=ios, file=file), cpu=last_cpu()) as run, watched(run):
+            told = run.go(timeout_s=60)
+        return _median_ns(told)
+
+    def measure(progress: Progress) -> list[Figure]:
+        with blocks() as file, Program("syscall_latency", flags=flags(job)) as timer:
+            arms = {
+                NOBODY: lambda: {"value": _ns_per_call(job, file, ios)},
+                LAB: lambda: {"value": _ns_per_call(job, file, ios, timer)},
+                peer: lambda: {"value": by_peer(file)},
+            }
+            frame = rounds(f"bench: {name}", arms, baseline=NOBODY, slices=2 if quick() else 10, progress=progress)
+        told = trial.added_ratio(frame, LAB, peer, NOBODY)
+        added = trial.differences(frame).set_index("arm")["difference"]
+        facts = {"added_ns": {arm: round(float(added[arm]), 1) for arm in added.index}}
+        noise = trial.ratios(frame).attrs["warnings"]
+        return [Figure(name, told["ratio"], told["low"], told["high"], int(told["slices"]), noise, frame, facts)]
+
+    return Step((name,), measure, 40, (peer,))
+
+
+def _closure(progress: Progress) -> list[Figure]:
+    """The stages add up to the system call; does the program agree that it took so long?"""
+    slices, values = 2 if quick() else 8, []
+    for number in range(slices):
+        progress(number / slices, f"slice {number + 1} of {slices}")
+        made = syscall_latency_stages.stages(4096, ios=97 if quick() else 997)
+        values.append(float((made["latency_ns"] / made["program_ns"]).median()))
+    return [Figure("trace.closure", *trial.median_interval(values), slices)]
+
+
+STEPS = (
+    _slowdown("direct", ios=1000, slices=20),
+    _slowdown("warm", ios=50_000, slices=20),
+    _cost_vs("trace.cost_vs_bpftrace", watchers.BPFTRACE, "bpftrace", 100_000),
+    _cost_vs("trace.cost_vs_bcc_stock", watchers.TRACE, "stock_tool", 100_000),
+    Step(("trace.closure",), _closure, 12),
+)

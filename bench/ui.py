@@ -1,0 +1,117 @@
+"""What a learner waits for: from running a cell to the plot, and the first load of a program."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from bench.figure import Figure, Step, compare
+from labkit.engine import trial
+from labkit.engine.bpf import Program, forget_loaded
+from labkit.engine.progress import Progress
+from labkit.errors import LabkitError
+from labkit.experiments.io_workload import Job
+from labkit.experiments.syscall_latency_timer import flags
+from labkit.machine.folders import quick
+
+__all__ = ["STEPS"]
+
+WINDOW_S = 1.0
+SETUP = """
+from labkit import plot
+from labkit.experiments import syscall_latency
+waited = []
+def tell(share, note):
+    if note.startswith("waiting"):
+        waited.append(note)
+"""
+CELL = """
+waited.clear()
+frame = syscall_latency.measure(4096, "direct", seconds=WINDOW, slices=1, progress=tell)
+plot.syscall_latency(frame);
+""".replace("WINDOW", str(WINDOW_S))
+_PATIENCE_S = 120
+
+
+@contextmanager
+def _notebook() -> Iterator[Any]:
+    """Start a notebook's kernel, as JupyterLab does."""
+    from jupyter_client.manager import start_new_kernel
+
+    manager, client = start_new_kernel(kernel_name="python3")
+    try:
+        yield client
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def _run(client: Any, code: str) -> tuple[float, bool]:
+    """Run a cell; return the seconds until its last picture was there (or its end), and whether it had to wait."""
+    pictures, problems = [], []
+
+    def on_output(message: dict[str, Any]) -> None:
+        content = message["content"]
+        if message["msg_type"] == "error":
+            problems.append("\n".join(content["traceback"]))
+        elif "<img" in content.get("data", {}).get("text/html", ""):
+            pictures.append(time.monotonic() - began)
+
+    began = time.monotonic()
+    reply = client.execute_interactive(
+        code, output_hook=on_output, timeout=_PATIENCE_S, store_history=False, user_expressions={"waited": "waited"}
+    )
+    took_s = pictures[-1] if pictures else time.monotonic() - began
+    if problems:
+        raise LabkitError("A cell failed.", "run it in a notebook", problems[0])
+    return took_s, reply["content"]["user_expressions"]["waited"]["data"]["text/plain"] != "[]"
+
+
+def _rerun(progress: Progress) -> list[Figure]:
+    slices = 2 if quick() else 10
+    values: list[float] = []
+    with _notebook() as client:
+        for code in (SETUP, CELL):  # the first run imports, compiles and loads
+            progress(0, "a notebook's first run")
+            first_s, _ = _run(client, code)
+        for _ in range(slices + 5):
+            progress(len(values) / slices, f"rerun {len(values) + 1} of {slices}")
+            took_s, waited = _run(client, CELL)
+            if not waited:  # another measurement under way is not our doing
+                values.append((took_s - WINDOW_S) / WINDOW_S)
+            if len(values) == slices:
+                break
+    if len(values) < 2:
+        raise LabkitError("Other measurements were always under way.", "stop them, and run it again")
+    facts = {"first_run_s": round(first_s, 3)}
+    return [Figure("ui.rerun", *trial.median_interval(values), len(values), facts=facts)]
+
+
+def _compile(progress: Progress) -> list[Figure]:
+    chosen = flags(Job(cache="warm"))
+
+    def load() -> float:
+        began = time.perf_counter()
+        with Program("syscall_latency", flags=chosen):
+            return time.perf_counter() - began
+
+    def first() -> float:
+        forget_loaded()
+        return load()
+
+    def again() -> float:
+        load()
+        return load()
+
+    arms = {"first run": first, "rerun": again}
+    return [
+        compare("ui.compile", arms, arm="first run", baseline="rerun", slices=2 if quick() else 6, progress=progress)
+    ]
+
+
+STEPS = (
+    Step(("ui.rerun",), _rerun, 25),
+    Step(("ui.compile",), _compile, 12),
+)

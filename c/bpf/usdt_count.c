@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
+/*
+ * Lesson 05: count how often a probe is passed, and do nothing else.
+ */
+#include "labkit.h"
+
+BPF_PERCPU_ARRAY(passes, u64, 1);
+
+int on_pass(struct pt_regs *ctx)
+{
+	int first = 0;
+	u64 *count = passes.lookup(&first);
+
+	if (count && labkit_is_target())
+		(*count)++;
+	return 0;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
+/* Helpers that look into the kernel are for programs under the GPL. */
+#ifdef MENDED
+#define BPF_LICENSE GPL
+#else
+#define BPF_LICENSE Proprietary
+#endif
+
+TRACEPOINT_PROBE(syscalls, sys_enter_openat)
+{
+	char first = 0;
+
+	bpf_probe_read_user(&first, 1, args->filename);
+	return first;
+}

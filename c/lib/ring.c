@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The callback that libbpf calls for each record of a BPF ring buffer: append it to an array.
+ *
+ * A Python callback costs about 2 microseconds a record; this one costs about 10 nanoseconds.
+ * labkit/engine/ring.py allocates the array (NumPy) and reads it when all is over.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct ring_sink {
+	uint8_t *records;	/* room for `capacity` records of `record_bytes` each */
+	uint64_t record_bytes;
+	uint64_t capacity;
+	uint64_t count;		/* records kept */
+	uint64_t overflow;	/* records that the array had no room for */
+	uint64_t misfits;	/* records of another size: the C struct and the reader disagree */
+	int64_t budget;		/* records this call may still take: a fast producer cannot hold us here */
+};
+
+int labkit_ring_append(void *context, void *record, size_t bytes)
+{
+	struct ring_sink *sink = context;
+
+	if (bytes != sink->record_bytes)
+		sink->misfits++;
+	else if (sink->count == sink->capacity)
+		sink->overflow++;
+	else
+		memcpy(sink->records + sink->count++ * sink->record_bytes, record, bytes);
+
+	/* libbpf has already released this record when it sees the error: nothing is read twice. */
+	return --sink->budget > 0 ? 0 : -ECANCELED;
+}

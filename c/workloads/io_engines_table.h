@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The three engines of io_engines.c, each behind the same functions:
+ *
+ *	sync		pread() and pwrite(): the call returns when the I/O is done
+ *	libaio		io_submit() and io_getevents(): the kernel's older asynchronous I/O
+ *	io_uring	two rings shared with the kernel and, at most, one system call
+ */
+#ifndef IO_ENGINES_TABLE_H
+#define IO_ENGINES_TABLE_H
+
+#include <sys/uio.h>
+
+#include "io_engines.h"
+
+/* ---- sync: one I/O at a time, so "noted down" and "ended" are single variables ---- */
+
+static struct completion sync_io;
+static uint64_t sync_offset, sync_calls;
+
+static void sync_open(void)
+{
+	if (set.queue_depth != 1)
+		die("Allowed with --engine sync: 1. It has one I/O under way at a time.",
+		    "--queue-depth cannot be \"%" PRId64 "\" with --engine sync", set.queue_depth);
+}
+
+static void sync_queue(unsigned int slot, uint64_t offset)
+{
+	sync_io.slot = slot;
+	sync_offset = offset;
+}
+
+static void sync_submit(void)
+{
+	char *buffer = slot_buffer(sync_io.slot);
+	ssize_t moved;
+
+	if (set.operation == READ)
+		moved = pread(data_file, buffer, (size_t)set.block_bytes, (off_t)sync_offset);
+	else
+		moved = pwrite(data_file, buffer, (size_t)set.block_bytes, (off_t)sync_offset);
+	sync_io.result = moved < 0 ? -errno : (int)moved;
+	sync_calls++;
+}
+
+static unsigned int sync_wait(unsigned int at_least, struct completion *ended)
+{
+	(void)at_least;
+	ended[0] = sync_io;
+	return 1;
+}
+
+static void sync_report_calls(void)
+{
+	json_integer(set.operation == READ ? "pread64" : "pwrite64", (int64_t)sync_calls);
+}
+
+static void sync_close(void)
+{
+}
+
+/* ---- libaio ---- */
+
+#ifdef HAVE_LIBAIO
+#include <libaio.h>
+
+static io_context_t aio;
+static struct iocb aio_blocks[MAX_DEPTH], *aio_noted[MAX_DEPTH];
+static unsigned int aio_noted_count;
+static uint64_t aio_submit_calls, aio_wait_calls;
+
+static int64_t read_proc_number(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	long long number = -1;
+
+	if (file) {
+		if (fscanf(file, "%lld", &number) != 1)
+			number = -1;
+		fclose(file);
+	}
+	return number;
+}
+
+static void aio_open(void)
+{
+	int error = -io_setup((int)set.queue_depth, &aio);
+
+	if (error == EAGAIN)
+		unable("--queue-depth %" PRId64 ": libaio allows %" PRId64 " I/Os on this machine, %" PRId64
+		       " are taken: close other programs, or run `sysctl -w fs.aio-max-nr=1048576`",
+		       set.queue_depth, read_proc_number("/proc/sys/fs/aio-max-nr"),
+		       read_proc_number("/proc/sys/fs/aio-nr"));
+	if (error == ENOSYS || error == EPERM)
+		unable("this kernel, or a seccomp filter on this process, refuses libaio (io_setup: %s): "
+		       "allow io_setup in the container's seccomp profile", strerror(error));
+	if (error)
+		unable("io_setup: %s", strerror(error));
+}
+
+static void aio_queue(unsigned int slot, uint64_t offset)
+{
+	struct iocb *block = &aio_blocks[slot];
+
+	if (set.operation == READ)
+		io_prep_pread(block, data_file, slot_buffer(slot), (size_t)set.block_bytes, (long long)offset);
+	else
+		io_prep_pwrite(block, data_file, slot_buffer(slot), (size_t)set.block_bytes, (long long)offset);
+	aio_noted[aio_noted_count++] = block;
+}
+
+static void aio_submit(void)
+{
+	unsigned int taken = 0;
+
+	while (taken < aio_noted_count) {	/* the kernel may take a part only */
+		int result = io_submit(aio, aio_noted_count - taken, aio_noted + taken);
+
+		aio_submit_calls++;
+		if (result < 0)
+			die("Look at `dmesg`; try a smaller --block-bytes and --queue-depth.", "io_submit: %s",
+			    strerror(-result));
+		taken += (unsigned int)result;
+	}
+	aio_noted_count = 0;
+}
+
+static unsigned int aio_wait(unsigned int at_least, struct completion *ended)
+{
+	static struct io_event events[MAX_DEPTH];
+	int count;
+
+	do {
+		count = io_getevents(aio, at_least, set.queue_depth, events, NULL);
+		aio_wait_calls++;
+	} while (count == -EINTR);
+	if (count < 0)
+		die("Look at `dmesg`.", "io_getevents: %s", strerror(-count));
+	for (int i = 0; i < count; i++) {
+		ended[i].slot = (unsigned int)(events[i].obj - aio_blocks);
+		ended[i].result = (int)events[i].res;
+	}
+	return (unsigned int)count;
+}
+
+static void aio_report_calls(void)
+{
+	json_integer("io_submit", (int64_t)aio_submit_calls);
+	json_integer("io_getevents", (int64_t)aio_wait_calls);
+}
+
+static void aio_close(void)
+{
+	io_destroy(aio);
+}
+
+#else
+
+static void aio_open(void)
+{
+	unable("this program was built without libaio: run `apt-get install libaio-dev`, then `make -C c`");
+}
+
+#endif
+
+/* ---- io_uring: liburing sets the rings up; the loop writes and reads them itself ---- */
+
+#ifdef HAVE_LIBURING
+#include <liburing.h>
+
+#include "uring_refused.h"
+
+static struct io_uring ring;
+static unsigned int uring_noted;		/* entries written but not yet shown to the kernel */
+static unsigned int uring_flags;		/* for io_uring_enter */
+static uint64_t uring_submit_calls, uring_wait_calls, uring_wakeup_calls;
+
+static const struct { unsigned int flag; const char *name; } uring_flag_names[] = {
+	{ IORING_SETUP_SQPOLL, "SQPOLL" }, { IORING_SETUP_SQ_AFF, "SQ_AFF" },
+	{ IORING_SETUP_COOP_TASKRUN, "COOP_TASKRUN" }, { IORING_SETUP_SINGLE_ISSUER, "SINGLE_ISSUER" },
+	{ IORING_SETUP_DEFER_TASKRUN, "DEFER_TASKRUN" },
+};
+
+/*
+ * When an I/O ends, the kernel has a little work to do in the process's own
+ * context. DEFER_TASKRUN leaves it until the process asks for completions,
+ * COOP_TASKRUN until it next enters the kernel; else the process is interrupted.
+ */
+static void uring_open_ring(void)
+{
+	static const unsigned int taskrun_flags[] = {
+		[TASKRUN_DEFER] = IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_TASKRUN_FLAG,
+		[TASKRUN_COOP] = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+		[TASKRUN_PLAIN] = 0,
+	};
+	enum taskrun first = set.taskrun, last = set.taskrun;
+	int error = EINVAL;
+
+	if (set.taskrun == TASKRUN_AUTO) {	/* the newest that this kernel has */
+		first = set.sqpoll ? TASKRUN_PLAIN : TASKRUN_DEFER;
+		last = TASKRUN_PLAIN;
+	}
+	for (enum taskrun attempt = first; attempt <= last && error == EINVAL; attempt++) {
+		struct io_uring_params params = { .flags = taskrun_flags[attempt] };
+
+		if (set.sqpoll) {
+			params.flags |= IORING_SETUP_SQPOLL;
+			params.sq_thread_idle = (unsigned int)set.sqpoll_idle_ms;
+		}
+		if (set.sqpoll && set.sqpoll_cpu >= 0) {
+			params.flags |= IORING_SETUP_SQ_AFF;
+			params.sq_thread_cpu = (unsigned int)set.sqpoll_cpu;
+		}
+		error = -io_uring_queue_init_params((unsigned int)set.queue_depth, &ring, &params);
+	}
+	if (error)
+		uring_refused(error, set.sqpoll ? " (--sqpoll)" :
+			      set.taskrun == TASKRUN_DEFER ? " (--taskrun defer)" :
+			      set.taskrun == TASKRUN_COOP ? " (--taskrun coop)" : "");
+}
+
+static void uring_register(void)
+{
+	struct iovec whole[MAX_DEPTH];
+	unsigned int workers[2] = { (unsigned int)set.iowq_bounded, (unsigned int)set.iowq_unbounded };
+	int error = 0;
+
+	for (unsigned int slot = 0; slot < (unsigned int)set.queue_depth; slot++)
+		whole[slot] = (struct iovec){ slot_buffer(slot), (size_t)set.block_bytes };
+	if (set.registered_buffers)
+		error = -io_uring_register_buffers(&ring, whole, (unsigned int)set.queue_depth);
+	if (error == ENOMEM)
+		unable("--registered-buffers: %" PRId64 " bytes would have to be locked in memory and the limit is lower: "
+		       "raise `ulimit -l`, or lower --queue-depth or --block-bytes", set.queue_depth * set.block_bytes);
+	if (error)
+		unable("--registered-buffers: %s", strerror(error));
+	if (set.registered_files && (error = -io_uring_register_files(&ring, &data_file, 1)))
+		unable("--registered-files: %s", strerror(error));
+	/* The ring itself can be registered too, from 5.18; not to have it costs nanoseconds and is no error. */
+	if (set.registered_files && io_uring_register_ring_fd(&ring) == 1)
+		uring_flags |= IORING_ENTER_REGISTERED_RING;
+	if ((workers[0] || workers[1]) && (error = -io_uring_register_iowq_max_workers(&ring, workers)))
+		unable("--iowq-bounded, --iowq-unbounded: this kernel refuses (5.15 and later know them): %s",
+		       strerror(error));
+}
+
+static void uring_open(void)
+{
+	uring_open_ring();
+	uring_register();
+	/*
+	 * The ring of submissions holds indices of entries. Entry i always goes into place i, so write them once.
+	 * A newer library asks newer kernels to leave the indices out altogether (IORING_SETUP_NO_SQARRAY).
+	 */
+	for (unsigned int i = 0; ring.sq.array && i < ring.sq.ring_entries; i++)
+		ring.sq.array[i] = i;
+}
+
+static void uring_queue(unsigned int slot, uint64_t offset)
+{
+	int file = set.registered_files ? 0 : data_file;	/* 0: the first of the registered ones */
+	char *buffer = slot_buffer(slot);
+	unsigned int bytes = (unsigned int)set.block_bytes;
+	struct io_uring_sqe *sqe;
+
+	/* Under SQPOLL an I/O can end a moment before its entry is given back: wait for that. */
+	while (!(sqe = io_uring_get_sqe(&ring)))
+		;
+	if (set.operation == READ && set.registered_buffers)
+		io_uring_prep_read_fixed(sqe, file, buffer, bytes, offset, (int)slot);
+	else if (set.operation == READ)
+		io_uring_prep_read(sqe, file, buffer, bytes, offset);
+	else if (set.registered_buffers)
+		io_uring_prep_write_fixed(sqe, file, buffer, bytes, offset, (int)slot);
+	else
+		io_uring_prep_write(sqe, file, buffer, bytes, offset);
+	sqe->flags = (set.registered_files ? IOSQE_FIXED_FILE : 0) | (set.force_async ? IOSQE_ASYNC : 0);
+	sqe->user_data = slot;
+	uring_noted++;
+}
+
+/* The one system call. Returns how many entries the kernel took. */
+static unsigned int uring_enter(unsigned int submit, unsigned int at_least, unsigned int flags)
+{
+	int result = io_uring_enter((unsigned int)ring.enter_ring_fd, submit, at_least, flags | uring_flags, NULL);
+
+	if (result < 0 && result != -EINTR)
+		die("Look at `dmesg`; try a smaller --block-bytes and --queue-depth.", "io_uring_enter: %s",
+		    strerror(-result));
+	return result < 0 ? 0 : (unsigned int)result;
+}
+
+/* Shows the kernel the new tail of the submission ring: from here on the entries are its own. */
+static void uring_publish(void)
+{
+	ring.sq.sqe_head = ring.sq.sqe_tail;
+	io_uring_smp_store_release(ring.sq.ktail, ring.sq.sqe_tail);
+}
+
+static void uring_submit(void)
+{
+	uring_publish();
+	if (set.sqpoll) {
+		/* A kernel thread watches the tail. Only when it has gone to sleep must it be woken. */
+		uring_noted = 0;
+		io_uring_smp_mb();
+		if (IO_URING_READ_ONCE(*ring.sq.kflags) & IORING_SQ_NEED_WAKEUP) {
+			uring_enter(0, 0, IORING_ENTER_SQ_WAKEUP);
+			uring_wakeup_calls++;
+		}
+		return;
+	}
+	while (uring_noted && !set.one_call) {
+		/* Have I/Os ended meanwhile? Then let the kernel say so in the ring on this way in: it saves a call. */
+		bool kernel_waits = IO_URING_READ_ONCE(*ring.sq.kflags) & IORING_SQ_TASKRUN;
+
+		uring_noted -= uring_enter(uring_noted, 0, kernel_waits ? IORING_ENTER_GETEVENTS : 0);
+		uring_submit_calls++;
+	}
+}
+
+static unsigned int uring_wait(unsigned int at_least, struct completion *ended)
+{
+	struct io_uring_cqe *cqe;
+	unsigned int head, count = 0;
+	/* TASKRUN: I/Os have ended, but the kernel waits for us to come in before it says so in the ring. */
+	bool kernel_waits = IO_URING_READ_ONCE(*ring.sq.kflags) & IORING_SQ_TASKRUN;
+
+	/* With --one-call the noted entries go along. Else look first: often all is there, and no call is needed. */
+	while (uring_noted || kernel_waits || io_uring_cq_ready(&ring) < at_least) {
+		if (set.spin)
+			continue;
+		uring_noted -= uring_enter(uring_noted, at_least, IORING_ENTER_GETEVENTS);
+		uring_wait_calls++;
+		kernel_waits = false;
+	}
+	io_uring_for_each_cqe(&ring, head, cqe) {
+		ended[count].slot = (unsigned int)cqe->user_data;
+		ended[count++].result = cqe->res;
+	}
+	io_uring_cq_advance(&ring, count);
+	return count;
+}
+
+static void uring_report_calls(void)
+{
+	json_integer("io_uring_enter", (int64_t)(uring_submit_calls + uring_wait_calls + uring_wakeup_calls));
+}
+
+static void uring_report(void)
+{
+	json_open("io_uring_enter", '{');	/* the calls, by what they were for */
+	json_integer("submit", (int64_t)uring_submit_calls);
+	json_integer("wait", (int64_t)uring_wait_calls);
+	json_integer("wakeup", (int64_t)uring_wakeup_calls);
+	json_close('}');
+	json_open("setup_flags", '[');
+	for (size_t i = 0; i < sizeof(uring_flag_names) / sizeof(uring_flag_names[0]); i++) {
+		if (ring.flags & uring_flag_names[i].flag)
+			json_text(NULL, uring_flag_names[i].name);
+	}
+	json_close(']');
+}
+
+static void uring_close(void)
+{
+	io_uring_queue_exit(&ring);
+}
+
+#else
+
+static void uring_open(void)
+{
+	unable("this program was built without liburing: run `apt-get install liburing-dev`, then `make -C c`");
+}
+
+#endif
+
+static const char *const engine_names[] = { "sync", "libaio", "io_uring", NULL };
+enum { SYNC, LIBAIO, IO_URING };
+
+static const struct engine engines[] = {
+	[SYNC] = { sync_open, sync_queue, sync_submit, sync_wait, sync_close, sync_report_calls, NULL },
+#ifdef HAVE_LIBAIO
+	[LIBAIO] = { aio_open, aio_queue, aio_submit, aio_wait, aio_close, aio_report_calls, NULL },
+#else
+	[LIBAIO] = { .open = aio_open },
+#endif
+#ifdef HAVE_LIBURING
+	[IO_URING] = { uring_open, uring_queue, uring_submit, uring_wait, uring_close, uring_report_calls, uring_report },
+#else
+	[IO_URING] = { .open = uring_open },
+#endif
+};
+
+#endif

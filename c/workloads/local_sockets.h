@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Two processes of one program that talk over sockets of this machine: for
+ * ping_pong.c and stream.c.
+ *
+ * The sockets are made after "go". A socket belongs for ever to the cgroup that
+ * its process is in when it is made, so whoever wants the pair in a cgroup puts
+ * the process there between "ready" and "go".
+ */
+#ifndef LOCAL_SOCKETS_H
+#define LOCAL_SOCKETS_H
+
+#include <fcntl.h>
+#include <linux/tcp.h>	/* knows more of struct tcp_info than netinet/tcp.h */
+#include <netinet/in.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "workload.h"
+
+enum { TRANSPORT_TCP, TRANSPORT_TCP6, TRANSPORT_UNIX };
+static const char *const transports[] = { "tcp", "tcp6", "unix", NULL };
+
+struct address {
+	struct sockaddr_storage storage;
+	socklen_t length;
+};
+
+/* What a process has used. Both clocks stop while it sleeps or waits. */
+struct usage {
+	int64_t cpu_ns;
+	int64_t voluntary_switches;	/* it waited for something */
+	int64_t involuntary_switches;	/* another process was given its CPU */
+};
+
+static inline struct usage usage_now(void)
+{
+	struct timespec cpu;
+	struct rusage used;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+	getrusage(RUSAGE_SELF, &used);
+	return (struct usage) {
+		.cpu_ns = (int64_t)cpu.tv_sec * (int64_t)NS_PER_S + cpu.tv_nsec,
+		.voluntary_switches = used.ru_nvcsw,
+		.involuntary_switches = used.ru_nivcsw,
+	};
+}
+
+static inline struct usage usage_since(struct usage start)
+{
+	struct usage now = usage_now();
+
+	now.cpu_ns -= start.cpu_ns;
+	now.voluntary_switches -= start.voluntary_switches;
+	now.involuntary_switches -= start.involuntary_switches;
+	return now;
+}
+
+static inline void json_usage(const char *key, struct usage used)
+{
+	json_open(key, '{');
+	json_integer("cpu_ns", used.cpu_ns);
+	json_integer("voluntary_switches", used.voluntary_switches);
+	json_integer("involuntary_switches", used.involuntary_switches);
+	json_close('}');
+}
+
+/* How many segments with data TCP itself has sent for this socket: none by the short cut. */
+static inline int64_t data_segments(int transport, int fd)
+{
+	struct tcp_info known = { 0 };
+	socklen_t length = sizeof(known);
+
+	if (transport == TRANSPORT_UNIX || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &known, &length))
+		return 0;
+	return known.tcpi_data_segs_out;
+}
+
+/* Memory that both processes see, filled with zeros: how the server tells the client its part of the result. */
+static inline void *shared_memory(size_t bytes)
+{
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		die("Free memory: see `free -m`.", "mmap: %s", strerror(errno));
+	return memory;
+}
+
+static int64_t memory_waits;
+
+static inline int make_socket(int transport)
+{
+	static const int families[] = { AF_INET, AF_INET6, AF_UNIX };
+	int fd = socket(families[transport], SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 && errno == EAFNOSUPPORT)
+		unable("this kernel has no %s sockets: take another --transport", transports[transport]);
+	if (fd < 0)
+		die("Allow more open files: see `ulimit -n`.", "socket: %s", strerror(errno));
+	return fd;
+}
+
+/* Listens where the kernel finds a free place: a port, or a name without a file. */
+static inline int listen_locally(int transport, int backlog, struct address *address)
+{
+	int fd = make_socket(transport);
+
+	memset(address, 0, sizeof(*address));
+	if (transport == TRANSPORT_TCP) {
+		struct sockaddr_in *in = (struct sockaddr_in *)&address->storage;
+
+		in->sin_family = AF_INET;
+		in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		address->length = sizeof(*in);
+	} else if (transport == TRANSPORT_TCP6) {
+		struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&address->storage;
+
+		in6->sin6_family = AF_INET6;
+		in6->sin6_addr = in6addr_loopback;
+		address->length = sizeof(*in6);
+	} else {
+		address->storage.ss_family = AF_UNIX;	/* nothing after the family: the kernel makes up a name */
+		address->length = sizeof(sa_family_t);
+	}
+	if (bind(fd, (struct sockaddr *)&address->storage, address->length))
+		unable("cannot listen on the loopback address of %s: %s", transports[transport], strerror(errno));
+	address->length = sizeof(address->storage);
+	if (getsockname(fd, (struct sockaddr *)&address->storage, &address->length) || listen(fd, backlog))
+		die("Report this: it cannot fail here.", "listen: %s", strerror(errno));
+	return fd;
+}
+
+/* Without it TCP may keep a small message back until the one before is acknowledged (Nagle's algorithm). */
+static inline void set_no_delay(int transport, int fd)
+{
+	int on = 1;
+
+	if (transport != TRANSPORT_UNIX && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)))
+		die("Report this: it cannot fail here.", "TCP_NODELAY: %s", strerror(errno));
+}
+
+static inline int accept_one(int listener)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd < 0)
+		die("Allow more open files: see `ulimit -n`.", "accept: %s", strerror(errno));
+	return fd;
+}
+
+static inline int connect_to(int transport, const struct address *address)
+{
+	int fd = make_socket(transport);
+
+	if (connect(fd, (const struct sockaddr *)&address->storage, address->length))
+		die("Look below for what the server said, or whether a firewall closes the loopback device.",
+		    "%sconnect: %s", errno == ECONNREFUSED ? "the server is gone: " : "", strerror(errno));
+	return fd;
+}
+
+/*
+ * Sends all of it. Returns how many send() calls it took, or -1 when the other
+ * end is gone. A message by the short cut of lesson 09 does not wait for room in
+ * the other end's queue: when the kernel's memory for TCP is used up, send()
+ * says ENOMEM, and we wait.
+ */
+static inline int64_t send_all(int fd, const void *bytes, size_t length)
+{
+	int64_t sends = 0;
+
+	while (length) {
+		ssize_t sent = send(fd, bytes, length, MSG_NOSIGNAL);
+
+		if (sent > 0) {
+			sends++;
+			bytes = (const char *)bytes + sent;
+			length -= (size_t)sent;
+		} else if (errno == ENOMEM || errno == ENOBUFS) {
+			memory_waits++;
+			sleep_us(1000);
+		} else if (errno != EINTR) {
+			return -1;
+		}
+	}
+	return sends;
+}
+
+/*
+ * After a recv() on a blocking socket: was it woken for nothing? On sockets that
+ * are in a sockmap the kernel says EAGAIN then (in tcp_bpf_recvmsg), for instance
+ * when a close in the other direction is acknowledged.
+ */
+static inline bool woken_for_nothing(ssize_t got)
+{
+	return got < 0 && (errno == EINTR || errno == EAGAIN);
+}
+
+/* Receives all of it. False when the other end has closed, or is gone. */
+static inline bool receive_all(int fd, void *bytes, size_t length)
+{
+	while (length) {
+		ssize_t got = recv(fd, bytes, length, 0);
+
+		if (got == 0 || (got < 0 && !woken_for_nothing(got)))
+			return false;
+		if (got > 0) {
+			bytes = (char *)bytes + got;
+			length -= (size_t)got;
+		}
+	}
+	return true;
+}
+
+#endif

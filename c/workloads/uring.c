@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Lesson 08: reads a file whole through io_uring, by hand or by liburing.
+ *
+ *	uring --go --how raw
+ *	uring --go --file /etc/services --how liburing --queue-depth 4 --trace
+ *
+ * The reader below knows six functions only. One set of them is made of system
+ * calls and shared memory (uring_raw.h), the other of liburing's functions of the
+ * same names: the library is a convenience.
+ */
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#ifdef HAVE_LIBURING
+#include <liburing.h>
+#endif
+
+#include "uring_raw.h"
+#include "uring_refused.h"
+#include "workload.h"
+
+#define MAX_DEPTH 1024
+
+enum { RAW, LIBURING };
+static const char *const how_names[] = { "raw", "liburing", NULL };
+
+static const char *file_path = "/proc/self/exe";
+static int how = RAW;
+static int64_t block_bytes = 4096, queue_depth = 8, sqpoll_idle_ms = 1000, trace_steps = 10000;
+static bool sqpoll, trace;
+
+static const struct option_row options[] = {
+	OPTION_TEXT("file", &file_path, "a path", "the file to read; else this program's own"),
+	OPTION_CHOICE("how", &how, how_names, "by hand, or by the library"),
+	OPTION_BYTES("block-bytes", &block_bytes, 1, 4 << 20, "size of one read; the last may be smaller"),
+	OPTION_INTEGER("queue-depth", &queue_depth, 1, MAX_DEPTH, "reads", "reads under way at a time"),
+	OPTION_FLAG("sqpoll", &sqpoll, "let a kernel thread watch the submission ring"),
+	OPTION_INTEGER("sqpoll-idle-ms", &sqpoll_idle_ms, 1, 60000, "milliseconds", "it sleeps when idle so long"),
+	OPTION_FLAG("trace", &trace, "print where the heads and tails of the rings stood after each step"),
+	OPTION_INTEGER("trace-steps", &trace_steps, 1, 1000000, "steps", "at most so many of them"),
+	OPTIONS_END
+};
+
+/* A read that is under way, or free. The completion brings back its index. */
+struct request {
+	uint64_t offset;
+	uint32_t bytes;
+};
+
+struct rings {			/* where everybody stands */
+	uint32_t sq_head, sq_tail, cq_head, cq_tail;
+};
+
+struct way {
+	int (*open)(uint32_t entries, uint32_t flags);
+	void (*queue)(const struct request *request, uint32_t index);
+	int (*submit)(void);
+	int (*wait)(struct io_uring_cqe **cqe);
+	void (*seen)(struct io_uring_cqe *cqe);
+	void (*close)(void);
+	struct rings (*rings)(void);
+};
+
+struct step {
+	const char *what;
+	struct rings rings;
+	uint64_t ns;
+	int64_t request, result;	/* -1: has none */
+};
+
+static int file = -1;
+static uint64_t file_bytes;
+static char *content;			/* the whole file, each read at its place */
+static uint64_t enter_calls, reads, steps_count;
+static struct step *steps;
+
+/* ---- by hand ---- */
+
+static struct raw_ring raw;
+
+static int way_raw_open(uint32_t entries, uint32_t flags)
+{
+	return raw_queue_init(entries, &raw, flags, (uint32_t)sqpoll_idle_ms);
+}
+
+static void way_raw_queue(const struct request *request, uint32_t index)
+{
+	struct io_uring_sqe *sqe;
+
+	/* Under SQPOLL a result can come a moment before its entry is given back: wait for that. */
+	while (!(sqe = raw_get_sqe(&raw)))
+		;
+	sqe->opcode = IORING_OP_READ;
+	sqe->fd = file;
+	sqe->addr = (uint64_t)(uintptr_t)(content + request->offset);
+	sqe->len = request->bytes;
+	sqe->off = request->offset;
+	sqe->user_data = index;
+}
+
+static int way_raw_submit(void)
+{
+	int error = raw_submit(&raw);
+
+	enter_calls = raw.enter_calls;
+	return error;
+}
+
+static int way_raw_wait(struct io_uring_cqe **cqe)
+{
+	int error = raw_wait_cqe(&raw, cqe);
+
+	enter_calls = raw.enter_calls;
+	return error;
+}
+
+static void way_raw_seen(struct io_uring_cqe *cqe)
+{
+	(void)cqe;
+	raw_cqe_seen(&raw);
+}
+
+static void way_raw_close(void)
+{
+	raw_queue_exit(&raw);
+}
+
+static struct rings way_raw_rings(void)
+{
+	return (struct rings){ atomic_load(raw.sq_head), atomic_load(raw.sq_tail), atomic_load(raw.cq_head),
+			       atomic_load(raw.cq_tail) };
+}
+
+/* ---- by liburing ---- */
+
+#ifdef HAVE_LIBURING
+
+static struct io_uring lib;
+
+static int way_lib_open(uint32_t entries, uint32_t flags)
+{
+	struct io_uring_params params = { .flags = flags, .sq_thread_idle = (uint32_t)sqpoll_idle_ms };
+
+	return io_uring_queue_init_params(entries, &lib, &params);
+}
+
+static void way_lib_queue(const struct request *request, uint32_t index)
+{
+	struct io_uring_sqe *sqe;
+
+	while (!(sqe = io_uring_get_sqe(&lib)))
+		;
+	io_uring_prep_read(sqe, file, content + request->offset, request->bytes, request->offset);
+	sqe->user_data = index;
+}
+
+static int way_lib_submit(void)
+{
+	int result = io_uring_submit(&lib);
+
+	enter_calls++;		/* without SQPOLL, each submit is a call */
+	return result < 0 ? result : 0;
+}
+
+static int way_lib_wait(struct io_uring_cqe **cqe)
+{
+	enter_calls += io_uring_cq_ready(&lib) == 0;	/* it looks first, too */
+	return io_uring_wait_cqe(&lib, cqe);
+}
+
+static void way_lib_seen(struct io_uring_cqe *cqe)
+{
+	io_uring_cqe_seen(&lib, cqe);
+}
+
+static void way_lib_close(void)
+{
+	io_uring_queue_exit(&lib);
+}
+
+static struct rings way_lib_rings(void)
+{
+	return (struct rings){ io_uring_smp_load_acquire(lib.sq.khead), io_uring_smp_load_acquire(lib.sq.ktail),
+			       io_uring_smp_load_acquire(lib.cq.khead), io_uring_smp_load_acquire(lib.cq.ktail) };
+}
+
+#endif
+
+static const struct way ways[] = {
+	[RAW] = { way_raw_open, way_raw_queue, way_raw_submit, way_raw_wait, way_raw_seen, way_raw_close, way_raw_rings },
+#ifdef HAVE_LIBURING
+	[LIBURING] = { way_lib_open, way_lib_queue, way_lib_submit, way_lib_wait, way_lib_seen, way_lib_close,
+		       way_lib_rings },
+#else
+	[LIBURING] = { NULL, NULL, NULL, NULL, NULL, NULL, NULL },
+#endif
+};
+
+/* ---- the reader ---- */
+
+static void note(const struct way *way, const char *what, int64_t request, int64_t result)
+{
+	if (steps && steps_count < (uint64_t)trace_steps)
+		steps[steps_count] = (struct step){ what, way->rings(), now_ns(), request, result };
+	steps_count++;
+}
+
+static void check(int error, const char *call)
+{
+	if (error < 0 && error != -EINTR)
+		die("Look at `dmesg`; try a smaller --queue-depth.", "%s: %s", call, strerror(-error));
+}
+
+/* Reads the whole file into `content`. Returns how many bytes came. */
+static uint64_t read_file(const struct way *way)
+{
+	struct request requests[MAX_DEPTH];
+	uint32_t free_requests[MAX_DEPTH], free_count = 0, queued;
+	uint64_t next_offset = 0, bytes = 0;
+	struct io_uring_cqe *cqe;
+
+	for (uint32_t i = (uint32_t)queue_depth; i > 0; i--)
+		free_requests[free_count++] = i - 1;
+
+	while (bytes < file_bytes && !workload_stopped) {
+		/* Fill in an entry for each read that may start. */
+		for (queued = 0; free_count && next_offset < file_bytes; queued++) {
+			uint32_t index = free_requests[--free_count];
+			uint64_t left = file_bytes - next_offset;
+
+			requests[index].offset = next_offset;
+			requests[index].bytes = left < (uint64_t)block_bytes ? (uint32_t)left : (uint32_t)block_bytes;
+			next_offset += requests[index].bytes;
+			way->queue(&requests[index], index);
+			reads++;
+			note(way, "fill", index, -1);
+		}
+		if (queued) {
+			check(way->submit(), "submit");
+			note(way, "submit", -1, queued);
+		}
+
+		/* Take one result; go round at once, so that its place is used again. */
+		int error = way->wait(&cqe);
+
+		check(error, "wait");
+		if (error)
+			continue;
+		uint32_t index = (uint32_t)cqe->user_data;
+		int result = cqe->res;
+
+		note(way, "wait", -1, -1);
+		way->seen(cqe);
+		note(way, "seen", index, result);
+		if (result <= 0)
+			die("Name a file that can be read and that nobody changes meanwhile.",
+			    "read of %u bytes at %" PRIu64 ": %s", requests[index].bytes, requests[index].offset,
+			    result ? strerror(-result) : "the file has become shorter");
+		bytes += (uint64_t)result;
+		requests[index].offset += (uint64_t)result;
+		requests[index].bytes -= (uint32_t)result;
+		if (requests[index].bytes) {	/* fewer bytes than asked is no error: ask for the rest */
+			way->queue(&requests[index], index);
+			reads++;
+			check(way->submit(), "submit");
+		} else {
+			free_requests[free_count++] = index;
+		}
+	}
+	return bytes;
+}
+
+/* ---- set-up and report ---- */
+
+/* The CRC-32 of zip and zlib, bit by bit: slow and short. */
+static uint32_t crc32(const char *bytes, uint64_t count)
+{
+	uint32_t crc = ~0u;
+
+	for (uint64_t i = 0; i < count; i++) {
+		crc ^= (unsigned char)bytes[i];
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+	}
+	return ~crc;
+}
+
+static void open_file(void)
+{
+	struct stat about;
+
+	file = open(file_path, O_RDONLY | O_CLOEXEC);
+	if (file < 0 || fstat(file, &about))
+		die("Name a file that exists and that you may read.", "--file %s: %s", file_path, strerror(errno));
+	if (!S_ISREG(about.st_mode))
+		die("Name a regular file.", "--file %s is not a regular file", file_path);
+	if (about.st_size > 1 << 30)
+		die("Allowed: up to 1 GiB.", "--file %s is too large: %lld bytes", file_path, (long long)about.st_size);
+	file_bytes = (uint64_t)about.st_size;
+	content = calloc(1, file_bytes + 1);
+	if (!content)
+		die("Name a smaller file.", "no memory for %" PRIu64 " bytes", file_bytes);
+}
+
+static void report_steps(uint64_t start_ns)
+{
+	uint64_t kept = steps_count < (uint64_t)trace_steps ? steps_count : (uint64_t)trace_steps;
+
+	json_open("steps", '[');
+	for (uint64_t i = 0; i < kept; i++) {
+		json_open(NULL, '{');
+		json_text("what", steps[i].what);
+		json_integer("elapsed_ns", (int64_t)(steps[i].ns - start_ns));
+		json_integer("sq_head", steps[i].rings.sq_head);
+		json_integer("sq_tail", steps[i].rings.sq_tail);
+		json_integer("cq_head", steps[i].rings.cq_head);
+		json_integer("cq_tail", steps[i].rings.cq_tail);
+		if (steps[i].request >= 0)
+			json_integer("request", steps[i].request);
+		if (steps[i].result >= 0)
+			json_integer("result", steps[i].result);
+		json_close('}');
+	}
+	json_close(']');
+	json_integer("steps_lost", (int64_t)(steps_count - kept));
+}
+
+int main(int argc, char **argv)
+{
+	const struct way *way;
+	uint64_t start_ns, elapsed_ns, bytes;
+	int error;
+
+	workload_begin(argc, argv, "Reads a file whole through io_uring.", options);
+	way = &ways[how];
+	if (!way->open)
+		unable("this program was built without liburing: run `apt-get install liburing-dev`, then `make -C c`");
+	open_file();
+	if (trace && !(steps = calloc((size_t)trace_steps, sizeof(*steps))))
+		die("Give a smaller --trace-steps.", "no memory for %" PRId64 " steps", trace_steps);
+	error = -way->open((uint32_t)queue_depth, sqpoll ? IORING_SETUP_SQPOLL : 0);
+	if (error)
+		uring_refused(error, sqpoll ? " (--sqpoll)" : "");
+
+	if (workload_ready()) {
+		start_ns = now_ns();
+		bytes = read_file(way);
+		elapsed_ns = now_ns() - start_ns;
+
+		json_open(NULL, '{');
+		json_text("how", how_names[how]);
+		json_integer("bytes", (int64_t)bytes);
+		json_integer("crc32", crc32(content, file_bytes));
+		json_integer("ios", (int64_t)reads);
+		json_integer("block_bytes", block_bytes);
+		json_integer("queue_depth", queue_depth);
+		json_real("elapsed_s", (double)elapsed_ns / 1e9);
+		json_bool("stopped", workload_stopped);
+		if (how == RAW) {
+			json_integer("sq_entries", raw.sq_entries);
+			json_integer("cq_entries", raw.cq_entries);
+			json_integer("wakeup_calls", (int64_t)raw.wakeup_calls);
+		}
+		json_open("calls", '{');
+		if (how == RAW || !sqpoll)	/* liburing does not tell when it woke the thread */
+			json_integer("io_uring_enter", (int64_t)enter_calls);
+		json_close('}');
+		if (steps)
+			report_steps(start_ns);
+		json_close('}');
+		workload_end();
+	}
+	way->close();
+	return 0;
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What every workload of the lab has in common.
+ *
+ *	set everything up
+ *	print "ready" on stdout			<- probes are attached here
+ *	wait for "go" on stdin
+ *	do the work
+ *	print one JSON line on stdout
+ *
+ * stderr is for people. The exit status is 0, 1 (failed: line one says what,
+ * line two how to mend it) or 77 (cannot run on this machine: the last line
+ * says why). End of file instead of "go" ends the program quietly.
+ *
+ *	static int64_t runs = 23;
+ *	static const struct option_row options[] = {
+ *		OPTION_INTEGER("runs", &runs, 1, 100000, "runs", "how many programs to run"),
+ *		OPTIONS_END
+ *	};
+ *
+ *	int main(int argc, char **argv)
+ *	{
+ *		workload_begin(argc, argv, "Runs a program again and again.", options);
+ *		... set up ...
+ *		if (!workload_ready())
+ *			return 0;
+ *		... work, until done or workload_stopped ...
+ *		json_open(NULL, '{');
+ *		json_integer("runs", done);
+ *		json_close('}');
+ *		return workload_end();
+ *	}
+ */
+#ifndef WORKLOAD_H
+#define WORKLOAD_H
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "json.h"
+#include "options.h"
+
+#define NS_PER_S 1000000000ull
+
+/* Set by SIGTERM and SIGINT. A work loop looks at it and ends early. */
+static volatile sig_atomic_t workload_stopped;
+
+/* The clock of bpf_ktime_get_ns() too: times of program and kernel compare. */
+static inline uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+/* Sleeps; a signal ends the sleep early. */
+static inline void sleep_us(int64_t microseconds)
+{
+	struct timespec span = { microseconds / 1000000, microseconds % 1000000 * 1000 };
+
+	nanosleep(&span, NULL);
+}
+
+static inline void workload_on_signal(int signal_number)
+{
+	(void)signal_number;
+	workload_stopped = 1;
+}
+
+/* Ends this program when the one that started it ends, however that happens. */
+static inline void workload_die_with_parent(void)
+{
+	pid_t parent = getppid();
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL))
+		die("Report this: Linux has known PR_SET_PDEATHSIG since 2.1.57.", "prctl: %s", strerror(errno));
+	if (getppid() != parent)	/* it ended while we asked */
+		_exit(1);
+}
+
+static inline void workload_pin(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		die("Run `nproc --all` and `taskset -p $$` to see which CPUs there are and which you may use.",
+		    "--cpu %d: %s", cpu, strerror(errno));
+}
+
+static inline void workload_begin(int argc, char **argv, const char *about, const struct option_row *rows)
+{
+	struct sigaction action;
+
+	options_parse(argc, argv, about, rows);
+	workload_die_with_parent();
+	if (option_cpu >= 0)
+		workload_pin((int)option_cpu);
+	/* No SA_RESTART: a blocking call returns, so the loop sees the flag. The second signal kills. */
+	memset(&action, 0, sizeof(action));
+	action.sa_handler = workload_on_signal;
+	action.sa_flags = SA_RESETHAND;
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/*
+ * Says "ready" and waits for "go". Returns false when the program shall leave
+ * quietly: end of file, or a signal.
+ */
+static inline bool workload_ready(void)
+{
+	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN, .revents = 0 };
+	sigset_t ours, before;
+	char letter = 0;
+	char line[4];
+	size_t length = 0;
+
+	if (option_go)
+		return !workload_stopped;
+	if (puts("ready") < 0 || fflush(stdout))
+		return false;
+
+	/* Signals arrive only inside ppoll, so none is lost between looking at the flag and waiting. */
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGTERM);
+	sigaddset(&ours, SIGINT);
+	sigprocmask(SIG_BLOCK, &ours, &before);
+	while (!workload_stopped && letter != '\n') {
+		if (ppoll(&input, 1, NULL, &before) < 0)
+			continue;
+		if (read(STDIN_FILENO, &letter, 1) <= 0)
+			break;
+		if (length < sizeof(line))
+			line[length++] = letter;
+	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
+
+	if (workload_stopped || length == 0)
+		return false;
+	if (length != 3 || memcmp(line, "go\n", 3))
+		die("Write \"go\" and a newline, or start it with --go.", "something other than \"go\" came on stdin");
+	return true;
+}
+
+/* Ends the JSON line. The exit status of main. */
+static inline int workload_end(void)
+{
+	if (putchar('\n') == EOF || fflush(stdout)) {
+		fprintf(stderr, "%s: cannot write the result: %s\n", program_invocation_short_name, strerror(errno));
+		return 1;
+	}
+	return 0;
+}
+
+#endif

@@ -1,0 +1,135 @@
+"""The command `labkit`: one small function a subcommand."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from labkit.errors import LabkitError
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand and return its exit status; what went wrong is told in two lines on stderr."""
+    parser = argparse.ArgumentParser(prog="labkit", description="eBPF I/O Lab: measure what Linux does, and see it.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_doctor(commands)
+    _add_lessons(commands)
+    _add_bench(commands)
+    _add_reset(commands)
+    arguments = parser.parse_args(argv)
+    # what setup put beside this Python, such as redis-server, is found however `labkit` was called
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    try:
+        return int(arguments.run(arguments))
+    except LabkitError as error:
+        print(f"labkit: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `labkit doctor | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+# "Subparsers" is argparse's own private type; there is no public name for it.
+def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "doctor",
+        help="say what this machine can do of the lessons, and how to mend the rest",
+        description="Try everything that the lessons need, and print one row for each: ok, missing or refused.",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--lesson", metavar="NN", help="only what lesson NN uses, such as 07")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 unless every row is ok")
+    parser.set_defaults(run=_doctor)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from labkit.machine import doctor
+
+    rows = doctor.examine(arguments.lesson)
+    if arguments.json:
+        print(json.dumps(doctor.as_dict(rows, os.uname().release), indent=2))
+    else:
+        print(doctor.as_text(rows, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
+    return int(arguments.strict and any(row.state != "ok" for row in rows))
+
+
+def _add_lessons(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "lessons",
+        help="execute the lessons without a browser",
+        description="Execute every lesson in a fresh kernel; write what a learner would see as HTML, index.html and "
+        "summary.json. Exits with 1 if a lesson fails.",
+    )
+    parser.add_argument("lesson", nargs="*", metavar="NN", help="only these lessons, such as 07")
+    parser.add_argument("--quick", action="store_true", help="sizes as small as can still show the point")
+    parser.add_argument("--timeout", type=int, default=300, metavar="S", help="seconds a cell may take (default: 300)")
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help="where the pages go (default: build/lessons)")
+    parser.set_defaults(run=_lessons)
+
+
+def _lessons(arguments: argparse.Namespace) -> int:
+    from labkit import lessons
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    found = lessons.find(arguments.lesson)
+    outcomes = lessons.run(found, to=arguments.to, quick=arguments.quick, timeout_s=arguments.timeout, say=say)
+    bad = [outcome.lesson for outcome in outcomes if outcome.status != "ok"]
+    say(f"{len(outcomes) - len(bad)} of {len(outcomes)} lessons ran without an error")
+    return int(bool(bad))
+
+
+def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "bench",
+        help="measure the lab against its peers",
+        description="Measure the lab against what you would take instead; write build/bench.json and bench.html.",
+    )
+    parser.add_argument("name", nargs="?", default="", help="one figure, or how its name begins, such as io.direct")
+    parser.set_defaults(run=_bench)
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from labkit.machine.folders import repo_folder
+
+    os.chdir(repo_folder())  # the bench stands beside the package
+    os.execv(sys.executable, [sys.executable, "-m", "bench", arguments.name])
+
+
+def _add_reset(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "reset",
+        help="give you a fresh copy of a lesson; yours is kept",
+        description="Put a fresh copy of a lesson in the place of yours, which is kept in the folder kept/ beside it.",
+    )
+    parser.add_argument("lesson", nargs="*", metavar="NN", help="which lessons, such as 07")
+    parser.add_argument("--new", action="store_true", help="only copy lessons that you do not have yet")
+    parser.set_defaults(run=_reset)
+
+
+def _reset(arguments: argparse.Namespace) -> int:
+    from labkit.machine import copies
+
+    if not arguments.lesson and not arguments.new:
+        raise LabkitError("No lesson was named.", "labkit reset 07")
+    for lesson in arguments.lesson:
+        copies.find(lesson)  # all are known, before anything is done
+    for lesson in arguments.lesson:
+        copy, kept = copies.reset(lesson)
+        was = f"yours is kept as {kept}" if kept else "there was nothing of yours to keep"
+        print(f"{copy} is fresh; {was}")
+    if arguments.lesson:
+        print("A notebook that is open in the browser: File > Reload Notebook from Disk.")
+    for line in copies.hand_out() if arguments.new else []:
+        print(line)
+    return 0

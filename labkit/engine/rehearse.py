@@ -1,0 +1,55 @@
+"""Compile a program in a process of its own first: clang may end the process that it works for.
+
+BCC carries clang as a library. LLVM reports some errors, "Looks like the BPF stack limit of 512 bytes is exceeded"
+among them, by calling exit(3) (LLVMContext::diagnose), which would end the learner's notebook kernel. A program of
+unknown origin is therefore compiled in a child before it is compiled here.
+"""
+
+from __future__ import annotations
+
+import ctypes as ct
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+__all__ = ["rehearse"]
+
+_DEBUG_REWRITTEN = 0x4  # bcc.DEBUG_PREPROCESSOR
+_CAME_BACK = 77  # the child's exit status if the compiler returned, with or without a program
+_TIMEOUT_S = 120
+
+
+def rehearse(text: str, cflags: Sequence[str]) -> str | None:
+    """Return what clang said if it ended its process; None if it returned, be the program right or wrong.
+
+    Parameters
+    ----------
+    text : the C to compile.
+    cflags : clang's flags.
+    """
+    child = subprocess.run(
+        [sys.executable, "-I", __file__],
+        input=json.dumps([text, list(cflags)]),
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=_TIMEOUT_S,
+        check=False,
+    )
+    return None if child.returncode == _CAME_BACK else child.stderr
+
+
+def _compile() -> None:
+    text, cflags = json.load(sys.stdin)
+    create = ct.CDLL("libbcc.so.0").bpf_module_create_c_from_string
+    create.argtypes = [ct.c_char_p, ct.c_uint, ct.POINTER(ct.c_char_p), ct.c_int, ct.c_bool, ct.c_char_p]
+    create.restype = ct.c_void_p
+    flags = (ct.c_char_p * len(cflags))(*(flag.encode() for flag in cflags))
+    create(text.encode(), _DEBUG_REWRITTEN, flags, len(cflags), True, None)
+    os._exit(_CAME_BACK)
+
+
+if __name__ == "__main__":
+    _compile()

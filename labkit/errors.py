@@ -1,0 +1,119 @@
+"""Errors of the lab: the first line says what failed, the second how to mend it.
+
+Everything the lab raises on purpose is a `LabkitError`, so a notebook can show its two lines and nothing else.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class LabkitError(Exception):
+    """Something failed and the reader can mend it.
+
+    Parameters
+    ----------
+    what : what failed, one line.
+    fix : the command or the change that mends it, one line.
+    detail : evidence to read afterwards, such as a compiler's diagnostics; may have many lines.
+    """
+
+    def __init__(self, what: str, fix: str, detail: str = "") -> None:
+        self.what = what
+        self.fix = fix
+        self.detail = detail.rstrip()
+        super().__init__(what, fix, detail)
+
+    def __str__(self) -> str:
+        lines = [self.what, f"Fix: {self.fix}"]
+        if self.detail:
+            lines += ["", self.detail]
+        return "\n".join(lines)
+
+    def _render_traceback_(self) -> list[str]:
+        """Show the two lines instead of a stack trace (a protocol of IPython; imported nowhere here)."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class BadArgument(LabkitError, ValueError):
+    """An argument is outside what is allowed. Nothing has been started."""
+
+
+class Missing(LabkitError):
+    """This machine lacks something that the lesson needs, or refuses it."""
+
+
+class CompileError(LabkitError):
+    """clang refused the BPF C; `detail` holds its diagnostics with the learner's file and line."""
+
+
+class VerifierError(LabkitError):
+    """The kernel's verifier refused the program; `detail` explains and `log` is the raw log."""
+
+    def __init__(self, what: str, fix: str, detail: str = "", *, log: str = "") -> None:
+        super().__init__(what, fix, detail)
+        self.log = log
+
+
+class AttachError(LabkitError):
+    """A loaded program could not be attached to the event it names."""
+
+
+class WorkloadError(LabkitError):
+    """A C workload failed: exit 1, a signal, a time-out, or output that is not its JSON line."""
+
+
+class WorkloadUnable(WorkloadError, Missing):
+    """A C workload said (exit 77) that it cannot run on this machine, and why."""
+
+
+class Busy(LabkitError):
+    """Another measurement holds the machine."""
+
+
+class Stopped(LabkitError):
+    """The learner pressed Stop."""
+
+    def __init__(self, what: str = "The measurement was stopped before its end.") -> None:
+        super().__init__(what, "press Run, or run the cell again, to measure afresh")
+
+
+def bad_argument(name: str, value: object, allowed: str) -> BadArgument:
+    """Return the `BadArgument` that names the value, what is allowed and how to mend it."""
+    return BadArgument(f"{name}={value!r} is not allowed.", f"pass {name} as {allowed}")
+
+
+def unknown_name(name: str, value: object, known: Iterable[str]) -> BadArgument:
+    """Return the `BadArgument` for a value that must be one of `known`, with the nearest suggested."""
+    names = [str(k) for k in known]
+    near = difflib.get_close_matches(str(value), names, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return BadArgument(f"{name}={value!r} is not known{hint}.", f"pass {name} as one of: {', '.join(names)}")
+
+
+def check_int(name: str, value: object, low: int, high: int, unit: str = "") -> int:
+    """Return `value` as an int within [low, high], or raise `BadArgument`."""
+    whole = isinstance(value, int) or (hasattr(value, "__index__") and not isinstance(value, bool))
+    if isinstance(value, bool) or not whole or not low <= int(value) <= high:  # type: ignore[call-overload]
+        raise bad_argument(name, value, f"a whole number from {low} to {high} {unit}".rstrip())
+    return int(value)  # type: ignore[call-overload, no-any-return]
+
+
+def check_float(name: str, value: object, low: float, high: float, unit: str = "") -> float:
+    """Return `value` as a float within [low, high], or raise `BadArgument`."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = float("nan")
+    if isinstance(value, bool) or not low <= number <= high:
+        raise bad_argument(name, value, f"a number from {low:g} to {high:g} {unit}".rstrip())
+    return number
+
+
+def check_choice(name: str, value: object, known: Iterable[str]) -> str:
+    """Return `value` if it is one of `known`, or raise `BadArgument` with the nearest suggested."""
+    names = list(known)
+    if value not in names:
+        raise unknown_name(name, value, names)
+    return str(value)

@@ -1,0 +1,191 @@
+"""Lesson 09, one slice at a time: a pair of processes that talk, where they run, by which way, and what was seen."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from labkit.engine import trial
+from labkit.engine.histogram import from_buckets, quantile
+from labkit.engine.progress import Progress, part
+from labkit.engine.workload import Tick, Workload
+from labkit.errors import Missing, bad_argument, check_choice, check_int
+from labkit.experiments.sockmap_short_cut import ShortCut, lo_traffic
+
+__all__ = [
+    "ARMS", "CROSS", "PINNINGS", "SAME", "SHORT_CUT", "TCP", "UNIX", "Setting",
+    "check_pinning", "check_sizes", "cpus_for", "ping_pong", "stream", "sweep",
+]  # fmt: skip
+
+TCP, SHORT_CUT, UNIX = "TCP", "TCP + sockmap", "Unix socket"
+ARMS = (TCP, SHORT_CUT, UNIX)
+
+SAME, CROSS = "same core", "cross core"
+PINNINGS = (SAME, CROSS)
+
+MOST_BYTES = 1 << 20
+
+Setting = dict[str, Any]  # what holds for all arms of a comparison: pinning, message_bytes …
+
+_SEEN = ["messages", "redirects", "misses", "lo_packets", "lo_bytes"]
+
+
+def check_sizes(message_bytes: int | Sequence[int]) -> list[int]:
+    """Return message sizes as a list, or raise `BadArgument`."""
+    wanted = [message_bytes] if isinstance(message_bytes, int) else list(message_bytes)
+    if not wanted:
+        raise bad_argument("message_bytes", message_bytes, "at least one size, such as [64, 65536]")
+    return [check_int("message_bytes", size, 1, MOST_BYTES, "bytes") for size in wanted]
+
+
+def check_pinning(pinning: str | Sequence[str] | None) -> list[str]:
+    """Return where the two ends shall run, or raise; None is whatever this machine can do."""
+    cpus = len(os.sched_getaffinity(0))
+    if pinning is None:
+        return list(PINNINGS) if cpus > 1 else [SAME]
+    wanted = [pinning] if isinstance(pinning, str) else list(pinning)
+    if not wanted:
+        raise bad_argument("pinning", pinning, f"one or both of {PINNINGS}")
+    for place in wanted:
+        check_choice("pinning", place, PINNINGS)
+    if CROSS in wanted and cpus < 2:
+        raise Missing("This process may use one CPU only.", f"pass pinning={SAME!r}, or give the machine two CPUs")
+    return wanted
+
+
+def cpus_for(place: str) -> tuple[int, int]:
+    """Return the CPUs of the two ends: the last one for both, or that and one of another core."""
+    last, *others = sorted(os.sched_getaffinity(0), reverse=True)
+    if place == SAME:
+        return last, last
+    # two hardware threads of one core are not two cores
+    return last, next((cpu for cpu in others if cpu not in _threads_of_core(last)), others[0])
+
+
+def sweep(
+    settings: Sequence[Setting],
+    run: Callable[[str, Setting, Tick], dict[str, Any]],
+    value: str,
+    slices: int,
+    seed: int | None,
+    progress: Progress,
+) -> pd.DataFrame:
+    """Run every arm in every setting, the slices interleaved, and return a row for each slice.
+
+    Parameters
+    ----------
+    run : runs one slice of an arm in a setting and returns its row, whose `value` is what is compared. It calls its
+        third argument about ten times a second, so that Stop works during a long slice.
+    """
+    frames: list[pd.DataFrame] = []
+    latest: tuple[float, str] = (0.0, "")
+
+    def report(share: float, note: str) -> None:
+        nonlocal latest
+        latest = (share, note)
+        progress(share, note)
+
+    def tick(_: float) -> None:
+        progress(*latest)
+
+    for number, setting in enumerate(settings):
+        rows: list[dict[str, Any]] = []
+
+        def one(arm: str, setting: Setting = setting, rows: list[dict[str, Any]] = rows) -> float:
+            rows.append(run(arm, setting, tick))
+            return float(rows[-1][value])
+
+        order = trial.compare(
+            {arm: (lambda arm=arm, one=one: one(arm)) for arm in ARMS},  # type: ignore[misc]
+            baseline=SHORT_CUT,
+            slices=slices,
+            seed=seed,
+            progress=part(report, number / len(settings), (number + 1) / len(settings)),
+        )
+        head = pd.DataFrame({**setting, "arm": order["arm"], "slice": order["slice"]})
+        frames.append(pd.concat([head, pd.DataFrame(rows)], axis=1))  # compare() calls in the order of its rows
+    return pd.concat(frames, ignore_index=True)
+
+
+def ping_pong(
+    arm: str,
+    cut: ShortCut,
+    place: str,
+    message_bytes: int,
+    options: Sequence[str] = (),
+    *,
+    ipv6: bool = False,
+    tick: Tick | None = None,
+) -> dict[str, Any]:
+    """Run one slice of round trips and return its row; see `labkit.experiments.sockmap.measure` for the names."""
+    client, server = cpus_for(place)
+    pinned = ["--client-cpu", str(client), "--server-cpu", str(server)]
+    told = _run("ping_pong", arm, cut, [*pinned, "--message-bytes", str(message_bytes), *options], ipv6=ipv6, tick=tick)
+    p50_ns, p99_ns = quantile(from_buckets(told["latency_ns"]["buckets"]), [0.50, 0.99])
+    done = max(told["round_trips"], 1)
+    return {
+        "rtt_ns": told["elapsed_s"] * 1e9 / done,
+        "p50_ns": p50_ns,
+        "p99_ns": p99_ns,
+        **{name: told[name] for name in ["round_trips", "data_segments", *_SEEN]},
+        **_cost(told["client"], told["server"], 2 * done),
+        "client_cpu": told["client_cpu"],
+        "server_cpu": told["server_cpu"],
+    }
+
+
+def stream(
+    arm: str,
+    cut: ShortCut,
+    place: str,
+    message_bytes: int,
+    options: Sequence[str] = (),
+    *,
+    ipv6: bool = False,
+    tick: Tick | None = None,
+) -> dict[str, Any]:
+    """Run one slice of a stream and return its row; see `labkit.experiments.sockmap.throughput` for the names."""
+    sender, receiver = cpus_for(place)
+    pinned = ["--sender-cpu", str(sender), "--receiver-cpu", str(receiver)]
+    told = _run("stream", arm, cut, [*pinned, "--message-bytes", str(message_bytes), *options], ipv6=ipv6, tick=tick)
+    return {
+        "bytes_per_s": told["received_bytes"] / told["elapsed_s"],
+        **{name: told[name] for name in ["sent_bytes", *_SEEN]},
+        **_cost(told["sender"], told["receiver"], told["messages"]),
+    }
+
+
+def _run(
+    name: str, arm: str, cut: ShortCut, options: Sequence[str], *, ipv6: bool, tick: Tick | None
+) -> dict[str, Any]:
+    """Run a pair, in the cgroup or not, and return what it told and what others counted meanwhile."""
+    transport = "unix" if arm == UNIX else "tcp6" if ipv6 else "tcp"
+    with Workload(name, ["--transport", transport, *options]) as run:
+        if arm == SHORT_CUT:
+            cut.cgroup.add(run.pid)  # before "go": its sockets are made afterwards
+        before, lo_before = cut.counts(), lo_traffic()
+        told = run.go(tick=tick)
+        counted, lo = cut.counts() - before, lo_traffic() - lo_before
+    seen = {"redirects": counted.redirects, "misses": counted.misses, "lo_packets": lo.packets, "lo_bytes": lo.bytes}
+    return told | seen
+
+
+def _cost(one: dict[str, int], other: dict[str, int], messages: int) -> dict[str, float]:
+    switches = sum(end["voluntary_switches"] + end["involuntary_switches"] for end in (one, other))
+    return {
+        "cpu_ns_per_message": (one["cpu_ns"] + other["cpu_ns"]) / messages,
+        "switches_per_message": switches / messages,
+    }
+
+
+def _threads_of_core(cpu: int) -> set[int]:
+    try:
+        text = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text()
+    except OSError:
+        return {cpu}
+    ranges = [part.split("-") for part in text.strip().split(",")]
+    return {number for ends in ranges for number in range(int(ends[0]), int(ends[-1]) + 1)}

@@ -1,0 +1,61 @@
+"""Where cgroup v2 is mounted, and whether a child cgroup can be made there (cgroups(7)).
+
+Never assume `/sys/fs/cgroup`: in the hybrid layout that is a tmpfs, and cgroup v2 is at `/sys/fs/cgroup/unified`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from labkit.errors import Missing
+from labkit.machine.mounts import Mount, mounts
+
+__all__ = ["own_cgroup", "scratch_cgroup"]
+
+
+def own_cgroup() -> Path:
+    """Return the folder of the cgroup v2 that this process is in, or the mount's top where that does not show.
+
+    Raises
+    ------
+    Missing : cgroup v2 is mounted nowhere.
+    """
+    for mount in mounts():
+        if mount.kind == "cgroup2" and (mount.folder / "cgroup.procs").exists():
+            return _own_folder(mount)
+    # beside the older version, cgroup v2 has a folder of its own; alone, it has the usual one
+    folder = "/sys/fs/cgroup/unified" if any(mount.kind == "cgroup" for mount in mounts()) else "/sys/fs/cgroup"
+    raise Missing("cgroup v2 is mounted nowhere.", f"mkdir -p {folder} && mount -t cgroup2 none {folder}")
+
+
+def _own_folder(mount: Mount) -> Path:
+    lines = Path("/proc/self/cgroup").read_text().splitlines()
+    own = Path(next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "/"))
+    # A container may show only its part of the tree, and a process may be outside what is shown ("/../other").
+    if ".." in own.parts or not own.is_relative_to(mount.root):
+        return mount.folder
+    folder = mount.folder / own.relative_to(mount.root)
+    return folder if folder.is_dir() else mount.folder
+
+
+@contextlib.contextmanager
+def scratch_cgroup() -> Iterator[Path]:
+    """Make an empty child cgroup, to try something on, and remove it at the end.
+
+    Raises
+    ------
+    Missing : cgroup v2 is mounted nowhere.
+    OSError : a child cannot be made; `filename` names the parent.
+    """
+    parent = own_cgroup()
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="labkit-scratch-", dir=parent))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, f"making a child cgroup in {parent}") from None
+    try:
+        yield folder
+    finally:
+        folder.rmdir()

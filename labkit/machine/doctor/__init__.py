@@ -1,0 +1,26 @@
+"""What this machine can do of the lessons: one capability, one row, found by trying it.
+
+    >>> for row in examine("09"): print(row.name, row.state, row.reason, row.fix)
+
+`catalogue` is the table; the modules beside it hold the probes, by subject; nothing compares version numbers.
+"""
+
+from __future__ import annotations
+
+from labkit.machine.doctor.catalogue import LESSONS
+from labkit.machine.doctor.examination import NAMES, as_dict, as_frame, examine, lessons_status, require
+from labkit.machine.doctor.rows import Capability
+from labkit.machine.doctor.text import as_text, summary
+
+__all__ = [
+    "LESSONS",
+    "NAMES",
+    "Capability",
+    "as_dict",
+    "as_frame",
+    "as_text",
+    "examine",
+    "lessons_status",
+    "require",
+    "summary",
+]

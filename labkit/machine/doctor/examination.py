@@ -1,0 +1,119 @@
+"""Ask the questions of the table, and sum the answers up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal
+
+from labkit.errors import LabkitError, Missing, check_choice
+from labkit.machine.doctor.catalogue import CATALOGUE, LESSONS, Entry
+from labkit.machine.doctor.programs import quiet
+from labkit.machine.doctor.rows import Capability, Finding, from_error, from_lab_error, missing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["NAMES", "as_dict", "as_frame", "examine", "lessons_status", "require"]
+
+NAMES = tuple(entry.name for entry in CATALOGUE)
+Status = Literal["full", "partial", "recorded only"]
+
+
+def examine(lesson: str | None = None) -> list[Capability]:
+    """Try everything that the lessons need, and return one row for each.
+
+    Whatever a probe makes (programs, maps, a cgroup, a file) is gone when this returns. A probe that fails in a way
+    nobody thought of becomes a row that says so; nothing is raised.
+
+    Parameters
+    ----------
+    lesson : "00" … "10", to try only what that lesson uses; None for everything.
+
+    Raises
+    ------
+    BadArgument : there is no such lesson.
+    """
+    if lesson is not None:
+        check_choice("lesson", lesson, LESSONS)
+    with quiet():
+        return [_row(entry) for entry in CATALOGUE if lesson is None or lesson in entry.lessons]
+
+
+def require(name: str, lesson: str | None = None) -> None:
+    """Raise if this machine lacks one capability.
+
+    Parameters
+    ----------
+    name : one of `NAMES`.
+    lesson : named in the message.
+
+    Raises
+    ------
+    Missing : it is missing or refused; the error has the reason and the fix.
+    BadArgument : there is no such capability.
+    """
+    check_choice("name", name, NAMES)
+    entry = next(entry for entry in CATALOGUE if entry.name == name)
+    with quiet():
+        row = _row(entry)
+    if row.state != "ok":
+        who = f"Lesson {lesson} needs" if lesson else "This needs"
+        raise Missing(f"{who} {name}, which is {row.state} on this machine: {row.reason}.", row.fix)
+
+
+def lessons_status(rows: Sequence[Capability]) -> dict[str, Status]:
+    """Say of each lesson how much of it is live on this machine.
+
+    Parameters
+    ----------
+    rows : what `examine()` returned. After `examine("05")` lesson 05 is told of, and others only if all that they use
+        was tried too.
+
+    Returns
+    -------
+    lesson -> "full"; "partial", when something it uses is absent; "recorded only", when it can show nothing live.
+    """
+    tried = {row.name for row in rows}
+    bad = {row.name for row in rows if row.state != "ok"}
+    status: dict[str, Status] = {}
+    for lesson in LESSONS:
+        if not {entry.name for entry in CATALOGUE if lesson in entry.lessons} <= tried:
+            continue
+        if any(entry.name in bad and lesson in entry.vital for entry in CATALOGUE):
+            status[lesson] = "recorded only"
+        elif any(entry.name in bad and lesson in entry.lessons for entry in CATALOGUE):
+            status[lesson] = "partial"
+        else:
+            status[lesson] = "full"
+    return status
+
+
+def as_frame(rows: Sequence[Capability]) -> pd.DataFrame:
+    """Return the rows as a frame: name, state, reason, fix, lessons (as text)."""
+    import pandas as pd  # half a second that `labkit doctor` need not wait for
+
+    table = [{**asdict(row), "lessons": " ".join(row.lessons)} for row in rows]
+    return pd.DataFrame(table, columns=["name", "state", "reason", "fix", "lessons"])
+
+
+def as_dict(rows: Sequence[Capability], kernel: str) -> dict[str, Any]:
+    """Return the rows as `labkit doctor --json` prints them."""
+    return {"kernel": kernel, "capabilities": [{**asdict(row), "lessons": list(row.lessons)} for row in rows]}
+
+
+def _row(entry: Entry) -> Capability:
+    found = _probe(entry)
+    return Capability(entry.name, found.state, found.reason, found.fix, entry.lessons)
+
+
+def _probe(entry: Entry) -> Finding:
+    try:
+        return entry.probe()
+    except LabkitError as error:
+        return from_lab_error(error)
+    except OSError as error:
+        return from_error(error)
+    except Exception as error:  # a row that says so is more use than no table
+        why = f"the doctor's own probe failed: {type(error).__name__}: {error}"
+        return missing(why, "labkit doctor --json  # please report this with what it prints")

@@ -1,0 +1,185 @@
+"""Rows on files: the two asynchronous interfaces, and the folder where the lessons' files live."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import mmap
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from labkit.machine.doctor import privileges
+from labkit.machine.doctor.rows import Finding, as_root, from_error, missing, ok, other_kernel, package, refused
+from labkit.machine.folders import data_folder as folder_for_files
+from labkit.machine.mounts import mount_of
+
+__all__ = ["data_folder", "io_uring", "io_uring_sqpoll", "libaio", "o_direct"]
+
+ENOUGH_BYTES = 1 << 30  # what the largest lesson writes, with room to spare
+QUEUE_DEPTH = 128
+_SQPOLL = 2  # IORING_SETUP_SQPOLL
+_RING_BYTES = 4096  # struct io_uring is 216 bytes in liburing 2.3; room for what later ones add
+_SQE_BYTES = 64
+_ELSEWHERE = "export LABKIT_DATA=/var/tmp/labkit  # a folder on a disk that you may write to"
+
+
+def io_uring() -> Finding:
+    """Set a ring up and pass one NOP through it."""
+    return _ring(flags=0)
+
+
+def io_uring_sqpoll() -> Finding:
+    """Set a ring up whose submissions a kernel thread collects."""
+    return _ring(flags=_SQPOLL)
+
+
+def _ring(flags: int) -> Finding:
+    try:
+        library = ctypes.CDLL("liburing.so.2")
+    except OSError as error:
+        return missing(f"liburing does not load: {error}", package("liburing-dev"))
+    ring = ctypes.create_string_buffer(_RING_BYTES)
+    result = library.io_uring_queue_init(8, ring, flags)
+    if result < 0:
+        return _no_ring(-result)
+    try:
+        if flags:
+            return ok("a ring with a kernel thread for its submissions was set up")
+        library.io_uring_get_sqe.restype = ctypes.c_void_p
+        ctypes.memset(library.io_uring_get_sqe(ring), 0, _SQE_BYTES)  # operation 0 is the NOP
+        result = library.io_uring_submit_and_wait(ring, 1)
+        return ok("a NOP went through a ring") if result == 1 else _no_ring(-result)
+    finally:
+        library.io_uring_queue_exit(ring)
+
+
+def _no_ring(number: int) -> Finding:
+    """Say who is in the way: the kernel's build, the sysctl, a seccomp filter, or something else."""
+    told = os.strerror(number)
+    level = _sysctl("kernel/io_uring_disabled")
+    # Only a kernel that has io_uring has the sysctl, which came with Linux 6.6.
+    there = level != "" or _kernel_has("io_uring_setup")
+    if number == errno.ENOSYS and not (privileges.seccomp_filtered() and there):
+        return missing("this kernel has no io_uring (ENOSYS)", other_kernel("CONFIG_IO_URING=y"))
+    if level == "2" or (level == "1" and number == errno.EPERM and "CAP_SYS_ADMIN" not in privileges.effective()):
+        allow = as_root("sysctl -w kernel.io_uring_disabled=0")
+        return refused(f"the sysctl kernel.io_uring_disabled is {level}", allow)
+    if number in (errno.EPERM, errno.EACCES, errno.ENOSYS) and privileges.seccomp_filtered():
+        fix = f"{privileges.CONTAINER}, or with --security-opt seccomp=unconfined"
+        return refused(f"a seccomp filter, as containers have, answers {told}", fix)
+    if number == errno.ENOMEM:
+        return refused("not enough locked memory for a ring", "ulimit -l unlimited  # before the lab starts")
+    return from_error(OSError(number, told, "setting up a ring"))
+
+
+def _sysctl(name: str) -> str:
+    """Return a sysctl's value, or an empty string where the kernel has none of that name."""
+    try:
+        return Path("/proc/sys", name).read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _kernel_has(function: str) -> bool:
+    try:
+        return re.search(rf" {function}$", Path("/proc/kallsyms").read_text(), re.MULTILINE) is not None
+    except OSError:
+        return False
+
+
+def libaio() -> Finding:
+    """Set up and tear down a libaio context for as many operations as the lessons keep in flight."""
+    library = None
+    for name in ("libaio.so.1", "libaio.so.1t64"):  # Debian 13 and Ubuntu 24.04 renamed it
+        try:
+            library = ctypes.CDLL(name)
+            break
+        except OSError:
+            continue
+    if library is None:
+        return missing("libaio does not load", package("libaio-dev"))
+    taken = f"aio-nr is {_sysctl('fs/aio-nr')} of aio-max-nr {_sysctl('fs/aio-max-nr')}"
+    context = ctypes.c_void_p(None)
+    result = library.io_setup(QUEUE_DEPTH, ctypes.byref(context))
+    if result == 0:
+        library.io_destroy(context)
+        return ok(f"a context for {QUEUE_DEPTH} operations was set up; {taken}")
+    if -result == errno.EAGAIN:
+        return refused(f"no context for {QUEUE_DEPTH} operations: {taken}", as_root("sysctl -w fs.aio-max-nr=1048576"))
+    if -result == errno.ENOSYS:
+        return missing("this kernel has no AIO (ENOSYS)", other_kernel("CONFIG_AIO=y"))
+    return from_error(OSError(-result, os.strerror(-result), "setting up a context"))
+
+
+def data_folder() -> Finding:
+    """Write a file in the data folder; look at its file system, device and free space."""
+    try:
+        folder = folder_for_files()
+        with _scratch_file(folder) as file:
+            file.write(bytes(4096))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return _unusable(error)
+    space = os.statvfs(folder)
+    free = space.f_bavail * space.f_frsize
+    room = f"{free / (1 << 30):.1f} GiB free"
+    if free < ENOUGH_BYTES:
+        return missing(f"{_where(folder)} has {room}; the lessons want {ENOUGH_BYTES >> 30} GiB", _ELSEWHERE)
+    return ok(f"{_where(folder)}, {room}")
+
+
+def o_direct() -> Finding:
+    """Write and read one block past the page cache (O_DIRECT, open(2)), and see whether a device is behind it."""
+    try:
+        folder = folder_for_files()
+        with _scratch_file(folder) as file, mmap.mmap(-1, 4096) as block:
+            descriptor = os.open(file.name, os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC)
+            try:
+                moved = os.pwrite(descriptor, block, 0), os.preadv(descriptor, [block], 0)
+            finally:
+                os.close(descriptor)
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return missing(f"{_where(folder)} does not take O_DIRECT", _ELSEWHERE)
+        return _unusable(error)
+    if _kind_and_device(folder)[0] in ("tmpfs", "ramfs"):
+        return missing(f"{_where(folder)} is memory: there is no device to read from", _ELSEWHERE)
+    return ok(f"{_where(folder)}: wrote {moved[0]} and read {moved[1]} bytes past the page cache")
+
+
+@contextlib.contextmanager
+def _scratch_file(folder: Path) -> Iterator[IO[bytes]]:
+    """Make a file and remove it at the end; what goes wrong is told of the folder, not of the file's random name."""
+    try:
+        with tempfile.NamedTemporaryFile(prefix="labkit-doctor-", dir=folder) as file:
+            yield file
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from None
+
+
+def _where(folder: Path) -> str:
+    kind, device = _kind_and_device(folder)
+    return f"{folder} ({kind} on {device})" if kind else str(folder)
+
+
+def _kind_and_device(folder: Path) -> tuple[str, str]:
+    """Return the file system and the device of a folder; empty in a chroot, where mounts do not show."""
+    try:
+        mount = mount_of(folder)
+    except OSError:
+        return "", ""
+    return mount.kind, mount.device or mount.source
+
+
+def _unusable(error: OSError) -> Finding:
+    """Say why no file can be written in the data folder."""
+    said = f"{error.filename or 'the data folder'}: {error.strerror}"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return refused(said, _ELSEWHERE)
+    return missing(said, _ELSEWHERE)

@@ -1,0 +1,148 @@
+"""Rows on software: Python, libbpf, BCC, headers, the compiler, and the tools that the lessons compare with."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from labkit.errors import Missing
+from labkit.machine.bcc import NEWER_CXX_LIBRARY, old_cxx_library
+from labkit.machine.doctor.programs import libbpf as load_libbpf
+from labkit.machine.doctor.rows import Finding, missing, ok, package
+from labkit.machine.folders import repo_folder
+from labkit.machine.headers import kernel_headers
+
+__all__ = ["bcc", "compiled", "compiler", "headers", "includes", "libbpf", "python", "tool"]
+
+_TIMEOUT_S = 120  # BCC compiles for 20 s on an emulated machine
+_HEADERS = {"liburing.h": "liburing-dev", "libaio.h": "libaio-dev", "sys/sdt.h": "systemtap-sdt-dev"}
+
+
+def python() -> Finding:
+    """Load libbcc into this Python: an environment's own C++ library may be too old for it."""
+    conda = " of conda" if (Path(sys.prefix) / "conda-meta").is_dir() else ""
+    here = f"Python {platform.python_version()}{conda} in {sys.prefix}"
+    try:
+        ctypes.CDLL("libbcc.so.0")
+    except OSError as error:
+        if old_cxx_library(error):
+            return missing(f"{here} brings a C++ library that is older than libbcc needs: {error}", NEWER_CXX_LIBRARY)
+        return missing(f"{here}: libbcc does not load: {error}", package("python3-bpfcc"))
+    return ok(f"{here}; libbcc loads into it")
+
+
+def libbpf() -> Finding:
+    """Load libbpf, with which this doctor tries the kernel."""
+    return ok(f"libbpf {load_libbpf().libbpf_version_string().decode().lstrip('v')} loads")
+
+
+def headers() -> Finding:
+    """Find kernel headers for BCC."""
+    found = kernel_headers()
+    if found.exact:
+        return ok(f"{found.kind}: the running kernel's own, in {found.path}")
+    return ok(f"{found.kind}: those of {found.release} serve, in {found.path}; not for kernel-internal structs")
+
+
+def bcc() -> Finding:
+    """Compile and load a program with BCC, in a process of its own: clang writes its complaints on stderr."""
+    command = [sys.executable, "-m", "labkit.machine.doctor.bcc_trial"]
+    path = os.pathsep.join(filter(None, [str(repo_folder()), os.environ.get("PYTHONPATH", "")]))
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S, env={**os.environ, "PYTHONPATH": path}
+    )
+    try:
+        said = json.loads(done.stdout)
+    except ValueError:
+        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        return missing(f"the trial of bcc ended without an answer: {last}", package("python3-bpfcc", "libbpfcc"))
+    return Finding(said["state"], said["reason"], said["fix"])
+
+
+def compiler() -> Finding:
+    """Compile a C program and run it; look for the headers that the workloads include."""
+    with compiled("int main(void) { return 23; }\n") as program:
+        status = subprocess.run([program], check=False, timeout=_TIMEOUT_S).returncode
+    if status != 23:
+        return missing(f"a compiled program ended with {status} instead of 23", package("gcc", "libc6-dev"))
+    lacking = [header for header in _HEADERS if not includes(header)]
+    if lacking:
+        return missing(f"no {', '.join(lacking)}", package(*(_HEADERS[header] for header in lacking)))
+    return ok(f"{_first_line([_cc(), '--version'])}: compiled and ran a program; {', '.join(_HEADERS)} are there")
+
+
+def tool(name: str, ask: Sequence[str], *, package_name: str = "", ubuntu: str = "") -> Callable[[], Finding]:
+    """Return a probe that runs a tool, asking its version.
+
+    Parameters
+    ----------
+    name : the program, looked for on the path and where root's tools are.
+    ask : the arguments that make it say its version.
+    package_name, ubuntu : who brings it in Debian, and in Ubuntu where that differs.
+    """
+
+    def probe() -> Finding:
+        path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+        install = package(package_name or name, ubuntu=ubuntu)
+        if path is None:
+            return missing("not installed", install)
+        try:
+            said = _first_line([path, *ask]).removeprefix(path).strip()
+            return ok(f"{path}: {said}")
+        except (OSError, subprocess.SubprocessError) as error:
+            return missing(f"{path} does not run: {error}", install)
+
+    probe.__doc__ = f"Run {name} {' '.join(ask)}."
+    return probe
+
+
+@contextlib.contextmanager
+def compiled(source: str, *options: str) -> Iterator[Path]:
+    """Compile C, give the path of the result, remove it.
+
+    Raises
+    ------
+    Missing : there is no compiler, or it fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="labkit-doctor-") as folder:
+        result = Path(folder) / "doctor"
+        command = [_cc(), "-x", "c", "-", "-o", str(result), *options]
+        done = subprocess.run(command, input=source, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
+        if done.returncode != 0:
+            why = (done.stderr.strip().splitlines() or ["no message"])[0]
+            raise Missing(f"{command[0]} cannot compile a program: {why}", package("gcc", "libc6-dev"))
+        yield result
+
+
+def _cc() -> str:
+    path = shutil.which("cc") or shutil.which("gcc")
+    if path is None:
+        raise Missing("no C compiler", package("gcc", "libc6-dev"))
+    return path
+
+
+def includes(header: str) -> bool:
+    """Return True when the compiler finds a header."""
+    done = subprocess.run(
+        [_cc(), "-x", "c", "-fsyntax-only", "-"],
+        input=f"#include <{header}>\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_TIMEOUT_S,
+    )
+    return done.returncode == 0
+
+
+def _first_line(command: Sequence[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_TIMEOUT_S)
+    return ((done.stdout or done.stderr).strip().splitlines() or [""])[0].strip()

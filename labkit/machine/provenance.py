@@ -1,0 +1,105 @@
+"""What every frame carries: on which machine it was measured, how, and what went wrong.
+
+>>> frame.attrs.update(provenance(command="io_engines --engine sync", path=file, lost_events=0))
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from labkit.machine.folders import data_folder
+from labkit.machine.mounts import mount_of
+
+__all__ = ["provenance"]
+
+
+def provenance(*, command: str | Sequence[str] = "", path: Path | None = None, **more: Any) -> dict[str, Any]:
+    """Return the facts that go with a measurement, as `frame.attrs` keeps them.
+
+    Parameters
+    ----------
+    command : the exact command of the workload; a list is quoted as a shell would want it.
+    path : the file or folder whose file system matters; the data folder if None.
+    more : anything else worth keeping, such as `repeats=5`; a name given here replaces what is found.
+
+    Returns
+    -------
+    kernel, architecture, cpu_model, cpus (those this process may use), governor (of the clock; empty where it cannot
+    be seen), virtual_machine (the hypervisor's name, or empty), filesystem, device, command, time (UTC), labkit
+    (version), lost_events (0 unless told), warnings (a list; empty unless told).
+    """
+    filesystem, device = _storage(path)
+    return {
+        **_machine(),
+        "cpus": len(os.sched_getaffinity(0)),
+        "governor": _governor(),
+        "filesystem": filesystem,
+        "device": device,
+        "command": command if isinstance(command, str) else shlex.join(command),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "lost_events": 0,
+        "warnings": [],
+        **more,
+    }
+
+
+@functools.cache
+def _facts() -> tuple[tuple[str, str], ...]:
+    """Look once for what cannot change while a process lives."""
+    system = os.uname()
+    processor = _lscpu()
+    return (
+        ("kernel", system.release),
+        ("architecture", system.machine),
+        ("cpu_model", processor.get("Model name", system.machine)),
+        ("virtual_machine", processor.get("Hypervisor vendor", "")),
+        ("labkit", _version()),
+    )
+
+
+def _machine() -> dict[str, str]:
+    return dict(_facts())
+
+
+def _lscpu() -> dict[str, str]:
+    """Return what lscpu(1) says; it knows the names of ARM's processors, which /proc/cpuinfo gives as numbers."""
+    try:
+        told = subprocess.run(
+            ["lscpu"], capture_output=True, text=True, check=False, timeout=5, env={**os.environ, "LC_ALL": "C"}
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        told = Path("/proc/cpuinfo").read_text().replace("model name", "Model name")
+    found = re.findall(r"^\s*([^:\n]+?)\s*:[ \t]*(\S.*?)\s*$", told, re.MULTILINE)
+    return {name: value for name, value in reversed(found) if value != "-"}  # the first of several wins
+
+
+def _governor() -> str:
+    try:
+        return Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _storage(path: Path | None) -> tuple[str, str]:
+    """Return the file system and the device of a path; empty where they cannot be told."""
+    try:
+        mount = mount_of(path or data_folder())
+    except OSError:
+        return "", ""
+    return mount.kind, mount.device or mount.source
+
+
+def _version() -> str:
+    try:
+        return metadata.version("labkit")
+    except metadata.PackageNotFoundError:  # run from the tree without being installed
+        return "unknown"

@@ -1,0 +1,301 @@
+"""One table of every column that a frame of the lab may have: unit, dtype, label on an axis, formatter.
+
+The same name is used in the C struct, in the workload's JSON and in the frame, with its unit in it.
+A lesson adds its columns here, in the block of its own name, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+
+def si_bytes(value: float) -> str:
+    """Return a byte count as people say it: 4096 -> '4 KiB'."""
+    number = float(value)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(number) < 1024 or unit == "GiB":
+            return f"{number:.4g} {unit}"
+        number /= 1024
+    raise AssertionError("unreachable")
+
+
+def si_ns(value: float) -> str:
+    """Return a duration in nanoseconds as people say it: 12300 -> '12.3 µs'."""
+    number = float(value)
+    for unit in ("ns", "µs", "ms"):
+        if abs(number) < 999.5:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} s"
+
+
+def si_time(value: float) -> str:
+    """Return a moment in nanoseconds since boot, or since a first event: 4705373066000 -> '4705.373066 s'."""
+    return f"{value / 1e9:.6f} s" if abs(value) >= 100e9 else si_ns(value)
+
+
+def si_count(value: float) -> str:
+    """Return a count or a rate as people say it: 1234567 -> '1.23 M'."""
+    number = float(value)
+    for unit in ("", " k", " M"):
+        if abs(number) < 999.5:
+            return f"{number:.4g}{unit}" if unit == "" else f"{number:.3g}{unit}"
+        number /= 1000
+    return f"{number:.3g} G"
+
+
+def known(write: Callable[[float], str]) -> Callable[[float], str]:
+    """Return a formatter that writes what was not measured (NaN) as a dash."""
+    return lambda value: "–" if value != value else write(value)
+
+
+def plain(value: object) -> str:
+    """Return a value unchanged, as text."""
+    return str(value)
+
+
+@dataclass(frozen=True)
+class Column:
+    """What is known of one column."""
+
+    unit: str
+    dtype: str
+    label: str
+    format: Callable[[Any], str]
+
+
+_CACHES = {"direct": "O_DIRECT", "cold": "page cache, cold", "warm": "page cache, warm"}
+
+COLUMNS: dict[str, Column] = {
+    # everywhere
+    "arm": Column("", "str", "arm", plain),
+    "slice": Column("", "int64", "slice", plain),
+    "pid": Column("", "int64", "process id", plain),
+    "tid": Column("", "int64", "thread id", plain),
+    "cpu": Column("", "int64", "CPU", plain),
+    "run": Column("", "int64", "run", plain),
+    "comm": Column("", "str", "process name", plain),
+    "count": Column("", "int64", "count", plain),
+    "phase": Column("", "str", "phase", plain),
+    "time_ns": Column("ns", "int64", "time", si_time),
+    "latency_ns": Column("ns", "int64", "latency", si_ns),
+    # 00 start
+    "blocks": Column("", "int64", "number of reads", plain),
+    "bytes": Column("B", "int64", "bytes", si_bytes),
+    # 01 hello
+    "runs": Column("", "int64", "runs", plain),
+    "path": Column("", "str", "file", plain),
+    # everywhere, measures
+    "elapsed_s": Column("s", "float64", "elapsed time (s)", lambda v: f"{v:.3g} s"),
+    "block_bytes": Column("B", "int64", "block size", si_bytes),
+    "value": Column("", "float64", "value", lambda v: f"{v:.4g}"),
+    "slices": Column("", "int64", "slices", plain),
+    "difference": Column("", "float64", "difference", lambda v: f"{v:.4g}"),
+    "ratio": Column("", "float64", "ratio", lambda v: f"{v:.3f}"),
+    "low": Column("", "float64", "95 % interval, low end", lambda v: f"{v:.3f}"),
+    "high": Column("", "float64", "95 % interval, high end", lambda v: f"{v:.3f}"),
+    # 02 maps
+    "threads": Column("", "int64", "threads", plain),
+    "calls": Column("", "int64", "calls made", plain),
+    "lost_updates": Column("", "int64", "updates lost", plain),
+    "ns_per_call": Column("ns", "float64", "time of a call", si_ns),
+    "added_ns": Column("ns", "float64", "added to one call", known(si_ns)),
+    "low_ns": Column("ns", "float64", "95 % interval, from", known(si_ns)),
+    "high_ns": Column("ns", "float64", "to", known(si_ns)),
+    "key": Column("", "str", "key of the map", plain),
+    "asked_ns": Column("ns", "int64", "time asked for", si_ns),
+    "histogram": Column("", "str", "histogram", plain),
+    "low_bytes": Column("B", "int64", "from", plain),
+    "high_bytes": Column("B", "int64", "to", plain),
+    "entries": Column("", "int64", "room in the map", plain),
+    "keys": Column("", "int64", "distinct keys", plain),
+    "kept": Column("", "int64", "keys in the map", plain),
+    "refused": Column("", "int64", "events refused", plain),
+    "arrived": Column("", "int64", "place in order of arrival", plain),
+    "number": Column("", "int64", "number of the event", plain),
+    "made": Column("", "int64", "records made", plain),
+    "received": Column("", "int64", "records received", plain),
+    "lost_events": Column("", "int64", "records lost", plain),
+    "room_bytes": Column("B", "int64", "room in the buffer", si_bytes),
+    # 03 verifier
+    "program": Column("", "str", "program", plain),
+    "version": Column("", "str", "version", plain),
+    "loader": Column("", "str", "loaded by", plain),
+    "verdict": Column("", "str", "verdict", plain),
+    "cause": Column("", "str", "cause", plain),
+    "source_line": Column("", "int64", "line", lambda v: str(v) if v else "–"),
+    "source_column": Column("", "int64", "column", lambda v: str(v) if v else "–"),
+    "walked": Column("", "int64", "instructions walked", lambda v: str(v) if v else "–"),
+    "said": Column("", "str", "the kernel's words", plain),
+    "rounds": Column("", "int64", "rounds of the loop", plain),
+    "body": Column("", "str", "body of the loop", plain),
+    # 04 probes
+    "mechanism": Column("", "str", "mechanism", plain),
+    "at_entry": Column("", "int64", "seen at the entry", plain),
+    "at_return": Column("", "int64", "seen at the return", plain),
+    "state": Column("", "str", "state", plain),
+    "reason": Column("", "str", "why", plain),
+    "times_as_long": Column("", "float64", "times as long", known(lambda v: f"{v:.3g}")),
+    "argument": Column("", "int64", "argument", plain),
+    "returned": Column("", "int64", "returned", plain),
+    "symbol": Column("", "str", "in the symbol table", plain),
+    "call_instructions": Column("", "int64", "call instructions", plain),
+    "stack": Column("", "str", "stack, outermost first", plain),
+    # 05 usdt
+    "probe": Column("", "str", "probe", plain),
+    "address": Column("", "int64", "address", hex),
+    "arguments": Column("", "str", "where its arguments are", plain),
+    "semaphore": Column("", "int64", "address of its semaphore", lambda v: hex(v) if v else "none"),
+    "request": Column("", "int64", "request", plain),
+    "status": Column("", "int64", "status", plain),
+    "body_bytes": Column("B", "int64", "size of the body", si_bytes),
+    "text": Column("", "str", "text", plain),
+    "code": Column("", "str", "bytes", plain),
+    "instruction": Column("", "str", "instruction", plain),
+    "listeners": Column("", "int64", "value of the semaphore", plain),
+    "fired": Column("", "int64", "passes that the program counted", plain),
+    "function": Column("", "str", "function", plain),
+    "line": Column("", "int64", "line", plain),
+    "depth": Column("", "int64", "depth of nesting", plain),
+    "generation": Column("", "int64", "oldest generation collected", plain),
+    "exception": Column("", "str", "type of the exception", plain),
+    # 06 syscall_latency
+    "operation": Column("", "str", "operation", plain),
+    "cache": Column("", "str", "way", lambda name: _CACHES.get(name, name)),
+    "ios": Column("", "int64", "I/Os that the program made", plain),
+    "p25_ns": Column("ns", "float64", "25th percentile", si_ns),
+    "p75_ns": Column("ns", "float64", "75th percentile", si_ns),
+    "mean_ns": Column("ns", "float64", "mean", si_ns),
+    "program_p50_ns": Column("ns", "float64", "median, as the program saw it", si_ns),
+    "ios_per_s": Column("1/s", "float64", "I/Os per second", si_count),
+    "witness": Column("", "str", "who counts", plain),
+    "offset_bytes": Column("B", "int64", "place in the file", plain),
+    "block_requests": Column("", "int64", "requests of the block layer", plain),
+    "stage": Column("", "str", "stage", lambda name: COLUMNS[name].label),
+    "share": Column("", "float64", "share", lambda v: f"{v:.1%}"),
+    "before_ns": Column("ns", "int64", "on the way in", si_ns),
+    "file_system_ns": Column("ns", "int64", "file system", si_ns),
+    "block_queue_ns": Column("ns", "int64", "block layer", si_ns),
+    "device_ns": Column("ns", "int64", "device", si_ns),
+    "wake_ns": Column("ns", "int64", "wake-up", si_ns),
+    "return_ns": Column("ns", "int64", "file system, afterwards", si_ns),
+    "after_ns": Column("ns", "int64", "on the way out", si_ns),
+    "program_ns": Column("ns", "int64", "as the program saw it", si_ns),
+    # 07 io_engines
+    "engine": Column("", "str", "engine", plain),
+    "order": Column("", "str", "order", plain),
+    "queue_depth": Column("", "int64", "queue depth", plain),
+    "batch": Column("", "int64", "handed over at once", plain),
+    "in_flight": Column("", "float64", "under way, by Little's law", lambda v: f"{v:.1f}"),
+    "calls_per_io": Column("", "float64", "system calls per I/O", lambda v: f"{v:.3f}"),
+    "sleeps_per_io": Column("", "float64", "times asleep per I/O", lambda v: f"{v:.3f}"),
+    "cpu_ns_per_io": Column("ns", "float64", "CPU time per I/O", si_ns),
+    "call": Column("", "str", "system call", plain),
+    "slept": Column("", "int64", "times it slept in it", plain),
+    "preempted": Column("", "int64", "times the CPU was taken from it", plain),
+    "ns_per_io": Column("ns", "float64", "time in it per I/O", si_ns),
+    "slot": Column("", "int64", "lane", plain),
+    "submit_ns": Column("ns", "int64", "handed over", si_ns),
+    "complete_ns": Column("ns", "int64", "ended", si_ns),
+    "most": Column("", "int64", "most under way at once", plain),
+    "filesystem": Column("", "str", "file system", plain),
+    "punted": Column("", "int64", "given to a worker", plain),
+    "workers": Column("", "int64", "worker threads", plain),
+    "worker_cpu_s": Column("s", "float64", "CPU time of the workers", lambda v: f"{v:.3g} s"),
+    "verified": Column("", "int64", "blocks compared", plain),
+    "checksum": Column("", "str", "sum of all words", plain),
+    # 08 uring
+    "how": Column("", "str", "by", plain),
+    "crc32": Column("", "str", "CRC-32 of what came", plain),
+    "same": Column("", "str", "is it the file's?", plain),
+    "hand_overs": Column("", "int64", "calls that hand over", plain),
+    "waits": Column("", "int64", "calls that wait", plain),
+    "wakes": Column("", "int64", "calls that wake", plain),
+    "taken": Column("", "int64", "requests that the kernel took", plain),
+    "by_program": Column("", "int64", "requests taken in the program's own calls", plain),
+    "by_sqpoll": Column("", "int64", "requests taken by iou-sqp", plain),
+    "step": Column("", "int64", "step", plain),
+    "what": Column("", "str", "after", plain),
+    "sq_head": Column("", "int64", "submission head", plain),
+    "sq_tail": Column("", "int64", "submission tail", plain),
+    "cq_head": Column("", "int64", "completion head", plain),
+    "cq_tail": Column("", "int64", "completion tail", plain),
+    "elapsed_ns": Column("ns", "int64", "elapsed time", si_ns),
+    "submitter": Column("", "str", "handed over by", plain),
+    "registered": Column("", "str", "registered", plain),
+    "program_cpu_ns_per_io": Column("ns", "float64", "CPU time of the program per I/O", si_ns),
+    "kernel_cpu_ns_per_io": Column("ns", "float64", "CPU time of the kernel's threads per I/O", si_ns),
+    "saved_ns": Column("ns", "float64", "saved", si_ns),
+    "place": Column("", "str", "where", plain),
+    "worker_runs": Column("", "int64", "times a worker had a CPU", plain),
+    "thread": Column("", "str", "thread", plain),
+    "event": Column("", "str", "what it did", plain),
+    "stop": Column("", "str", "stop", plain),
+    "seen_calls": Column("", "int64", "calls seen by the kernel", plain),
+    "ns_per_file": Column("ns", "float64", "time for one file", si_ns),
+    "kind": Column("", "str", "request", plain),
+    "took_ns": Column("ns", "int64", "took", lambda v: "–" if v < 0 else si_ns(v)),
+    "result": Column("", "str", "result", plain),
+    # 09 sockmap
+    "pinning": Column("", "str", "where the two ends run", plain),
+    "message_bytes": Column("B", "int64", "message size", si_bytes),
+    "rtt_ns": Column("ns", "float64", "round trip", si_ns),
+    "p50_ns": Column("ns", "float64", "median", si_ns),
+    "p99_ns": Column("ns", "float64", "99th percentile", si_ns),
+    "bytes_per_s": Column("B/s", "float64", "throughput", lambda v: f"{si_bytes(v)}/s"),
+    "requests_per_s": Column("1/s", "float64", "requests per second", si_count),
+    "requests": Column("", "int64", "requests", plain),
+    "pipeline": Column("", "int64", "requests sent at once", plain),
+    "connections": Column("", "int64", "connections", plain),
+    "round_trips": Column("", "int64", "round trips", plain),
+    "messages": Column("", "int64", "messages sent", plain),
+    "redirects": Column("", "int64", "by the short cut", plain),
+    "misses": Column("", "int64", "left to TCP", plain),
+    "inserts": Column("", "int64", "sockets in the map", plain),
+    "insert_failures": Column("", "int64", "sockets refused", plain),
+    "data_segments": Column("", "int64", "TCP segments of the client", plain),
+    "lo_packets": Column("", "int64", "packets on lo", plain),
+    "lo_bytes": Column("B", "int64", "bytes on lo", si_bytes),
+    "cpu_ns_per_message": Column("ns", "float64", "CPU time per message", si_ns),
+    "switches_per_message": Column("", "float64", "context switches per message", lambda v: f"{v:.2f}"),
+    "client_cpu": Column("", "int64", "CPU of the client", plain),
+    "server_cpu": Column("", "int64", "CPU of the server", plain),
+    "sent_bytes": Column("B", "int64", "bytes sent", plain),
+    "received_bytes": Column("B", "int64", "bytes received", plain),
+    "wrong_bytes": Column("B", "int64", "bytes wrong", plain),
+}
+
+
+def frame(columns: Mapping[str, Any] | Sequence[Mapping[str, Any]] | pd.DataFrame, **attrs: Any) -> pd.DataFrame:
+    """Return a tidy frame whose columns have the schema's dtypes.
+
+    Parameters
+    ----------
+    columns : column name -> values, a list of rows, or another frame. Every name must stand in `COLUMNS`.
+    attrs : what the frame carries beside its rows (`frame.attrs`): provenance, lost events, warnings.
+
+    Raises
+    ------
+    KeyError : a column is not in the table (an error of the lab, never of the learner).
+    """
+    made = pd.DataFrame(columns)
+    unknown = [name for name in made.columns if name not in COLUMNS]
+    if unknown:
+        raise KeyError(f"columns not in labkit.schema.COLUMNS: {unknown}")
+    made = made.astype({name: COLUMNS[name].dtype for name in made.columns})
+    made.attrs.update(attrs)
+    return made
+
+
+def label(name: str) -> str:
+    """Return the text for an axis or a table head."""
+    return COLUMNS[name].label if name in COLUMNS else name.replace("_", " ")
+
+
+def formatter(name: str) -> Callable[[Any], str]:
+    """Return the function that writes one value of a column for people."""
+    return COLUMNS[name].format if name in COLUMNS else plain

@@ -1,0 +1,93 @@
+"""Lesson 07: engines, block sizes, depths and ways to the file, side by side; and the same I/Os as lanes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from labkit import schema
+from labkit.errors import check_choice
+from labkit.experiments import io_engines as experiment
+
+from .. import plot
+from . import controls
+from .base import Panel
+
+__all__ = ["io_engines"]
+
+SUBJECTS = ("engines", "lanes")
+SIZES = [512, 4096, 16384, 65536, 262144, 1 << 20, 4 << 20]
+DEPTHS = [1, 2, 4, 8, 16, 32, 64, 128, 256]
+TABLE = [
+    "run", "engine", "cache", "operation", "order", "block_bytes", "queue_depth", "p50_ns", "p99_ns", "ios_per_s",
+    "bytes_per_s", "calls_per_io", "cpu_ns_per_io",
+]  # fmt: skip
+SETTINGS = ("cache", "operation", "order", "block_bytes", "queue_depth")
+
+
+def io_engines(subject: str = "engines") -> Panel:
+    """Return a panel of lesson 07: "engines" or "lanes"."""
+    check_choice("subject", subject, SUBJECTS)
+    engines = controls.several("engine", list(experiment.ENGINES), list(experiment.ENGINES), label="engines")
+    if subject == "engines":
+        return Panel(
+            "Three ways to read",
+            controls={
+                "engine": engines,
+                "block_bytes": controls.several("block_bytes", SIZES, [4096], label="block sizes"),
+                "queue_depth": controls.several("queue_depth", DEPTHS, [32], label="queue depths"),
+                "cache": controls.several("cache", list(experiment.CACHES), ["direct"], label="ways to the file"),
+                "operation": controls.choose("operation", list(experiment.OPERATIONS)),
+                "order": controls.choose("order", list(experiment.ORDERS)),
+                "seconds": controls.real("elapsed_s", 0.1, 0.01, 10, label="seconds a slice"),
+            },
+            measure=experiment.measure,
+            plot=plot.io_engines,
+            finding=_engines,
+            table=_table,
+            accumulate=True,
+        )
+    return Panel(
+        "I/Os as lanes",
+        controls={
+            "engine": engines,
+            "queue_depth": controls.choose("queue_depth", DEPTHS, 8),
+            "block_bytes": controls.choose("block_bytes", SIZES, 4096),
+            "cache": controls.choose("cache", list(experiment.CACHES), label="way to the file"),
+            "ios": controls.whole("ios", 64, 1, 10_000, label="I/Os of each engine"),
+        },
+        measure=experiment.lanes,
+        plot=plot.io_engines,
+        finding=_lanes,
+        table=experiment.overlap,
+    )
+
+
+def _table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what fits on a page: settings that are the same in every row are those beside Run."""
+    return frame[[name for name in TABLE if name not in SETTINGS or frame[name].nunique() > 1]]
+
+
+def _engines(frame: pd.DataFrame) -> str:
+    last = frame[frame["run"] == frame["run"].max()].sort_values("bytes_per_s")
+    # one block size and one way, if there is a choice: where the settings compared differ most
+    alike = [rows for _, rows in last.groupby(["block_bytes", "cache"]) if len(rows) > 1]
+    widest = max(alike, key=lambda rows: rows["bytes_per_s"].iloc[-1] / rows["bytes_per_s"].iloc[0], default=last)
+    ordered = widest.to_dict("records")
+    slow, fast = ordered[0], ordered[-1]
+    if len(ordered) == 1:
+        rate, middle = schema.si_count(fast["ios_per_s"]), schema.si_ns(fast["p50_ns"])
+        return f"{_named(fast)}: {rate} I/Os a second; half of them took less than {middle}."
+    times = plot.times(fast["bytes_per_s"] / slow["bytes_per_s"])
+    return f"{_named(fast)} moves {times} as many bytes a second as {_named(slow)}."
+
+
+def _named(row: dict[str, Any]) -> str:
+    way = schema.formatter("cache")(row["cache"])
+    return f"{row['engine']} ({schema.si_bytes(row['block_bytes'])}, depth {row['queue_depth']}, {way})"
+
+
+def _lanes(frame: pd.DataFrame) -> str:
+    said = [f"{row['engine']} {row['most']}" for row in experiment.overlap(frame).to_dict("records")]
+    return f"Most I/Os under way at once: {', '.join(said)}."

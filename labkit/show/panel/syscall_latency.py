@@ -1,0 +1,109 @@
+"""Lesson 06: time a system call over block sizes, over time, and stage by stage."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from labkit import schema
+from labkit.errors import check_choice
+from labkit.experiments import syscall_latency as experiment
+
+from .. import plot
+from . import controls
+from .base import Panel
+
+__all__ = ["syscall_latency"]
+
+SUBJECTS = ("block sizes", "heat map", "stages")
+SIZES = [512, 4096, 16384, 65536, 262144, 1 << 20, 4 << 20]
+
+
+def syscall_latency(subject: str = "block sizes") -> Panel:
+    """Return a panel of lesson 06: "block sizes", "heat map" or "stages"."""
+    check_choice("subject", subject, SUBJECTS)
+    operation = controls.choose("operation", list(experiment.OPERATIONS))
+    if subject == "block sizes":
+        return Panel(
+            "Time a system call",
+            controls={
+                "block_bytes": controls.several("block_bytes", SIZES, [4096, 65536, 1 << 20], label="block sizes"),
+                "cache": controls.several(
+                    "cache", list(experiment.CACHES), ["direct", "warm"], label="ways to the file"
+                ),
+                "operation": operation,
+                "seconds": controls.real("elapsed_s", 0.1, 0.01, 10, label="seconds each"),
+            },
+            measure=experiment.measure,
+            plot=plot.syscall_latency,
+            finding=_sweep,
+            accumulate=True,
+        )
+    cache = controls.choose("cache", list(experiment.CACHES), label="way to the file")
+    if subject == "heat map":
+        return Panel(
+            "A system call over time",
+            controls={
+                "block_bytes": controls.choose("block_bytes", SIZES, 4096),
+                "cache": cache,
+                "operation": operation,
+                "seconds": controls.real("elapsed_s", 3, 0.2, 60, label="seconds"),
+                "neighbour": controls.switch("a neighbour in the middle third", True),
+            },
+            measure=experiment.heat_map,
+            plot=plot.syscall_latency,
+            finding=_heat_map,
+        )
+    return Panel(
+        "Where the time goes",
+        controls={
+            "block_bytes": controls.several("block_bytes", SIZES, [4096, 65536], label="block sizes"),
+            "cache": cache,
+            "operation": operation,
+            "ios": controls.whole("ios", 97, 1, 10_000, label="I/Os of each size"),
+        },
+        measure=experiment.stages,
+        plot=plot.syscall_latency,
+        finding=_stages,
+        table=experiment.breakdown,
+    )
+
+
+def _sweep(frame: pd.DataFrame) -> str:
+    last = frame if "run" not in frame else frame[frame["run"] == frame["run"].max()]
+    ordered = last.sort_values("block_bytes", kind="stable").to_dict("records")
+    small, large = ordered[0], ordered[-1]
+    told = f"The timer saw {last['count'].sum()} calls, the program made {last['ios'].sum()}"
+    if small["block_bytes"] == large["block_bytes"]:
+        return f"{told}; half of them took less than {schema.si_ns(last['p50_ns'].median())}."
+    each = [
+        f"{schema.si_bytes(row['block_bytes'])} blocks: {schema.si_ns(row['p50_ns'])} each and "
+        f"{schema.si_bytes(row['bytes_per_s'])} a second"
+        for row in (small, large)
+    ]
+    return f"{told}. {'; '.join(each)}."
+
+
+def _heat_map(frame: pd.DataFrame) -> str:
+    calls = frame["count"].sum()
+    if not frame.attrs["neighbour_s"]:
+        return f"{calls} calls, and nobody disturbed them."
+    begin, end = frame.attrs["neighbour_s"]
+    inside = frame["elapsed_s"].between(begin, end)
+    with_, without = (_median(frame[which]) for which in (inside, ~inside))
+    return f"{calls} calls: the median was {schema.si_ns(without)}, and {schema.si_ns(with_)} beside the neighbour."
+
+
+def _median(frame: pd.DataFrame) -> float:
+    ordered = frame.sort_values("latency_ns")
+    half = ordered["count"].sum() / 2
+    return float(ordered["latency_ns"][ordered["count"].cumsum() >= half].min())
+
+
+def _stages(frame: pd.DataFrame) -> str:
+    parts = experiment.breakdown(frame)
+    most = parts.sort_values("share").groupby("block_bytes").tail(1).sort_values("block_bytes")
+    said = [
+        f"{schema.si_bytes(row['block_bytes'])}: {schema.label(row['stage'])}, {row['share']:.0%}"
+        for row in most.to_dict("records")
+    ]
+    return f"Most of the time goes to: {'; '.join(said)}."

@@ -1,0 +1,210 @@
+"""How every plot of the lab looks: one figure size, safe colours, axes that say "4 KiB" and "12 µs".
+
+A lesson's plot is a function `STEM(frame, ax=None) -> Axes` in a file of its own:
+
+    def io_engines(frame, ax=None):
+        ax = style.axes(ax)
+        for arm, how in style.series(frame["arm"]).items():
+            rows = frame[frame["arm"] == arm]
+            ax.plot(rows["block_bytes"], rows["latency_ns"], label=arm, **how)
+        style.axis(ax, "x", "block_bytes", log=2)
+        style.axis(ax, "y", "latency_ns")
+        return style.finish(ax, frame, title="Larger blocks take longer")
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Hashable, Iterable
+from html import escape
+from typing import Any, Literal
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.core.getipython import get_ipython
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from labkit import schema
+
+__all__ = ["GRID", "INK", "axes", "axis", "figure", "finish", "image", "png", "series", "split", "words"]
+
+SIZE_IN = (7.2, 3.8)
+INK = "#222222"
+GRID = "#dddddd"
+
+# Okabe and Ito's palette, told apart by every common kind of colour vision; its yellow is too pale on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (7, 3)))
+HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "++")
+
+
+def figure() -> Figure:
+    """Return an empty figure that belongs to nobody: panels draw on it, in any thread."""
+    return Figure(figsize=SIZE_IN, layout="constrained", facecolor="white")
+
+
+def axes(ax: Axes | None = None) -> Axes:
+    """Return `ax`, or axes on a new figure that the notebook shows below its cell, dressed for the lab."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=SIZE_IN, layout="constrained", facecolor="white")
+        _show_as_html()  # after the first figure, with which the notebook sets up its own way
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(color=GRID, linewidth=0.8)
+    ax.set_axisbelow(True)
+    ax.tick_params(colors=INK)
+    return ax
+
+
+def split(ax: Axes, rows: int = 1, columns: int = 2, **how: Any) -> list[Axes]:
+    """Put a grid of axes in the place of `ax` and return them, dressed; `how` goes to matplotlib's `subplots`."""
+    owner = ax.get_figure()
+    place = ax.get_subplotspec()
+    assert owner is not None and place is not None, "split() needs axes made by axes() or by a panel"
+    ax.remove()
+    made = place.subgridspec(rows, columns, **{k: how.pop(k) for k in ("width_ratios", "height_ratios") if k in how})
+    return [axes(one) for one in np.ravel(made.subplots(**how))]
+
+
+def series(names: Iterable[Hashable]) -> dict[Any, dict[str, Any]]:
+    """Return, for each distinct name in order, the colour, marker and line style for `Axes.plot`; all three differ."""
+    distinct = list(dict.fromkeys(names))
+    return {
+        name: {
+            "color": COLOURS[i % len(COLOURS)],
+            "marker": MARKERS[i % len(MARKERS)],
+            "linestyle": LINES[i % len(LINES)],
+            "markersize": 5,
+            "linewidth": 1.6,
+        }
+        for i, name in enumerate(distinct)
+    }
+
+
+def bars(names: Iterable[Hashable]) -> dict[Any, dict[str, Any]]:
+    """Return, for each distinct name in order, the colour and hatching for `Axes.bar`."""
+    distinct = list(dict.fromkeys(names))
+    return {
+        name: {"facecolor": COLOURS[i % len(COLOURS)], "hatch": HATCHES[i % len(HATCHES)], "edgecolor": "white"}
+        for i, name in enumerate(distinct)
+    }
+
+
+def axis(ax: Axes, which: Literal["x", "y"], column: str, *, log: float | None = None, ticks: Any = None) -> None:
+    """Label one axis after a column of the schema.
+
+    Parameters
+    ----------
+    which : "x" or "y".
+    column : a name in `schema.COLUMNS`: its label and its formatter are used.
+    log : the base of a logarithmic axis, 2 or 10; None for a linear one.
+    ticks : the values to mark, such as `frame["block_bytes"]`; chosen from the range if None.
+    """
+    one = ax.xaxis if which == "x" else ax.yaxis
+    (ax.set_xlabel if which == "x" else ax.set_ylabel)(schema.label(column), color=INK)
+    if log is not None:
+        (ax.set_xscale if which == "x" else ax.set_yscale)("log", base=log)
+        one.set_minor_formatter(NullFormatter())
+    one.set_major_formatter(FuncFormatter(_writer(column)))
+    room = _room(ax, which)
+    if ticks is not None:
+        places = sorted(set(ticks))
+        one.set_major_locator(FixedLocator(places[:: -(-len(places) // room)]))
+    elif log is not None:
+        one.set_major_locator(_LogLocator(base=log, numticks=room))
+    elif column.endswith("_bytes"):
+        one.set_major_locator(_BytesLocator(nbins=room))
+    else:
+        one.set_major_locator(MaxNLocator(nbins=min(room, 7), integer=_is_whole(column)))
+
+
+def _is_whole(column: str) -> bool:
+    return column in schema.COLUMNS and schema.COLUMNS[column].dtype.startswith("int")
+
+
+def _writer(column: str) -> Callable[[float, int | None], str]:
+    """Return the schema's formatter of a column in the form that matplotlib wants; ticks come to it as floats."""
+    write, whole = schema.formatter(column), _is_whole(column)
+    return lambda value, _: str(write(int(value) if whole and float(value).is_integer() else value))
+
+
+def _room(ax: Axes, which: str) -> int:
+    """Return how many tick labels fit beside each other."""
+    drawn = ax.get_figure()
+    assert drawn is not None
+    width_in, height_in = drawn.get_size_inches()  # type: ignore[union-attr]
+    place = ax.get_position()
+    return max(3, int(place.width * width_in / 0.62 if which == "x" else place.height * height_in / 0.35))
+
+
+def finish(ax: Axes, frame: pd.DataFrame, *, title: str = "", legend: bool = True) -> Axes:
+    """Add title and legend, say RECORDED where the frame was not measured here, and return `ax`."""
+    if frame.attrs.get("recorded"):
+        title = f"{title}  [RECORDED on kernel {frame.attrs.get('kernel', '?')}]".strip()
+    if title:
+        ax.set_title(title, loc="left", fontsize=11, color=INK, wrap=True)
+    if legend and len(ax.get_legend_handles_labels()[1]) > 1:
+        ax.legend(frameon=False, fontsize=9, loc="best")
+    return ax
+
+
+def png(drawn: Figure) -> bytes:
+    """Return a figure as PNG with two pixels for each of the screen's, so that it is sharp when enlarged."""
+    buffer = io.BytesIO()
+    # a figure of the learner's own may have no layout of ours: nothing of it is cut off
+    drawn.savefig(buffer, format="png", dpi=200, bbox_inches=None if drawn.get_layout_engine() else "tight")
+    return buffer.getvalue()
+
+
+def image(drawn: Figure, described: str = "") -> str:
+    """Return a figure as an image in HTML, with `described`, or what `words` finds, for who cannot see it."""
+    content = png(drawn)
+    width, code = int.from_bytes(content[16:20], "big") // 2, base64.b64encode(content).decode()
+    return (
+        f'<img alt="{escape(described or words(drawn))}" src="data:image/png;base64,{code}" '
+        f'style="width: {width}px; max-width: 100%; height: auto; background: white; border-radius: 3px;">'
+    )
+
+
+def words(drawn: Figure) -> str:
+    """Return what is written on a figure: of each of its axes the title, what runs across and up, the series."""
+    said = []
+    for ax in drawn.axes:
+        across, up, series = ax.get_xlabel(), ax.get_ylabel(), ax.get_legend_handles_labels()[1]
+        parts = [ax.get_title(loc="left") or ax.get_title(), f"Across: {across}" if across else ""]
+        parts += [f"Up: {up}" if up else "", f"Series: {', '.join(map(str, series))}" if len(series) > 1 else ""]
+        said.append(". ".join(" ".join(part.split()) for part in parts if part))
+    return "Plot. " + ". ".join(part for part in said if part)
+
+
+class _LogLocator(LogLocator):
+    """Ticks at the decades; within them, too, where an axis has few decades."""
+
+    def tick_values(self, vmin: float, vmax: float) -> Any:
+        if self._base != 10 or vmin <= 0 or vmax > 30 * vmin:  # type: ignore[attr-defined]
+            subs: tuple[float, ...] = (1.0,)
+        else:
+            subs = (1.0, 2.0, 5.0) if vmax > 4 * vmin else (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+        self.set_params(subs=subs)
+        return super().tick_values(vmin, vmax)
+
+
+class _BytesLocator(MaxNLocator):
+    """Ticks at multiples of a power of two, as people count bytes."""
+
+    def tick_values(self, vmin: float, vmax: float) -> Any:
+        step = 2.0 ** np.ceil(np.log2(max(vmax - vmin, 1.0) / self._nbins))  # type: ignore[attr-defined]
+        return np.arange(np.floor(vmin / step), np.ceil(vmax / step) + 1) * step
+
+
+def _show_as_html() -> None:
+    """Have the notebook show figures by `image`: JupyterLab gives its own pictures no words, and one pixel for two."""
+    shell: Any = get_ipython()
+    if getattr(shell, "kernel", None) is not None:
+        formatters = shell.display_formatter.formatters
+        formatters["text/html"].for_type(Figure, image)
+        formatters["image/png"].pop(Figure, None)

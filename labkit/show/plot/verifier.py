@@ -1,0 +1,68 @@
+"""Lesson 03: how far the verifier walks for a loop, and a verdict beside the line that it is about."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from labkit.engine.verdict import ACCEPTED, Verdict
+from labkit.errors import VerifierError
+
+from ..render import TEXT, Rendered, box, escape
+from . import style
+
+__all__ = ["verdict", "verifier"]
+
+_MOST_LOG_LINES = 400
+
+
+def verifier(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw the instructions walked against the rounds of a loop; what was refused is a cross.
+
+    The frame has `rounds`, `body`, `verdict` and `walked`, as `labkit.experiments.verifier.loops` returns it.
+    """
+    ax = style.axes(ax)
+    for body, how in style.series(frame["body"]).items():
+        rows = frame[frame["body"] == body].sort_values("rounds")
+        accepted, refused = rows[rows["verdict"] == ACCEPTED], rows[rows["verdict"] != ACCEPTED]
+        cross = {**how, "marker": "x", "linestyle": "none", "markersize": 9, "markeredgewidth": 2}
+        for part, word, look in ((accepted, "accepted", how), (refused, "rejected", cross)):
+            if len(part):
+                ax.plot(part["rounds"], part["walked"], label=f"{body}: {word}", **look)
+    style.axis(ax, "x", "rounds", log=10)
+    style.axis(ax, "y", "walked", log=10)
+    return style.finish(ax, frame, title="The verifier walks each round, until it gives up")
+
+
+def verdict(told: Verdict | VerifierError, *, show_log: bool = False) -> Rendered:
+    """Return a verdict to look at: what and where, the mend, the plain reading, and the raw log in a fold.
+
+    Parameters
+    ----------
+    told : of `verifier.judge`, or the error of a program that was refused.
+    show_log : open the fold.
+    """
+    if isinstance(told, VerifierError):
+        state, headline, mend, detail, log = "warning", told.what, told.fix, told.detail, told.log
+    else:
+        headline, mend, detail, log = told.headline, told.mend, told.detail, told.log
+        state = "ok" if told.kind == ACCEPTED else "warning"
+    if state == "ok":
+        return Rendered(headline, box("ok", f"<strong>{escape(headline)}</strong>") + _fold(log, show_log))
+    head = f"Rejected: {headline}"
+    text = "\n".join([head, f"Mend: {mend}", "", detail, *(["", log] if show_log else [])])
+    pre = f'<pre tabindex="0" style="overflow-x: auto; margin: 8px 0; {TEXT}">{escape(detail)}</pre>'
+    html = box(state, f"<strong>{escape(head)}</strong><br>Mend: {escape(mend)}{pre}") + _fold(log, show_log)
+    return Rendered(text, html)
+
+
+def _fold(log: str, is_open: bool) -> str:
+    lines = log.strip().splitlines()
+    if not lines:
+        return ""
+    left_out = [f"… {len(lines) - _MOST_LOG_LINES} lines before this one"] if len(lines) > _MOST_LOG_LINES else []
+    shown = escape("\n".join(left_out + lines[-_MOST_LOG_LINES:]))
+    return (
+        f'<details{" open" if is_open else ""}><summary style="{TEXT}">The raw log</summary>'
+        f'<pre tabindex="0" style="overflow-x: auto; {TEXT}">{shown}</pre></details>'
+    )

@@ -1,0 +1,76 @@
+"""Which exercises the learner has solved, kept in a file of the learner's own.
+
+The file is `LABKIT_PROGRESS`, else `progress.json` in the data folder:
+`{"solved": {"01-q1": "2031-05-06T12:00:00+00:00"}}`. A file that cannot be read counts as empty; `trouble` says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from labkit.machine.folders import data_folder
+
+__all__ = ["progress_file", "remember", "solved", "trouble"]
+
+_SPOILT = (ValueError, KeyError, TypeError, AttributeError)
+
+
+def progress_file() -> Path:
+    """Return the path of the learner's progress file (it need not exist)."""
+    chosen = os.environ.get("LABKIT_PROGRESS")
+    return Path(chosen) if chosen else data_folder() / "progress.json"
+
+
+def solved() -> dict[str, str]:
+    """Return question -> time at which it was first solved."""
+    try:
+        return _read()
+    except (OSError, *_SPOILT):
+        return {}
+
+
+def trouble() -> str:
+    """Return why progress is not kept as it should be, with the mend, or an empty text when all is well."""
+    try:
+        with _locked(progress_file()) as path:
+            if path.exists():
+                _read()
+    except OSError as error:
+        return f"Your progress cannot be kept: {error}. Set LABKIT_PROGRESS to a file that can be written."
+    except _SPOILT as error:
+        return f"{progress_file()} is spoilt ({error!r}) and counts as empty; the next right answer replaces it."
+    return ""
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[Path]:
+    """Let nobody else change the file at `path` meanwhile; raise OSError where it could not be written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.with_name(path.name + ".lock"), "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield path
+
+
+def _read() -> dict[str, str]:
+    kept = json.loads(progress_file().read_text(encoding="utf-8"))["solved"]
+    return {str(question): str(when) for question, when in kept.items()}
+
+
+def remember(question: str) -> None:
+    """Add `question` to the solved ones; raise OSError where the file cannot be written.
+
+    Two notebooks may solve at once, and a kernel may die at any moment: a lock keeps the one from undoing the other,
+    and the new file takes the place of the old one in a single step.
+    """
+    with _locked(progress_file()) as path:
+        known = solved()
+        known.setdefault(question, datetime.now(UTC).isoformat(timespec="seconds"))
+        fresh = path.with_name(path.name + ".new")
+        fresh.write_text(json.dumps({"solved": known}, indent=1) + "\n", encoding="utf-8")
+        os.replace(fresh, path)

@@ -1,0 +1,17 @@
+#!/bin/sh
+# The container is healthy when JupyterLab answers, and refuses to do anything without the token.
+set -eu
+url=http://127.0.0.1:${JUPYTER_PORT:-8888}/api/status
+exec python - "$url" <<'PYTHON'
+import sys
+import urllib.error
+import urllib.request
+
+try:
+    urllib.request.urlopen(sys.argv[1], timeout=5)
+    sys.exit("JupyterLab serves without a token")
+except urllib.error.HTTPError as refusal:
+    sys.exit(0 if refusal.code == 403 else f"JupyterLab answers {refusal.code}")
+except OSError as error:
+    sys.exit(f"JupyterLab does not answer: {error}")
+PYTHON

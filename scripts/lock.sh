@@ -1,0 +1,18 @@
+#!/bin/sh
+# Make the lock files from pyproject.toml (`make lock`); maintainers only, needs uv.
+#
+# One version of each package serves every Python and architecture that the lab supports; every file has its hash.
+# requirements.lock: what the lab needs to run. requirements-test.lock: that and what its tests need.
+# Newer versions: LOCK_FLAGS=--upgrade make lock
+set -eu
+cd "$(dirname "$0")/.."
+
+compile() {
+    # shellcheck disable=SC2086 # several flags in one variable
+    uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+        --universal --fork-strategy fewest --generate-hashes ${LOCK_FLAGS-} "$@"
+}
+
+# setuptools builds the editable labkit itself; pip must not fetch an unlocked one for that.
+echo setuptools | compile pyproject.toml - -o requirements.lock
+echo setuptools | compile pyproject.toml - --extra test -c requirements.lock -o requirements-test.lock

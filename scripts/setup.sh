@@ -1,0 +1,170 @@
+#!/bin/bash
+# Install all that the lab needs, in this order: packages, mounts, .venv, the C programs.
+#
+#   scripts/setup.sh            for the lessons
+#   scripts/setup.sh test       for the tests as well
+#   scripts/setup.sh engine     a container engine, for `make test-container`; nothing else
+#   scripts/setup.sh packages   the packages alone
+#   scripts/setup.sh python     the locked Python packages too, without this tree: a layer of the container image
+#
+# What is there already is left alone, so a second run takes about a second.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PATH:/usr/sbin:/sbin" # Debian gives these to root only
+
+what=${1:-run}
+log=build/setup.log
+venv=.venv
+
+say() { printf '  %-10s %s\n' "$1" "$2"; }
+
+# Two lines, as everything of the lab says it: what failed, how to mend it.
+fail() {
+    printf '\nsetup: %s\nFix: %s\n' "$1" "$2" >&2
+    exit 1
+}
+
+# Run a slow step with its output in the log; show the end of that if it fails.
+quietly() {
+    if ! "$@" >>"$log" 2>&1 </dev/null; then
+        tail -n 15 "$log" >&2
+        return 1
+    fi
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
+require_root() { # WHY
+    [ "$(id -u)" = 0 ] || command -v sudo >/dev/null ||
+        fail "Not root, and there is no sudo: $1" "run the same command as root, or install sudo and join its group"
+}
+
+check_distribution() {
+    ID=unknown VERSION_ID='' PRETTY_NAME='this system'
+    [ ! -r /etc/os-release ] || . /etc/os-release
+    command -v apt-get >/dev/null || fail \
+        "$PRETTY_NAME is not supported: the lab's packages come from Debian or Ubuntu through apt-get." \
+        "use Debian 12 or 13 or Ubuntu 24.04, in a virtual machine or a privileged container (see README.md)"
+    case "$ID $VERSION_ID" in
+    "debian 12" | "debian 13" | "ubuntu 24.04") ;;
+    *) say warning "$PRETTY_NAME is untried; Debian 12, Debian 13 and Ubuntu 24.04 are known to work" ;;
+    esac
+}
+
+missing_packages() {
+    local wanted
+    wanted=$(scripts/packages.sh "$@")
+    # shellcheck disable=SC2086 # one word a package
+    comm -23 <(sort -u <<<"$wanted") \
+        <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $wanted 2>/dev/null | sed -n 's/^installed //p' | sort -u)
+}
+
+apt_update() { as_root apt-get -q -o DPkg::Lock::Timeout=300 update; }
+
+apt_install() {
+    as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 apt-get -q -y -o DPkg::Lock::Timeout=300 \
+        -o Dpkg::Options::=--force-confold install --no-install-recommends "$@"
+}
+
+install_packages() {
+    local missing
+    mapfile -t missing < <(missing_packages run)
+    [ ${#missing[@]} != 0 ] || return 0
+    require_root "cannot install ${missing[*]}"
+    say packages "installing ${#missing[@]} (a few minutes; the log is $log)"
+    quietly apt_update ||
+        fail "apt-get could not read the package lists." "check the network and /etc/apt, then: sudo apt-get update"
+    quietly apt_install "${missing[@]}" ||
+        fail "apt-get could not install: ${missing[*]}" \
+            "sudo apt-get install ${missing[*]}   (on Ubuntu first: sudo add-apt-repository universe)"
+}
+
+# What only some tests need may fail to install: those tests say so.
+install_for_tests() { # SECTION
+    local missing
+    mapfile -t missing < <(missing_packages "$1")
+    [ ${#missing[@]} != 0 ] || return 0
+    say packages "installing ${missing[*]} for the tests"
+    if ! quietly apt_update || ! quietly apt_install "${missing[@]}"; then
+        say warning "could not install ${missing[*]}: the tests that need it will skip or fail"
+    fi
+}
+
+mount_once() { # TYPE FOLDER
+    ! grep -q " $2 $1 " /proc/mounts || return 0
+    say mount "$1 on $2"
+    quietly as_root mount -t "$1" "$1" "$2" ||
+        say warning "could not mount $1 on $2 (not privileged?); \`labkit doctor\` says what it affects"
+}
+
+# The key changes with anything that the environment is made from.
+key() { cat "$1" pyproject.toml scripts/setup.sh scripts/jupyterlab-settings.json | sha256sum | cut -d' ' -f1; }
+
+make_venv() {
+    local lock stamp
+    # A tree that was moved, a distribution that was upgraded, a setup that was killed leave one that cannot serve.
+    if ! grep -qxF "command = /usr/bin/python3 -m venv $PWD/$venv" $venv/pyvenv.cfg 2>/dev/null ||
+        ! $venv/bin/python -c 'import pip' 2>/dev/null; then
+        rm -rf $venv
+        say python ".venv from $(/usr/bin/python3 -V)"
+        quietly /usr/bin/python3 -m venv "$PWD/$venv" ||
+            fail "Python could not make the environment .venv." "sudo apt-get install --reinstall python3-venv"
+    fi
+    lock=requirements.lock stamp=$venv/.setup-run
+    [ "$what" != test ] || lock=requirements-test.lock stamp=$venv/.setup-test
+    [ "$(cat $stamp 2>/dev/null)" != "$(key $lock)" ] || return 0
+    say python "installing $(grep -c == $lock) packages from $lock"
+    # pip's own configuration (proxy, certificates, mirrors) is obeyed; the hashes hold wherever a file comes from.
+    quietly $venv/bin/python -m pip install --no-deps --require-hashes -r $lock ||
+        fail "pip could not install the locked packages." "check the network and \`pip config list\`, then run make again"
+    [ "$what" != python ] || return 0
+    quietly $venv/bin/python -m pip install --no-deps --no-build-isolation -e . ||
+        fail "pip could not install labkit from this tree." "read $log"
+    $venv/bin/python -m labkit.machine.bcc
+    install -D -m 644 scripts/jupyterlab-settings.json $venv/share/jupyter/lab/settings/overrides.json
+    link_tools
+    key $lock >$stamp
+}
+
+# Two programs that a distribution hides.
+link_tools() {
+    local found
+    # Ubuntu's bpftool is a script that serves only the kernel it was packaged with; any bpftool serves any kernel.
+    if ! bpftool version >/dev/null 2>&1; then
+        found=$(find /usr/lib -path '/usr/lib/linux-tools*/bpftool' 2>/dev/null | sort -V | tail -n 1)
+        [ -z "$found" ] || ln -sf "$found" $venv/bin/bpftool
+    fi
+    # One binary is the server and the checker, by the name it is called. The package redis-server adds only a service.
+    if ! command -v redis-server >/dev/null && [ -x /usr/bin/redis-check-rdb ]; then
+        ln -sf /usr/bin/redis-check-rdb $venv/bin/redis-server
+    fi
+}
+
+build_programs() {
+    quietly make -s -C c || fail "The C programs did not build." "read $log; to see the commands: make -C c V=1"
+}
+
+mkdir -p build
+: >"$log"
+unset PYTHONHOME PYTHONPATH
+check_distribution
+if [ "$what" = engine ]; then
+    install_for_tests engine
+    exit
+fi
+install_packages
+[ "$what" != packages ] || exit 0
+[ "$what" != test ] || install_for_tests test
+if [ "$what" != python ]; then
+    mount_once tracefs /sys/kernel/tracing
+    mount_once bpf /sys/fs/bpf
+fi
+make_venv
+[ "$what" != python ] || exit 0
+build_programs

@@ -1,0 +1,43 @@
+"""Make the picture of a panel in README.md, from a real run here: PYTHONPATH=tests python -m browser.readme_picture
+
+For maintainers, on a machine with nothing else to do.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from browser.lab import CELL_MS, open_notebook, run_all_cells, serve
+from playwright.sync_api import expect, sync_playwright
+
+from labkit.machine.folders import repo_folder
+
+PICTURE = repo_folder() / "docs" / "images" / "panel.png"
+CELLS = ("import labkit", "labkit.panel.io_engines()")
+MARGIN_PX = 10
+
+
+def main() -> None:
+    """Run lesson 07's panel in JupyterLab over two block sizes, and keep a picture of it."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as server, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1400, "height": 2000})
+        open_notebook(page, server, server.write("picture.ipynb", *CELLS))
+        run_all_cells(page)
+        panel = page.locator(".labkit-panel")
+        panel.get_by_label("block sizes").select_option(["4 KiB", "64 KiB"])
+        panel.get_by_role("button", name="Run").click()
+        expect(panel.get_by_text("Done.")).to_be_visible(timeout=CELL_MS)
+        box, finding = panel.bounding_box(), panel.locator(".labkit-note").first.bounding_box()
+        assert box is not None and finding is not None
+        height = finding["y"] + finding["height"] + MARGIN_PX - box["y"]  # the table below it is long
+        PICTURE.parent.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=PICTURE, clip={**box, "height": height})
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Lesson 07's panel as a learner uses it: choose block sizes, Run, Run again, Stop, Clear."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+from browser.lab import CELL_MS, Server, open_notebook, picture, run_all_cells
+from playwright.sync_api import Locator, Page, expect
+
+from labkit.machine.folders import repo_folder
+
+pytestmark = [pytest.mark.browser, pytest.mark.bpf]
+
+LESSON = "07-io-engines.ipynb"
+
+
+@pytest.fixture
+def panel(page: Page, server: Server) -> Locator:
+    """Open the shipped lesson, run all its cells and return the panel of the engines, in view."""
+    shutil.copy(repo_folder() / "notebooks" / LESSON, server.folder)
+    open_notebook(page, server, LESSON)
+    run_all_cells(page)
+    unanswered = page.locator(".jp-RenderedHTMLCommon", has_text="Put your answer in place")
+    expect(unanswered.last).to_be_attached(timeout=CELL_MS)
+    found = page.locator(".labkit-panel", has=page.get_by_role("heading", name="Three ways to read"))
+    expect(found).to_be_visible(timeout=CELL_MS)
+    found.scroll_into_view_if_needed()
+    return found
+
+
+def press(panel: Locator, name: str) -> None:
+    panel.get_by_role("button", name=name).click()
+
+
+def fill(panel: Locator, label: str, value: str) -> None:
+    panel.get_by_label(label).fill(value)
+    panel.get_by_label(label).press("Tab")
+
+
+def test_lesson_07_block_sizes_are_compared_over_two_runs_and_a_third_is_stopped(page: Page, panel: Locator) -> None:
+    panel.get_by_label("block sizes").select_option(["4 KiB", "64 KiB", "1 MiB"])
+    fill(panel, "seconds a slice", "0.02")
+    press(panel, "Run")
+    finding = panel.get_by_text(re.compile("as many bytes a second as"))
+    expect(finding).to_be_visible(timeout=CELL_MS)
+    expect(panel.get_by_role("img")).to_be_visible()
+    picture(page, "lesson-07-after-run")
+
+    panel.get_by_label("ways to the file").select_option(["page cache, warm"])
+    press(panel, "Run")
+    expect(panel.get_by_role("cell", name="page cache, warm").first).to_be_visible(timeout=CELL_MS)
+    expect(panel.get_by_role("cell", name="O_DIRECT").first).to_be_visible()
+    picture(page, "lesson-07-two-runs")
+
+    fill(panel, "seconds a slice", "5")
+    press(panel, "Run")
+    expect(panel.get_by_text(re.compile("left$"))).to_be_visible(timeout=CELL_MS)
+    picture(page, "lesson-07-in-mid-run")
+    press(panel, "Stop")
+    expect(panel.get_by_text("Stopped. Nothing was kept")).to_be_visible(timeout=CELL_MS)
+    expect(finding).to_be_visible()  # of the runs before
+    picture(page, "lesson-07-stopped")
+
+    press(panel, "Clear")
+    expect(finding).to_have_count(0)

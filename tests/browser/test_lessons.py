@@ -1,0 +1,100 @@
+"""Every lesson as a learner meets it: run all cells, change one setting of its panel, press Run, look."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+
+import pytest
+from browser.lab import CELL_MS, Server, errors_shown, hindrances, open_notebook, picture, run_all_cells
+from playwright.sync_api import Locator, Page, expect
+
+from labkit.machine.folders import repo_folder
+
+pytestmark = [pytest.mark.browser, pytest.mark.bpf]
+
+NOTEBOOKS = repo_folder() / "notebooks"
+LESSONS = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb") if "labkit.panel." in path.read_text())
+
+
+@dataclass(frozen=True)
+class Change:
+    """A setting to change in the panel of this title, and what the panel says once it has measured with it."""
+
+    panel: str
+    setting: str
+    value: str | list[str]
+    says: str
+
+
+CHANGES = {
+    "00-start": Change("Time each read", "block size", "1 MiB", "Half of the 97 reads of 1 MiB took less than"),
+    "01-hello": Change("Hello, eBPF", "runs", "29", "started a program 29 times; eBPF saw 29 starts"),
+    "02-maps": Change("Lost updates", "calls a thread", "10007", r"20014|lost"),
+    "03-verifier": Change("Loops", "rounds of the loop", ["10", "100"], r"round"),
+    "04-probes": Change("What a probe costs", "mechanism", ["uprobe"], r"uprobe"),
+    "05-usdt": Change("Listen to probes", "iterations", "53", r"53"),
+    "06-syscall-latency": Change("Time a system call", "block sizes", ["16 KiB"], "The timer saw .* half of them took"),
+    "07-io-engines": Change("Three ways to read", "block sizes", ["16 KiB"], r"16 KiB"),
+    "08-uring": Change("Inside io_uring", "batches", ["1", "16"], r"16"),
+    "09-sockmap": Change("Round trips by three ways", "message size", ["256 B"], r"256 B"),
+}
+
+
+def panel_titled(page: Page, title: str) -> Locator:
+    return page.locator(".labkit-panel", has=page.get_by_role("heading", name=title, exact=True))
+
+
+def change(panel: Locator, setting: str, value: str | list[str]) -> None:
+    control = panel.get_by_label(setting)
+    if control.evaluate("c => c.tagName") == "SELECT":
+        control.select_option(value)
+    else:
+        control.fill(str(value))
+        control.press("Tab")
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_changed_setting_gives_another_plot(page: Page, server: Server, name: str) -> None:
+    shutil.copy(NOTEBOOKS / f"{name}.ipynb", server.folder)
+    open_notebook(page, server, f"{name}.ipynb")
+    run_all_cells(page)
+    assert errors_shown(page) == []
+    wanted = CHANGES[name]
+    panel = panel_titled(page, wanted.panel)
+    change(panel, wanted.setting, wanted.value)
+    panel.get_by_role("button", name="Run").click()
+    expect(panel.get_by_text("Done.")).to_be_visible(timeout=CELL_MS)
+    expect(panel.locator(".labkit-note").first).to_contain_text(re.compile(wanted.says))
+    expect(panel.get_by_role("img")).to_be_visible()
+    expect(panel.get_by_role("table")).to_be_visible()
+    panel.scroll_into_view_if_needed()
+    picture(panel, f"lesson-{name}")
+    assert hindrances(page) == []
+    server.end_kernels()
+
+
+def test_stop_in_the_midst_of_a_measurement_leaves_nothing_running(page: Page, server: Server) -> None:
+    """The programs and processes that it would leave are looked for after every test of the kernel."""
+    cell = "from labkit.show import panel\npanel.hello()"
+    open_notebook(page, server, server.write("stop.ipynb", cell))
+    run_all_cells(page)
+    panel = page.locator(".labkit-panel")
+    change(panel, "runs", "10000")
+    panel.get_by_role("button", name="Run").click()
+    expect(panel.get_by_text(re.compile(r"\d%.*left"))).to_be_visible(timeout=CELL_MS)
+    panel.get_by_role("button", name="Stop").click()
+    expect(panel.get_by_text("Stopped. Nothing was kept")).to_be_visible(timeout=CELL_MS)
+    picture(page, "lesson-01-stopped")
+    server.end_kernels()
+
+
+def test_lesson_00_shows_how_far_the_learner_is(page: Page, server: Server) -> None:
+    cells = ("import labkit", 'labkit.check("01-q4", "no")', "labkit.progress()")
+    open_notebook(page, server, server.write("progress.ipynb", *cells))
+    run_all_cells(page)
+    expect(page.get_by_text(re.compile("You have solved 1 of .* Go on with 01-q"))).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("01 · Say hello.*1 of 4"))).to_be_visible()
+    assert hindrances(page) == []
+    picture(page, "progress")

@@ -1,0 +1,18 @@
+/* kind: bounds | type: KPROBE
+ * This reads the 8 bytes before the value. */
+#include <uapi/linux/ptrace.h>
+struct record {
+	u64 first;
+	u64 second;
+};
+BPF_HASH(records, u32, struct record);
+
+int rejected(struct pt_regs *ctx)
+{
+	u32 key = 1;
+	struct record *value = records.lookup(&key);
+
+	if (!value)
+		return 0;
+	return ((u64 *)value)[-1]; /* rejected here */
+}

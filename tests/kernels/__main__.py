@@ -1,0 +1,131 @@
+"""`make test-kernels`: run the kernel-facing tests on other kernels, and print one table of kernel x lesson.
+
+    make test-kernels                  every lesson's first tests, 6.1 and 6.12: at most 25 minutes a kernel
+    make test-kernels MINUTES=90       the same with more time; QUICK=1: with six minutes a kernel
+    make test-kernels ADD=1            what the run before did not try, and what failed; its other results are kept
+    make test-kernels KERNELS=6.12     one kernel
+    make test-kernels TESTS="tests/experiments/test_hello.py"
+
+Results: build/kernels.json, build/kernels/SERIES/ (what the machine said), docs/kernels.md after a whole run.
+x86_64 only. Timings mean nothing under emulation, so nothing is timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from kernels.boot import run_in, why_not
+from kernels.fetch import HEADERS_OF, SUITES, fetch
+from kernels.reporter import NO_TIME
+from kernels.table import as_markdown, as_text, lesson_of, put_between, read_report, settled, summarise
+
+from labkit.errors import LabkitError
+from labkit.machine.folders import build_folder, repo_folder
+
+_MINUTES, _QUICK_MINUTES = 25, 6
+_START_S = 90  # to boot, and to collect the tests
+_SHARED = 0.8  # of the time; a lesson's last test may take longer than what is left of its share
+_WAYS = (["--report=/mnt/report-1.jsonl"], ["--report=/mnt/report-2.jsonl", "--backwards"])  # a pytest for each CPU
+
+# Slow there, with nothing that another kernel does differently.
+DESELECTED = (
+    "tests/engine/test_trial.py",  # statistics
+)
+
+
+def chosen() -> list[str]:
+    """Return the test files that face the kernel, as pytest takes them."""
+    tree = repo_folder()
+    files = [*tree.glob("tests/engine/test_*.py"), *tree.glob("tests/experiments/test_*.py")]
+    files.append(tree / "tests/machine/test_doctor.py")
+    facing = [str(file.relative_to(tree)) for file in sorted(files) if "mark.bpf" in file.read_text()]
+    return [file for file in facing if file not in DESELECTED]
+
+
+def try_kernel(series: str, tests: Sequence[str], total_s: float, *, add: bool = False) -> dict[str, Any]:
+    """Run tests on a kernel; return release, lessons (see table.summarise), seconds, ended.
+
+    Parameters
+    ----------
+    add : keep the results of the run before, and run what has none there, or failed.
+    """
+    kernel, headers = fetch(series), fetch(HEADERS_OF).headers
+    lessons = {lesson_of(repo_folder() / test.partition("::")[0]) for test in tests}
+    share = (total_s * _SHARED - _START_S) / len(lessons) * len(_WAYS)
+    known = build_folder() / "kernels" / f"{series}.jsonl"
+    before = settled(read_report(known), NO_TIME) if add else []
+    words = ["env", "PYTHONPATH=tests", "LABKIT_CLEANUP_ONCE_A_FILE=1", "python", "-m", "pytest", "-m", "bpf or kernel"]
+    words += ["-p", "kernels.reporter", "-p", "no:cacheprovider", "--tb=short"]
+    words += [f"--share={share:.0f}", "--claims=/dev/shm/claims", *([f"--done={known}"] if before else []), *tests]
+    both = [f"{shlex.join([*words, *way])} >/mnt/output-{number} 2>&1 &" for number, way in enumerate(_WAYS, start=1)]
+    subprocess.run(["make", "-s", "-C", str(repo_folder() / "c")], check=True)  # gcc is slow there
+    started = time.monotonic()
+    out, ended = run_in(kernel, headers, ["sh", "-c", " ".join([*both, "wait"])], timeout_s=total_s)
+    entries = [*before, *(entry for report in sorted(out.glob("report-*")) for entry in read_report(report))]
+    known.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    return {
+        "release": next((entry["release"] for entry in entries if "release" in entry), "did not boot"),
+        "lessons": summarise(entries, no_time=NO_TIME),
+        "seconds": round(time.monotonic() - started),
+        "ended": ended,
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="make test-kernels", description=__doc__.partition("\n")[0])
+    parser.add_argument("--minutes", type=int, default=_MINUTES, help="for each kernel, shared among the lessons")
+    parser.add_argument("--quick", dest="minutes", action="store_const", const=_QUICK_MINUTES)
+    parser.add_argument("--add", action="store_true", help="to the results before: run what was not tried, or failed")
+    parser.add_argument("--kernels", nargs="+", choices=list(SUITES), default=list(SUITES))
+    parser.add_argument("tests", nargs="*", help="pytest's names of tests; all that face the kernel if none")
+    arguments = parser.parse_args(argv)
+    reason = why_not()
+    if reason:
+        print(f"test-kernels: not possible here: {reason}\nFix: make test, which installs what it can", file=sys.stderr)
+        return 1
+    results: dict[str, dict[str, Any]] = {}
+    for series in arguments.kernels:
+        print(f"{series}: booting, and running the tests ...", flush=True)
+        try:
+            results[series] = try_kernel(series, arguments.tests or chosen(), arguments.minutes * 60, add=arguments.add)
+        except LabkitError as error:
+            print(f"test-kernels: {error}", file=sys.stderr)
+            return 1
+        print(f"{series}: {results[series]['seconds']} s", flush=True)
+    write(results, page=arguments.minutes >= _MINUTES and not arguments.tests)
+    return report(results)
+
+
+def write(results: dict[str, dict[str, Any]], *, page: bool) -> None:
+    (build_folder() / "kernels.json").write_text(json.dumps(results, indent=2) + "\n")
+    docs = repo_folder() / "docs/kernels.md"
+    if page and docs.exists() and set(results) == set(SUITES):
+        docs.write_text(put_between(docs.read_text(), as_markdown(results)))
+
+
+def report(results: dict[str, dict[str, Any]]) -> int:
+    """Print the table and what failed; return the exit status."""
+    print(f"\n{as_text(results)}")
+    bad = False
+    for series, result in results.items():
+        failures = [failure for row in result["lessons"].values() for failure in row["failures"]]
+        for failure in failures:
+            last = failure["reason"].strip().splitlines()[-12:]
+            print(f"\nFAILED on {series}: {failure['test']}\n    " + "\n    ".join(last))
+        if not result["lessons"]:
+            print(f"\n{series} ran no test: read build/kernels/{series}/boot.log and output")
+        bad |= bool(failures) or not result["lessons"]
+    return int(bad)
+
+
+if __name__ == "__main__":
+    os.chdir(repo_folder())
+    sys.exit(main())

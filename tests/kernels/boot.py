@@ -1,0 +1,107 @@
+"""Boot a kernel under emulation with virtme-ng, over this machine's file tree, and run one command in it as root."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from kernels.fetch import Kernel
+
+from labkit.machine.folders import build_folder, repo_folder
+
+__all__ = ["run_in", "why_not"]
+
+_TOOLS = {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "busybox": "busybox-static",
+    "mkfs.ext4": "e2fsprogs",
+    "udevadm": "udev",
+    "depmod": "kmod",
+    "vng": "virtme-ng (of the lab's .venv)",
+}
+_DATA_BYTES = 4 << 30  # sparse
+
+# QEMU 7.2's AVX2 is not to be trusted: NumPy's sorting crashed with it.
+_CPU = "max,avx=off,avx2=off,f16c=off,fma=off"
+
+# Timings mean nothing under emulation, so the guest may save on what real machines need.
+_KERNEL_ARGUMENTS = ("mitigations=off", "no5lvl", "tsc=reliable", "clocksource=tsc")
+
+
+def why_not() -> str:
+    """Return why this machine cannot boot other kernels, or an empty string."""
+    if os.uname().machine != "x86_64":
+        return f"other kernels are tried on x86_64 only, and this is {os.uname().machine}"
+    if os.geteuid() != 0:
+        return "not root, whose file tree the emulated machine gets"
+    search = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ["PATH"], "/usr/sbin", "/sbin"])
+    missing = [package for tool, package in _TOOLS.items() if shutil.which(tool, path=search) is None]
+    return f"not installed: {', '.join(missing)}" if missing else ""
+
+
+def run_in(kernel: Kernel, headers: Path, command: Sequence[str], *, timeout_s: float) -> tuple[Path, bool]:
+    """Run a command in the tree on another kernel; return the folder of what it wrote to /mnt, and whether it ended.
+
+    Parameters
+    ----------
+    headers : an ext4 image of kernel headers, seen as /usr/src.
+    timeout_s : after so long the machine is switched off; what was written remains.
+    """
+    out = build_folder() / "kernels" / kernel.series
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(prefix="lab-kernel-", dir=out.parent) as scratch:
+        disk = Path(scratch) / "data.img"
+        with disk.open("wb") as file:
+            file.truncate(_DATA_BYTES)
+        subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", disk], check=True)
+        ended = _boot(kernel, [disk, headers], out, command, Path(scratch), timeout_s)
+    return out, ended
+
+
+def _boot(
+    kernel: Kernel, disks: Sequence[Path], out: Path, command: Sequence[str], home: Path, timeout_s: float
+) -> bool:
+    tree = repo_folder()
+    words = [str(Path(sys.prefix) / "bin/vng"), "--run", str(kernel.image), "--disable-kvm", "--force-9p"]
+    words += ["--verbose"]  # boot.log: the kernel's own messages, its last words among them
+    words += ["--cpus", "2", "--memory", "4G", "--user", "root", "--cwd", "/", f"--rwdir=/mnt={out}"]
+    words += [f"--qemu-opts=-cpu {_CPU}"]
+    for argument in _KERNEL_ARGUMENTS:
+        words += ["--append", argument]
+    share = "-fsdev local,id=lab,path=/,security_model=none,readonly=on,multidevs=remap"
+    words += [f"--qemu-opts={share} -device virtio-9p-pci,fsdev=lab,mount_tag=lab"]
+    for number, disk in enumerate(disks):
+        drive = f"-drive if=none,id=lab{number},format=raw,file={disk}" + (",readonly=on" if number else "")
+        words += [f"--qemu-opts={drive} -device virtio-blk-pci,drive=lab{number}"]
+    # The kernel's command line, on which --exec travels, holds 2048 characters: too few for a list of tests.
+    (out / "command").write_text(shlex.join(command) + "\n")
+    guest = [tree / "tests/kernels/guest.sh", tree, kernel.image.parent, "sh", "/mnt/command"]
+    words += ["--exec", shlex.join(map(str, guest))]
+    path = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ["PATH"], "/usr/sbin", "/sbin"])
+    with (out / "boot.log").open("wb") as log:
+        machine = subprocess.Popen(
+            words,
+            cwd=tree,
+            env={**os.environ, "PATH": path, "HOME": str(home)},  # vng keeps files of its own at home
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            machine.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
+            if machine.poll() is None:
+                os.killpg(machine.pid, signal.SIGKILL)
+                machine.wait()
+    return True

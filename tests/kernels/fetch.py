@@ -1,0 +1,154 @@
+"""Debian's stock kernels as packages: fetched once, unpacked into the lab's cache folder, never installed.
+
+apt-get does the work with lists and folders of its own, so the machine's own are not touched. Where from is asked of
+the machine's apt: its Debian mirror serves the other suites too.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from labkit.errors import Missing
+from labkit.machine.folders import cache_folder
+
+__all__ = ["HEADERS_OF", "SUITES", "Kernel", "fetch"]
+
+SUITES = {"6.1": "bookworm", "6.12": "trixie"}
+HEADERS_OF = "6.1"  # BCC gets these on every kernel: exact on this one, a fallback on the others
+
+_KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_MIRROR = "LABKIT_DEBIAN_MIRROR"
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel that is not installed."""
+
+    series: str  # "6.1"
+    release: str  # what `uname -r` will say
+    folder: Path  # holds boot/ and lib/modules/; of HEADERS_OF also headers.img, an ext4 of what is /usr/src
+
+    @property
+    def image(self) -> Path:
+        return self.folder / "boot" / f"vmlinuz-{self.release}"
+
+    @property
+    def headers(self) -> Path:
+        return self.folder / "headers.img"
+
+
+def fetch(series: str) -> Kernel:
+    """Return Debian's newest kernel of a series, from the cache folder or else from Debian's mirror.
+
+    Raises
+    ------
+    Missing : this machine's apt knows no Debian mirror, or the mirror does not serve the suite.
+    """
+    folder = cache_folder() / "kernels" / series
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=".fetching-", dir=folder.parent))
+        try:
+            _fetch_into(aside, series)
+            aside.rename(folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    images = sorted((folder / "boot").glob("vmlinuz-*"))
+    return Kernel(series, images[-1].name.removeprefix("vmlinuz-"), folder)
+
+
+def _fetch_into(folder: Path, series: str) -> None:
+    apt = _Apt(folder / "apt", SUITES[series])
+    image = apt.depends("linux-image-amd64", r"linux-image-\S+")
+    packages = [image]
+    if series == HEADERS_OF:
+        headers = apt.depends("linux-headers-amd64", r"linux-headers-\S+")
+        packages += [headers, apt.depends(headers, r"linux-headers-\S+-common")]
+    apt.download(packages)
+    for package in (folder / "apt").glob("*.deb"):
+        _run("dpkg-deb", "--extract", str(package), str(folder))
+    shutil.rmtree(folder / "apt")
+    shutil.rmtree(folder / "usr/share", ignore_errors=True)
+    if series == HEADERS_OF:
+        _run("mkfs.ext4", "-q", "-d", str(folder / "usr/src"), str(folder / "headers.img"), "160M")
+    if not (folder / "lib/modules").is_dir():  # since Debian 13 the packages name /usr/lib
+        (folder / "lib").symlink_to("usr/lib")
+    _run("depmod", "-b", str(folder), image.removeprefix("linux-image-"))
+
+
+class _Apt:
+    """apt-get with one suite, in a folder."""
+
+    def __init__(self, folder: Path, suite: str) -> None:
+        self.folder = folder
+        for name in ("lists/partial", "cache/archives/partial"):
+            (folder / name).mkdir(parents=True)
+        sources = folder / "sources.list"
+        main, security = _mirrors()
+        signed = f"[signed-by={_KEYS}]" if _KEYS.exists() else ""
+        lines = [f"deb {signed} {main} {suite} main"]
+        if security:
+            lines.append(f"deb {signed} {security} {suite}-security main")
+        sources.write_text("\n".join(lines) + "\n")
+        settings = {
+            "Dir::Etc::SourceList": sources,
+            "Dir::Etc::SourceParts": "-",
+            "Dir::State::Lists": folder / "lists",
+            "Dir::State::Status": os.devnull,
+            "Dir::Cache": folder / "cache",
+            "APT::Sandbox::User": "root",
+            "APT::Architecture": "amd64",
+        }
+        self._options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
+        self._run("apt-get", "--quiet", "update")
+
+    def depends(self, package: str, pattern: str) -> str:
+        """Return the dependency of a package's newest version that matches a pattern."""
+        shown = self._run("apt-cache", "--no-all-versions", "show", package)
+        line = re.search(rf"^Depends:.*?\b({pattern})", shown, re.MULTILINE)
+        if line is None:
+            raise Missing(f"The mirror has no package {package} as expected.", "look at it: apt-cache show " + package)
+        return line[1].rstrip(",")
+
+    def download(self, packages: Sequence[str]) -> None:
+        self._run("apt-get", "--quiet", "download", *packages)
+
+    def _run(self, command: str, *words: str) -> str:
+        return _run(command, *self._options, *words, cwd=self.folder)
+
+
+def _mirrors() -> tuple[str, str]:
+    """Return where this machine gets Debian from: the mirror of the archive and that of its security updates."""
+    named = os.environ.get(_MIRROR, "")
+    if named:
+        return named, ""
+    listed = _run("apt-get", "indextargets", "--format", "$(ORIGIN) $(CODENAME) $(REPO_URI)", "Created-By: Packages")
+    main = security = ""
+    for line in listed.splitlines():
+        origin, codename, address = line.split(" ", 2)
+        if origin == "Debian":
+            if codename.endswith("-security"):
+                security = security or address
+            elif "-" not in codename:
+                main = main or address
+    if not main:
+        raise Missing("This machine's apt knows no Debian mirror.", f"name one: {_MIRROR}=URL make test-kernels")
+    return main, security
+
+
+def _run(*command: str, cwd: Path | None = None) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Missing(
+            f"`{command[0]} {command[-1]}` failed, so the kernel could not be fetched.",
+            "check the network and `apt-get update`, then run it again",
+            done.stderr.strip()[-2000:],
+        )
+    return done.stdout

@@ -1,0 +1,96 @@
+"""What a test must not leave behind: programs, maps, links, processes, cgroups and files of the lab.
+
+The witnesses are not the lab's: bpftool for the kernel's objects, /proc for their holders and for processes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from labkit.machine.pidns import own_pid_namespace
+
+MARK = "LABKIT_TEST_MARK"  # in the environment of every process that a test starts, however deep
+_FREEING_S = 5.0  # the kernel frees programs, maps and cgroups after a grace period, not at close()
+
+
+def snapshot(mark: str, data: Path) -> set[str]:
+    """Return what exists now, one line each; two snapshots are compared."""
+    return {*_bpf_objects(), *_processes(mark), *_cgroups(), *_files(data)}
+
+
+def left_behind(before: set[str], mark: str, data: Path) -> list[str]:
+    """Return what has come since `before` and stays, waiting as long as the kernel may take to free it."""
+    deadline = time.monotonic() + _FREEING_S
+    while True:
+        new = snapshot(mark, data) - before
+        if new:
+            new -= _of_others(new)
+        if not new or time.monotonic() > deadline:
+            return sorted(new)
+        time.sleep(0.02)
+
+
+def _bpf_objects() -> Iterator[str]:
+    for kind in ("prog", "map", "link"):
+        listed = subprocess.run(["bpftool", "-j", kind, "list"], capture_output=True, text=True, check=False)
+        for entry in json.loads(listed.stdout or "[]") if listed.returncode == 0 else []:
+            name = entry.get("name", "") or entry.get("type", "")
+            yield f"{kind} {entry['id']} ({name})"
+
+
+def _processes(mark: str) -> Iterator[str]:
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if int(folder.name) != os.getpid() and f"{MARK}={mark}".encode() in (folder / "environ").read_bytes():
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                yield f"process {folder.name} ({command})"
+        except OSError:  # it has just ended, or is not ours to read
+            continue
+
+
+def _cgroups() -> Iterator[str]:
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, folder, kind, *_ = line.split()
+        if kind == "cgroup2":
+            yield from (f"cgroup {path}" for path in Path(folder).rglob("labkit-*"))
+
+
+def _files(data: Path) -> Iterator[str]:
+    yield from (f"file {path}" for path in data.rglob("labkit-*"))
+
+
+def _of_others(new: set[str]) -> set[str]:
+    """Return those of `new` that some process outside this test run holds: another lab on this machine."""
+    holders: dict[str, set[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/fdinfo/*"):
+        try:
+            for kind, number in re.findall(r"^(prog|map|link)_id:\s+(\d+)$", path.read_text(), re.MULTILINE):
+                holders.setdefault(f"{kind} {number} ", set()).add(int(path.parts[2]))
+        except OSError:
+            continue
+    others = set()
+    for line in new:
+        kind, name, *_ = line.split()
+        if kind == "cgroup":
+            pids = _read_pids(Path(name) / "cgroup.procs")
+        else:
+            pids = holders.get(f"{kind} {name} ", set())
+        # In a container another lab's process is out of sight; then what no visible process holds is not told apart
+        # from what it holds. A cgroup of ours, with all that is attached to it, is seen in any case.
+        unseen = not pids and kind in ("prog", "map", "link") and not own_pid_namespace().is_initial
+        if unseen or (pids and os.getpid() not in pids):
+            others.add(line)
+    return others
+
+
+def _read_pids(path: Path) -> set[int]:
+    try:
+        return {int(pid) for pid in path.read_text().split()}
+    except OSError:
+        return set()

@@ -1,0 +1,168 @@
+"""What frames carry, against what the system's own tools say."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from labkit.machine import provenance as module
+from labkit.machine.folders import repo_folder
+from labkit.machine.mounts import mount_of, mounts
+from labkit.machine.provenance import provenance
+
+
+def run(*command: str) -> str:
+    return subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "LC_ALL": "C"}
+    ).stdout.strip()
+
+
+def test_kernel_and_architecture_are_those_of_uname() -> None:
+    found = provenance()
+    assert (found["kernel"], found["architecture"]) == (run("uname", "-r"), run("uname", "-m"))
+
+
+def test_cpu_model_is_a_line_of_lscpu() -> None:
+    assert f" {provenance()['cpu_model']}" in run("lscpu")
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="only there does /proc/cpuinfo name the model")
+def test_cpu_model_is_that_of_cpuinfo() -> None:
+    assert f"model name\t: {provenance()['cpu_model']}\n" in Path("/proc/cpuinfo").read_text()
+
+
+def test_cpu_model_is_never_empty_even_without_lscpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    module._facts.cache_clear()
+    try:
+        assert provenance()["cpu_model"]
+    finally:
+        module._facts.cache_clear()
+
+
+def test_cpus_are_those_that_may_be_used() -> None:
+    assert provenance()["cpus"] == int(run("nproc"))
+    script = "from labkit.machine.provenance import provenance; print(provenance()['cpus'])"
+    done = run("env", f"PYTHONPATH={repo_folder()}", "taskset", "--cpu-list", "0", sys.executable, "-c", script)
+    assert done == "1"
+
+
+def test_a_virtual_machine_is_told() -> None:
+    hypervisor = [
+        line.split(":")[1].strip() for line in run("lscpu").splitlines() if line.startswith("Hypervisor vendor")
+    ]
+    assert provenance()["virtual_machine"] == (hypervisor or [""])[0]
+
+
+def test_governor_is_that_of_sysfs_or_empty() -> None:
+    file = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    assert provenance()["governor"] == (file.read_text().strip() if file.exists() else "")
+
+
+def test_labkit_is_the_version_of_the_project() -> None:
+    import tomllib
+
+    project = tomllib.loads((repo_folder() / "pyproject.toml").read_text())["project"]
+    assert provenance()["labkit"] in (project["version"], "unknown")
+
+
+@pytest.mark.parametrize("path", ["/proc/self/status", "/dev", "/sys", __file__])
+def test_filesystem_is_what_findmnt_says(path: str) -> None:
+    kind = run("findmnt", "--noheadings", "--output", "FSTYPE", "--target", path)
+    assert provenance(path=Path(path))["filesystem"] == kind
+
+
+def test_device_is_the_one_that_stat_numbers(data_folder: Path) -> None:
+    found = provenance()
+    number = os.stat(data_folder).st_dev
+    node = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
+    if node.exists():
+        assert found["device"] == node.resolve().name
+    else:  # overlayfs, or a file system with numbers of its own
+        assert found["device"]
+
+
+@pytest.mark.bpf
+def test_a_mount_that_covers_another_is_the_one_that_counts(tmp_path: Path) -> None:
+    folder = tmp_path / "a folder with blanks"
+    folder.mkdir()
+    inner = folder / "inner"
+    inner.mkdir()
+    script = f"""
+mount -t tmpfs first '{folder}'; mkdir '{inner}'; mount -t tmpfs second '{inner}'; mount -t ramfs third '{folder}'
+cd / && PYTHONPATH={repo_folder()} {sys.executable} -c '
+import sys
+from pathlib import Path
+from labkit.machine.mounts import mount_of
+mount = mount_of(Path(sys.argv[1]))
+print(mount.kind, mount.source, mount.folder)' '{folder}'"""
+    assert run("unshare", "--mount", "sh", "-ec", script) == f"ramfs third {folder}"
+
+
+def test_mounts_are_those_of_findmnt() -> None:
+    listed = run("findmnt", "--noheadings", "--list", "--output", "TARGET").splitlines()
+    assert sorted(str(mount.folder) for mount in mounts()) == sorted(line.rstrip() for line in listed)
+
+
+def test_read_only_is_seen() -> None:
+    # findmnt says nothing, and exits with 1, where nothing is read-only
+    told = subprocess.run(["findmnt", "-nl", "-o", "TARGET", "-O", "ro"], capture_output=True, text=True, check=False)
+    listed = {line.split()[0] for line in told.stdout.splitlines()}
+    assert {str(mount.folder) for mount in mounts() if mount.read_only} == listed
+
+
+def test_a_path_that_is_not_there_leaves_the_file_system_empty() -> None:
+    found = provenance(path=Path("/no/such/file"))
+    assert (found["filesystem"], found["device"]) == ("", "")
+
+
+def test_an_absent_path_has_no_mount() -> None:
+    with pytest.raises(FileNotFoundError):
+        mount_of(Path("/no/such/file"))
+
+
+def test_command_is_quoted_as_a_shell_wants_it() -> None:
+    assert provenance(command=["fio", "--name=a b"])["command"] == "fio '--name=a b'"
+    assert provenance(command="fio --name=x")["command"] == "fio --name=x"
+
+
+def test_time_is_now_in_utc() -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    told = datetime.fromisoformat(provenance()["time"])
+    assert before <= told <= datetime.now(UTC) and told.utcoffset() is not None
+
+
+def test_what_is_told_replaces_what_is_found() -> None:
+    found = provenance(lost_events=7, warnings=["noisy"], repeats=5)
+    assert (found["lost_events"], found["warnings"], found["repeats"]) == (7, ["noisy"], 5)
+    assert (provenance()["lost_events"], provenance()["warnings"]) == (0, [])
+
+
+def test_warnings_of_two_frames_are_two_lists() -> None:
+    provenance()["warnings"].append("mine")
+    assert provenance()["warnings"] == []
+
+
+def test_a_frame_carries_it_and_json_too() -> None:
+    frame = pd.DataFrame({"count": [23]})
+    frame.attrs.update(provenance())
+    assert copy.deepcopy(frame).attrs == frame.attrs
+    assert json.loads(json.dumps(frame.attrs)) == frame.attrs
+
+
+def test_lscpu_runs_once_in_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    provenance()
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("asked again")
+
+    monkeypatch.setattr(subprocess, "run", never)
+    assert provenance()["cpu_model"]

@@ -1,0 +1,51 @@
+"""Lesson 06's panels on the running kernel."""
+
+from __future__ import annotations
+
+import pytest
+
+from labkit.errors import BadArgument
+from labkit.show import panel
+
+
+@pytest.mark.bpf
+def test_two_runs_stand_beside_each_other() -> None:
+    made = panel.syscall_latency()
+    made.controls["block_bytes"].value = (4096, 65536)
+    made.controls["seconds"].value = 0.02
+    for _ in range(2):
+        made.run()
+        made.wait(300)
+        assert made._message.value == ""
+    assert made.frame["run"].tolist() == [1] * 4 + [2] * 4
+    assert (made.frame["count"] == made.frame["ios"]).all()
+    last = made.frame[made.frame["run"] == 2]
+    assert f"The timer saw {last['count'].sum()} calls" in made._result.value
+
+
+@pytest.mark.bpf
+def test_the_heat_map_tells_of_the_neighbour() -> None:
+    made = panel.syscall_latency("heat map")
+    made.controls["seconds"].value = 0.6
+    for neighbour, told in ((True, "beside the neighbour"), (False, "nobody disturbed them")):
+        made.controls["neighbour"].value = neighbour
+        made.run()
+        made.wait(300)
+        assert made._message.value == ""
+        assert told in made._result.value
+
+
+@pytest.mark.bpf
+def test_the_stages_tell_where_most_of_the_time_goes() -> None:
+    made = panel.syscall_latency("stages")
+    made.controls["ios"].value = 23
+    made.run()
+    made.wait(300)
+    assert made._message.value == ""
+    assert "Most of the time goes to" in made._result.value
+    assert len(made.frame) == 2 * 23
+
+
+def test_an_unknown_subject_is_named() -> None:
+    with pytest.raises(BadArgument, match="did you mean 'stages'"):
+        panel.syscall_latency("stage")

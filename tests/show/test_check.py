@@ -1,0 +1,140 @@
+"""`check` tells right from wrong, hints, and never raises."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labkit.engine import secret
+from labkit.show import progress
+from labkit.show.check import Verdict, check
+from labkit.show.questions import QUESTIONS, Hint, Question, names, number, text, whole
+
+
+@pytest.fixture(autouse=True)
+def own_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LABKIT_PROGRESS", str(tmp_path / "progress.json"))
+    return tmp_path / "progress.json"
+
+
+def ask(answer: object, truth: object = 23, **fields: Any) -> Verdict:
+    secret.expect("99-q1", truth)
+    return check("99-q1", answer, questions={"99-q1": Question(ask="How many?", **fields)})
+
+
+@pytest.mark.parametrize("answer", [23, 23.0, "23", " 23 ", np.int64(23), np.float64(23), pd.Series([23]), [23]])
+def test_the_same_number_is_right_in_every_form(answer: object) -> None:
+    assert ask(answer).ok
+
+
+@pytest.mark.parametrize("answer", [22, 0, -23, 23.5, "many", True, pd.Series([23, 23]), {}, object(), float("nan")])
+def test_anything_else_is_wrong_and_gets_a_hint(answer: object) -> None:
+    verdict = ask(answer)
+    assert not verdict.ok
+    assert "Hint" in verdict.text
+
+
+def test_a_number_within_tolerance_is_right() -> None:
+    assert ask(95, 100.0, read=number, tolerance=0.1).ok
+    assert not ask(85, 100.0, read=number, tolerance=0.1).ok
+
+
+def test_capitals_and_spaces_do_not_count_in_a_text() -> None:
+    assert ask(" OpenAt ", "openat", read=text).ok
+
+
+def test_names_may_come_in_any_order() -> None:
+    assert ask(["b", "A"], ["a", "b"], read=names).ok
+    assert ask("b, a", ["a", "b"], read=names).ok
+    assert not ask(["a"], ["a", "b"], read=names).ok
+
+
+def test_a_typical_mistake_gets_its_own_hint() -> None:
+    hints = (Hint(lambda answer, truth: answer == 2 * truth, "You counted entry and exit."),)
+    assert "entry and exit" in ask(46, hints=hints).text
+    assert "entry and exit" not in ask(45, hints=hints).text
+
+
+@pytest.mark.parametrize("answer", [..., None, "", "  "])
+def test_an_empty_answer_shows_the_question_again(answer: object) -> None:
+    assert "How many?" in ask(answer).text
+
+
+def test_before_its_experiment_ran_it_says_what_to_run() -> None:
+    verdict = check("99-q7", 1, questions={"99-q7": Question(ask="?", first="run the decoys")})
+    assert not verdict.ok
+    assert "First run the decoys" in verdict.text
+
+
+def test_a_misspelt_name_gets_the_nearest() -> None:
+    assert "'01-q1'" in check("01-q11", 1, questions={"01-q1": Question(ask="?")}).text
+
+
+@given(st.one_of(st.none(), st.integers(), st.floats(), st.text(), st.lists(st.integers()), st.binary()))
+def test_no_name_and_no_answer_raises(anything: Any) -> None:
+    for read in (whole, number, text, names):
+        assert isinstance(check(anything, anything, questions={"99-q1": Question(ask="?", read=read)}), Verdict)
+        assert isinstance(check("99-q1", anything, questions={"99-q1": Question(ask="?", read=read)}), Verdict)
+
+
+def test_a_rule_that_fails_is_told_without_a_stack_trace() -> None:
+    assert "cannot be compared" in ask(23, right=lambda answer, truth: 1 // 0 == 0).text
+
+
+def test_the_verdict_on_a_wrong_answer_hides_the_truth() -> None:
+    verdict = ask(7, 8675309)
+    assert "8675309" not in repr(verdict) + verdict._repr_html_() + str(vars(verdict))
+
+
+def test_what_the_learner_typed_is_escaped() -> None:
+    assert "<script>" not in ask("<script>alert(1)</script>")._repr_html_()
+
+
+def test_only_a_right_answer_is_remembered(own_progress: Path) -> None:
+    ask(22)
+    assert progress.solved() == {}
+    ask(23)
+    assert list(json.loads(own_progress.read_text())["solved"]) == ["99-q1"]
+
+
+def test_solving_again_keeps_the_first_time(own_progress: Path) -> None:
+    own_progress.write_text('{"solved": {"99-q1": "2001-01-01T00:00:00+00:00", "99-q2": "2002-01-01"}}')
+    ask(23)
+    assert progress.solved() == {"99-q1": "2001-01-01T00:00:00+00:00", "99-q2": "2002-01-01"}
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"solved": 3}', "\x00\xff"])
+def test_a_spoilt_progress_file_counts_as_empty(own_progress: Path, content: str) -> None:
+    own_progress.write_bytes(content.encode("latin-1"))
+    assert progress.solved() == {}
+    assert ask(23).ok
+    assert list(progress.solved()) == ["99-q1"]
+
+
+def test_an_answer_is_right_even_where_progress_cannot_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABKIT_PROGRESS", "/proc/nowhere/progress.json")
+    verdict = ask(23)
+    assert verdict.ok
+    assert "could not be saved" in verdict.text
+
+
+def test_a_right_answer_tells_how_many_of_its_lesson_are_solved() -> None:
+    asked = {name: Question(ask="?") for name in ("98-q1", "98-q2", "99-q1")}
+    for name in asked:
+        secret.expect(name, 23)
+    assert "1 of 2 exercises of lesson 98 are solved" in check("98-q1", 23, questions=asked).text
+    assert "All 2 exercises of lesson 98 are solved" in check("98-q2", 23, questions=asked).text
+
+
+def test_every_question_of_the_lab_is_named_by_lesson_and_number() -> None:
+    for name, question in QUESTIONS.items():
+        lesson, _, rest = name.partition("-q")
+        assert lesson.isdigit() and len(lesson) == 2 and rest.isdigit(), name
+        assert question.ask and question.first and question.otherwise, name

@@ -1,0 +1,108 @@
+"""Every notebook is fit to be read, and to be run by anybody."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tree import ROOT, named, short
+
+MOST_LINES = 15  # one idea a cell
+NOTEBOOKS = named(".ipynb")
+LESSONS = [path for path in NOTEBOOKS if path.parent.name == "notebooks"]
+# A shell line, a path of this machine, an import from elsewhere: what does not work on the next machine.
+FOREIGN = re.compile(
+    r"sys\.path|^\s*!\s*(?:pip|apt|sudo|cd|rm)\b|^\s*%(?:pip|conda|cd|sx|system)\b|pip install|get_ipython\(",
+    re.MULTILINE,
+)
+
+
+def load(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def sources(path: Path, kind: str) -> list[str]:
+    return ["".join(cell["source"]) for cell in load(path)["cells"] if cell["cell_type"] == kind]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=short)
+def test_it_names_its_kernel(path: Path) -> None:
+    """JupyterLab waits for ever for a notebook that does not."""
+    assert load(path)["metadata"]["kernelspec"]["name"] == "python3"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=short)
+def test_outputs_are_stripped(path: Path) -> None:
+    cells = [cell for cell in load(path)["cells"] if cell["cell_type"] == "code"]
+    assert [cell["id"] for cell in cells if cell["outputs"] or cell["execution_count"] is not None] == []
+    assert not load(path)["metadata"].get("widgets")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=short)
+def test_every_cell_has_an_id_of_its_own(path: Path) -> None:
+    ids = [cell.get("id") for cell in load(path)["cells"]]
+    assert all(ids) and len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=short)
+def test_code_cells_are_short(path: Path) -> None:
+    assert [source for source in sources(path, "code") if len(source.splitlines()) > MOST_LINES] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=short)
+def test_no_cell_is_empty(path: Path) -> None:
+    assert all("".join(cell["source"]).strip() for cell in load(path)["cells"])
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=short)
+def test_code_is_not_tied_to_a_machine(path: Path) -> None:
+    assert [source for source in sources(path, "code") if FOREIGN.search(source)] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=short)
+def test_one_title_and_it_comes_first(path: Path) -> None:
+    text = "\n".join(re.sub(r"```.*?```", "", source, flags=re.DOTALL) for source in sources(path, "markdown"))
+    titles = re.findall(r"^# .+", text, re.MULTILINE)
+    assert len(titles) == 1
+    assert "".join(load(path)["cells"][0]["source"]).startswith("# ")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=short)
+def test_links_within_the_tree_lead_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", "\n".join(sources(path, "markdown")))
+    local = [link for link in links if not re.match(r"[a-z]+:", link)]
+    assert [link for link in local if not (path.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=short)
+def test_a_lesson_begins_with_what_this_machine_can_do(path: Path) -> None:
+    assert f'labkit.ready("{path.name[:2]}")' in sources(path, "code")[0]
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=short)
+def test_a_lesson_has_three_exercises_or_more(path: Path) -> None:
+    checks = set(re.findall(rf'labkit\.check\("({path.name[:2]}-q\d+)"', "\n".join(sources(path, "code"))))
+    assert len(checks) >= 3
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=short)
+def test_a_lesson_links_its_neighbours(path: Path) -> None:
+    text = "\n".join(sources(path, "markdown"))
+    number = int(path.name[:2])
+    neighbours = [other for other in LESSONS if abs(int(other.name[:2]) - number) == 1]
+    assert [other.name for other in neighbours if other.name not in text] == []
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=short)
+def test_every_lesson_that_is_linked_exists(path: Path) -> None:
+    text = "\n".join(sources(path, "markdown"))
+    linked = re.findall(r"\]\((\d\d-[\w-]+\.ipynb)\)", text)
+    assert [name for name in linked if not (path.parent / name).exists()] == []
+
+
+def test_there_are_lessons() -> None:
+    assert ROOT / "notebooks" in {path.parent for path in LESSONS}

@@ -1,0 +1,47 @@
+"""README leads somewhere: its links, its picture, its commands, its map of the lessons."""
+
+from __future__ import annotations
+
+import re
+
+from tree import ROOT
+
+README = (ROOT / "README.md").read_text()
+MOST_BYTES = 200_000
+
+
+def test_links_within_the_tree_lead_somewhere() -> None:
+    local = [link for link in re.findall(r"\]\(([^)#\s]+)", README) if "://" not in link]
+    assert local and [link for link in local if not (ROOT / link).exists()] == []
+
+
+def test_pictures_are_small_and_have_words() -> None:
+    pictures = re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", README)
+    assert pictures
+    for words, path in pictures:
+        assert len(words) > 20
+        assert (ROOT / path).stat().st_size < MOST_BYTES
+
+
+def test_every_lesson_is_on_the_map() -> None:
+    lessons = {path.name[:2] for path in (ROOT / "notebooks").glob("[0-9][0-9]-*.ipynb")}
+    assert lessons <= set(re.findall(r"^\| (\d\d) \|", README, re.MULTILINE))
+
+
+def test_the_commands_are_there() -> None:
+    named = set(
+        re.findall(r"\bmake ([a-z-]+)(?=[ `\n])", "\n".join(re.findall(r"```.*?```|`[^`]+`", README, re.DOTALL)))
+    )
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {"lab", "lessons"} <= named <= targets
+    scripts = set(re.findall(r"\bscripts/[\w-]+\.sh", README))
+    assert [script for script in scripts if not (ROOT / script).exists()] == []
+
+
+def test_the_doctors_rows_have_the_doctors_names() -> None:
+    rows = set(re.findall(r'_entry\("(\w+)"', (ROOT / "labkit/machine/doctor/catalogue.py").read_text()))
+    table = README.partition("| row | usually |")[2].partition("\n\n")[0]
+    named = {
+        name for line in re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE) for name in re.findall(r"[a-z_0-9]+", line)
+    }
+    assert named - {"missing", "refused", "fallback", "or"} <= rows
