@@ -145,8 +145,11 @@ static inline void set_no_delay(int transport, int fd)
 
 static inline int accept_one(int listener)
 {
-	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	int fd;
 
+	do
+		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	while (fd < 0 && errno == EINTR);
 	if (fd < 0)
 		die("Allow more open files: see `ulimit -n`.", "accept: %s", strerror(errno));
 	return fd;
@@ -155,8 +158,13 @@ static inline int accept_one(int listener)
 static inline int connect_to(int transport, const struct address *address)
 {
 	int fd = make_socket(transport);
+	int failed;
 
-	if (connect(fd, (const struct sockaddr *)&address->storage, address->length))
+	/* Linux goes on with a connect() that a signal has interrupted when it is called again. */
+	do
+		failed = connect(fd, (const struct sockaddr *)&address->storage, address->length);
+	while (failed && errno == EINTR);
+	if (failed)
 		die("Look below for what the server said, or whether a firewall closes the loopback device.",
 		    "%sconnect: %s", errno == ECONNREFUSED ? "the server is gone: " : "", strerror(errno));
 	return fd;

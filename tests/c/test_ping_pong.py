@@ -94,10 +94,16 @@ def test_sigterm_ends_it_early_with_a_result(build: Callable) -> None:
     process = build("ping_pong").start("--seconds", 60)
     server = _say_go_and_find_server(process)
     process.send_signal(signal.SIGTERM)
-    told, _ = process.communicate(timeout=30)
-    assert process.returncode == 0
+    told, complaint = process.communicate(timeout=30)
+    assert process.returncode == 0, complaint
     assert json.loads(told)["elapsed_s"] < 60
     assert not Path(f"/proc/{server}").exists()
+
+
+@pytest.mark.parametrize("call", ["connect", "accept4"])
+def test_a_signal_amid_the_handshake_does_not_end_it(build: Callable, call: str) -> None:
+    under = ("strace", "-f", "-o", os.devnull, "-e", f"inject={call}:error=EINTR:when=1")
+    assert build("ping_pong").run("--round-trips", 23, under=under).result["round_trips"] == 23
 
 
 def test_a_server_that_dies_is_reported(build: Callable) -> None:
