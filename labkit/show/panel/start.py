@@ -33,5 +33,5 @@ def finding(frame: pd.DataFrame) -> str:
     middle, size = frame["latency_ns"].median(), int(frame["block_bytes"].iloc[0])
     return (
         f"Half of the {len(frame)} reads of {schema.si_bytes(size)} took less than {schema.si_ns(middle)}: "
-        f"{schema.si_bytes(1e9 * size / middle)} a second."
+        f"{middle / size:.3g} ns for each byte."
     )
