@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from labkit.engine.bpf import TRACING, Program
 from labkit.engine.histogram import BUCKETS, Counts, from_buckets
 from labkit.engine.workload import Tick, Workload, build
-from labkit.errors import Missing
+from labkit.experiments.io_watch import watching
 from labkit.experiments.io_workload import Job
 
 __all__ = ["CALLS", "Outcome", "Runner", "runner"]
@@ -119,16 +119,7 @@ def runner(warnings: list[str] | None = None) -> Iterator[Runner]:
     ----------
     warnings : where to say that BPF cannot be loaded, and run unwatched; None: that is an error then (`Missing`).
     """
-    with ExitStack() as stack:
-        program = None
-        try:
-            program = stack.enter_context(Program("io_engines", flags=_flags()))
-        except Missing as error:
-            if warnings is None:
-                raise
-            warnings.append(f"Nobody watches from the kernel: {error.what} Fix: {error.fix}")
-        if program is not None:
-            program.attach()
+    with watching("io_engines", _flags, warnings) as program:
         yield Runner(program)
 
 

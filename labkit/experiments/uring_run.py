@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ctypes as ct
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from labkit.engine.bpf import TRACING, Program
 from labkit.engine.workload import Tick, Workload
 from labkit.errors import Missing
+from labkit.experiments.io_watch import watching
 
 __all__ = ["ENTERS", "EVENTS", "PROGRAM", "SQPOLL", "WORKER", "Seen", "Watched", "Watcher", "flags", "watcher"]
 
@@ -108,16 +109,7 @@ def watcher(warnings: list[str] | None = None) -> Iterator[Watcher]:
     ----------
     warnings : where to say that BPF cannot be loaded, and run unwatched; None: that is an error then (`Missing`).
     """
-    with ExitStack() as stack:
-        program = None
-        try:
-            program = stack.enter_context(Program("uring", flags=flags()))
-        except Missing as error:
-            if warnings is None:
-                raise
-            warnings.append(f"Nobody watches from the kernel: {error.what} Fix: {error.fix}")
-        if program is not None:
-            program.attach()
+    with watching("uring", flags, warnings) as program:
         yield Watcher(program)
 
 

@@ -21,7 +21,7 @@ from labkit import schema
 from labkit.engine import secret
 from labkit.engine.workload import Workload, build
 from labkit.errors import BadArgument, LabkitError, Missing, Stopped, WorkloadError, WorkloadUnable
-from labkit.experiments import io_engines, io_engines_closer, io_engines_run
+from labkit.experiments import io_engines, io_engines_closer, io_engines_run, io_watch
 from labkit.experiments.io_engines_run import CALLS, Outcome, Runner, runner
 from labkit.experiments.io_workload import ENGINES, Job
 
@@ -208,7 +208,7 @@ def test_without_bpf_the_engines_are_measured_all_the_same(monkeypatch: pytest.M
     def refuse(*_: object, **__: object) -> None:
         raise Missing("The kernel refused BPF.", "run as root")
 
-    monkeypatch.setattr(io_engines_run, "Program", refuse)
+    monkeypatch.setattr(io_watch, "Program", refuse)
     frame = io_engines.measure("sync", seconds=0.01, slices=1)
     assert frame["calls"].tolist() == frame["ios"].tolist()
     assert frame["calls_per_io"].isna().all()

@@ -23,7 +23,7 @@ from labkit.engine import secret, trial, workload
 from labkit.engine.bpf import TRACING
 from labkit.engine.workload import Workload
 from labkit.errors import BadArgument, Missing, Stopped, WorkloadUnable
-from labkit.experiments import uring, uring_run, uring_tour
+from labkit.experiments import io_watch, uring, uring_run, uring_tour
 from labkit.experiments.io_workload import Job
 from labkit.experiments.uring_rings import HEADS_AND_TAILS
 from labkit.experiments.uring_run import EVENTS, PROGRAM, SQPOLL, WORKER, Watched, watcher
@@ -345,7 +345,7 @@ def test_without_bpf_batches_are_measured_all_the_same(monkeypatch: pytest.Monke
     def refuse(*_: object, **__: object) -> None:
         raise Missing("The kernel refused BPF.", "run as root")
 
-    monkeypatch.setattr(uring_run, "Program", refuse)
+    monkeypatch.setattr(io_watch, "Program", refuse)
     frame = uring.measure(8, seconds=0.02)
     assert pd.isna(frame["calls_per_io"][0]) and frame["calls"][0] > 0
     assert "Nobody watches" in frame.attrs["warnings"][0]
@@ -447,7 +447,7 @@ def test_bad_arguments_are_named_before_anything_starts(
     monkeypatch: pytest.MonkeyPatch, function: str, arguments: dict[str, object], told: str
 ) -> None:
     monkeypatch.setattr(Workload, "__enter__", lambda self: pytest.fail("a program was started"))
-    monkeypatch.setattr(uring_run, "Program", lambda *_, **__: pytest.fail("BPF was loaded"))
+    monkeypatch.setattr(io_watch, "Program", lambda *_, **__: pytest.fail("BPF was loaded"))
     with pytest.raises(BadArgument, match=told):
         getattr(uring, function)(**arguments)
 

@@ -33,7 +33,7 @@ FACTS = """{
 }"""
 
 REFUSE = """from labkit.errors import Missing, WorkloadUnable
-from labkit.experiments import io_engines_run
+from labkit.experiments import io_engines_run, io_watch
 
 def refuse(self, job, *more, run=io_engines_run.Runner.run, **options):
     if {refused}:
@@ -44,7 +44,7 @@ def no_bpf(*_, **__):
     raise Missing("The kernel refused BPF.", "run as root")
 
 io_engines_run.Runner.run = refuse
-io_engines_run.Program = no_bpf"""
+io_watch.Program = no_bpf"""
 
 # each measurement of the lesson that needs BPF or all three engines; and all
 NEED_MORE = {"calls", "memory", "who-blocks", "parcels"}
