@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import signal
-import subprocess
 from pathlib import Path
 
 import pytest
+from witness import bpftrace
 
 from labkit.engine import secret
 from labkit.engine.bpf import Program
@@ -41,21 +39,11 @@ def test_the_pids_are_those_of_the_children() -> None:
     assert ring.records()["pid"].tolist() == children
 
 
-@pytest.mark.skipif(shutil.which("bpftrace") is None, reason="bpftrace is not installed: run `make setup`")
 def test_bpftrace_counts_the_same() -> None:
-    with Workload("hello", ["--runs", "23"]) as run:
-        # by name: inside a container, bpftrace knows processes by other numbers than we do
-        script = """tracepoint:sched:sched_process_fork /comm == "hello"/ { @forks = count(); }
-            interval:ms:100 { printf("ready\\n"); }"""
-        witness = subprocess.Popen(
-            ["bpftrace", "-B", "none", "-e", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        assert witness.stdout is not None
-        while witness.stdout.readline().strip() not in ("ready", ""):
-            pass
+    script = 'tracepoint:sched:sched_process_fork /comm == "hello"/ { @forks = count(); }'
+    with Workload("hello", ["--runs", "23"]) as run, bpftrace(script) as witness:
         run.go()
-        witness.send_signal(signal.SIGINT)
-        told, _ = witness.communicate(timeout=30)
+        told = witness.end()
     assert re.search(r"@forks: 23\b", told), told
     assert len(hello.measure(runs=23)) == 23
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from witness import bpftrace
 
 from labkit import schema
 from labkit.engine import secret
@@ -111,24 +111,15 @@ def test_a_cold_file_makes_io_submit_sleep_and_io_uring_only_wait_where_it_waits
 
 @bpf
 def test_bpftrace_sees_io_submit_sleep_too() -> None:
-    if shutil.which("bpftrace") is None:
-        pytest.skip("bpftrace is not installed: run `make setup`")
-    with Workload("io_engines", job("libaio", cache="cold").arguments(ios=211)) as run:
-        script = """
-            tracepoint:syscalls:sys_enter_io_submit /comm == "io_engines"/ { @inside[tid] = 1; @calls = count(); }
-            tracepoint:syscalls:sys_exit_io_submit /@inside[tid]/ { delete(@inside[tid]); }
-            tracepoint:sched:sched_switch /comm == "io_engines" && @inside[tid] && (args->prev_state & 0xff)/
-                { @slept = count(); }
-            interval:ms:100 { printf("ready\\n"); }"""
-        witness = subprocess.Popen(
-            ["bpftrace", "-B", "none", "-e", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        assert witness.stdout is not None
-        while witness.stdout.readline().strip() not in ("ready", ""):
-            pass
+    script = """
+        tracepoint:syscalls:sys_enter_io_submit /comm == "io_engines"/ { @inside[tid] = 1; @calls = count(); }
+        tracepoint:syscalls:sys_exit_io_submit /@inside[tid]/ { delete(@inside[tid]); }
+        tracepoint:sched:sched_switch /comm == "io_engines" && @inside[tid] && (args->prev_state & 0xff)/
+            { @slept = count(); }"""
+    work = Workload("io_engines", job("libaio", cache="cold").arguments(ios=211))
+    with work as run, bpftrace(script) as witness:
         run.go()
-        witness.send_signal(signal.SIGINT)
-        told, _ = witness.communicate(timeout=30)
+        told = witness.end()
     counts = {name: int(count) for name, count in re.findall(r"@(\w+): (\d+)", told)}
     assert counts["calls"] == 211
     assert counts["slept"] > 190

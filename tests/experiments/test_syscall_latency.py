@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 import shutil
-import signal
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from witness import bpftrace
 
 from labkit.engine import secret
 from labkit.engine.workload import Workload
@@ -124,22 +124,13 @@ def test_the_stages_of_each_io_add_up_to_what_the_program_measured(
 
 @bpf
 def test_bpftrace_counts_the_same_requests() -> None:
-    if shutil.which("bpftrace") is None:
-        pytest.skip("bpftrace is not installed: run `make setup`")
-    with Workload("io_engines", Job().arguments(ios=53)) as run:
-        script = """tracepoint:syscalls:sys_enter_pread64 /comm == "io_engines"/ { @inside[tid] = 1; }
-            tracepoint:block:block_getrq /@inside[tid]/ { @made = count(); }
-            tracepoint:syscalls:sys_exit_pread64 /@inside[tid]/ { delete(@inside[tid]); }
-            interval:ms:100 { printf("ready\\n"); }"""
-        witness = subprocess.Popen(
-            ["bpftrace", "-B", "none", "-e", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        assert witness.stdout is not None
-        while witness.stdout.readline().strip() not in ("ready", ""):
-            pass
+    script = """
+        tracepoint:syscalls:sys_enter_pread64 /comm == "io_engines"/ { @inside[tid] = 1; }
+        tracepoint:block:block_getrq /@inside[tid]/ { @made = count(); }
+        tracepoint:syscalls:sys_exit_pread64 /@inside[tid]/ { delete(@inside[tid]); }"""
+    with Workload("io_engines", Job().arguments(ios=53)) as run, bpftrace(script) as witness:
         run.go()
-        witness.send_signal(signal.SIGINT)
-        told, _ = witness.communicate(timeout=30)
+        told = witness.end()
     assert re.search(r"@made: 53\b", told), told
     assert syscall_latency.stages(4096, ios=53)["block_requests"].sum() == 53
 

@@ -6,8 +6,6 @@ import json
 import os
 import platform
 import re
-import shutil
-import signal
 import subprocess
 import sys
 from collections import Counter
@@ -15,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from witness import bpftrace
 
 from labkit.engine import secret, trial
 from labkit.engine.workload import Workload, build
@@ -23,7 +22,6 @@ from labkit.experiments import usdt, usdt_live, usdt_others
 
 pytestmark = pytest.mark.bpf
 
-needs_bpftrace = pytest.mark.skipif(shutil.which("bpftrace") is None, reason="no bpftrace: run `make setup`")
 PROBES = ["request_start", "request_detail", "request_done"]
 
 
@@ -63,29 +61,14 @@ def test_a_text_arrives_whole(path: str) -> None:
     assert frame["text"].tolist() == [path] * 7
 
 
-@needs_bpftrace
 def test_bpftrace_reads_the_same_arguments() -> None:
     binary = build("usdt_app")
-    with Workload("usdt_app", ["--requests", "23", "--work-ns", "0"]) as run:
-        # by its name: older versions of bpftrace know no process numbers of a container
-        script = f"""
-            usdt:{binary}:labkit:request_start /comm == "usdt_app"/ {{ printf("start %d %s\\n", arg0, str(arg1)); }}
-            usdt:{binary}:labkit:request_done /comm == "usdt_app"/ {{ printf("done %d %d\\n", arg0, (int32)arg1); }}
-            interval:ms:100 {{ printf("ready\\n"); }}"""
-        witness = subprocess.Popen(
-            ["bpftrace", "-B", "none", "-e", script],  # with -p it leaves, and forgets, when the process ends
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
-        assert witness.stdout is not None
-        while witness.stdout.readline().strip() not in ("ready", ""):
-            pass
+    script = f"""
+        usdt:{binary}:labkit:request_start /comm == "usdt_app"/ {{ printf("start %d %s\\n", arg0, str(arg1)); }}
+        usdt:{binary}:labkit:request_done /comm == "usdt_app"/ {{ printf("done %d %d\\n", arg0, (int32)arg1); }}"""
+    with Workload("usdt_app", ["--requests", "23", "--work-ns", "0"]) as run, bpftrace(script) as witness:
         run.go()
-        told, ticks = "", 0
-        while told.count("done") < 23 and ticks < 100:  # on SIGINT it forgets what it has not printed yet
-            told += witness.stdout.readline()
-            ticks = told.count("ready")
-        witness.send_signal(signal.SIGINT)
-        witness.communicate(timeout=30)
+        told = witness.read("done", 23)
     ours = usdt.measure(23, 0)
     starts, ends = (ours[ours["probe"] == name] for name in ("request_start", "request_done"))
     assert re.findall(r"^start (\d+) (.*)$", told, re.MULTILINE) == list(
