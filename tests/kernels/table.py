@@ -11,8 +11,9 @@ from typing import Any
 
 from labkit.machine.folders import repo_folder
 
-__all__ = ["as_markdown", "as_text", "lesson_of", "put_between", "read_report", "settled", "summarise"]
+__all__ = ["SWITCHED_OFF", "as_markdown", "as_text", "lesson_of", "put_between", "read_report", "settled", "summarise"]
 
+SWITCHED_OFF = "the machine was switched off, or Python crashed, during this test"
 START, END = "<!-- kernels: `make test-kernels` writes this -->", "<!-- /kernels -->"
 
 
@@ -65,11 +66,11 @@ def summarise(entries: Iterable[Mapping[str, Any]], *, no_time: str) -> dict[str
     outcome: dict[str, tuple[str, str]] = {}
     for entry in entries:
         if "started" in entry:
-            outcome[entry["started"]] = ("failed", "the machine was switched off, or Python crashed, during this test")
+            outcome[entry["started"]] = ("failed", SWITCHED_OFF)
         elif "test" in entry:
             told = "not_run" if (entry["outcome"], entry["reason"]) == ("skipped", no_time) else entry["outcome"]
             # A test that passes and then fails in its teardown has failed.
-            if outcome.get(entry["test"], ("", ""))[0] != "failed" or "switched off" in outcome[entry["test"]][1]:
+            if outcome.get(entry["test"], ("", ""))[0] != "failed" or outcome[entry["test"]][1] == SWITCHED_OFF:
                 outcome[entry["test"]] = (told, entry["reason"])
     lessons: dict[str, dict[str, Any]] = {}
     for test, (told, reason) in sorted(outcome.items()):
