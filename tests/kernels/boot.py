@@ -28,7 +28,7 @@ _TOOLS = {
 }
 _DATA_BYTES = 4 << 30  # sparse
 
-# QEMU 7.2's AVX2 is not to be trusted: NumPy's sorting crashed with it.
+# Observed with QEMU 7.2: NumPy's sorting crashed on a CPU with AVX2, and not on one without these. Why is not known.
 _CPU = "max,avx=off,avx2=off,f16c=off,fma=off"
 
 # Timings mean nothing under emulation, so the guest may save on what real machines need.
