@@ -267,6 +267,27 @@ COLUMNS: dict[str, Column] = {
     "sent_bytes": Column("B", "int64", "bytes sent", plain),
     "received_bytes": Column("B", "int64", "bytes received", plain),
     "wrong_bytes": Column("B", "int64", "bytes wrong", plain),
+    # 10 capstone
+    "journal": Column("", "str", "journal mode", plain),
+    "synchronous": Column("", "str", "synchronous", plain),
+    "file": Column("", "str", "on", plain),
+    "transactions": Column("", "int64", "transactions", plain),
+    "rows": Column("", "int64", "rows", plain),
+    "stored_rows": Column("", "int64", "rows in the file, by sqlite3", plain),
+    "rows_per_transaction": Column("", "int64", "rows a transaction", plain),
+    "row_bytes": Column("B", "int64", "size of a row", si_bytes),
+    "calls_per_transaction": Column("", "float64", "calls a transaction", lambda v: f"{v:.2f}"),
+    "syncs_per_transaction": Column("", "float64", "syncs a transaction", lambda v: f"{v:.2f}"),
+    "bytes_per_transaction": Column("B", "float64", "bytes written a transaction", si_bytes),
+    "total_ns": Column("ns", "int64", "in all", si_ns),
+    "ns_per_transaction": Column("ns", "float64", "time a transaction", si_ns),
+    "sync_share": Column("", "float64", "share of the time in syncs", lambda v: f"{v:.0%}"),
+    "strace_count": Column("", "int64", "count by strace", plain),
+    "append_only": Column("", "str", "append-only file", plain),
+    "clients": Column("", "int64", "clients", plain),
+    "calls_per_request": Column("", "float64", "calls a request", lambda v: f"{v:.3f}"),
+    "syncs_per_request": Column("", "float64", "syncs a request", lambda v: f"{v:.3f}"),
+    "ns_per_request": Column("ns", "float64", "time a request", si_ns),
 }
 
 

@@ -29,7 +29,7 @@ from labkit.experiments.sockmap_slices import SHORT_CUT, UNIX, Setting, check_pi
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 
-__all__ = ["measure", "why_not"]
+__all__ = ["Server", "measure", "redis_version", "why_not"]
 
 START_S = 20.0
 _TRIES = 5
@@ -93,14 +93,14 @@ def measure(
     settings = [{"pinning": place, "pipeline": batch} for place in places for batch in batches]
     options = ["-c", str(clients), "-d", str(value_bytes)]
     report = progress or silent
-    servers: dict[tuple[Cgroup, str], _Server] = {}
+    servers: dict[tuple[Cgroup, str], Server] = {}
     with exclusive("lesson 09: Redis", report), run_folder() as folder, ShortCut() as cut, Cgroup() as plain:
 
         def run(arm: str, setting: Setting, tick: Tick) -> dict[str, Any]:
             cgroup = cut.cgroup if arm == SHORT_CUT else plain
             place, batch = setting["pinning"], setting["pipeline"]
             if (cgroup, place) not in servers:
-                servers[cgroup, place] = _Server(cgroup, place, folder, options)
+                servers[cgroup, place] = Server(cgroup, place, folder, options)
             total = requests or (2_000 if quick() else 12_000) * batch
             before, lo_before = cut.counts(), lo_traffic()
             server, arguments = servers[cgroup, place], ["-t", "get", "-n", str(total), "-P", str(batch)]
@@ -118,15 +118,27 @@ def measure(
             }
 
         made = sweep(settings, run, "requests_per_s", slices, seed, report)
-    facts = provenance(command=["redis-benchmark", "-t", "get", *options], baseline=SHORT_CUT, server=_version())
+    facts = provenance(command=["redis-benchmark", "-t", "get", *options], baseline=SHORT_CUT, server=redis_version())
     return schema.frame(made, **facts)
 
 
-class _Server:
-    """A Redis server in a cgroup, pinned, with nothing on disk; it ends with the cgroup."""
+class Server:
+    """A Redis server in a cgroup, pinned; it ends with the cgroup.
 
-    def __init__(self, cgroup: Cgroup, place: str, folder: Path, options: Sequence[str]) -> None:
-        self._cgroup, self._options = cgroup, options
+    Parameters
+    ----------
+    cgroup : where it and its clients live.
+    place : where they run, "same core" or "cross core".
+    folder : of its files.
+    options : of redis-benchmark, each time it asks.
+    settings : of the server; with these it keeps nothing on disk.
+    """
+
+    def __init__(
+        self, cgroup: Cgroup, place: str, folder: Path, options: Sequence[str],
+        settings: Sequence[str] = ("--appendonly", "no"),
+    ) -> None:  # fmt: skip
+        self._cgroup, self._options, self._settings = cgroup, options, settings
         self._cpu, self._client_cpu = cpus_for(place)
         self._file = folder / f"{cgroup.path.name}-{self._cpu}-{self._client_cpu}.sock"
         for _ in range(_TRIES):
@@ -143,11 +155,12 @@ class _Server:
         """Start it and wait until it listens; return False if another program took the port meanwhile."""
         log = folder / f"{self._file.stem}.log"
         command = ["taskset", "-c", str(self._cpu), "redis-server", "--bind", "127.0.0.1", "--port", str(self._port)]
-        command += ["--unixsocket", str(self._file), "--save", "", "--appendonly", "no", "--dir", str(folder)]
+        command += ["--unixsocket", str(self._file), "--save", "", "--dir", str(folder), *self._settings]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 self._cgroup.command(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
+        self.pid = process.pid  # each command in the chain replaces the one before
         deadline = time.monotonic() + START_S
         while process.poll() is None and time.monotonic() < deadline:
             if "Ready to accept connections" in log.read_text(errors="replace"):
@@ -191,6 +204,6 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _version() -> str:
+def redis_version() -> str:
     told = subprocess.run(["redis-server", "--version"], capture_output=True, text=True, check=False).stdout
     return " ".join(told.split()[:3])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from . import hello, io_engines, maps, probes, sockmap, start, syscall_latency, uring, usdt, verifier
+from . import capstone, hello, io_engines, maps, probes, sockmap, start, syscall_latency, uring, usdt, verifier
 from .question import Hint, Question, names, number, text, whole
 
 __all__ = ["QUESTIONS", "Hint", "Question", "names", "number", "text", "whole"]
 
 QUESTIONS: dict[str, Question] = {
     **start.QUESTIONS,
+    **capstone.QUESTIONS,
     **hello.QUESTIONS,
     **io_engines.QUESTIONS,
     **maps.QUESTIONS,

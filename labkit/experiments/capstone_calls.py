@@ -1,0 +1,119 @@
+"""Lesson 10: watch the system calls of one process with c/bpf/capstone.c, by name and by kind of file."""
+
+from __future__ import annotations
+
+import ctypes as ct
+import functools
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labkit.engine.bpf import Program
+from labkit.engine.histogram import BUCKETS, Counts, quantile
+from labkit.errors import Missing
+
+__all__ = ["SYNCS", "Call", "Calls", "aim", "call_names", "call_rows", "file_of", "name_of", "read_calls"]
+
+SYNCS = ("fsync", "fdatasync")
+
+Kinds = Mapping[str, str]  # the last four letters of a file's name -> what the lesson calls such a file
+
+
+@dataclass
+class Call:
+    """One kind of call on one kind of file: how many, how long in all and each, what they wrote."""
+
+    count: int = 0
+    total_ns: int = 0
+    bytes: int = 0
+    counts: Counts = field(default_factory=lambda: np.zeros(BUCKETS, dtype=np.int64))
+
+    def __add__(self, other: Call) -> Call:
+        return Call(
+            self.count + other.count,
+            self.total_ns + other.total_ns,
+            self.bytes + other.bytes,
+            self.counts + other.counts,
+        )
+
+
+Calls = dict[tuple[str, str], Call]  # (call, kind of file); the kind is empty where there is none
+
+
+@functools.cache
+def call_names() -> dict[int, str]:
+    """Return the name of each system call by its number on this machine, as the C compiler's headers have them."""
+    command = ["gcc", "-E", "-dM", "-include", "asm/unistd.h", "-x", "c", "/dev/null"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        raise Missing(
+            "The names of the system calls are not known here.", "sudo apt-get install gcc libc6-dev"
+        ) from None
+    return {int(number): name for name, number in re.findall(r"^#define __NR_(\w+) (\d+)$", said, re.MULTILINE)}
+
+
+def aim(program: Program, pid: int, kinds: Kinds) -> None:
+    """Aim the program at a process, and tell it what its files are: those open now, and those that it will open."""
+    numbers = {kind: number for number, kind in _numbered(kinds).items()}
+    endings, open_now = program.table("endings"), program.table("kinds")
+    for ending, kind in kinds.items():
+        endings[ct.c_uint32(_word(ending))] = ct.c_uint32(numbers[kind])
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        ending = os.readlink(link)[-4:]
+        if ending in kinds:
+            open_now[ct.c_uint32(int(link.name))] = ct.c_uint32(numbers[kinds[ending]])
+    program.aim(pid=pid)
+
+
+def read_calls(program: Program, kinds: Kinds) -> Calls:
+    """Return what the program has counted."""
+    found: dict[int, Call] = {}
+    for key, sums in program.hash("sums").items():
+        found[key] = Call(sums["count"], sums["total_ns"], sums["bytes"])
+    for key, count in program.hash("bars").items():
+        found[key >> 32].counts[key & 0xFFFFFFFF] += count
+    return {(name_of(key >> 8), file_of(key & 0xFF, kinds)): call for key, call in found.items()}
+
+
+def call_rows(calls: Calls, unit: str, units: int) -> list[dict[str, Any]]:
+    """Return a row a kind of call, the one that took most time first; a `unit` is a "transaction" or a "request"."""
+    ordered = sorted(calls.items(), key=lambda each: -each[1].total_ns)
+    return [
+        {
+            "call": call,
+            "file": file,
+            "count": each.count,
+            f"calls_per_{unit}": each.count / units,
+            "total_ns": each.total_ns,
+            f"ns_per_{unit}": each.total_ns / units,
+            **dict(zip(("p50_ns", "p99_ns"), quantile(each.counts, [0.5, 0.99]), strict=True)),
+            "bytes": each.bytes,
+        }
+        for (call, file), each in ordered
+    ]
+
+
+def name_of(number: int) -> str:
+    """Return a system call's name; one that is newer than the headers has only its number."""
+    return call_names().get(number, f"call {number}")
+
+
+def file_of(number: int, kinds: Kinds) -> str:
+    """Return what the lesson calls a kind of file, from its number in the kernel; 0 is none."""
+    return _numbered(kinds).get(number, "")
+
+
+def _numbered(kinds: Kinds) -> dict[int, str]:
+    return dict(enumerate(dict.fromkeys(kinds.values()), start=1))
+
+
+def _word(ending: str) -> int:
+    """Return four letters as the number that they are in memory: what the program in the kernel reads."""
+    return int(np.frombuffer(ending.encode(), dtype=np.uint32)[0])

@@ -1,0 +1,216 @@
+"""Lesson 10: watch a server under load: an unmodified Redis, asked by redis-benchmark, with and without a file.
+
+How Redis keeps what it is told: https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from labkit import schema
+from labkit.engine import trial
+from labkit.engine.bpf import Program
+from labkit.engine.cgroup import Cgroup
+from labkit.engine.lock import exclusive
+from labkit.engine.owned import run_folder
+from labkit.engine.progress import Progress, silent
+from labkit.engine.workload import Tick
+from labkit.errors import Missing, check_choice, check_int
+from labkit.experiments.capstone_calls import SYNCS, Call, Calls, aim, call_rows, read_calls
+from labkit.experiments.capstone_sqlite import in_memory
+from labkit.experiments.io_workload import several
+from labkit.experiments.sockmap_redis import Server, redis_version, why_not
+from labkit.experiments.sockmap_slices import CROSS, SAME
+from labkit.machine.folders import quick
+from labkit.machine.provenance import provenance
+
+__all__ = ["APPEND_ONLY", "measure", "summary", "why_not"]
+
+APPEND_ONLY = ("off", "no", "everysec", "always")
+FILES = {".aof": "append-only file"}
+VALUE_BYTES = 64
+
+
+@dataclass(frozen=True)
+class Load:
+    """One way to ask a server. Raises BadArgument, naming the parameter."""
+
+    pipeline: int
+    clients: int
+    append_only: str
+
+    def __post_init__(self) -> None:
+        check_int("pipeline", self.pipeline, 1, 1000, "requests")
+        check_int("clients", self.clients, 1, 1000, "clients")
+        check_choice("append_only", self.append_only, APPEND_ONLY)
+
+    @property
+    def name(self) -> str:
+        """What it is called in a frame: "50 clients, pipeline 16, always"."""
+        file = "" if self.append_only == "off" else f", {self.append_only}"
+        clients = "1 client" if self.clients == 1 else f"{self.clients} clients"
+        return f"{clients}, pipeline {self.pipeline}{file}"
+
+    @property
+    def settings(self) -> list[str]:
+        """The options of the server."""
+        if self.append_only == "off":
+            return ["--appendonly", "no"]
+        return ["--appendonly", "yes", "--appendfsync", self.append_only]
+
+
+@dataclass
+class _Seen:
+    calls: Calls = field(default_factory=dict)
+    elapsed_s: float = 0.0
+    requests: int = 0
+    lost_events: int = 0
+
+
+def measure(
+    pipeline: int | Sequence[int] = (1, 16),
+    clients: int | Sequence[int] = 50,
+    append_only: str | Sequence[str] = "off",
+    *,
+    requests: int | None = None,
+    slices: int | None = None,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Let redis-benchmark send SETs to a Redis server, and count and time every system call that the server makes.
+
+    Parameters
+    ----------
+    pipeline : requests that a client sends at once, 1 to 1000; one number or several.
+    clients : connections, 1 to 1000; one number or several.
+    append_only : what the server writes to a file: "off" nothing; each SET, and a sync never by itself ("no"), once
+        a second ("everysec"), before it answers ("always"); one or several.
+    requests : in each slice, 100 to 10,000,000; None is 20,000 (2,000 in a hurry).
+    slices : of each arm, 1 to 100, interleaved; None is 3 (1 in a hurry).
+    seed : of the order of the slices; None draws one.
+    progress : see `labkit.engine.progress`.
+
+    Returns
+    -------
+    One row a kind of call, for each arm: arm, pipeline, clients, append_only, call, file ("append-only file", else
+    empty: sockets and the rest), count, calls_per_request, total_ns (of epoll_wait that is mostly waiting for
+    requests), ns_per_request, p50_ns, p99_ns, bytes (written). `summary` makes one row an arm of it.
+
+    Raises
+    ------
+    BadArgument; Missing : Redis is not installed, or BPF or a cgroup cannot be had here.
+    """
+    asked = product(several("pipeline", pipeline), several("clients", clients), several("append_only", append_only))
+    loads = {load.name: load for load in (Load(*each) for each in asked)}
+    requests = check_int("requests", _chosen(requests, 20_000, 2_000), 100, 10_000_000, "requests")
+    slices = check_int("slices", _chosen(slices, 3, 1), 1, 100, "slices")
+    if why_not():
+        what, _, fix = why_not().partition(": ")
+        raise Missing(f"{what}.", fix)
+    report, seed = progress or silent, int(time.time_ns() % 2**32) if seed is None else seed
+    place = CROSS if len(os.sched_getaffinity(0)) > 1 else SAME
+    seen = {name: _Seen() for name in loads}
+    servers: dict[str, Server] = {}
+    with (
+        exclusive("lesson 10: Redis", report),
+        Program("capstone") as program,
+        run_folder() as folder,
+        Cgroup() as cgroup,
+    ):
+        plan = trial.order(list(loads), slices, seed)
+        for done, (_, name) in enumerate(plan):
+            load = loads[name]
+            if load.append_only not in servers:
+                servers[load.append_only] = _server(cgroup, place, folder, load)
+
+            def tick(_: float, done: int = done, name: str = name) -> None:
+                report(done / len(plan), name)
+
+            _ask(program, servers[load.append_only], load, requests, seen[name], tick)
+        lost = sum(each.lost_events for each in seen.values())
+        facts = provenance(
+            command=["redis-benchmark", *_options(loads[plan[-1][1]], requests)], slices=slices, seed=seed,
+            server=redis_version(), lost_events=lost, warnings=in_memory(folder),
+        )  # fmt: skip
+    report(1.0, "done")
+    rows = [{**_setting(load), **row} for name, load in loads.items() for row in _rows(seen[name])]
+    return schema.frame(rows, **facts, arms=[_sums(load, seen[name]) for name, load in loads.items()])
+
+
+def summary(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what `measure` found, one row an arm.
+
+    Columns: arm, requests, requests_per_s (by redis-benchmark), calls_per_request, syncs_per_request.
+    """
+    rows = []
+    for arm in frame.attrs["arms"]:
+        own = frame[frame["arm"] == arm["arm"]]
+        rows.append(
+            {
+                "arm": arm["arm"],
+                "requests": arm["requests"],
+                "requests_per_s": arm["requests"] / arm["elapsed_s"],
+                "calls_per_request": own["count"].sum() / arm["requests"],
+                "syncs_per_request": own.loc[own["call"].isin(SYNCS), "count"].sum() / arm["requests"],
+            }
+        )
+    made = schema.frame(rows)
+    made.attrs = dict(frame.attrs)
+    return made
+
+
+# -- inside --------------------------------------------------------------------------------------
+
+
+def _chosen(asked: int | None, usual: int, hurried: int) -> int:
+    return asked if asked is not None else hurried if quick() else usual
+
+
+def _server(cgroup: Cgroup, place: str, folder: Path, load: Load) -> Server:
+    own = folder / load.append_only
+    own.mkdir()
+    return Server(cgroup, place, own, ["-d", str(VALUE_BYTES)], load.settings)
+
+
+def _options(load: Load, requests: int) -> list[str]:
+    return ["-t", "set", "-n", str(requests), "-c", str(load.clients), "-P", str(load.pipeline)]
+
+
+def _ask(program: Program, server: Server, load: Load, requests: int, seen: _Seen, tick: Tick) -> None:
+    program.clear("begun", "kinds", "sums", "bars", "labkit_lost")
+    aim(program, server.pid, FILES)
+    program.attach()
+    try:
+        told = server.ask(_options(load, requests), tick=tick)
+    finally:
+        program.detach()
+    for each, call in read_calls(program, FILES).items():
+        seen.calls[each] = seen.calls.get(each, Call()) + call
+    seen.elapsed_s += requests / float(told["rps"])
+    seen.requests += requests
+    seen.lost_events += program.lost_events
+
+
+def _setting(load: Load) -> dict[str, Any]:
+    return {
+        "arm": load.name,
+        "pipeline": load.pipeline,
+        "clients": load.clients,
+        "append_only": load.append_only,
+    }
+
+
+def _sums(load: Load, seen: _Seen) -> dict[str, Any]:
+    return {**_setting(load), "requests": seen.requests, "elapsed_s": seen.elapsed_s}
+
+
+def _rows(seen: _Seen) -> list[dict[str, Any]]:
+    return call_rows(seen.calls, "request", seen.requests)
