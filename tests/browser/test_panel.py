@@ -182,6 +182,33 @@ def test_a_panel_is_readable_in_the_dark_theme(panel: Locator, page: Page) -> No
     change_theme(page, "Light")
 
 
+@pytest.mark.parametrize("width", [800, 1000])
+def test_in_a_narrow_window_nothing_is_cut_off_at_the_right(page: Page, server: Server, width: int) -> None:
+    cell = """\
+from labkit import schema
+from labkit.show.panel import Panel
+
+def measure(*, progress):
+    names = [name for name in schema.COLUMNS if name.endswith("_ns")][:13]
+    return schema.frame([dict.fromkeys(names, 1)], warnings=["the disk was shared with other people, " * 7])
+
+Panel("Wide", {}, measure, finding=lambda frame: "Larger blocks move more bytes a second. " * 7)"""
+    open_notebook(page, server, server.write("wide.ipynb", cell))
+    run_all_cells(page)
+    panel = page.locator(".labkit-panel")
+    press(panel, "Run")
+    expect(panel.locator(".labkit-warning")).to_be_visible(timeout=CELL_MS)
+    page.set_viewport_size({"width": width, "height": 1000})
+    table = panel.locator(".labkit-table")
+    assert table.evaluate("t => t.parentElement.scrollWidth > t.parentElement.clientWidth")  # its own box scrolls
+    edge = panel.evaluate("p => p.getBoundingClientRect().right")
+    assert edge <= width
+    for part in (panel.locator(".labkit-note"), panel.locator(".labkit-warning"), table.locator("..")):
+        assert part.evaluate("e => e.getBoundingClientRect().right") <= edge
+    picture(page, f"panel-{width}-wide")
+    page.set_viewport_size({"width": 1400, "height": 1000})
+
+
 def test_restarting_the_kernel_in_mid_run_lets_the_measurement_clean_up(page: Page, server: Server) -> None:
     cell = """\
 import time

@@ -111,21 +111,22 @@ class Panel:
     def clear(self) -> None:
         """Forget what was measured."""
         self.frame = pd.DataFrame()
-        self._result.value = self._message.value = ""
+        self._result.value = ""
+        self._say("")
 
     def save(self) -> None:
         """Write what was measured to a CSV file in the data folder, and say where."""
         if self.frame.empty:
-            self._message.value = box("note", "There is nothing to save yet: press Run.")
+            self._say(box("note", "There is nothing to save yet: press Run."))
             return
         name = "".join(letter if letter.isalnum() else "-" for letter in self.title.lower())
         try:
             path = data_folder() / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
             self.frame.to_csv(path, index=False)
         except OSError as error:
-            self._message.value = view.failure(error)
+            self._say(view.failure(error))
         else:
-            self._message.value = box("ok", f"Saved {len(self.frame)} rows to <code>{escape(str(path))}</code>")
+            self._say(box("ok", f"Saved {len(self.frame)} rows to <code>{escape(str(path))}</code>"))
 
     def close(self) -> None:
         """Stop what is running and take the panel off the page."""
@@ -140,10 +141,12 @@ class Panel:
             self._show(self._measure(**values, progress=progress))
             self._status.value = _line("Done.")
         except Stopped:
-            self._status.value, self._message.value = "", view.stopped()
+            self._status.value = ""
+            self._say(view.stopped())
         except Exception as error:  # nothing above this thread would show it
             asked = run.stopping.is_set()  # whatever broke after Stop broke because of it
-            self._status.value, self._message.value = "", view.stopped() if asked else view.failure(error)
+            self._status.value = ""
+            self._say(view.stopped() if asked else view.failure(error))
         finally:
             self._set_running(False)
 
@@ -153,7 +156,7 @@ class Panel:
         parts = [view.picture(self._plot, frame, f"{self.title}. {said}".strip())] if self._plot else []
         parts += [words.finding(said, frame).html] if said else []
         parts += [words.table(self._table(frame) if self._table else frame).html, words.provenance(frame).html]
-        self._result.value = "".join(f"<div>{part}</div>" for part in parts)
+        self._result.value = view.fitted("".join(f"<div>{part}</div>" for part in parts))
 
     def _joined(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the runs so far with this one after them; what they carry is the last one's, and all the warnings."""
@@ -163,6 +166,9 @@ class Panel:
         warnings = [*self.frame.attrs.get("warnings", []), *frame.attrs.get("warnings", [])]
         joined.attrs = {**frame.attrs, "warnings": list(dict.fromkeys(warnings))}
         return joined
+
+    def _say(self, html: str) -> None:
+        self._message.value = view.fitted(html) if html else ""
 
     def _show_progress(self, share: float, note: str, left_s: float | None) -> None:
         if self._run is not None and self._run.stopping.is_set():
@@ -175,7 +181,8 @@ class Panel:
         self._stop_button.disabled = not running
         self._bar.layout.display = None if running else "none"
         if running:
-            self._bar.value, self._status.value, self._message.value = 0.0, _line("Starting …"), ""
+            self._bar.value, self._status.value = 0.0, _line("Starting …")
+            self._say("")
 
     def _lay_out(self) -> widgets.VBox:
         wrap = widgets.Layout(flex_flow="row wrap", align_items="flex-start")

@@ -14,7 +14,7 @@ from labkit.errors import LabkitError
 from ..plot import style
 from ..render import box, escape, note
 
-__all__ = ["failure", "picture", "stopped", "time_left"]
+__all__ = ["failure", "fitted", "picture", "stopped", "time_left"]
 
 # matplotlib's text layout keeps caches that two threads must not fill at once
 _DRAWING = threading.Lock()
@@ -28,6 +28,14 @@ def picture(plot: Callable[..., Any], frame: pd.DataFrame, described: str) -> st
         return style.image(drawn, described)
 
 
+def fitted(html: str) -> str:
+    """Return `html` in a box as wide as the panel: a wide table scrolls in its own box, and sentences wrap.
+
+    The content of an HTML widget is a flex item, which by itself becomes as wide as the widest thing in it.
+    """
+    return f'<div style="width: 0; min-width: 100%; line-height: 1.5; overflow-wrap: break-word;">{html}</div>'
+
+
 def failure(error: BaseException) -> str:
     """Return an error in HTML: what failed, how to mend it, and the evidence in a fold; never a bare stack trace."""
     if isinstance(error, LabkitError):
@@ -39,7 +47,8 @@ def failure(error: BaseException) -> str:
             "Fix: press Run again; if it stays, run `labkit doctor` and report it with the details below",
         ]
         evidence = "".join(traceback.format_exception(error))
-    fold = f"<details><summary>Details</summary><pre>{escape(evidence)}</pre></details>" if evidence else ""
+    shown = f'<pre tabindex="0" style="overflow-x: auto;">{escape(evidence)}</pre>'
+    fold = f"<details><summary>Details</summary>{shown}</details>" if evidence else ""
     return f'<div role="alert">{note("error", lines).html}{box("error", fold) if fold else ""}</div>'
 
 

@@ -14,8 +14,10 @@ from ..render import TEXT, Rendered, box, escape
 __all__ = ["finding", "listing", "provenance", "table", "times"]
 
 _CELL = "padding: 2px 12px; border-bottom: 1px solid var(--jp-border-color2, #bbb);"
-# a number stays whole; a very long word breaks, so that the columns after it stay in sight
-_WRAP = {"right": "white-space: nowrap;", "left": "overflow-wrap: break-word; max-width: 32em;"}
+# a number or a name stays whole; a text wraps, and a very long word breaks, so that the columns after it stay in sight
+_WHOLE = "white-space: nowrap;"
+_WRAPPED = "overflow-wrap: break-word; max-width: 32em;"
+_NAME = 24  # characters: no text of a column that has names is longer
 
 
 def table(frame: pd.DataFrame, columns: Sequence[str] | None = None, *, rows: int = 20, caption: str = "") -> Rendered:
@@ -98,6 +100,8 @@ def _write(write: Callable[[Any], str], value: Any) -> str:
 
 def _html(cells: pd.DataFrame, heads: Sequence[str], numbers: Sequence[bool], caption: str, more: str) -> str:
     sides = ["right" if is_number else "left" for is_number in numbers]
+    whole = [is_number or cells[name].str.len().max() <= _NAME for name, is_number in zip(cells, numbers, strict=True)]
+    wraps = [_WHOLE if one else _WRAPPED for one in whole]
     head = "".join(
         f'<th scope="col" style="{_CELL} text-align: {side};">{escape(name)}</th>'
         for name, side in zip(heads, sides, strict=True)
@@ -105,8 +109,8 @@ def _html(cells: pd.DataFrame, heads: Sequence[str], numbers: Sequence[bool], ca
     body = "".join(
         "<tr>"
         + "".join(
-            f'<td style="{_CELL} text-align: {side}; {_WRAP[side]}">{escape(value)}</td>'
-            for value, side in zip(row, sides, strict=True)
+            f'<td style="{_CELL} text-align: {side}; {wrap}">{escape(value)}</td>'
+            for value, side, wrap in zip(row, sides, wraps, strict=True)
         )
         + "</tr>"
         for row in cells.itertuples(index=False)
