@@ -19,6 +19,7 @@ from typing import Any
 from labkit.engine import proginfo
 from labkit.engine.libbcc import libbcc
 from labkit.engine.places import Place, Row, debug_output, places_of, rows_of_disassembly, without_line_directives
+from labkit.engine.verifier_log import CUT
 from labkit.errors import CompileError
 from labkit.machine.bcc import load_bcc
 
@@ -105,7 +106,7 @@ def _full_log(module: Any, function: str, kind: int) -> tuple[bool, str]:
         if error != errno.ENOSPC:
             break
     is_whole = "\nprocessed " in log  # the last line of every log
-    return False, log if is_whole else f"{log}\n{verdict}"
+    return False, log if is_whole else f"{log}\n{CUT}\n{verdict}"
 
 
 @contextlib.contextmanager

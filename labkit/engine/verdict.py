@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labkit.engine import verifier_log, verifier_words
@@ -122,6 +122,8 @@ def explain(
     """
     trace = verifier_log.read(log)
     rule, found, said = _rule_for(trace)
+    if trace.cut and (rule is None or rule.kind != "loop"):  # a loop is where the cut is, too
+        trace = replace(trace, steps=[], before={})
     if rule:
         rule = _lost_pointer(trace, said) or rule
     number = _instruction_at_fault(trace, found)

@@ -15,7 +15,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-__all__ = ["GIVEN_BACK", "Step", "Trace", "read"]
+__all__ = ["CUT", "GIVEN_BACK", "Step", "Trace", "read"]
+
+CUT = "(the log is cut here)"  # a line of the lab's own: kernels before 6.4 keep the head of a log that is too long
 
 GIVEN_BACK = "given back"  # the state of a register whose memory was given back, which the log does not show
 _GIVES_BACK = re.compile(r"call bpf_(?:ringbuf_submit|ringbuf_discard|sk_release)\w*#")
@@ -54,12 +56,14 @@ class Trace:
     said : its last lines in words, such as "R0 invalid mem access 'scalar'".
     before : what it knew before the last instruction: "R0" or "fp-8" -> the log's own notation.
     processed : instructions walked, on all paths together.
+    cut : whether the end of the path is missing; then the last step is not where the verifier stopped.
     """
 
     steps: list[Step] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     before: dict[str, str] = field(default_factory=dict)
     processed: int | None = None
+    cut: bool = False
 
     @property
     def last(self) -> Step | None:
@@ -72,7 +76,7 @@ def read(log: str) -> Trace:
     said: list[str] = []
     state: dict[str, str] = {}
     before: dict[str, str] = {}
-    processed = None
+    processed, cut = None, False
     for line in (raw.strip() for raw in _RUN_ON.sub(r"\n\1", log).splitlines()):
         if not line or line.startswith(";") or _ASIDE.match(line):
             continue
@@ -81,6 +85,9 @@ def read(log: str) -> Trace:
             steps.append(Step(int(step[1]), step[2].strip()))
             said = []
             _follow(step[2], state, items(step[3] or ""))
+        elif line == CUT:
+            cut = True
+            said = []  # half a line
         elif effort := _EFFORT.match(line):
             processed = int(effort[1])
         elif (whole := _STATE.match(line)) and (items(whole[2]) or not whole[2].strip()):
@@ -89,7 +96,7 @@ def read(log: str) -> Trace:
             state.update(items(whole[2]))
         else:
             said.append(line)
-    return Trace(steps, list(dict.fromkeys(said)), before, processed)
+    return Trace(steps, list(dict.fromkeys(said)), before, processed, cut)
 
 
 def _follow(instruction: str, state: dict[str, str], changed: dict[str, str]) -> None:

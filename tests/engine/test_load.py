@@ -96,6 +96,7 @@ def test_the_verdict_follows_the_head_of_a_log_that_is_too_long_for_any_buffer(
     assert log.splitlines().count(SAID) == 1
     told = verdict.explain(log)
     assert (told.kind, told.said) == ("null", SAID)
+    assert "The instruction" not in told.detail  # the verifier stopped beyond the cut
     assert told.processed is not None
     assert asked[1:] == list(load._LOG_BYTES)
 

@@ -298,6 +298,20 @@ def test_no_log_breaks_the_reader(log: str) -> None:
     assert told.headline
 
 
+@pytest.mark.parametrize(
+    ("said", "kind", "line"),
+    [
+        ("R0 invalid mem access 'map_value_or_null'", "null", None),
+        ("BPF program is too large. Processed 1000001 insn", "loop", 3),
+    ],
+)
+def test_a_path_that_is_cut_names_no_line_but_a_loops(said: str, kind: str, line: int | None) -> None:
+    log = f"0: (b7) r1 = 7\n1: (07) r1 += 1\n2: (55) if r1 !\n{verifier_log.CUT}\n{said}\nprocessed 3 insns\n"
+    places = {number: Place("moon.c", number + 1, 1) for number in range(4)}
+    told = verdict.explain(log, "one\ntwo\nthree\nfour\n", "moon.c", places)
+    assert (told.kind, told.line, told.said) == (kind, line, said)
+
+
 @given(st.sampled_from([line for path in REJECTED for line in path.read_text().splitlines()]), st.integers(0, 80))
 def test_a_log_cut_anywhere_is_read(text: str, cut: int) -> None:
     verdict.explain(f"{UNKNOWN}; {text}\n"[: len(UNKNOWN) - cut], None, None, None)
