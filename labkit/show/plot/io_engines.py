@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,12 +11,17 @@ from matplotlib.axes import Axes
 from labkit import schema
 from labkit.experiments.io_engines_closer import overlap
 
+from . import io_engines_arms as arms
 from . import style
 
 __all__ = ["io_engines"]
 
 MOST_LANES = 16
 LONGEST = 12  # times as long as the quickest engine: what takes longer runs out of the picture
+ROWS, ROW_IN = (
+    5,
+    0.3,
+)  # as many named rows have room in a figure of the usual height; and what each more needs, in inches
 _BESIDE = ((6, -11), (6, 5), (-14, 5), (-14, -11))  # where the depth stands beside its mark, in points
 
 
@@ -34,19 +39,6 @@ def _sweep(frame: pd.DataFrame, ax: Axes) -> Axes:
     return _arms(frame, ax)
 
 
-def _names(frame: pd.DataFrame, *besides: str) -> pd.Series:
-    """Return the arm of each row: its engine, and of what is not drawn otherwise, whatever differs between rows."""
-    names = frame["engine"].astype(str)
-    for column in ("cache", "operation", "order", "queue_depth", "block_bytes", "run"):
-        if column not in frame or column in besides:
-            continue
-        several = frame.groupby("engine")[column].nunique().max() > 1
-        if several:
-            label = {"queue_depth": "depth ", "run": "run "}.get(column, "")
-            names = names + ", " + label + frame[column].map(schema.formatter(column))
-    return names
-
-
 def _whiskers(ax: Axes, rows: pd.DataFrame, x: pd.Series, name: str, how: dict[str, Any]) -> None:
     """Draw medians with bars from quartile to quartile, and above each, on a thin line, the 99th percentile."""
     reach = [rows["p50_ns"] - rows["p25_ns"], rows["p75_ns"] - rows["p50_ns"]]
@@ -57,23 +49,23 @@ def _whiskers(ax: Axes, rows: pd.DataFrame, x: pd.Series, name: str, how: dict[s
 
 def _sizes(frame: pd.DataFrame, ax: Axes) -> Axes:
     left, right = style.split(ax)
-    names = _names(frame, "block_bytes")
-    for name, how in style.series(names).items():
+    names = arms.names(frame, "block_bytes")
+    for name, how in arms.series(frame, "block_bytes").items():
         rows = frame[names == name].sort_values("block_bytes")
         _whiskers(left, rows, rows["block_bytes"], name, how)
         right.plot(rows["block_bytes"], rows["bytes_per_s"], label=name, **how)
     for one, column, base in ((left, "latency_ns", 10), (right, "bytes_per_s", 2)):
         style.axis(one, "x", "block_bytes", log=2, ticks=frame["block_bytes"])
         style.axis(one, "y", column, log=base)
-    _legend(left, names)
+    style.legend_below(left)
     style.finish(right, frame, title="Throughput", legend=False)
     return style.finish(left, frame, title="Median, quartiles; dash: p99", legend=False)
 
 
 def _curves(frame: pd.DataFrame, ax: Axes) -> Axes:
     """One line an engine, a mark a depth: how much more throughput for how much more latency."""
-    names = _names(frame, "queue_depth")
-    for number, (name, how) in enumerate(style.series(names).items()):
+    names = arms.names(frame, "queue_depth")
+    for number, (name, how) in enumerate(arms.series(frame, "queue_depth").items()):
         rows = frame[names == name].sort_values("queue_depth")
         _whiskers(ax, rows, rows["ios_per_s"], name, how)
         for row in rows.to_dict("records"):
@@ -84,33 +76,21 @@ def _curves(frame: pd.DataFrame, ax: Axes) -> Axes:
     ax.margins(y=0.12)  # room for the depths below their marks
     style.axis(ax, "y", "latency_ns", log=10)
     ax.set_ylabel("latency (dash: p99)", color=style.INK)
-    _legend(ax, names)
+    style.legend_below(ax)
     return style.finish(ax, frame, title="Each mark is a queue depth", legend=False)
-
-
-def _legend(ax: Axes, names: pd.Series) -> None:
-    """Name the lines below the picture: there may be many, and everywhere else they would hide some."""
-    drawn = ax.get_figure()
-    if drawn is not None and names.nunique() > 1:
-        columns = 1 if names.str.len().max() > 45 else 2 if names.str.len().max() > 24 else 3
-        drawn.legend(  # type: ignore[call-overload]
-            *ax.get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False, fontsize=8
-        )
 
 
 def _arms(frame: pd.DataFrame, ax: Axes) -> Axes:
     left, right = style.split(ax, sharey=True)
-    names = list(_names(frame))
-    for place, (row, how) in enumerate(
-        zip(frame.to_dict("records"), style.series(range(len(frame))).values(), strict=True)
-    ):
+    names = arms.names(frame)
+    looks = arms.series(frame)
+    for place, (name, row) in enumerate(zip(names, frame.to_dict("records"), strict=True)):
         reach = [[row["p50_ns"] - row["p25_ns"]], [row["p75_ns"] - row["p50_ns"]]]
-        left.errorbar([row["p50_ns"]], [place], xerr=reach, capsize=3, **how)
-        left.plot([row["p99_ns"]], [place], color=how["color"], marker="|", markersize=12)
-    for place, (how, value) in enumerate(zip(style.bars(range(len(frame))).values(), frame["ios_per_s"], strict=True)):
+        left.errorbar([row["p50_ns"]], [place], xerr=reach, capsize=3, **looks[name])
+        left.plot([row["p99_ns"]], [place], color=looks[name]["color"], marker="|", markersize=12)
+    for place, (how, value) in enumerate(zip(arms.bars(frame), frame["ios_per_s"], strict=True)):
         right.bar_label(right.barh(place, value, height=0.5, **how), [f"{schema.si_count(value)}/s"], padding=3)
-    left.set_yticks(range(len(names)), names)
-    left.set_ylim(len(names) - 0.5, -0.5)
+    _rows(left, names)
     style.axis(left, "x", "latency_ns", log=10)
     style.axis(right, "x", "ios_per_s")
     right.margins(x=0.35)
@@ -118,16 +98,22 @@ def _arms(frame: pd.DataFrame, ax: Axes) -> Axes:
     return style.finish(left, frame, title="Median, quartiles; stroke: p99", legend=False)
 
 
+def _rows(ax: Axes, names: Sequence[str] | pd.Series) -> None:
+    """Name the rows, from the top; each has room, however many there are."""
+    ax.set_yticks(range(len(names)), list(names))
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    style.grow(ax, ROW_IN * (len(names) - ROWS))
+
+
 def _per_io(frame: pd.DataFrame, ax: Axes) -> Axes:
     columns = [name for name in ("calls_per_io", "sleeps_per_io", "cpu_ns_per_io") if name in frame]
-    names, parts = list(_names(frame)), style.split(ax, columns=len(columns), sharey=True)
+    parts = style.split(ax, columns=len(columns), sharey=True)
     for one, column in zip(parts, columns, strict=True):
-        for place, (how, value) in enumerate(zip(style.bars(range(len(frame))).values(), frame[column], strict=True)):
+        for place, (how, value) in enumerate(zip(arms.bars(frame), frame[column], strict=True)):
             one.bar_label(one.barh(place, value, height=0.5, **how), [schema.formatter(column)(value)], padding=3)
         style.axis(one, "x", column)
         one.margins(x=0.4)
-    parts[0].set_yticks(range(len(names)), names)
-    parts[0].set_ylim(len(names) - 0.5, -0.5)
+    _rows(parts[0], arms.names(frame))
     return style.finish(parts[0], frame, title="What one I/O costs", legend=False)
 
 
@@ -140,11 +126,11 @@ def _lanes(frame: pd.DataFrame, ax: Axes) -> Axes:
     parts = style.split(
         ax, rows=len(engines), columns=1, sharex=True, height_ratios=[2 + min(most[e], 8) for e in engines]
     )
-    for one, (engine, how) in zip(parts, style.bars(engines).items(), strict=True):
+    for one, engine in zip(parts, engines, strict=True):
         rows = frame[(frame["engine"] == engine) & (frame["slot"] < MOST_LANES)]
         for slot, ios in rows.groupby("slot"):
             spans = list(zip(ios["submit_ns"], ios["latency_ns"], strict=True))
-            one.broken_barh(spans, (float(slot) - 0.4, 0.8), linewidth=0.5, **how)  # type: ignore[arg-type]
+            one.broken_barh(spans, (float(slot) - 0.4, 0.8), linewidth=0.5, **arms.bar(engine))  # type: ignore[arg-type]
         one.set_yticks([])
         one.set_ylabel(engine, rotation=0, ha="right", va="center", color=style.INK)
         said = f"at most {most[engine]} under way at once; all done at {schema.si_ns(ended[engine])}"
@@ -161,11 +147,12 @@ def _calls(frame: pd.DataFrame, ax: Axes) -> Axes:
     """The time in each system call for one I/O, and how often the thread slept in it."""
     ways = list(dict.fromkeys(frame["cache"])) if "cache" in frame else [""]
     parts = style.split(ax, rows=len(ways), columns=1, sharex=True)
-    kinds = style.bars(frame["call"])
+    calls = frame.groupby("engine")["call"].unique().map(list)
     for one, way in zip(parts, ways, strict=True):
         rows = frame[frame["cache"] == way] if way else frame
         for place, row in enumerate(rows.to_dict("records")):
-            bar = one.barh(place, row["ns_per_io"], height=0.6, **kinds[row["call"]])
+            how = arms.bar(row["engine"], calls[row["engine"]].index(row["call"]))
+            bar = one.barh(place, row["ns_per_io"], height=0.6, **how)
             one.bar_label(bar, [f"slept in {row['slept']} of {row['count']}"], padding=3, fontsize=8)
         labels = [f"{row['engine']}: {row['call']}" for row in rows.to_dict("records")]
         one.set_yticks(range(len(rows)), labels, fontsize=8)
@@ -179,9 +166,9 @@ def _calls(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 def _memory(frame: pd.DataFrame, ax: Axes) -> Axes:
     names = [f"{row['engine']}\n{row['filesystem']}" for row in frame.to_dict("records")]
-    for place, (row, how) in enumerate(
-        zip(frame.to_dict("records"), style.bars(range(len(frame))).values(), strict=True)
-    ):
+    places = list(dict.fromkeys(frame["filesystem"]))
+    for place, row in enumerate(frame.to_dict("records")):
+        how = arms.bar(row["engine"], places.index(row["filesystem"]))
         said = f"{schema.si_ns(row['p50_ns'])}; {row['punted']} of {row['ios']} given to a worker"
         ax.bar_label(ax.barh(place, row["p50_ns"], height=0.6, **how), [said], padding=3)
     ax.set_yticks(range(len(names)), names)

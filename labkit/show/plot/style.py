@@ -30,9 +30,25 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from labkit import schema
 
-__all__ = ["GRID", "INK", "axes", "axis", "figure", "finish", "image", "png", "series", "split", "words"]
+__all__ = [
+    "GRID",
+    "INK",
+    "axes",
+    "axis",
+    "bars",
+    "figure",
+    "finish",
+    "grow",
+    "image",
+    "legend_below",
+    "png",
+    "series",
+    "split",
+    "words",
+]
 
 SIZE_IN = (7.2, 3.8)
+LEGEND_ROW_IN = 0.17
 INK = "#222222"
 GRID = "#dddddd"
 
@@ -150,6 +166,27 @@ def finish(ax: Axes, frame: pd.DataFrame, *, title: str = "", legend: bool = Tru
     if legend and len(ax.get_legend_handles_labels()[1]) > 1:
         ax.legend(frameon=False, fontsize=9, loc="best")
     return ax
+
+
+def legend_below(ax: Axes) -> None:
+    """Name the lines of `ax` below the picture, which grows by it: there may be many, and elsewhere they hide some."""
+    drawn = ax.get_figure()
+    handles, labels = ax.get_legend_handles_labels()
+    if drawn is None or len(labels) < 2:
+        return
+    longest = max(map(len, labels))
+    columns = next(count for count, fits in ((3, 24), (2, 45), (1, longest)) if longest <= fits)
+    grow(ax, LEGEND_ROW_IN * (-(-len(labels) // columns) - 1))
+    where: Any = "outside lower center"  # matplotlib's stubs do not know it
+    drawn.legend(handles, labels, loc=where, ncols=columns, frameon=False, fontsize=8, handlelength=4)
+
+
+def grow(ax: Axes, by_in: float) -> None:
+    """Make the figure of `ax` higher by so many inches; a negative number changes nothing."""
+    drawn = ax.get_figure()
+    if isinstance(drawn, Figure) and by_in > 0:
+        width, height = drawn.get_size_inches()
+        drawn.set_size_inches(width, height + by_in)
 
 
 def png(drawn: Figure) -> bytes:

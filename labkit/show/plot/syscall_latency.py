@@ -50,9 +50,9 @@ def _sweep(frame: pd.DataFrame, ax: Axes) -> Axes:
         ax.plot(x, rows["p99_ns"], color=how["color"], marker="_", markersize=10, linestyle="none")
     style.axis(ax, "x", "block_bytes", log=2, ticks=frame["block_bytes"])
     style.axis(ax, "y", "latency_ns", log=10)
-    return style.finish(
-        ax, frame, title="Medians, with bars from quartile to quartile; the dash is the 99th percentile"
-    )
+    style.legend_below(ax)
+    title = "Medians, with bars from quartile to quartile; the dash is the 99th percentile"
+    return style.finish(ax, frame, title=title, legend=False)
 
 
 def _arm_names(frame: pd.DataFrame) -> pd.Series:

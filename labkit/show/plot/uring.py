@@ -60,7 +60,8 @@ def _batches(frame: pd.DataFrame, ax: Axes) -> Axes:
     style.axis(ax, "y", "calls_per_io", log=10)
     title = "Calls for one I/O, as the kernel counts"
     none = [name for name in dict.fromkeys(names) if not (frame.loc[names == name, "calls_per_io"] > 0).any()]
-    return style.finish(ax, frame, title=f"{title}; none by {', '.join(none)}" if none else title)
+    style.legend_below(ax)
+    return style.finish(ax, frame, title=f"{title}; none by {', '.join(none)}" if none else title, legend=False)
 
 
 def _names(frame: pd.DataFrame) -> pd.Series:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 
 from labkit import schema
 from labkit.show import plot
-from labkit.show.plot import style
+from labkit.show.plot import io_engines_arms, style
 from labkit.show.plot.io_engines import LONGEST
 
 
@@ -35,6 +36,11 @@ def sweep(sizes: tuple[int, ...] = (4096,), depths: tuple[int, ...] = (1,), **mo
         for engine in ("libaio", "io_uring") for size in sizes for depth in depths
     ]  # fmt: skip
     return schema.frame(rows).assign(**more)
+
+
+def names(frame: pd.DataFrame) -> list[str]:
+    """Return the names of the lines in the picture."""
+    return [box.get_label() for box in draw(frame.reset_index(drop=True)).get_figure().axes[0].containers]
 
 
 def lanes(*ends: int) -> pd.DataFrame:
@@ -81,6 +87,93 @@ def test_what_differs_between_runs_is_in_the_legend(second: dict[str, Any], name
     frame = pd.concat([sweep(depths=(1, 4), run=1), sweep(depths=(1, 4), **second)], ignore_index=True)
     (legend,) = whole(draw(frame)).legends
     assert [text.get_text() for text in legend.get_texts()] == names
+
+
+def looks(ax: Axes) -> dict[tuple[float, float], tuple[str, ...]]:
+    """Return how each point is drawn: its colour, its mark and the mark's filling, its line."""
+    found = {}
+    for container in ax.containers:
+        line = container.lines[0]
+        how = (line.get_color(), line.get_marker(), line.get_fillstyle(), str(line.get_markerfacecolor()),
+               line.get_linestyle())  # fmt: skip
+        found |= {(float(x), float(y)): tuple(map(str, how)) for x, y in line.get_xydata()}
+    return found
+
+
+FIRST = {"run": 1, "cache": "direct"}
+
+
+@pytest.mark.parametrize("setting", [{"sizes": (4096, 65536)}, {"depths": (1, 4)}, {}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        [{"cache": "warm"}],
+        [{"cache": "cold"}, {"cache": "warm"}, {"cache": "direct"}],
+        [{"operation": "write"}],
+        [{}, {}],
+        [{"engine": "sync"}, {"order": "sequential"}],
+    ],
+)
+def test_an_arm_is_drawn_alike_however_many_runs_are_added(setting: dict[str, Any], more: list[dict[str, Any]]) -> None:
+    runs = [sweep(**setting, **FIRST)]
+    for number, other in enumerate(more, 2):
+        run = sweep(**setting, **{**FIRST, "run": number, **other})
+        runs.append(run.assign(p50_ns=run["p50_ns"] + number, ios_per_s=run["ios_per_s"] + number))
+    before: dict[tuple[float, float], tuple[str, ...]] = {}
+    for count in range(1, len(runs) + 1):
+        now = looks(whole(draw(pd.concat(runs[:count], ignore_index=True))).axes[0])
+        assert before.items() <= now.items()
+        before = now
+
+
+def test_an_engine_keeps_its_colour_and_mark_when_a_further_run_makes_another_picture() -> None:
+    runs = [sweep(run=1), sweep(sizes=(4096, 65536), run=2), sweep(depths=(4, 16), run=3, cache="warm")]
+    seen: dict[str, set[tuple[str, str]]] = {"libaio": set(), "io_uring": set()}
+    for count in (1, 2, 3):
+        frame = pd.concat(runs[:count], ignore_index=True)
+        for name, how in io_engines_arms.series(frame).items():
+            seen[name.split(",")[0]].add((how["color"], how["marker"]))
+        for box in whole(draw(frame)).axes[0].containers:
+            engine = box.get_label().split(",")[0]
+            seen.get(engine, set()).add((box.lines[0].get_color(), box.lines[0].get_marker()))
+    assert [len(looks) for looks in seen.values()] == [1, 1]
+    assert seen["libaio"] != seen["io_uring"]
+
+
+def test_the_engine_has_the_colour_and_the_way_to_the_file_has_the_line() -> None:
+    frame = pd.concat([sweep(sizes=(1, 2), cache=cache) for cache in ("warm", "direct")], ignore_index=True)
+    lines = {box.get_label(): box.lines[0] for box in whole(draw(frame)).axes[0].containers}
+    for engine in ("libaio", "io_uring"):
+        warm, direct = (lines[f"{engine}, {way}"] for way in ("page cache, warm", "O_DIRECT"))
+        assert warm.get_color() == direct.get_color() and warm.get_linestyle() != direct.get_linestyle()
+    assert lines["libaio, O_DIRECT"].get_color() != lines["io_uring, O_DIRECT"].get_color()
+    assert lines["libaio, O_DIRECT"].get_marker() != lines["io_uring, O_DIRECT"].get_marker()
+
+
+def test_sizes_of_two_runs_are_one_line_and_a_setting_measured_twice_is_two() -> None:
+    runs = [sweep(sizes=(size,), run=number) for number, size in enumerate((4096, 65536, 4096), 1)]
+    assert names(pd.concat(runs[:2])) == ["libaio", "io_uring"]
+    three = ["libaio, runs 1, 2", "io_uring, runs 1, 2", "libaio, run 3", "io_uring, run 3"]
+    assert names(pd.concat(runs)) == three
+
+
+@pytest.mark.parametrize("setting", [{"sizes": (4096, 65536)}, {"depths": (1, 4)}])
+def test_a_long_legend_hides_no_line_and_takes_no_room_from_the_picture(setting: dict[str, Any]) -> None:
+    runs = [sweep(**setting, run=number, cache=cache) for number, cache in enumerate(["direct", "cold", "warm"] * 3)]
+    few, many = whole(draw(runs[0])), whole(draw(pd.concat(runs, ignore_index=True)))
+    (legend,) = many.legends
+    assert len(legend.get_texts()) == 2 * 9
+    top = legend.get_window_extent().y1
+    for ax, alone in zip(many.axes, few.axes, strict=True):
+        assert ax.get_tightbbox().y0 >= top
+        assert ax.get_window_extent().height >= 0.9 * alone.get_window_extent().height
+
+
+def test_many_rows_have_room_for_their_names() -> None:
+    runs = [sweep(run=number, cache=cache) for number, cache in enumerate(["direct", "cold", "warm"] * 5)]
+    left, _ = whole(draw(pd.concat(runs, ignore_index=True))).axes
+    extents = sorted((label.get_window_extent() for label in left.get_yticklabels()), key=lambda one: one.y0)
+    assert all(lower.y1 <= upper.y0 for lower, upper in pairwise(extents))
 
 
 def test_what_an_io_costs_is_drawn_too_where_nobody_could_watch() -> None:
