@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
-from labkit import schema
 from labkit.errors import check_choice
 from labkit.experiments import io_engines as experiment
 
 from .. import plot
 from . import controls
 from .base import Panel
+from .io_engines_finding import finding
 
 __all__ = ["io_engines"]
 
@@ -44,7 +42,7 @@ def io_engines(subject: str = "engines") -> Panel:
             },
             measure=experiment.measure,
             plot=plot.io_engines,
-            finding=_engines,
+            finding=finding,
             table=_table,
             accumulate=True,
         )
@@ -67,25 +65,6 @@ def io_engines(subject: str = "engines") -> Panel:
 def _table(frame: pd.DataFrame) -> pd.DataFrame:
     """Return what fits on a page: settings that are the same in every row are those beside Run."""
     return frame[[name for name in TABLE if name not in SETTINGS or frame[name].nunique() > 1]]
-
-
-def _engines(frame: pd.DataFrame) -> str:
-    last = frame[frame["run"] == frame["run"].max()].sort_values("bytes_per_s")
-    # one block size and one way, if there is a choice: where the settings compared differ most
-    alike = [rows for _, rows in last.groupby(["block_bytes", "cache"]) if len(rows) > 1]
-    widest = max(alike, key=lambda rows: rows["bytes_per_s"].iloc[-1] / rows["bytes_per_s"].iloc[0], default=last)
-    ordered = widest.to_dict("records")
-    slow, fast = ordered[0], ordered[-1]
-    if len(ordered) == 1:
-        rate, middle = schema.si_count(fast["ios_per_s"]), schema.si_ns(fast["p50_ns"])
-        return f"{_named(fast)}: {rate} I/Os a second; half of them took less than {middle}."
-    times = plot.times(fast["bytes_per_s"] / slow["bytes_per_s"])
-    return f"{_named(fast)} moves {times} as many bytes a second as {_named(slow)}."
-
-
-def _named(row: dict[str, Any]) -> str:
-    way = schema.formatter("cache")(row["cache"])
-    return f"{row['engine']} ({schema.si_bytes(row['block_bytes'])}, depth {row['queue_depth']}, {way})"
 
 
 def _lanes(frame: pd.DataFrame) -> str:

@@ -70,17 +70,20 @@ def syscall_latency(subject: str = "block sizes") -> Panel:
 
 def _sweep(frame: pd.DataFrame) -> str:
     last = frame if "run" not in frame else frame[frame["run"] == frame["run"].max()]
-    ordered = last.sort_values("block_bytes", kind="stable").to_dict("records")
-    small, large = ordered[0], ordered[-1]
     told = f"The timer saw {last['count'].sum()} calls, the program made {last['ios'].sum()}"
-    if small["block_bytes"] == large["block_bytes"]:
-        return f"{told}; half of them took less than {schema.si_ns(last['p50_ns'].median())}."
+    by_way = {way: rows.sort_values("block_bytes") for way, rows in last.groupby("cache", sort=False)}
+    if last["block_bytes"].nunique() == 1:
+        each = [
+            f"{schema.formatter('cache')(way)} {schema.si_ns(rows['p50_ns'].iloc[0])}" for way, rows in by_way.items()
+        ]
+        return f"{told}. Median of {schema.si_bytes(last['block_bytes'].iloc[0])}: {'; '.join(each)}."
+    way, rows = next(iter(by_way.items()))
     each = [
-        f"{schema.si_bytes(row['block_bytes'])} blocks: {schema.si_ns(row['p50_ns'])} each and "
+        f"blocks of {schema.si_bytes(row['block_bytes'])} take {schema.si_ns(row['p50_ns'])} each, "
         f"{schema.si_bytes(row['bytes_per_s'])} a second"
-        for row in (small, large)
+        for row in (rows.iloc[0], rows.iloc[-1])
     ]
-    return f"{told}. {'; '.join(each)}."
+    return f"{told}. {schema.formatter('cache')(way)}: {'; '.join(each)}."
 
 
 def _heat_map(frame: pd.DataFrame) -> str:

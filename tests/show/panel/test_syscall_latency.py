@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from labkit import schema
 from labkit.errors import BadArgument
 from labkit.show import panel
 
@@ -44,6 +45,28 @@ def test_the_stages_tell_where_most_of_the_time_goes() -> None:
     assert made._message.value == ""
     assert "Most of the time goes to" in made._result.value
     assert len(made.frame) == 2 * 23
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ((4096,), "Median of 4 KiB: O_DIRECT 4.1 µs; page cache, warm 40 ns."),
+        (
+            (4096, 65536),
+            "O_DIRECT: blocks of 4 KiB take 4.1 µs each, 1 MiB a second; "
+            "blocks of 64 KiB take 65.5 µs each, 16 MiB a second.",
+        ),
+    ],
+)
+def test_the_sentence_compares_sizes_on_one_way_to_the_file(sizes: tuple[int, ...], said: str) -> None:
+    rows = [
+        {"cache": way, "block_bytes": size, "ios": 23, "count": 23, "p50_ns": size // by, "bytes_per_s": size * 256.0}
+        for way, by in (("direct", 1), ("warm", 100))
+        for size in sizes
+    ]
+    finding = panel.syscall_latency()._finding
+    assert finding is not None
+    assert finding(schema.frame(rows)).endswith(said)
 
 
 def test_an_unknown_subject_is_named() -> None:
