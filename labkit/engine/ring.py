@@ -144,13 +144,14 @@ def record_dtype(program: Program, ring: str) -> np.dtype[Any]:
 
 def as_frame(records: npt.NDArray[Any]) -> pd.DataFrame:
     """Return an array of records as a frame, a column a field."""
-    return pd.DataFrame({name: column(records[name]) for name in records.dtype.names or ()})
+    # each column is a copy already: without copy=False pandas would copy them all once more
+    return pd.DataFrame({name: column(records[name]) for name in records.dtype.names or ()}, copy=False)
 
 
 def column(values: npt.NDArray[Any]) -> Any:
     """Return one field as a column; text is decoded once per distinct value."""
     if values.dtype.kind != "S":
-        return np.ascontiguousarray(values)
+        return values.copy()
     known: dict[bytes, int] = {}
     codes = np.empty(len(values), dtype=np.intp)
     for start in range(0, len(values), _TOGETHER):  # so many stay in the processor's cache
