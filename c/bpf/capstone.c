@@ -37,6 +37,26 @@ struct call {
 };
 
 BPF_RINGBUF_OUTPUT(events, 256);
+
+static __always_inline void record(u64 time_ns, u64 latency_ns, s64 returned, u32 number, u32 kind)
+{
+	struct call *event = events.ringbuf_reserve(sizeof(*event));
+
+	if (!event) {
+		labkit_count_lost();
+		return;
+	}
+	event->time_ns = time_ns;
+	event->latency_ns = latency_ns;
+	event->returned = returned;
+	event->number = number;
+	event->kind = kind;
+	events.ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+}
+#else
+static __always_inline void record(u64 time_ns, u64 latency_ns, s64 returned, u32 number, u32 kind)
+{
+}
 #endif
 
 /* Does this call take a file descriptor first? Those that this lesson is about. */
@@ -79,66 +99,55 @@ TRACEPOINT_PROBE(raw_syscalls, sys_enter)
 }
 
 /* The kind of a file that has just been opened, by the end of its name; 0: none that we know. */
-static __always_inline u32 kind_of(u64 path)
+static __always_inline u32 opened(u32 file, u64 path)
 {
 	char name[256];
-	u32 ending = 0, *kind;
+	u32 ending = 0, *kind = NULL;
 	long length = bpf_probe_read_user_str(name, sizeof(name), (void *)path);	/* with the zero at its end */
 
-	if (length < 5 || bpf_probe_read_user(&ending, sizeof(ending), (void *)(path + length - 5)))
+	if (length >= 5 && !bpf_probe_read_user(&ending, sizeof(ending), (void *)(path + length - 5)))
+		kind = endings.lookup(&ending);
+	if (!kind) {
+		kinds.delete(&file);	/* the number may have been a file's that we knew */
 		return 0;
-	kind = endings.lookup(&ending);
-	return kind ? *kind : 0;
+	}
+	kinds.update(&file, kind);
+	return *kind;
+}
+
+/* Add one call to its sum and to its bar. Several threads may be here at once, on different CPUs. */
+static __always_inline void count(u32 number, u32 kind, u64 took, u64 bytes)
+{
+	u64 key = (u64)number << 8 | kind, bar = key << 32 | labkit_bucket(took), zero = 0, *calls;
+	struct sum none = {}, *sum = sums.lookup_or_try_init(&key, &none);
+
+	calls = bars.lookup_or_try_init(&bar, &zero);
+	if (!sum || !calls) {
+		labkit_count_lost();	/* no room: the table is too low, and says so */
+		return;
+	}
+	__sync_fetch_and_add(&sum->count, 1);
+	__sync_fetch_and_add(&sum->total_ns, took);
+	__sync_fetch_and_add(&sum->bytes, bytes);
+	__sync_fetch_and_add(calls, 1);
 }
 
 TRACEPOINT_PROBE(raw_syscalls, sys_exit)
 {
 	u64 now = bpf_ktime_get_ns();	/* as early as can be */
-	u64 thread = bpf_get_current_pid_tgid(), key, bar, took, zero = 0, *count;
+	u64 thread = bpf_get_current_pid_tgid(), took;
 	struct begun *call = begun.lookup(&thread);
-	struct sum none = {}, *sum;
-	u32 number = args->id, file = args->ret, kind;
+	u32 number = args->id, kind;
+	s64 returned = args->ret;
 
 	if (!call)
 		return 0;		/* not ours, or begun before we came */
 	took = now - call->time_ns;
 	kind = call->kind;
-	if (number == __NR_openat && args->ret >= 0) {
-		kind = kind_of(call->path);
-		if (kind)
-			kinds.update(&file, &kind);
-		else
-			kinds.delete(&file);
-	}
+	if (number == __NR_openat && returned >= 0)
+		kind = opened(returned, call->path);
 	begun.delete(&thread);
-
-	key = (u64)number << 8 | kind;
-	sum = sums.lookup_or_try_init(&key, &none);
-	bar = key << 32 | labkit_bucket(took);
-	count = bars.lookup_or_try_init(&bar, &zero);
-	if (!sum || !count) {
-		labkit_count_lost();	/* no room: the table is too low, and says so */
-		return 0;
-	}
-	/* several threads of the process may be here at once, on different CPUs */
-	__sync_fetch_and_add(&sum->count, 1);
-	__sync_fetch_and_add(&sum->total_ns, took);
-	if (writes(number) && args->ret > 0)
-		__sync_fetch_and_add(&sum->bytes, args->ret);
-	__sync_fetch_and_add(count, 1);
-#ifdef EACH
-	struct call *event = events.ringbuf_reserve(sizeof(*event));
-
-	if (!event) {
-		labkit_count_lost();
-		return 0;
-	}
-	event->time_ns = now - took;
-	event->latency_ns = took;
-	event->returned = args->ret;
-	event->number = number;
-	event->kind = kind;
-	events.ringbuf_submit(event, BPF_RB_NO_WAKEUP);
-#endif
+	count(number, kind, took, writes(number) && returned > 0 ? returned : 0);
+	record(now - took, took, returned, number, kind);
 	return 0;
 }

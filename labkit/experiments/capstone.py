@@ -67,7 +67,7 @@ def measure(
     journal : SQLite's journal_mode: "delete", "truncate", "persist", "wal"; one or several.
     synchronous : "off", "normal", "full", "extra": how careful SQLite is about power cuts; one or several.
     rows_per_transaction : rows that are committed together, 1 to 10,000; one number or several.
-    transactions : in each slice, 1 to 100,000; None is 101 (23 in a hurry).
+    transactions : in each slice, 1 to 100,000; None is 53 (23 in a hurry).
     row_bytes : size of a row, 1 to 1 MiB.
     slices : of each arm, 2 to 100, interleaved; the first arm runs twice in each round. None is 6 (2 in a hurry).
     seed : of the order of the slices; None draws one.
@@ -76,7 +76,7 @@ def measure(
     Returns
     -------
     One row a kind of call on a kind of file, for each arm: arm, journal, synchronous, rows_per_transaction, call, file
-    (database, journal, log, log's index, folder; empty where the call has no such file), count,
+    (database, journal, log, log's index, folder, or "–"), count,
     calls_per_transaction, total_ns, ns_per_transaction, p50_ns, p99_ns, bytes (written), share (of the whole time).
     `summary` makes one row an arm of it, and `ratios` compares the arms' times.
 
@@ -86,7 +86,7 @@ def measure(
     Missing : BPF cannot be loaded, or no Python here has SQLite.
     LabkitError : the data folder is full, or may not be written.
     """
-    transactions = (23 if quick() else 101) if transactions is None else transactions
+    transactions = (23 if quick() else 53) if transactions is None else transactions
     asked = product(
         several("journal", journal), several("synchronous", synchronous),
         several("rows_per_transaction", rows_per_transaction),

@@ -18,9 +18,10 @@ from labkit.engine.bpf import Program
 from labkit.engine.histogram import BUCKETS, Counts, quantile
 from labkit.errors import Missing
 
-__all__ = ["SYNCS", "Call", "Calls", "aim", "call_names", "call_rows", "file_of", "name_of", "read_calls"]
+__all__ = ["NO_FILE", "SYNCS", "Call", "Calls", "aim", "call_names", "call_rows", "file_of", "name_of", "read_calls"]
 
 SYNCS = ("fsync", "fdatasync")
+NO_FILE = "–"  # of a call that has none, or none that the lesson tells apart
 
 Kinds = Mapping[str, str]  # the last four letters of a file's name -> what the lesson calls such a file
 
@@ -43,7 +44,7 @@ class Call:
         )
 
 
-Calls = dict[tuple[str, str], Call]  # (call, kind of file); the kind is empty where there is none
+Calls = dict[tuple[str, str], Call]  # (call, kind of file)
 
 
 @functools.cache
@@ -107,7 +108,7 @@ def name_of(number: int) -> str:
 
 def file_of(number: int, kinds: Kinds) -> str:
     """Return what the lesson calls a kind of file, from its number in the kernel; 0 is none."""
-    return _numbered(kinds).get(number, "")
+    return _numbered(kinds).get(number, NO_FILE)
 
 
 def _numbered(kinds: Kinds) -> dict[int, str]:

@@ -53,6 +53,7 @@ def main() -> None:
                 return
         content = b"x" * asked.row_bytes
         began = time.monotonic()
+        # show: work
         for _ in range(asked.transactions):
             if asked.marks:
                 os.getppid()
@@ -60,6 +61,7 @@ def main() -> None:
             for _ in range(asked.rows_per_transaction):
                 database.execute("INSERT INTO orders (content) VALUES (?)", (content,))
             database.execute("COMMIT")
+        # show: end
         if not asked.leave_open:
             database.close()  # with a write-ahead log, its pages go into the database now: that belongs to the price
         elapsed_s = time.monotonic() - began

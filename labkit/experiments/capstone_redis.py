@@ -100,8 +100,8 @@ def measure(
 
     Returns
     -------
-    One row a kind of call, for each arm: arm, pipeline, clients, append_only, call, file ("append-only file", else
-    empty: sockets and the rest), count, calls_per_request, total_ns (of epoll_wait that is mostly waiting for
+    One row a kind of call, for each arm: arm, pipeline, clients, append_only, call, file ("append-only file", or
+    "–": sockets and the rest), count, calls_per_request, total_ns (of epoll_wait that is mostly waiting for
     requests), ns_per_request, p50_ns, p99_ns, bytes (written). `summary` makes one row an arm of it.
 
     Raises

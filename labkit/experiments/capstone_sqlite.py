@@ -12,7 +12,7 @@ from pathlib import Path
 from labkit.engine.bpf import Program
 from labkit.engine.workload import Tick, Workload
 from labkit.errors import LabkitError, Missing, WorkloadError, bad_argument, check_choice, check_int
-from labkit.experiments.capstone_calls import Call, Calls, aim, read_calls
+from labkit.experiments.capstone_calls import NO_FILE, Call, Calls, aim, read_calls
 from labkit.machine.folders import repo_folder
 from labkit.machine.mounts import mount_of
 
@@ -172,7 +172,7 @@ def watched(
 
 def without_talk(calls: Calls) -> Calls:
     """Leave out what the application says to the lab: it reads "go" and writes its answer, neither to a file."""
-    return {each: call for each, call in calls.items() if each not in (("read", ""), ("write", ""))}
+    return {each: call for each, call in calls.items() if each not in (("read", NO_FILE), ("write", NO_FILE))}
 
 
 def stored_rows(folder: Path) -> int:

@@ -27,6 +27,7 @@ from labkit.experiments import (
     capstone_riddles,
     capstone_sqlite,
 )
+from labkit.experiments.capstone_calls import NO_FILE
 from labkit.experiments.capstone_sqlite import DATABASE, Job
 
 bpf = pytest.mark.bpf
@@ -52,7 +53,7 @@ def test_a_transaction_with_a_journal_takes_four_syncs(journals: pd.DataFrame) -
     seen = calls(journals, "delete, full")
     syncs = {file: count for (call, file), count in seen.items() if call in capstone_calls.SYNCS}
     assert syncs == {"journal": 2 * 46, "folder": 46, "database": 46}
-    assert seen["unlink", ""] + seen["unlinkat", ""] == seen["openat", "journal"] == 46
+    assert seen["unlink", NO_FILE] + seen["unlinkat", NO_FILE] == seen["openat", "journal"] == 46
 
 
 @bpf
@@ -62,14 +63,14 @@ def test_with_a_log_it_takes_one_and_nothing_is_unlinked(journals: pd.DataFrame)
     # besides: the log's own head, and the checkpoint when the database is closed, in each slice
     assert syncs == {"log": 46 + 2 * 2, "database": 2}
     assert seen["openat", "journal"] == 0
-    assert seen["unlink", ""] + seen["unlinkat", ""] == 2 * 2  # the log and its index, at the end
+    assert seen["unlink", NO_FILE] + seen["unlinkat", NO_FILE] == 2 * 2  # the log and its index, at the end
 
 
 @bpf
 def test_the_journal_is_cut_or_left_in_the_other_modes(journals: pd.DataFrame) -> None:
     assert calls(journals, "truncate, full")["ftruncate", "journal"] == 46
     for arm in ("truncate, full", "persist, full"):
-        assert calls(journals, arm)["unlink", ""] + calls(journals, arm)["unlinkat", ""] == 0
+        assert calls(journals, arm)["unlink", NO_FILE] + calls(journals, arm)["unlinkat", NO_FILE] == 0
     assert calls(journals, "persist, full")["ftruncate", "journal"] == 0
 
 

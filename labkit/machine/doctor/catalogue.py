@@ -69,12 +69,12 @@ CATALOGUE: Sequence[Entry] = (
     _entry("io_uring_tracepoints", events.io_uring_tracepoints, "08"),
     _entry("kprobes", events.kprobes, "04"),
     _entry("fentry", events.fentry, "04"),
-    _entry("uprobes", events.uprobes, "04 05 10", "05"),
+    _entry("uprobes", events.uprobes, "04 05", "05"),
     _entry("usdt", usdt.usdt, "05", "05"),
     _entry("python_usdt", usdt.python_usdt, "05"),
     _entry("perf_events", events.perf_events, "04"),
     # sockets
-    _entry("cgroup_v2", sockets.cgroup_v2, "09", "09"),
+    _entry("cgroup_v2", sockets.cgroup_v2, "09 10", "09"),
     _entry("sockmap", sockets.sockmap, "09", "09"),
     # files
     _entry("io_uring", files.io_uring, "07 08", "08"),
@@ -84,11 +84,11 @@ CATALOGUE: Sequence[Entry] = (
     _entry("o_direct", files.o_direct, "06-08"),
     # tools to compare with
     _entry("bpftool", software.tool("bpftool", ["version"], ubuntu="linux-tools-generic"), "01"),
-    _entry("strace", software.tool("strace", ["--version"]), "04 06"),
+    _entry("strace", software.tool("strace", ["--version"]), "04 06 10"),
     _entry("bpftrace", software.tool("bpftrace", ["--version"]), "06"),
     _entry("fio", software.tool("fio", ["--version"]), "06 07"),
     _entry("readelf", software.tool("readelf", ["--version"], package_name="binutils"), "05"),
-    _entry("redis", software.tool("redis-server", ["--version"]), "09"),
-    _entry("redis_benchmark", software.tool("redis-benchmark", ["--version"], package_name="redis-tools"), "09"),
+    _entry("redis", software.tool("redis-server", ["--version"]), "09 10"),
+    _entry("redis_benchmark", software.tool("redis-benchmark", ["--version"], package_name="redis-tools"), "09 10"),
     _entry("sqlite", software.tool("sqlite3", ["--version"]), "10"),
 )

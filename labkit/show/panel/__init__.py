@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import controls
 from .base import Panel
+from .capstone import capstone
 from .hello import hello
 from .io_engines import io_engines
 from .maps import maps
@@ -18,6 +19,7 @@ from .verifier import verifier
 
 __all__ = [
     "Panel",
+    "capstone",
     "controls",
     "hello",
     "io_engines",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .capstone import capstone
 from .hello import hello
 from .io_engines import io_engines
 from .maps import maps
@@ -15,6 +16,7 @@ from .verifier import verdict, verifier
 from .words import finding, listing, provenance, table, times
 
 __all__ = [
+    "capstone",
     "finding",
     "hello",
     "io_engines",
