@@ -12,7 +12,8 @@
 struct begun {
 	u64 time_ns;
 	u64 path;		/* of openat: where the process keeps the file's name */
-	u64 kind;
+	u32 number;		/* sys_exit does not always tell it: a return from a signal handler has -1 there */
+	u32 kind;
 };
 
 struct sum {
@@ -93,6 +94,7 @@ TRACEPOINT_PROBE(raw_syscalls, sys_enter)
 		if (number == __NR_close)
 			kinds.delete(&file);	/* the next file to be opened may get the same number */
 	}
+	call.number = number;
 	call.time_ns = bpf_ktime_get_ns();	/* as late as can be */
 	begun.update(&thread, &call);
 	return 0;
@@ -137,12 +139,13 @@ TRACEPOINT_PROBE(raw_syscalls, sys_exit)
 	u64 now = bpf_ktime_get_ns();	/* as early as can be */
 	u64 thread = bpf_get_current_pid_tgid(), took;
 	struct begun *call = begun.lookup(&thread);
-	u32 number = args->id, kind;
+	u32 number, kind;
 	s64 returned = args->ret;
 
 	if (!call)
 		return 0;		/* not ours, or begun before we came */
 	took = now - call->time_ns;
+	number = call->number;
 	kind = call->kind;
 	if (number == __NR_openat && returned >= 0)
 		kind = opened(returned, call->path);

@@ -57,7 +57,10 @@ def call_names() -> dict[int, str]:
         raise Missing(
             "The names of the system calls are not known here.", "sudo apt-get install gcc libc6-dev"
         ) from None
-    return {int(number): name for name, number in re.findall(r"^#define __NR_(\w+) (\d+)$", said, re.MULTILINE)}
+    defined = dict(re.findall(r"^#define __NR(\w+) (\w+)$", said, re.MULTILINE))
+    # on 64-bit ARM some stand for another: __NR_fcntl is __NR3264_fcntl is 25
+    numbers = {name: defined.get(number.removeprefix("__NR"), number) for name, number in defined.items()}
+    return {int(n): name.removeprefix("_") for name, n in numbers.items() if name.startswith("_") and n.isdigit()}
 
 
 def aim(program: Program, pid: int, kinds: Kinds) -> None:

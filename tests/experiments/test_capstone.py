@@ -478,3 +478,30 @@ def test_bad_arguments_are_named_before_anything_starts(
     monkeypatch.setattr(Workload, "__enter__", lambda self: pytest.fail("a program was started"))
     with pytest.raises(BadArgument, match=told):
         function(**arguments)
+
+
+@bpf
+def test_a_return_from_a_signal_handler_is_counted_by_its_name() -> None:
+    """At the end of rt_sigreturn the kernel tells no number: only its beginning does."""
+    with Program("capstone") as program, Workload("hello", ["--getppid", "1000000", "--calls-per-s", "1000"]) as run:
+        capstone_calls.aim(program, run.pid, {})
+        program.attach()
+        run.start()
+        while not program.hash("sums"):
+            pass  # the signal shall come in the midst of the work
+        run.stop()
+        run.result()
+        program.detach()
+        seen = capstone_calls.read_calls(program, {})
+    assert seen["rt_sigreturn", NO_FILE].count == 1
+
+
+def test_an_alias_among_the_numbers_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headers of 64-bit ARM."""
+    said = "#define __NR_fcntl __NR3264_fcntl\n#define __NR3264_fcntl 25\n#define __NR_openat 56\n"
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, said, ""))
+    capstone_calls.call_names.cache_clear()
+    try:
+        assert {25: "fcntl", 56: "openat"}.items() <= capstone_calls.call_names().items()
+    finally:
+        capstone_calls.call_names.cache_clear()
