@@ -123,7 +123,7 @@ static __always_inline void labkit_count_lost(void)
 	u64 *lost = labkit_lost.lookup(&first);
 
 	if (lost)
-		(*lost)++;	/* this CPU's own slot: no other CPU writes it */
+		__sync_fetch_and_add(lost, 1);	/* this CPU's slot, but a program of a uprobe or a socket can be preempted */
 }
 
 /*

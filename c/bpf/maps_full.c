@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
 /*
- * Lesson 02: more keys than a map has room for. A hash refuses the newcomer; an LRU hash forgets the key that was not
- * used for the longest time.
+ * Lesson 02: more keys than a map has room for. A hash refuses the newcomer; an LRU hash forgets keys that were not
+ * used for long: roughly, and several at a time.
  */
 #include "labkit.h"
 

@@ -31,8 +31,9 @@ struct name {
 BPF_SOCKHASH(sockets, struct name, MAX_SOCKETS);
 
 /*
- * How a socket sends. Its first message decides, and nothing changes it: the receiver empties the
- * short cut's queue before TCP's, so a message by short cut would overtake one sent before by TCP.
+ * How a socket sends. Its first message decides. Later it may go from the short cut to TCP, never
+ * back: the receiver empties the short cut's queue before TCP's, so a message by the short cut would
+ * overtake one sent before by TCP.
  */
 enum way { UNDECIDED, SHORT_CUT, TCP };
 
@@ -53,6 +54,10 @@ struct sockmap_counts {
 	u64 skips;		/* sockets whose other end is not on this machine */
 };
 
+/*
+ * By CPU, and added to atomically all the same: a program that runs for a socket stays on its CPU, but another process
+ * may be given that CPU in its midst.
+ */
 BPF_PERCPU_ARRAY(counts, struct sockmap_counts, 1);
 
 /*
@@ -110,7 +115,7 @@ int note_connection(struct bpf_sock_ops *ops)
 	if (!count || !sock)
 		return 0;
 	if (!is_local(&name)) {
-		count->skips++;
+		__sync_fetch_and_add(&count->skips, 1);
 		return 0;
 	}
 	route = routes.sk_storage_get(sock, 0, BPF_SK_STORAGE_GET_F_CREATE);
@@ -118,10 +123,10 @@ int note_connection(struct bpf_sock_ops *ops)
 		return 0;
 	failed = sockets.sock_hash_update(ops, &name, BPF_ANY);	/* BCC wants it on a line of its own */
 	if (failed) {
-		count->insert_failures++;
+		__sync_fetch_and_add(&count->insert_failures, 1);
 		return 0;
 	}
-	count->inserts++;
+	__sync_fetch_and_add(&count->inserts, 1);
 	route->peer.from = name.to;
 	route->peer.to = name.from;
 	route->peer.netns = name.netns;
@@ -142,14 +147,14 @@ int send_message(struct sk_msg_md *msg)
 	if (route && route->way != TCP &&
 	    sockets.msg_redirect_hash(msg, &route->peer, BPF_F_INGRESS) == SK_PASS) {
 		route->way = SHORT_CUT;
-		count->redirects++;
-		count->redirect_bytes += msg->size;
+		__sync_fetch_and_add(&count->redirects, 1);
+		__sync_fetch_and_add(&count->redirect_bytes, msg->size);
 		return SK_PASS;
 	}
 	/* Never return what the failed look-up returned: SK_DROP becomes "permission denied". */
 	if (route)
 		route->way = TCP;
-	count->misses++;
-	count->miss_bytes += msg->size;
+	__sync_fetch_and_add(&count->misses, 1);
+	__sync_fetch_and_add(&count->miss_bytes, msg->size);
 	return SK_PASS;
 }

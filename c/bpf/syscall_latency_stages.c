@@ -38,7 +38,7 @@ struct io {
 };
 
 BPF_HASH(threads, u32, struct io, 1024);	/* by the machine's own thread number, as sched_switch gives it */
-BPF_HASH(requests, u64, struct io, 16384);	/* by first sector: all that the block tracepoints tell of a request */
+BPF_HASH(requests, u64, struct io, 16384);	/* by first sector; the device is not told alike at all stations (partition, disk) */
 BPF_RINGBUF_OUTPUT(events, 512);
 
 static __always_inline void record(struct io *io, u32 station, u64 where, u32 bytes)

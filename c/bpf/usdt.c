@@ -79,7 +79,7 @@ int on_request_done(struct pt_regs *ctx)
 		return 0;
 	count = latencies.lookup(&bucket);
 	if (count)
-		(*count)++;
+		__sync_fetch_and_add(count, 1);
 	event = new_event(ctx, REQUEST_DONE);
 	if (!event)
 		return 0;

@@ -12,6 +12,6 @@ int on_pass(struct pt_regs *ctx)
 	u64 *count = passes.lookup(&first);
 
 	if (count && labkit_is_target())
-		(*count)++;
+		__sync_fetch_and_add(count, 1);	/* a program of a uprobe can be preempted by another on this CPU */
 	return 0;
 }

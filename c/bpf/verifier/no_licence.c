@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* Helpers that look into the kernel are for programs under the GPL. */
+/* Some helpers, this one among them, are for programs under the GPL. */
 #ifdef MENDED
 #define BPF_LICENSE GPL
 #else
