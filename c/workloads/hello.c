@@ -71,6 +71,7 @@ static int work_runs(void)
 	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	int64_t done = 0;
 	uint64_t start_ns, elapsed_ns;
+	int status = 0;
 
 	if (!pids || length < 0)
 		die("Mount /proc, or free memory.", "cannot find this program's own file: %s", strerror(errno));
@@ -98,10 +99,10 @@ static int work_runs(void)
 		json_integer(NULL, pids[i]);
 	json_close(']');
 	json_close('}');
-	workload_end();
+	status = workload_end();
 out:
 	free(pids);
-	return 0;
+	return status;
 }
 
 static int work_opens(void)

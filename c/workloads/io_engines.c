@@ -127,6 +127,12 @@ static bool over(void)
 	return time_is_up || workload_stopped || (set.ios && started == (uint64_t)set.ios);
 }
 
+/* A time line is laid beside what the kernel saw, so it needs the kernel's own clock; durations alone do not. */
+static uint64_t stamp(void)
+{
+	return records ? now_ns() : stopwatch_ns();
+}
+
 static void start_io(const struct engine *engine, uint64_t stamp_ns)
 {
 	unsigned int index = free_slots[--free_count];
@@ -138,8 +144,10 @@ static void start_io(const struct engine *engine, uint64_t stamp_ns)
 	if (++next_position == block_count)
 		next_position = 0;
 	started++;
-	if (set.operation == WRITE && set.verify)
+	if (set.operation == WRITE && set.verify) {
 		pattern_fill(slot_buffer(index), (uint64_t)set.seed + 1, slot->offset, (uint64_t)set.block_bytes);
+		slot->submit_ns = stamp();	/* filling is no part of the I/O */
+	}
 	engine->queue(index, slot->offset);
 }
 
@@ -157,12 +165,6 @@ static void end_io(struct completion ended, uint64_t stamp_ns)
 		verify_io(slot, slot_buffer(ended.slot));
 	free_slots[free_count++] = ended.slot;
 	finished++;
-}
-
-/* A time line is laid beside what the kernel saw, so it needs the kernel's own clock; durations alone do not. */
-static uint64_t stamp(void)
-{
-	return records ? now_ns() : stopwatch_ns();
 }
 
 /*
@@ -211,6 +213,8 @@ static void keep_busy(const struct engine *engine)
 		}
 		for (unsigned int i = 0; i < count; i++)
 			end_io(ended[i], stamp_ns);
+		if (timing && set.verify == VERIFY_DURING)
+			stamp_ns = stamp();	/* comparing is no part of the next I/O */
 	}
 }
 
@@ -225,11 +229,16 @@ static void on_alarm(int signal_number)
 static void start_alarm(void)
 {
 	struct sigaction action = { .sa_handler = on_alarm };
-	struct itimerval timer = { .it_value = { (time_t)set.seconds, (suseconds_t)(set.seconds * 1e6) % 1000000 } };
+	int64_t us = (int64_t)(set.seconds * 1e6) + (set.seconds > 0);	/* 0 would mean: never */
+	struct itimerval timer = { .it_value = { us / 1000000, us % 1000000 } };
 
 	sigaction(SIGALRM, &action, NULL);
-	if (set.seconds > 0)
-		setitimer(ITIMER_REAL, &timer, NULL);
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+static void stop_alarm(void)
+{
+	setitimer(ITIMER_REAL, &(struct itimerval){ 0 }, NULL);
 }
 
 static void sync_to_disk(void)
@@ -273,6 +282,7 @@ static uint64_t run(const struct engine *engine)
 		if (sync_step && started && started % sync_step == 0)
 			sync_to_disk();
 	}
+	stop_alarm();		/* it would cut short what comes after the run */
 	return now_ns() - start_ns - pause_ns;
 }
 
@@ -483,6 +493,8 @@ static void check_settings(void)
 		die("Leave out --taskrun.", "--sqpoll and --taskrun %s exclude each other", taskrun_names[set.taskrun]);
 	if (set.sqpoll && set.one_call)
 		die("Leave out --one-call.", "--sqpoll and --one-call exclude each other: the thread submits");
+	if (set.sqpoll_cpu >= 0 && !set.sqpoll)
+		die("Add --sqpoll.", "--sqpoll-cpu %" PRId64 " without --sqpoll: there is no thread to pin", set.sqpoll_cpu);
 	if (set.spin && !set.sqpoll)
 		die("Add --sqpoll.", "--spin needs --sqpoll: else nobody fills the ring it looks at");
 }
@@ -492,6 +504,7 @@ int main(int argc, char **argv)
 	const struct engine *engine;
 	struct usage from, to;
 	uint64_t elapsed_ns;
+	int status = 0;
 
 	workload_begin(argc, argv, "Reads or writes blocks of a file with one of three engines and times each.", options);
 	check_settings();
@@ -520,8 +533,8 @@ int main(int argc, char **argv)
 			json_unsigned("checksum", verified_sum);
 		}
 		json_close('}');
-		workload_end();
+		status = workload_end();
 	}
 	engine->close();
-	return 0;
+	return status;
 }

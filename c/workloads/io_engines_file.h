@@ -174,7 +174,7 @@ static void use_direct(void)
 			program_invocation_short_name, set.block_bytes, align, align);
 		exit(1);
 	}
-	if (fcntl(data_file, F_SETFL, O_DIRECT))
+	if (fcntl(data_file, F_SETFL, fcntl(data_file, F_GETFL) | O_DIRECT))	/* O_NOATIME stays */
 		unable("%s in --folder %s has no O_DIRECT (%s): choose a --folder on a disk, or --cache cold or warm",
 		       file_system_name(), set.folder, strerror(errno));
 	/* Not every kernel says what it wants, so try. */
@@ -214,10 +214,21 @@ static void open_file(void)
 	}
 }
 
+/* On a file system in memory the page cache is the file: nothing bypasses it and nothing empties it. */
+static void refuse_memory(void)
+{
+	const char *name = file_system_name();
+
+	if (set.cache != WARM && (!strcmp(name, "tmpfs") || !strcmp(name, "ramfs")))
+		unable("%s is in memory (%s), where there is no disk to read from: choose a --folder on a disk, or "
+		       "--cache warm", set.file ? set.file : set.folder, name);
+}
+
 /* Opens the data file and brings it into the state that --cache asks for. */
 static void prepare_file(void)
 {
 	open_file();
+	refuse_memory();
 	drop_cache();
 	posix_fadvise(data_file, 0, 0, set.order == RANDOM ? POSIX_FADV_RANDOM : POSIX_FADV_SEQUENTIAL);
 	if (set.cache == DIRECT)

@@ -214,6 +214,9 @@ static void uring_open_ring(void)
 		}
 		error = -io_uring_queue_init_params((unsigned int)set.queue_depth, &ring, &params);
 	}
+	if (error == EINVAL && set.sqpoll_cpu >= 0)
+		die("Name a CPU that is there and that you may use: see `nproc --all` and `taskset -p $$`.",
+		    "--sqpoll-cpu %" PRId64 ": the kernel cannot run its thread there", set.sqpoll_cpu);
 	if (error)
 		uring_refused(error, set.sqpoll ? " (--sqpoll)" :
 			      set.taskrun == TASKRUN_DEFER ? " (--taskrun defer)" :

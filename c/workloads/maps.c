@@ -129,7 +129,7 @@ static void *run_worker(void *argument)
 	struct worker *self = argument;
 	uint64_t began_ns;
 
-	workload_pin(self->cpu);
+	workload_pin(self->cpu, "--cpu");
 	self->tid = (pid_t)syscall(SYS_gettid);
 	pthread_barrier_wait(&set_up);
 	pthread_barrier_wait(&gone);

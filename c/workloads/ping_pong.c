@@ -42,15 +42,15 @@ struct receipt {
 
 /* ---- server ----------------------------------------------------------------------------------- */
 
-static void serve(int listener, unsigned char *message, struct receipt *receipt)
+static void serve(pid_t client, int listener, unsigned char *message, struct receipt *receipt)
 {
 	size_t length = (size_t)message_bytes;
 	int *fds = calloc((size_t)connections, sizeof(*fds));
 	struct usage start = usage_now();
 
-	workload_die_with_parent();
+	workload_die_with_parent(client);
 	if (server_cpu >= 0)
-		workload_pin((int)server_cpu);
+		workload_pin((int)server_cpu, "--server-cpu");
 	if (!fds)
 		die("Free memory: see `free -m`.", "calloc: %s", strerror(errno));
 	for (int64_t i = 0; i < connections; i++) {
@@ -152,7 +152,7 @@ int main(int argc, char **argv)
 	struct address address;
 	unsigned char *message;
 	int listener, status = 0;
-	pid_t server;
+	pid_t client = getpid(), server;
 
 	workload_begin(argc, argv, "Sends a message to another process and back, again and again.", options);
 	message = calloc(1, (size_t)message_bytes);
@@ -167,16 +167,19 @@ int main(int argc, char **argv)
 	if (server < 0)
 		die("Look at `ulimit -u` and `free -m`.", "fork: %s", strerror(errno));
 	if (server == 0) {
-		serve(listener, message, receipt);
+		serve(client, listener, message, receipt);
 		free(message);
 		_exit(0);
 	}
 	close(listener);
 	if (client_cpu >= 0)
-		workload_pin((int)client_cpu);
+		workload_pin((int)client_cpu, "--client-cpu");
 	play(&address, message, &outcome);
 	while (waitpid(server, &status, 0) < 0 && errno == EINTR)
 		;
+	if (!WIFEXITED(status) || WEXITSTATUS(status))
+		die("Look below for what the server said.", "the server is gone after %" PRId64 " round trips",
+		    outcome.round_trips);
 
 	json_open(NULL, '{');
 	json_text("transport", transports[transport]);

@@ -159,7 +159,7 @@ static bool read_stream(struct receipt *receipt, struct stream *stream, unsigned
 }
 
 /* Ends when the sender has closed its end of the pipe and all its connections. */
-static void receive(int listener, int pipe_end, struct receipt *receipt)
+static void receive(pid_t sender, int listener, int pipe_end, struct receipt *receipt)
 {
 	struct epoll_event events[64];
 	size_t size = message_bytes > 65536 ? (size_t)message_bytes : 65536;
@@ -169,9 +169,9 @@ static void receive(int listener, int pipe_end, struct receipt *receipt)
 	bool sending = true;
 	int64_t open = 0;
 
-	workload_die_with_parent();
+	workload_die_with_parent(sender);
 	if (receiver_cpu >= 0)
-		workload_pin((int)receiver_cpu);
+		workload_pin((int)receiver_cpu, "--receiver-cpu");
 	if (!room || epoll < 0)
 		die("Free memory: see `free -m`.", "epoll_create1: %s", strerror(errno));
 	watch(epoll, listener, &listener);
@@ -293,7 +293,7 @@ int main(int argc, char **argv)
 	struct sent sent = { 0 };
 	struct address address;
 	int listener, ends[2], status;
-	pid_t receiver;
+	pid_t sender = getpid(), receiver;
 
 	workload_begin(argc, argv, "Streams bytes to another process of this machine.", options);
 	chance_state = (uint64_t)seed;
@@ -310,13 +310,13 @@ int main(int argc, char **argv)
 		die("Look at `ulimit -u` and `free -m`.", "fork: %s", strerror(errno));
 	if (receiver == 0) {
 		close(ends[1]);
-		receive(listener, ends[0], receipt);
+		receive(sender, listener, ends[0], receipt);
 		_exit(0);
 	}
 	close(listener);
 	close(ends[0]);
 	if (sender_cpu >= 0)
-		workload_pin((int)sender_cpu);
+		workload_pin((int)sender_cpu, "--sender-cpu");
 	send_streams(&address, &sent);
 	close(ends[1]);
 	while (waitpid(receiver, &status, 0) < 0 && errno == EINTR)

@@ -330,7 +330,7 @@ int main(int argc, char **argv)
 {
 	const struct way *way;
 	uint64_t start_ns, elapsed_ns, bytes;
-	int error;
+	int error, status = 0;
 
 	workload_begin(argc, argv, "Reads a file whole through io_uring.", options);
 	way = &ways[how];
@@ -369,8 +369,8 @@ int main(int argc, char **argv)
 		if (steps)
 			report_steps(start_ns);
 		json_close('}');
-		workload_end();
+		status = workload_end();
 	}
 	way->close();
-	return 0;
+	return status;
 }

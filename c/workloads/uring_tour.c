@@ -10,9 +10,11 @@
  *	uring_tour --go --stop timeouts			clocks that ring, and a read that is given up
  */
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/stat.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "workload.h"
 
@@ -183,7 +185,7 @@ static const char *file_name(int64_t index, char name[24])
 	return name;
 }
 
-/* Runs at any exit. Nothing else is ever in that folder. */
+/* Runs when the program ends by itself. Whoever kills it removes --folder. Nothing else is ever in that folder. */
 static void remove_files(void)
 {
 	char name[24];
@@ -209,6 +211,21 @@ static void make_file(int64_t index)
 	close(file);
 }
 
+/* Is there room, and can a file be cold there? */
+static void check_folder(void)
+{
+	int64_t wanted = ios * (file_bytes + 4096);	/* and its inode, and a block that is not full */
+	struct statfs about;
+
+	if (fstatfs(tour_fd, &about))
+		die("Choose another --folder.", "--folder %s: %s", folder, strerror(errno));
+	if (cold && (about.f_type == TMPFS_MAGIC || about.f_type == RAMFS_MAGIC))
+		unable("--folder %s is in memory, where no file is cold: choose one on a disk, or leave --cold out", folder);
+	if ((int64_t)about.f_bavail * (int64_t)about.f_bsize / 10 * 9 < wanted)
+		die("Free some space, lower --ios or choose another --folder.",
+		    "--folder %s has no room for %" PRId64 " files: they need %" PRId64 " bytes", folder, ios, wanted);
+}
+
 static void make_files(void)
 {
 	char name[24];
@@ -220,7 +237,8 @@ static void make_files(void)
 		die("Name a folder that exists and in which you may write.", "--folder %s: %s", folder, strerror(errno));
 	tour_fd = open(tour_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	atexit(remove_files);
-	for (int64_t i = 0; i < ios; i++)
+	check_folder();
+	for (int64_t i = 0; i < ios && !workload_stopped; i++)
 		make_file(i);
 	if (cold)
 		syncfs(tour_fd);	/* only what is on the disk can be dropped */

@@ -79,18 +79,20 @@ static inline void workload_on_signal(int signal_number)
 	workload_stopped = 1;
 }
 
-/* Ends this program when the one that started it ends, however that happens. */
-static inline void workload_die_with_parent(void)
+/*
+ * Ends this process when the thread that started it ends, however that happens.
+ * A process that forks another gives its own id; it may have ended already.
+ */
+static inline void workload_die_with_parent(pid_t parent)
 {
-	pid_t parent = getppid();
-
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL))
 		die("Report this: Linux has known PR_SET_PDEATHSIG since 2.1.57.", "prctl: %s", strerror(errno));
-	if (getppid() != parent)	/* it ended while we asked */
+	if (getppid() != parent)	/* it ended before we asked */
 		_exit(1);
 }
 
-static inline void workload_pin(int cpu)
+/* `option` is the one that named the CPU. */
+static inline void workload_pin(int cpu, const char *option)
 {
 	cpu_set_t set;
 
@@ -98,7 +100,7 @@ static inline void workload_pin(int cpu)
 	CPU_SET(cpu, &set);
 	if (sched_setaffinity(0, sizeof(set), &set))
 		die("Run `nproc --all` and `taskset -p $$` to see which CPUs there are and which you may use.",
-		    "--cpu %d: %s", cpu, strerror(errno));
+		    "%s %d: %s", option, cpu, strerror(errno));
 }
 
 static inline void workload_begin(int argc, char **argv, const char *about, const struct option_row *rows)
@@ -106,9 +108,9 @@ static inline void workload_begin(int argc, char **argv, const char *about, cons
 	struct sigaction action;
 
 	options_parse(argc, argv, about, rows);
-	workload_die_with_parent();
+	workload_die_with_parent(getppid());
 	if (option_cpu >= 0)
-		workload_pin((int)option_cpu);
+		workload_pin((int)option_cpu, "--cpu");
 	/* No SA_RESTART: a blocking call returns, so the loop sees the flag. The second signal kills. */
 	memset(&action, 0, sizeof(action));
 	action.sa_handler = workload_on_signal;
@@ -160,7 +162,7 @@ static inline bool workload_ready(void)
 /* Ends the JSON line. The exit status of main. */
 static inline int workload_end(void)
 {
-	if (putchar('\n') == EOF || fflush(stdout)) {
+	if (putchar('\n') == EOF || fflush(stdout) || ferror(stdout)) {
 		fprintf(stderr, "%s: cannot write the result: %s\n", program_invocation_short_name, strerror(errno));
 		return 1;
 	}

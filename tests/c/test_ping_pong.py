@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import select
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,6 +114,26 @@ def test_a_server_that_dies_is_reported(build: Callable) -> None:
     _, complaint = process.communicate(timeout=30)
     assert process.returncode == 1
     assert "the server is gone" in complaint
+
+
+@pytest.mark.parametrize("option", ["--client-cpu", "--server-cpu"])
+def test_a_cpu_that_is_not_there_is_named_and_leaves_no_server(build: Callable, option: str) -> None:
+    program = build("ping_pong")
+    for _ in range(10):  # the client may end before or after the server asks to be ended with it
+        outcome = program.run(option, 1023, "--cpu", min(os.sched_getaffinity(0)))
+        assert outcome.status == 1
+        assert f"{option} 1023" in outcome.stderr
+    ends = time.monotonic() + 30
+    while running := _processes_of(program.path):
+        assert time.monotonic() < ends, running
+
+
+def _processes_of(path: Path) -> list[str]:
+    found = []
+    for link in Path("/proc").glob("[0-9]*/exe"):
+        with contextlib.suppress(OSError):
+            found += [link.parent.name] if os.readlink(link) == str(path) else []
+    return found
 
 
 def test_a_client_that_dies_takes_the_server_with_it(build: Callable) -> None:

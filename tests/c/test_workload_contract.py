@@ -28,6 +28,25 @@ def test_result_is_one_json_line_after_go(build: Build) -> None:
     assert json.loads(out)["runs"] == 3
 
 
+@pytest.mark.parametrize(("name", "options"), [
+    ("hello", ("--runs", 3)),
+    ("io_engines", ("--ios", 3, "--file-bytes", "64k", "--folder", REPO / "build")),
+    ("maps", ()),
+    ("ping_pong", ("--round-trips", 3)),
+    ("probes", ()),
+    ("stream", ("--total-bytes", 1000)),
+    ("uring", ("--file", __file__)),
+    ("uring_tour", ("--stop", "nops", "--ios", 3)),
+    ("usdt_app", ()),
+])  # fmt: skip
+def test_a_result_that_cannot_be_written_is_a_failure(build: Build, name: str, options: tuple[object, ...]) -> None:
+    command = [str(build(name).path), "--go", *map(str, options)]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "cannot write the result" in done.stderr
+
+
 def test_end_of_file_instead_of_go_ends_it_quietly(build: Build) -> None:
     assert end(build("hello").start()) == (0, "", "")
 

@@ -27,6 +27,7 @@ _TOOLS = {
     "vng": "virtme-ng (of the lab's .venv)",
 }
 _DATA_BYTES = 4 << 30  # sparse
+_HIDDEN = ("/tmp", "/var/tmp", "/run")  # virtme-ng mounts a tmpfs on each
 
 # Observed with QEMU 7.2: NumPy's sorting crashed on a CPU with AVX2, and not on one without these. Why is not known.
 _CPU = "max,avx=off,avx2=off,f16c=off,fma=off"
@@ -41,6 +42,8 @@ def why_not() -> str:
         return f"other kernels are tried on x86_64 only, and this is {os.uname().machine}"
     if os.geteuid() != 0:
         return "not root, whose file tree the emulated machine gets"
+    if any(repo_folder().is_relative_to(hidden) for hidden in _HIDDEN):
+        return f"this tree lies in {repo_folder()}, and the emulated machine has other folders at {', '.join(_HIDDEN)}"
     search = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ["PATH"], "/usr/sbin", "/sbin"])
     missing = [package for tool, package in _TOOLS.items() if shutil.which(tool, path=search) is None]
     return f"not installed: {', '.join(missing)}" if missing else ""
