@@ -140,14 +140,22 @@ def _write(path: Path, content: bytes) -> None:
 
 def _committed(source: Path) -> bytes:
     """Return a file as git last committed it."""
-    command: Sequence[str] = ["git", "-C", str(source.parent), "show", f"HEAD:./{source.name}"]
+    # Only to read: root may do so in a tree of another user, which git refuses by itself.
+    command: Sequence[str] = [
+        "git", "-c", "safe.directory=*", "-C", str(source.parent), "show", f"HEAD:./{source.name}",
+    ]  # fmt: skip
     try:
-        return subprocess.run(command, capture_output=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        raise Missing(
-            f"{source.name} is the only copy here: neither a folder of your own nor git has another.",
-            "set LABKIT_NOTEBOOKS to a folder for your copies, or take the lab by `git clone`",
-        ) from None
+        shown = subprocess.run(command, capture_output=True, check=False)
+        if shown.returncode == 0:
+            return shown.stdout
+        why = shown.stderr.decode(errors="replace")
+    except OSError as error:
+        why = str(error)
+    raise Missing(
+        f"{source.name} is the only copy here: git has no other.",
+        "take the lab by `git clone`, with git installed",
+        why,
+    )
 
 
 def _read_ledger(folder: Path) -> dict[str, str]:
