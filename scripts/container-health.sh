@@ -7,8 +7,9 @@ import sys
 import urllib.error
 import urllib.request
 
+direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy of the machine's is not asked
 try:
-    urllib.request.urlopen(sys.argv[1], timeout=5)
+    direct.open(sys.argv[1], timeout=5)
     sys.exit("JupyterLab serves without a token")
 except urllib.error.HTTPError as refusal:
     sys.exit(0 if refusal.code == 403 else f"JupyterLab answers {refusal.code}")

@@ -38,7 +38,7 @@ find_engine() {
         if [ "$candidate" = podman ] && [ "$(id -u)" != 0 ]; then # its containers are root's only when root starts them
             candidate="sudo podman"
         fi
-        if [ "$candidate" = docker ] && docker info 2>/dev/null | grep -q '^ *rootless$'; then
+        if [ "$candidate" = docker ] && docker info 2>/dev/null | grep -qE '^ *rootless(: true)?$'; then # also podman by that name
             fail "This docker runs without root, and the kernel takes eBPF programs from the machine's root only." \
                 "use a docker that runs as root, or: sudo apt-get install podman && ENGINE='sudo podman' make container"
         fi
@@ -109,5 +109,7 @@ run $engine run --detach --name "$name" $(flags) ${RUN_FLAGS-} $image >/dev/null
 [ -z "${DRY_RUN-}" ] || exit 0
 wait_until_it_answers
 
-echo "The lab is open:  http://127.0.0.1:${PORT:-8888}/lab?token=$(token)"
+# The learner's own copy of the first lesson: those in notebooks/ are gone with the container.
+first=$(basename "$(echo notebooks/00-*.ipynb)")
+echo "The lab is open:  http://127.0.0.1:${PORT:-8888}/lab/tree/learner/$first?token=$(token)"
 echo "Your notebooks are kept in the volume $name-learner. To end it: scripts/container.sh stop"

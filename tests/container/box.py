@@ -96,7 +96,7 @@ class Box:
         ran = self.script()
         assert ran.returncode == 0, ran.stdout + ran.stderr
         self.told = ran.stdout
-        found = re.search(r"(http://\S+)/lab\?token=(\S+)", ran.stdout)
+        found = re.search(r"(http://[^/\s]+)/lab/tree/learner/00-start.ipynb\?token=(\S+)", ran.stdout)
         assert found, ran.stdout
         self.url, self.token = found.groups()
         started = engine("container", "inspect", "-f", "{{.State.StartedAt.Unix}}", NAME)
