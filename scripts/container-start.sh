@@ -15,5 +15,4 @@ if ! awk '$3 == "cgroup2" && $4 ~ /^rw/ { found = 1 } END { exit !found }' /proc
 fi
 
 scripts/setup.sh
-labkit reset --new
 exec "$@"

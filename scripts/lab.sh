@@ -6,6 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 folder=${LABKIT_NOTEBOOKS:-notebooks} # in a container, the learner's own copies
+[ -z "${LABKIT_NOTEBOOKS-}" ] || labkit reset --new
 first=$(echo "${folder#"$PWD/"}"/00-*.ipynb)
 root=
 [ "$(id -u)" != 0 ] || root=--allow-root
@@ -13,12 +14,30 @@ root=
 # Its own settings, beside your data files: what your other JupyterLabs are set to (no token, say) does not reach it, and
 # the theme and layout that you choose stay.
 export JUPYTER_CONFIG_DIR="${LABKIT_DATA:-$PWD/data}/jupyter"
+unset JUPYTER_CONFIG_PATH JUPYTER_TOKEN JUPYTER_TOKEN_FILE
 mkdir -p "$JUPYTER_CONFIG_DIR" 2>/dev/null && [ -w "$JUPYTER_CONFIG_DIR" ] || # the doctor says why not
     JUPYTER_CONFIG_DIR=$(mktemp -d)
 workspace=$JUPYTER_CONFIG_DIR/lab/workspaces/default-37a8.jupyterlab-workspace # JupyterLab's own name for it
 mkdir -p "$JUPYTER_CONFIG_DIR/lab/settings" "${workspace%/*}"
 cp scripts/jupyterlab-settings.json "$JUPYTER_CONFIG_DIR/lab/settings/overrides.json"
 [ -e "$workspace" ] || cp scripts/jupyterlab-workspace.json "$workspace"
+
+# What this machine sets for all its users stands elsewhere: where that lets people in without a new token, we stop.
+python - <<'PYTHON'
+import sys
+
+from jupyter_server.serverapp import ServerApp
+
+app = ServerApp()
+app.load_config_file()
+for name in ("IdentityProvider", "PasswordIdentityProvider", "ServerApp", "NotebookApp"):
+    for key in ("token", "password", "hashed_password"):
+        if key in app.config[name]:
+            sys.exit(
+                f"lab: this machine's Jupyter settings say {name}.{key}, and the lab always asks for a token of its own.\n"
+                "Fix: take it out; `jupyter --paths` names the folders in which its settings stand"
+            )
+PYTHON
 
 echo "JupyterLab starts; open the link below in a browser. Ctrl-C twice ends it."
 # At this log level the link is all that it prints, unless something fails.

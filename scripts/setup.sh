@@ -4,7 +4,7 @@
 #   scripts/setup.sh            for the lessons
 #   scripts/setup.sh test       for the tests as well
 #   scripts/setup.sh engine     a container engine, for `make test-container`; nothing else
-#   scripts/setup.sh packages   the packages alone
+#   scripts/setup.sh packages   packages and mounts alone, for conda: where an environment is active, it gets the links
 #   scripts/setup.sh python     the locked Python packages too, without this tree: a layer of the container image
 #
 # What is there already is left alone, so a second run takes about a second.
@@ -57,9 +57,24 @@ check_distribution() {
     esac
 }
 
+is_installed() { dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed; }
+
+# The running kernel's own headers where the distribution has them: on Debian 13 others bring a kernel along.
+prefer_own_headers() {
+    local package own
+    own=linux-headers-$(uname -r)
+    while read -r package; do
+        if [[ $package = linux-headers-* ]] && ! is_installed "$package" &&
+            { is_installed "$own" || apt-cache show "$own" >/dev/null 2>&1; }; then
+            package=$own
+        fi
+        echo "$package"
+    done
+}
+
 missing_packages() {
     local wanted
-    wanted=$(scripts/packages.sh "$@")
+    wanted=$(scripts/packages.sh "$@" | prefer_own_headers)
     # shellcheck disable=SC2086 # one word a package
     comm -23 <(sort -u <<<"$wanted") \
         <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $wanted 2>/dev/null | sed -n 's/^installed //p' | sort -u)
@@ -80,6 +95,7 @@ install_packages() {
     say packages "installing ${#missing[@]} (a few minutes; the log is $log)"
     quietly apt_update ||
         fail "apt-get could not read the package lists." "check the network and /etc/apt, then: sudo apt-get update"
+    mapfile -t missing < <(missing_packages run) # the lists say more now
     quietly apt_install "${missing[@]}" ||
         fail "apt-get could not install: ${missing[*]}" \
             "sudo apt-get install ${missing[*]}   (on Ubuntu first: sudo add-apt-repository universe)"
@@ -128,21 +144,21 @@ make_venv() {
         fail "pip could not install labkit from this tree." "read $log"
     $venv/bin/python -m labkit.machine.bcc
     install -D -m 644 scripts/jupyterlab-settings.json $venv/share/jupyter/lab/settings/overrides.json
-    link_tools
+    link_tools $venv/bin
     key $lock >$stamp
 }
 
 # Two programs that a distribution hides.
-link_tools() {
-    local found
+link_tools() { # FOLDER
+    local found folder=$1
     # Ubuntu's bpftool is a script that serves only the kernel it was packaged with; any bpftool serves any kernel.
     if ! bpftool version >/dev/null 2>&1; then
         found=$(find /usr/lib -path '/usr/lib/linux-tools*/bpftool' 2>/dev/null | sort -V | tail -n 1)
-        [ -z "$found" ] || ln -sf "$found" $venv/bin/bpftool
+        [ -z "$found" ] || ln -sf "$found" "$folder/bpftool"
     fi
     # One binary is the server and the checker, by the name it is called. The package redis-server adds only a service.
     if ! command -v redis-server >/dev/null && [ -x /usr/bin/redis-check-rdb ]; then
-        ln -sf /usr/bin/redis-check-rdb $venv/bin/redis-server
+        ln -sf /usr/bin/redis-check-rdb "$folder/redis-server"
     fi
 }
 
@@ -150,8 +166,8 @@ build_programs() {
     quietly make -s -C c || fail "The C programs did not build." "read $log; to see the commands: make -C c V=1"
 }
 
-mkdir -p build
-: >"$log"
+{ mkdir -p build && : >"$log"; } 2>/dev/null ||
+    fail "This folder is not yours to write: $PWD" "sudo chown -R \"\$(id -un)\" '$PWD', or take the lab where you may write"
 unset PYTHONHOME PYTHONPATH
 check_distribution
 if [ "$what" = engine ]; then
@@ -159,11 +175,14 @@ if [ "$what" = engine ]; then
     exit
 fi
 install_packages
-[ "$what" != packages ] || exit 0
 [ "$what" != test ] || install_for_tests test
 if [ "$what" != python ]; then
     mount_once tracefs /sys/kernel/tracing
     mount_once bpf /sys/fs/bpf
+fi
+if [ "$what" = packages ]; then
+    [ -z "${CONDA_PREFIX-}" ] || link_tools "$CONDA_PREFIX/bin"
+    exit
 fi
 make_venv
 [ "$what" != python ] || exit 0

@@ -199,3 +199,73 @@ def test_ci_requires_bpf_and_reads_nothing(machine: Machine) -> None:
     machine.play("make", 'echo "$LABKIT_REQUIRE_BPF"; cat')
     assert machine.run(".ci/run").stdout == "1\n"
     assert machine.called("make") == ["make test"]
+
+
+@pytest.mark.parametrize(("known", "wanted"), [("exit 0", "linux-headers-9.9.9-lab"), ("exit 100", "linux-headers-")])
+def test_the_running_kernels_own_headers_come_first(bare: Machine, known: str, wanted: str) -> None:
+    """On Debian 13 the others bring a kernel along, which the machine would boot next time."""
+    bare.play("id", "echo 0")
+    bare.play("uname", "echo 9.9.9-lab")
+    bare.play("apt-cache", known)
+    assert bare.run("scripts/setup.sh", "packages").returncode == 0
+    [install] = [call for call in bare.called("apt-get") if " install " in call]
+    [headers] = [word for word in install.split() if word.startswith("linux-headers-")]
+    assert headers.startswith(wanted) and ("9.9.9" in headers) == ("9.9.9" in wanted)
+
+
+def test_headers_that_are_there_stay(machine: Machine) -> None:
+    machine.play("id", "echo 0")
+    machine.play("mount", "exit 0")
+    machine.play("uname", "echo 9.9.9-lab")
+    machine.play("apt-cache", "exit 0")
+    machine.play("dpkg-query", 'exec /usr/bin/dpkg-query "$@"')
+    machine.play("apt-get", "exit 100")
+    assert "linux-headers-9.9.9-lab" not in machine.run("scripts/setup.sh", "packages").stderr
+
+
+def test_a_folder_that_cannot_be_written_is_told(machine: Machine) -> None:
+    (machine.tree / "build").write_text("a file where the folder should be")
+    what, fix = two_lines(machine.run("scripts/setup.sh").stderr)
+    assert "not yours to write" in what and "chown" in fix
+
+
+@pytest.mark.parametrize("owner", [1000, 0])
+def test_what_sudo_make_writes_belongs_to_whoever_owns_the_tree(machine: Machine, owner: int) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can act as sudo does")
+    os.chown(machine.tree, owner, owner)
+    ran = machine.run("scripts/as-root.sh", "touch", "made", SUDO_UID="1000", SUDO_GID="1000")
+    assert ran.returncode == 0
+    assert (machine.tree / "made").stat().st_uid == owner
+
+
+def test_an_active_conda_environment_gets_the_links(machine: Machine, tmp_path: Path) -> None:
+    if not Path("/usr/bin/redis-check-rdb").exists() or Path("/usr/bin/redis-server").exists():
+        pytest.skip("redis-tools is not installed, or redis-server is: no link is needed")
+    (tmp_path / "conda/bin").mkdir(parents=True)
+    machine.play("mount", "exit 0")
+    ran = machine.run("scripts/setup.sh", "packages", path="/usr/bin:/bin", CONDA_PREFIX=str(tmp_path / "conda"))
+    assert ran.returncode == 0, ran.stderr
+    assert os.readlink(tmp_path / "conda/bin/redis-server") == "/usr/bin/redis-check-rdb"
+
+
+def test_settings_that_let_people_in_without_a_token_of_the_labs_are_refused(tmp_path: Path) -> None:
+    settings = tmp_path / "jupyter/jupyter_server_config.json"
+    settings.parent.mkdir()
+    settings.write_text('{"IdentityProvider": {"token": ""}}')
+    path = f"{ROOT / '.venv/bin'}:{os.environ['PATH']}"
+    ran = subprocess.run(
+        [ROOT / "scripts/lab.sh", "--version"],
+        env={**os.environ, "PATH": path, "LABKIT_DATA": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ran.returncode == 1
+    assert "IdentityProvider.token" in ran.stderr and "Fix: " in ran.stderr
+    settings.unlink()
+    ran = subprocess.run(
+        ran.args, env={**os.environ, "PATH": path, "LABKIT_DATA": str(tmp_path)}, check=False, timeout=60
+    )
+    assert ran.returncode == 0
