@@ -58,7 +58,8 @@ def _cgroups() -> Iterator[str]:
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, folder, kind, *_ = line.split()
         if kind == "cgroup2":
-            yield from (f"cgroup {path}" for path in Path(folder).rglob("labkit-*"))
+            for parent, names, _ in os.walk(folder):  # which, unlike rglob, minds no cgroup that is removed meanwhile
+                yield from (f"cgroup {parent}/{name}" for name in names if name.startswith("labkit-"))
 
 
 def _files(data: Path) -> Iterator[str]:

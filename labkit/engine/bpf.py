@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labkit.engine import load, maps, verdict
+from labkit.engine.interrupts import uninterrupted
 from labkit.engine.libbcc import libbcc
 from labkit.errors import AttachError, BadArgument, CompileError, LabkitError, Missing, VerifierError, unknown_name
 from labkit.machine import bcc as distribution
@@ -98,21 +99,33 @@ class Program:
         self._manual: list[tuple[str, tuple[Any, ...]]] = []
 
     def __enter__(self) -> Program:
-        self._module = _SHELF.take(self._key)
-        if self._module is None:
-            self._module = _compile(self._text, self.flags, self.path)
-            try:
+        try:
+            with uninterrupted():
+                self._module = _SHELF.take(self._key)
+                if self._module is None:
+                    self._module = _compile(self._text, self.flags, self.path)
                 self.load()
-            except BaseException:
-                self._module.cleanup()
-                self._module = None
-                raise
+        except BaseException:
+            self._unload()
+            raise
         return self
 
+    @uninterrupted()
     def __exit__(self, *_: object) -> None:
+        try:
+            _detach(self.bcc)
+        except Exception:  # BCC raises bare Exception
+            self._unload()
+            raise
         module, self._module = self._module, None
-        _detach(module)
         _SHELF.put(self._key, module)
+
+    @uninterrupted()
+    def _unload(self) -> None:
+        """Give up the program and its maps instead of keeping them for a rerun."""
+        module, self._module = self._module, None
+        if module is not None:
+            module.close()
 
     @property
     def bcc(self) -> Any:
@@ -136,6 +149,7 @@ class Program:
                     descriptors[function] = self.load_function(function, kind)
         return descriptors
 
+    @uninterrupted()
     def load_function(self, function: str, kind: str) -> int:
         """Give one function to the verifier and return its file descriptor.
 
@@ -169,6 +183,7 @@ class Program:
             )
         return VerifierError(f"The kernel refused {function}: {reason}, and did not say why.", "see `labkit doctor`")
 
+    @uninterrupted()
     def verifier_log(self, function: str) -> str:
         """Return all that the verifier says while it checks a function, accepted or not."""
         kind = next((kind for prefix, kind in _KINDS.items() if function.startswith(prefix)), "KPROBE")
@@ -266,6 +281,7 @@ class Program:
                 attach = bpf.attach_kfunc if prefix == "kfunc__" else bpf.attach_kretfunc
                 self._attach(function, event, attach, fn_name=name)
 
+    @uninterrupted()
     def _attach(self, function: str, event: str, attach: Any, /, **arguments: Any) -> None:
         try:
             with _stderr_of_c() as said:
@@ -311,6 +327,7 @@ class Program:
         return int(self.counters("labkit_lost")[0])
 
 
+@uninterrupted()
 def forget_loaded() -> None:
     """Unload the programs that are kept for reruns."""
     _SHELF.empty()
@@ -388,7 +405,8 @@ def _clang_flags(flags: Mapping[str, str]) -> list[str]:
 
 
 def _compile_error(said: str, path: Path) -> LabkitError:
-    if "Operation not permitted" in said and "error:" not in said:
+    # BCC says "could not open bpf map: x, error: Operation not permitted"; what clang says has a line and a column
+    if "Operation not permitted" in said and not re.search(r":\d+:\d+: (fatal )?error:", said):
         return Missing(
             f"The kernel refused to make the maps of {path.name}: {said.splitlines()[0]}",
             "run as root, in a privileged container: sudo make lab",
@@ -431,29 +449,35 @@ class _Said:
 @contextlib.contextmanager
 def _stderr_of_c() -> Iterator[_Said]:
     """Catch what C libraries print on descriptor 2: BCC reports clang's diagnostics there and nowhere else."""
-    said = _Said()
-    saved = os.dup(2)
-    os.dup2(said.fileno(), 2)
-    try:
-        yield said
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
+    with load.ONE_CAPTURE:
+        said = _Said()
+        saved = os.dup(2)
+        os.dup2(said.fileno(), 2)
+        try:
+            yield said
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
 
 
+@uninterrupted()
 def _detach(module: Any) -> None:
-    """Detach all that a `bcc.BPF` holds attached (the first half of `bcc.BPF.cleanup`)."""
-    for event in list(module.kprobe_fds):
-        module.detach_kprobe_event(event)
-    for event in list(module.uprobe_fds):
-        module.detach_uprobe_event(event)
-    for event in list(module.tracepoint_fds):
-        module.detach_tracepoint(event)
-    for event in list(module.raw_tracepoint_fds):
-        module.detach_raw_tracepoint(event)
-    for function in list(module.kfunc_entry_fds):
-        module.detach_kfunc(function)
-    for function in list(module.kfunc_exit_fds):
-        module.detach_kretfunc(function)
-    for kind, config in list(module.open_perf_events):
-        module.detach_perf_event(kind, config)
+    """Detach all that a `bcc.BPF` holds attached (the first half of `bcc.BPF.cleanup`).
+
+    Where one cannot be detached, the others are all the same, and then its exception is raised.
+    """
+    with contextlib.ExitStack() as later:
+        for event in module.kprobe_fds:
+            later.callback(module.detach_kprobe_event, event)
+        for event in module.uprobe_fds:
+            later.callback(module.detach_uprobe_event, event)
+        for event in module.tracepoint_fds:
+            later.callback(module.detach_tracepoint, event)
+        for event in module.raw_tracepoint_fds:
+            later.callback(module.detach_raw_tracepoint, event)
+        for function in module.kfunc_entry_fds:
+            later.callback(module.detach_kfunc, function)
+        for function in module.kfunc_exit_fds:
+            later.callback(module.detach_kretfunc, function)
+        for kind, config in module.open_perf_events:
+            later.callback(module.detach_perf_event, kind, config)

@@ -16,6 +16,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import select
 import signal
 import tempfile
@@ -23,15 +24,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from labkit.engine.owned import PREFIX, RANDOM
 from labkit.errors import BadArgument, LabkitError, Missing
-from labkit.machine.mounts import Mount, mounts
+from labkit.machine.cgroups import SCRATCH_PREFIX, cgroup_mounts, own_cgroup
 
 __all__ = ["Cgroup", "lab_parent", "sweep_cgroups"]
 
-PREFIX = "labkit-"
 EMPTYING_S = 5.0
-_OWN = Path("/proc/self/cgroup")
-_SCRATCH, _SCRATCH_S = "labkit-scratch-", 60.0  # the doctor's, which it removes itself a moment later
+_SCRATCH_S = 60.0  # the doctor removes its own a moment later
+_NAME = re.compile(f"({PREFIX}|{SCRATCH_PREFIX}){RANDOM}")  # and not that of a service called labkit-something
 
 
 class Cgroup:
@@ -112,37 +113,23 @@ def lab_parent() -> Path:
     ------
     Missing : no cgroup v2 is mounted, or it may not be written.
     """
-    folders = [_own_folder(mount.folder) for mount in _mounted()]
-    for folder in folders:
-        if os.access(folder, os.W_OK):  # false too on a read-only mount
-            return folder
-    if folders:
-        raise _not_writable(folders[0])
-    raise Missing(
-        "cgroup v2 is not mounted: there is no place for the lab's own processes.",
-        "mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 none /sys/fs/cgroup/unified",
-    )
+    parent = own_cgroup()
+    if not os.access(parent, os.W_OK):  # false too on a read-only mount
+        raise _not_writable(parent)
+    return parent
 
 
 def sweep_cgroups() -> list[Path]:
     """Remove the cgroups that killed runs of the lab left behind, with the processes in them; return them."""
-    found = [folder for mount in _mounted() for folder in mount.folder.rglob(f"{PREFIX}*") if folder.is_dir()]
+    # os.walk, since a glob fails where another process removes a cgroup meanwhile
+    found = [
+        Path(parent, name)
+        for mount in cgroup_mounts()
+        for parent, names, _ in os.walk(mount.folder)
+        for name in names
+        if _NAME.fullmatch(name)
+    ]
     return [folder for folder in found if _sweep(folder)]
-
-
-# -- where cgroup v2 is -------------------------------------------------------------------------------
-
-
-def _mounted() -> list[Mount]:
-    """Return the cgroup v2 mounts: at /sys/fs/cgroup, or beside the older kind (hybrid), or elsewhere."""
-    return [mount for mount in mounts() if mount.kind == "cgroup2"]
-
-
-def _own_folder(top: Path) -> Path:
-    """Return this process's cgroup below a mount; the top itself if it does not show there."""
-    own = next((line[3:] for line in _OWN.read_text().splitlines() if line.startswith("0::")), "/")
-    folder = top / own.lstrip("/")  # "/.." is outside our cgroup namespace
-    return folder if ".." not in folder.parts and folder.is_dir() else top
 
 
 # -- whose it is --------------------------------------------------------------------------------------
@@ -153,17 +140,18 @@ def _make(parent: Path) -> tuple[Path, int]:
     """Make a cgroup and hold it; return its folder and the descriptor that holds it."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(held, fcntl.LOCK_EX)
-        if folder.is_dir():  # else sweep_cgroups() of another process was quicker than our flock
-            return folder, held
-        os.close(held)
+        with contextlib.suppress(FileNotFoundError):  # sweep_cgroups() of another process was quicker than we
+            held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(held, fcntl.LOCK_EX)
+            if folder.is_dir():  # or than our flock
+                return folder, held
+            os.close(held)
 
 
 def _sweep(folder: Path) -> bool:
     """Remove a cgroup that nobody holds; tell whether it was removed."""
     with contextlib.suppress(OSError, LabkitError):
-        if folder.name.startswith(_SCRATCH) and time.time() - folder.stat().st_mtime < _SCRATCH_S:
+        if folder.name.startswith(SCRATCH_PREFIX) and time.time() - folder.stat().st_mtime < _SCRATCH_S:
             return False
         held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:

@@ -12,18 +12,20 @@ import errno
 import os
 import struct
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from labkit.engine import proginfo
+from labkit.engine.interrupts import uninterrupted
 from labkit.engine.libbcc import libbcc
 from labkit.engine.places import Place, Row, debug_output, places_of, rows_of_disassembly, without_line_directives
 from labkit.engine.verifier_log import CUT
 from labkit.errors import CompileError
 from labkit.machine.bcc import load_bcc
 
-__all__ = ["Evidence", "examine", "load"]
+__all__ = ["ONE_CAPTURE", "Evidence", "examine", "load"]
 
 # <linux/bpf_verifier.h>: 1 logs the path that failed, 4 logs the verdict alone. 4 cannot fail for want of room.
 _LOG_PATH, _LOG_VERDICT = 1, 4
@@ -34,6 +36,9 @@ _LOG_BYTES = (1 << 20, (1 << 24) - 1)
 
 _DEBUG_REWRITTEN, _DEBUG_SOURCE = 0x4, 0x8  # bcc.DEBUG_PREPROCESSOR, bcc.DEBUG_SOURCE
 _ANY_ATTACH_TYPE = ct.c_uint(-1).value
+
+# Descriptors 1 and 2 belong to all threads: who catches what is printed there holds this meanwhile.
+ONE_CAPTURE = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ def load(module: Any, function: str, kind: int) -> tuple[int, int, str]:
     return _load(getattr(module, "module", module), function, kind, _LOG_VERDICT, _VERDICT_BYTES)
 
 
+@uninterrupted()
 def examine(text: str, cflags: Sequence[str], function: str, kind: int) -> Evidence:
     """Compile a refused program again; return the verifier's full log and where each instruction came from.
 
@@ -131,7 +137,7 @@ def _compiled(text: str, cflags: Sequence[str]) -> Iterator[tuple[Any, str]]:
 def _quiet() -> Iterator[Any]:
     """Catch what C and C++ print on descriptors 1 and 2."""
     flush = ct.CDLL(None).fflush
-    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as aside:
+    with ONE_CAPTURE, tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as aside:
         flush(None)
         saved = [(1, os.dup(1)), (2, os.dup(2))]
         os.dup2(aside.fileno(), 1)

@@ -2,6 +2,9 @@
 
 The maker holds flock(2) on the folder itself, which also works on a cgroup's folder. The kernel lets go of the lock
 when the process ends in any way, so "nobody holds it" means "left behind", in every pid namespace.
+
+The data folder may be one that others use too, such as /var/tmp. So a name that begins like the lab's is not enough:
+what is swept has the name that mkdtemp gave it, and in it the file that its maker put there.
 """
 
 from __future__ import annotations
@@ -9,40 +12,35 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from labkit.errors import LabkitError
 from labkit.machine.folders import data_folder
 
 PREFIX = "labkit-"
+RANDOM = "[a-z0-9_]{8}"  # what mkdtemp puts behind a prefix
+MARKER = ".labkit-run"
 _NEW_PREFIX = ".labkit-new-"
 _NEW_FOR_S = 60.0  # a folder that is being made is left alone this long
 
 
 @contextlib.contextmanager
-def owned_folder(parent: Path, remove: Callable[[Path], None] = shutil.rmtree) -> Iterator[Path]:
-    """Make a folder `labkit-…` in `parent`, hold it, and remove it at the end.
-
-    Parameters
-    ----------
-    parent : where; a data folder, or a cgroup.
-    remove : how to remove it; `Path.rmdir` for a cgroup.
-    """
+def owned_folder(parent: Path) -> Iterator[Path]:
+    """Make a folder `labkit-…` in `parent`, hold it, and remove it at the end."""
     try:
-        made = Path(tempfile.mkdtemp(prefix=_NEW_PREFIX, dir=parent))
+        made, descriptor = _make(parent)
     except OSError as cause:
         raise LabkitError(
             f"No folder can be made in {parent}: {cause.strerror}.",
             "set LABKIT_DATA to a folder on a real disk that you may write to",
         ) from None
     folder = made.with_name(made.name.replace(_NEW_PREFIX, PREFIX, 1))
-    descriptor = os.open(made, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         made.rename(folder)  # only now does sweep() look at it
         yield folder
     finally:
@@ -54,14 +52,17 @@ def owned_folder(parent: Path, remove: Callable[[Path], None] = shutil.rmtree) -
 
 def left_behind(parent: Path) -> list[Path]:
     """Return the folders in `parent` that a process of the lab made and no longer holds."""
-    found = []
-    for folder in parent.glob(f"{PREFIX}*"):
-        if folder.is_dir() and not _is_held(folder):
-            found.append(folder)
-    for folder in parent.glob(f"{_NEW_PREFIX}*"):
-        if folder.is_dir() and time.time() - folder.stat().st_mtime > _NEW_FOR_S and not _is_held(folder):
-            found.append(folder)
-    return found
+    return [folder for folder in parent.iterdir() if _is_left_behind(folder)]
+
+
+def remove(folder: Path) -> None:
+    """Remove such a folder: its marker last, so that a removal that is cut short can be taken up again."""
+    for entry in list(folder.iterdir()):
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        elif entry.name != MARKER:
+            entry.unlink()
+    shutil.rmtree(folder)
 
 
 def run_folder() -> contextlib.AbstractContextManager[Path]:
@@ -69,11 +70,36 @@ def run_folder() -> contextlib.AbstractContextManager[Path]:
     return owned_folder(data_folder())
 
 
-def _is_held(folder: Path) -> bool:
+def _make(parent: Path) -> tuple[Path, int]:
+    """Make a folder with the marker in it and hold it; return it and the descriptor that holds it."""
+    while True:
+        made = Path(tempfile.mkdtemp(prefix=_NEW_PREFIX, dir=parent))
+        with contextlib.suppress(FileNotFoundError):  # sweep() of another process was quicker
+            descriptor = os.open(made, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                (made / MARKER).touch()
+                return made, descriptor
+            except BaseException:
+                os.close(descriptor)
+                shutil.rmtree(made, ignore_errors=True)
+                raise
+
+
+def _is_left_behind(folder: Path) -> bool:
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except FileNotFoundError:
-        return True  # gone meanwhile: its owner removed it
+        if re.fullmatch(PREFIX + RANDOM, folder.name):
+            return (folder / MARKER).is_file() and not _is_held(folder)
+        if re.fullmatch(re.escape(_NEW_PREFIX) + RANDOM, folder.name):
+            is_new = time.time() - folder.stat().st_mtime < _NEW_FOR_S
+            return not is_new and set(os.listdir(folder)) <= {MARKER} and not _is_held(folder)
+    except OSError:  # gone meanwhile, or not ours to read
+        return False
+    return False
+
+
+def _is_held(folder: Path) -> bool:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

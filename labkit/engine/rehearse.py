@@ -28,7 +28,14 @@ def rehearse(text: str, cflags: Sequence[str]) -> str | None:
     ----------
     text : the C to compile.
     cflags : clang's flags.
+
+    Raises
+    ------
+    Missing : no BCC, or no kernel headers.
     """
+    from labkit.machine.bcc import load_bcc  # not above: the child runs this file alone
+
+    load_bcc()  # it puts into the environment where the kernel headers are, for the child too
     child = subprocess.run(
         [sys.executable, "-I", __file__],
         input=json.dumps([text, list(cflags)]),

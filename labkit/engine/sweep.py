@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 from pathlib import Path
 
-from labkit.engine.owned import left_behind
+from labkit.engine.cgroup import sweep_cgroups
+from labkit.engine.owned import left_behind, remove
 from labkit.machine.folders import data_folder
 
 
 def sweep() -> list[Path]:
-    """Remove leftover run folders, and return what was removed.
+    """Remove leftover cgroups with their processes, and leftover run folders; return what was removed.
 
-    Programs need no sweeping: each link is a file descriptor, so the kernel detached them when their process died.
+    The cgroups go first: a server in one of them may still write to such a folder. Programs need no sweeping: each link
+    is a file descriptor, so the kernel detached them when their process died.
     """
-    removed = left_behind(data_folder())
-    for folder in removed:
-        shutil.rmtree(folder, ignore_errors=True)
-    return removed
+    cgroups, folders = sweep_cgroups(), left_behind(data_folder())
+    for folder in folders:
+        with contextlib.suppress(OSError):  # another process sweeps it too
+            remove(folder)
+    return cgroups + folders

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from labkit.engine import livecode, maps, redzone, uprobe
 from labkit.engine.bpf import Program
+from labkit.engine.interrupts import uninterrupted
 from labkit.engine.operands import ARGUMENTS, Operand, packed, parse
 from labkit.errors import AttachError, BadArgument, LabkitError, unknown_name
 from labkit.machine.doctor.elf import usdt_notes
@@ -142,6 +143,7 @@ class Usdt:
     def __exit__(self, *_: object) -> None:
         self.detach()
 
+    @uninterrupted()
     def attach(
         self, function: str, binary: Path | str, name: str, *, pid: int | None = None, reads: int = 0
     ) -> Sequence[Probe]:
@@ -182,6 +184,7 @@ class Usdt:
             self._links.append(link)
         return places
 
+    @uninterrupted()
     def detach(self) -> None:
         """Take all breakpoints out again and lower the semaphores."""
         while self._links:

@@ -18,10 +18,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-from labkit.errors import WorkloadError, WorkloadUnable, check_int, unknown_name
+from labkit.engine.interrupts import uninterrupted
+from labkit.errors import WorkloadError, WorkloadUnable, bad_argument, unknown_name
 from labkit.machine.folders import build_folder, repo_folder
 
 READY_TIMEOUT_S = 60.0
@@ -67,6 +69,14 @@ def _is_fresh(executable: Path, sources: Path) -> bool:
     return all(source.stat().st_mtime_ns < built_ns for source in sources.iterdir())
 
 
+def check_cpu(cpu: object) -> int:
+    """Return the number of a CPU that this process may use, or raise `BadArgument` with all of them."""
+    allowed = sorted(os.sched_getaffinity(0))  # not all below os.cpu_count(): some may be offline, or others' alone
+    if isinstance(cpu, bool) or not isinstance(cpu, Integral) or cpu not in allowed:
+        raise bad_argument("cpu", cpu, f"one that this process may use: {', '.join(map(str, allowed))}")
+    return int(cpu)
+
+
 class Workload:
     """A process of the lab, ready to go.
 
@@ -80,7 +90,7 @@ class Workload:
 
     Raises
     ------
-    BadArgument : no such workload, or no such CPU.
+    BadArgument : no such workload, or a CPU that this process may not use.
     WorkloadError : it did not compile, failed (exit 1), was killed, hung, or printed something else than its JSON.
     WorkloadUnable : it said (exit 77) that it cannot run on this machine, and why.
     """
@@ -98,8 +108,7 @@ class Workload:
         self.name = program.name
         self.command = [str(program), *map(str, arguments)]
         if cpu is not None:
-            check_int("cpu", cpu, 0, (os.cpu_count() or 1) - 1)
-            self.command += ["--cpu", str(cpu)]
+            self.command += ["--cpu", str(check_cpu(cpu))]
         self._folder = folder
         self._ready_timeout_s = ready_timeout_s
         self._process: subprocess.Popen[bytes] | None = None
@@ -246,6 +255,7 @@ class Workload:
             self.stderr,
         )
 
+    @uninterrupted()
     def _end(self) -> None:
         """End the process and its children, gently first."""
         process, self._process = self._process, None

@@ -42,6 +42,7 @@ class Lesson:
         self._cell = 0
         self._running = False
         self._interrupted = False
+        self._cells: asyncio.Task[Any] | None = None
         self._cell_started_s = 0.0
         self._environment = {
             **os.environ,
@@ -52,7 +53,7 @@ class Lesson:
             "LABKIT_QUICK": "1" if quick else os.environ.get("LABKIT_QUICK", "0"),
         }
         self._kernel = _ThisPython(transport="ipc")  # over TCP, others on this machine could listen
-        self._client = NotebookClient(
+        self._client = _Client(
             notebook,
             km=self._kernel,
             timeout=int(timeout_s),
@@ -62,6 +63,7 @@ class Lesson:
             store_widget_state=False,
         )
         self._client.owns_km = True
+        self._client.on_interrupt = self._interrupt
 
     def execute(self) -> str:
         """Execute all cells; return what went wrong, or an empty text."""
@@ -81,29 +83,30 @@ class Lesson:
             error = f"{self._name}: the kernel did not start: {raised}\n{self._last_words()}"
         except asyncio.CancelledError:  # by us, below
             self._interrupted = True
-        atexit.unregister(self._client._cleanup_kernel)  # nbclient leaves it there when a kernel does not start
-        left = _end_left_over(self._mark)
-        if self._interrupted:
-            raise KeyboardInterrupt
+        finally:
+            atexit.unregister(self._client._cleanup_kernel)  # nbclient leaves it there when a kernel does not start
+            left = _end_left_over(self._mark)
+            if self._interrupted:  # whatever nbclient has made of it
+                raise KeyboardInterrupt
         return "\n".join(part for part in (error, *(f"Left behind, and ended now: {line}" for line in left)) if part)
 
     async def _execute(self, stderr: IO[bytes]) -> None:
         """Execute the cells; SIGINT and SIGTERM end this, and the kernel with it."""
-        cells = asyncio.current_task()
-        assert cells is not None
+        self._cells = asyncio.current_task()
+        try:
+            async with self._client.async_setup_kernel(env=self._environment, stderr=stderr):
+                telling = asyncio.create_task(self._tell_while_it_takes_long())
+                for index, cell in enumerate(self._notebook.cells):
+                    await self._client.async_execute_cell(cell, index, execution_count=self._numbers.get(index, 0))
+                telling.cancel()
+        finally:
+            if self._kernel.has_kernel:  # nbclient leaves one that it was still starting
+                await self._kernel.shutdown_kernel(now=True)
 
-        def interrupt() -> None:
-            self._interrupted = True  # nbclient takes the cancelling for a dead kernel
-            cells.cancel()
-
-        loop = asyncio.get_running_loop()
-        async with self._client.async_setup_kernel(env=self._environment, stderr=stderr):
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, interrupt)
-            telling = asyncio.create_task(self._tell_while_it_takes_long())
-            for index, cell in enumerate(self._notebook.cells):
-                await self._client.async_execute_cell(cell, index, execution_count=self._numbers.get(index, 0))
-            telling.cancel()
+    def _interrupt(self) -> None:
+        assert self._cells is not None
+        self._interrupted = True  # nbclient takes the cancelling for a dead kernel
+        self._cells.cancel()
 
     async def _tell_while_it_takes_long(self) -> None:
         while True:
@@ -133,6 +136,17 @@ class Lesson:
         lines = [line for line in error.strip().splitlines() if line.strip()][-6:] or [""]
         head = f"{self._name}, cell {self._numbers.get(self._cell, 0)}: {_first_line(cell)}"
         return "\n".join([head, f"{kind}{lines[0]}", *lines[1:]])
+
+
+class _Client(NotebookClient):  # type: ignore[misc]
+    """Hands SIGINT and SIGTERM on from the moment that a kernel starts: nbclient's own handling ends nothing but it."""
+
+    on_interrupt: Callable[[], None]
+
+    async def async_start_new_kernel(self, **options: Any) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self.on_interrupt)
+        await super().async_start_new_kernel(**options)
 
 
 class _ThisPython(AsyncKernelManager):

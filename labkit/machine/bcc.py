@@ -18,7 +18,7 @@ from types import ModuleType
 
 from labkit.errors import Missing
 from labkit.machine.folders import cache_folder
-from labkit.machine.headers import Headers, kernel_headers
+from labkit.machine.headers import CHOICE, Headers, kernel_headers
 
 __all__ = ["NEWER_CXX_LIBRARY", "SYSTEM_BCC", "impostor", "link_bcc", "load_bcc", "old_cxx_library"]
 
@@ -41,7 +41,7 @@ def load_bcc(headers: Headers | None = None) -> ModuleType:
     module = sys.modules.get("bcc")
     if module is None or not hasattr(module, "BPF"):
         module = _import()
-    if "BCC_KERNEL_SOURCE" not in os.environ:  # the reader's own choice stands
+    if CHOICE not in os.environ:  # the reader's own choice stands
         os.environ.update((headers or kernel_headers()).environment)
     return module
 

@@ -25,7 +25,9 @@ from pathlib import Path
 from labkit.errors import Missing
 from labkit.machine.folders import cache_folder
 
-__all__ = ["Headers", "kernel_headers"]
+__all__ = ["CHOICE", "Headers", "kernel_headers", "lacks"]
+
+CHOICE = "BCC_KERNEL_SOURCE"  # where BCC looks for a tree first; set by the reader, or else by the lab
 
 # The kernel's own name of an architecture's folder, and Debian's name of its packages.
 _ARCH_FOLDER = {"x86_64": "x86", "aarch64": "arm64", "ppc64le": "powerpc", "s390x": "s390", "riscv64": "riscv"}
@@ -48,7 +50,7 @@ class Headers:
     @property
     def environment(self) -> dict[str, str]:
         """What BCC must find in its environment; nothing for a tree that it finds by itself."""
-        return {} if self.path.name == "build" else {"BCC_KERNEL_SOURCE": str(self.path)}
+        return {} if self.path.name == "build" else {CHOICE: str(self.path)}
 
     def __str__(self) -> str:
         return f"{self.kind} headers of {self.release} in {self.path}"
@@ -68,6 +70,12 @@ def kernel_headers(*, root: Path = Path("/"), release: str = "") -> Headers:
     """
     release = release or os.uname().release
     return _exact(root, release) or _kheaders(root, release) or _packaged(root, release) or _give_up(root)
+
+
+def lacks(tree: Path) -> str:
+    """Return the first file that BCC needs and a tree has not, or an empty string."""
+    needed = ("include/linux/kconfig.h", "include/generated/autoconf.h")
+    return next((name for name in needed if not (tree / name).is_file()), "")
 
 
 def _exact(root: Path, release: str) -> Headers | None:

@@ -29,6 +29,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class
 
 from labkit.engine import maps, proginfo, verdict
 from labkit.engine.bpf import BPF_FOLDER, Program
+from labkit.engine.interrupts import uninterrupted
 from labkit.errors import BadArgument, VerifierError, bad_argument
 
 from .plot.verifier import verdict as shown
@@ -117,6 +118,7 @@ class BpfMagics(Magics):  # type: ignore[misc]
             self.shell.user_ns[options.name] = Refused(options.name, error.what)
             return shown(error, show_log=options.show_log)
 
+    @uninterrupted()
     def close(self, name: str) -> None:
         """Detach and forget what an earlier cell loaded under this name."""
         program = self._programs.pop(name, None)
@@ -146,16 +148,17 @@ class BpfMagics(Magics):  # type: ignore[misc]
         told = verdict.refused_by_clang(text, [f"-I{BPF_FOLDER}", "-Wno-macro-redefined", *flags], program.path)
         if told is not None:
             raise VerifierError(told.headline, told.mend, told.detail, log=told.log)
-        program.__enter__()
-        try:
-            loaded = self._load_functions(program, options)
-            self._aim(program, options)
-            if options.attach:
-                program.attach()
-        except BaseException:
-            program.__exit__()
-            raise
-        self._programs[options.name] = self.shell.user_ns[options.name] = program
+        with uninterrupted():  # attached, it has a name by which the next cell can detach it
+            program.__enter__()
+            try:
+                loaded = self._load_functions(program, options)
+                self._aim(program, options)
+                if options.attach:
+                    program.attach()
+            except BaseException:
+                program.__exit__()
+                raise
+            self._programs[options.name] = self.shell.user_ns[options.name] = program
         return _report(program, options, loaded)
 
     def _load_functions(self, program: Program, options: argparse.Namespace) -> dict[str, int]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from labkit.engine import histogram, maps
+from labkit.engine import bpf, histogram, maps
 from labkit.engine.bpf import Program, forget_loaded
 from labkit.engine.workload import Workload
 from labkit.errors import AttachError, BadArgument, CompileError, LabkitError, VerifierError
@@ -167,6 +170,101 @@ def test_a_killed_process_leaves_no_program(tmp_path: Path) -> None:
         assert p.stdout.readline() == "attached\n"
         p.send_signal(signal.SIGKILL)
     # that no program, map or process remains is what the fixture of every such test checks
+
+
+THREE_PROBES = """
+#include "labkit.h"
+TRACEPOINT_PROBE(syscalls, sys_enter_openat) { return 0; }
+TRACEPOINT_PROBE(syscalls, sys_exit_openat) { return 0; }
+TRACEPOINT_PROBE(sched, sched_switch) { return 0; }
+"""
+
+
+def attached_programs() -> int:
+    """Return how many programs this process has attached to tracepoints, as bpftool tells it."""
+    told = subprocess.run(["bpftool", "-j", "perf", "list"], capture_output=True, text=True, check=True)
+    return sum(entry["pid"] == os.getpid() for entry in json.loads(told.stdout))
+
+
+def test_an_interrupt_in_the_midst_of_detaching_leaves_nothing_attached(tmp_path: Path) -> None:
+    program = Program(source=written(tmp_path, THREE_PROBES))
+    with pytest.raises(KeyboardInterrupt), program:
+        program.attach()
+        assert attached_programs() == 3
+        plain = program.bcc.detach_tracepoint
+
+        def interrupted(event: bytes) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            plain(event)
+
+        program.bcc.detach_tracepoint = interrupted
+    assert attached_programs() == 0
+
+
+def test_a_probe_that_cannot_be_detached_keeps_no_other_attached(tmp_path: Path) -> None:
+    before = loaded_programs()
+    program = Program(source=written(tmp_path, THREE_PROBES))
+    with pytest.raises(ZeroDivisionError), program:
+        program.attach()
+        plain = program.bcc.detach_tracepoint
+
+        def failing(event: bytes) -> None:
+            plain(event)
+            raise ZeroDivisionError
+
+        program.bcc.detach_tracepoint = failing
+    assert attached_programs() == 0
+    assert not loaded_programs() - before
+
+
+def test_an_interrupt_while_it_is_attached_leaves_nothing_attached(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), Program(source=written(tmp_path, THREE_PROBES)) as program:
+        plain = program.bcc.attach_tracepoint
+
+        def interrupted(**arguments: bytes) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            plain(**arguments)
+
+        program.bcc.attach_tracepoint = interrupted
+        program.attach()
+    assert attached_programs() == 0
+
+
+def test_an_interrupt_while_it_is_compiled_leaves_nothing_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, plain = loaded_programs(), bpf._compile
+
+    def interrupted(*arguments: object) -> object:
+        module = plain(*arguments)  # type: ignore[arg-type]
+        os.kill(os.getpid(), signal.SIGINT)
+        return module
+
+    monkeypatch.setattr(bpf, "_compile", interrupted)
+    with pytest.raises(KeyboardInterrupt), Program(source=written(tmp_path, THREE_PROBES)):
+        pass
+    assert not loaded_programs() - before
+    # that no map remains either is what the fixture of every such test checks
+
+
+def test_two_threads_that_compile_both_get_their_diagnostics(tmp_path: Path) -> None:
+    path = written(tmp_path, "this is not C\n")
+    both, stderr, told = threading.Barrier(2), os.stat(2), []
+
+    def compile_it() -> None:
+        for _ in range(3):
+            both.wait()
+            with pytest.raises(CompileError) as caught, Program(source=path):
+                pass
+            told.append(caught.value.what)
+
+    threads = [threading.Thread(target=compile_it) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ["learner.c:1:1" in what for what in told] == [True] * 6
+    assert os.path.samestat(os.stat(2), stderr)
 
 
 def test_a_syntax_error_names_the_file_the_line_and_what_clang_said(tmp_path: Path) -> None:

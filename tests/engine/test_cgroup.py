@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from labkit.engine.cgroup import Cgroup, lab_parent, sweep_cgroups
+from labkit.engine.sweep import sweep
 from labkit.errors import BadArgument, LabkitError
 from labkit.machine.folders import repo_folder
 
@@ -189,6 +190,54 @@ def test_the_next_cgroup_sweeps_by_itself(holder) -> None:
         assert not folder.exists()
 
 
+def test_every_measurement_sweeps_them(holder) -> None:
+    lab, folder, sleeper = holder
+    lab.kill()
+    lab.wait()
+    assert folder in sweep()
+    assert not folder.exists()
+    assert ended(sleeper)
+
+
+@pytest.mark.parametrize("name", ["labkit-notebook.service", "labkit-abcd1234.scope", "labkit-abcd"])
+def test_a_cgroup_that_only_resembles_one_of_the_labs_is_not_swept(name: str) -> None:
+    folder = lab_parent() / name
+    folder.mkdir()
+    try:
+        assert folder not in sweep_cgroups()
+        assert folder.is_dir()
+    finally:
+        folder.rmdir()
+
+
+def test_a_cgroup_that_vanishes_while_they_are_looked_for_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, plain = lab_parent() / "gone", os.scandir
+    folder.mkdir()
+
+    def vanishing(path):
+        if Path(path) == folder:
+            folder.rmdir()
+        return plain(path)
+
+    monkeypatch.setattr(os, "scandir", vanishing)
+    sweep_cgroups()
+    assert not folder.exists()
+
+
+def test_a_cgroup_that_is_swept_while_it_is_made_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = os.open
+
+    def swept(path, *arguments, **options):
+        if Path(path).parent == lab_parent():
+            monkeypatch.setattr(os, "open", plain)
+            Path(path).rmdir()
+        return plain(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", swept)
+    with Cgroup() as cgroup:
+        assert cgroup.path.is_dir()
+
+
 # -- machines that have none ----------------------------------------------------------------------------
 
 TRY = """
@@ -238,3 +287,16 @@ def test_in_a_container_with_a_cgroup_namespace_it_is_made_below_the_containers(
     with Cgroup() as container:
         (line,) = elsewhere(UNMOUNT, f"mount -t cgroup2 none {tmp_path}", unshare="--mount --cgroup", inside=container)
     assert line == f"made {tmp_path}"  # the top of what the container sees is its own cgroup
+
+
+def test_in_a_container_with_the_hosts_tree_too_the_containers_own_is_taken(tmp_path: Path) -> None:
+    with Cgroup() as container:
+        (line,) = elsewhere(f"mount -t cgroup2 none {tmp_path}", unshare="--mount --cgroup", inside=container)
+    assert line == f"made {tmp_path}"
+
+
+def test_in_a_container_with_nothing_but_the_hosts_tree_it_says_how_to_mount_its_own() -> None:
+    with Cgroup() as container:
+        what, fix = elsewhere(unshare="--mount --cgroup", inside=container)
+    assert "cgroup v2 is not mounted" in what
+    assert "mount -t cgroup2" in fix

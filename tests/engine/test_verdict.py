@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -222,6 +224,17 @@ def test_a_rehearsal_tells_apart_who_comes_back() -> None:
     assert "stack limit" in (
         rehearse("int f(void *c) { char t[600]; bpf_get_current_comm(t, 600); return t[9]; }", []) or ""
     )
+
+
+@pytest.mark.bpf
+def test_a_rehearsal_finds_the_headers_in_a_fresh_process() -> None:
+    code = (
+        "from labkit.engine.rehearse import rehearse\n"
+        "print(rehearse('int f(void *c) { char t[600]; bpf_get_current_comm(t, 600); return t[9]; }', []))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "BCC_KERNEL_SOURCE"}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert "stack limit" in ran.stdout
 
 
 # -- loading -------------------------------------------------------------------------------------

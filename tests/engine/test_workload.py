@@ -75,6 +75,21 @@ def test_an_interrupt_ends_the_process(tmp_path: Path) -> None:
     assert not alive(pid)
 
 
+def test_an_interrupt_in_the_midst_of_ending_does_not_keep_it_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = subprocess.Popen.terminate
+
+    def interrupted(process: subprocess.Popen[bytes]) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        plain(process)
+
+    monkeypatch.setattr(subprocess.Popen, "terminate", interrupted)
+    with pytest.raises(KeyboardInterrupt), Workload(script(tmp_path, "echo ready; sleep 600")) as run:
+        pid = run.pid
+    assert not alive(pid)
+
+
 def test_stop_ends_the_process(tmp_path: Path) -> None:
     def stop(gone_s: float) -> None:
         raise Stopped
@@ -164,6 +179,14 @@ def test_make_is_asked_once_after_another_workloads_source_has_changed(
 def test_a_bad_cpu_is_named(cpu: object) -> None:
     with pytest.raises(BadArgument, match="cpu="):
         Workload("hello", cpu=cpu)  # type: ignore[arg-type]
+
+
+def test_the_cpus_that_may_be_used_are_asked_for_and_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2, 4, 6})
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    assert Workload("hello", cpu=6).command[-2:] == ["--cpu", "6"]
+    with pytest.raises(BadArgument, match=r"cpu=1 is not allowed\.\nFix: pass cpu as one that .*: 0, 2, 4, 6$"):
+        Workload("hello", cpu=1)
 
 
 def test_a_bad_option_carries_what_the_program_says() -> None:

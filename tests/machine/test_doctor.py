@@ -220,6 +220,14 @@ def test_perf_events_tell_the_sysctl(rows: Rows) -> None:
     assert rows["perf_events"]["reason"].endswith(f"perf_event_paranoid is {paranoid}")
 
 
+def test_perf_events_ask_for_no_more_than_the_lesson_does(tmp_path: Path) -> None:
+    log = tmp_path / "strace"
+    command = [sys.executable, "-m", "labkit", "doctor", "--lesson", "04"]
+    run("strace", "-f", "-v", "-e", "trace=perf_event_open", "-o", str(log), *command)
+    assert "sample_freq=997" in log.read_text()
+    assert "sample_freq=10000" not in log.read_text()
+
+
 def test_cgroup_v2_is_where_findmnt_sees_it(rows: Rows) -> None:
     target = run("findmnt", "--noheadings", "--types", "cgroup2", "--output", "TARGET").split()[0]
     assert state(rows, "cgroup_v2") == "ok"

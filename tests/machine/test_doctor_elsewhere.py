@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from labkit.engine.cgroup import Cgroup
 from labkit.machine.folders import repo_folder
 
 pytestmark = pytest.mark.bpf
@@ -65,7 +66,7 @@ def test_without_root_every_bpf_row_is_refused_and_says_sudo() -> None:
     assert states(rows, "root", *BPF_ROWS) == {"refused"}
     assert {rows[name]["fix"] for name in ("root", *BPF_ROWS)} == {"sudo make lab  # loading BPF programs needs root"}
     assert "not root" in rows["bpf"]["reason"]
-    assert states(rows, "cpus", "compiler", "btf", "strace") == {"ok"}
+    assert states(rows, "cpus", "compiler", "btf") == {"ok"}
     assert rows["data_folder"]["fix"].startswith("export LABKIT_DATA=")
 
 
@@ -111,6 +112,29 @@ def test_a_read_only_cgroup_v2_is_refused() -> None:
     rows = in_mount_namespace(script, "--lesson", "09")
     assert states(rows, "cgroup_v2", "sockmap") == {"refused"}
     assert "remount,rw" in rows["cgroup_v2"]["fix"]
+
+
+def test_a_host_tree_in_a_container_with_a_cgroup_namespace_is_not_taken_for_its_own(tmp_path: Path) -> None:
+    with Cgroup() as container:
+        unshared = ["unshare", "--mount", "--cgroup"]
+        lesson = [*DOCTOR, "--lesson", "09"]
+        rows = rows_of(container.command([*unshared, *lesson]))
+        assert states(rows, "cgroup_v2", "sockmap") == {"missing"}
+        script = f'mount -t cgroup2 none {tmp_path}\nexec "$@"'
+        rows = rows_of(container.command([*unshared, "sh", "-ec", script, "sh", *lesson]))
+    assert states(rows, "cgroup_v2", "sockmap") == {"ok"}
+    assert f"made in {tmp_path}, took a process in" in rows["cgroup_v2"]["reason"]
+
+
+@pytest.mark.kernel
+def test_root_of_a_container_that_does_not_see_lockdown_is_told_to_use_a_privileged_one() -> None:
+    if not Path("/sys/kernel/security").exists():
+        pytest.skip("this kernel has no security file system")
+    drop = ["setpriv", "--bounding-set=-bpf,-sys_admin"]
+    script = 'umount /sys/kernel/security 2>/dev/null || true\nexec "$@"'
+    rows = rows_of(["unshare", "--mount", "sh", "-c", script, "sh", *drop, *DOCTOR, "--lesson", "04"])
+    assert rows["lockdown"]["state"] == "refused"
+    assert rows["lockdown"]["fix"].startswith("make container")
 
 
 def test_a_loopback_that_is_down_is_named() -> None:
@@ -236,6 +260,19 @@ def test_a_kernel_without_io_uring_is_told_from_a_refusal(monkeypatch: pytest.Mo
     assert (found.state, found.reason) == ("missing", "this kernel has no io_uring (ENOSYS)")
 
 
+def test_the_sysctl_that_limits_sampling_is_named(tmp_path: Path) -> None:
+    # The sysctl itself belongs to the whole machine: only how it reads is changed, and a filter answers in its place.
+    sysctl = Path("/proc/sys/kernel/perf_event_max_sample_rate")
+    (tmp_path / "rate").write_text("500\n")
+    command = [*filtered(errno.EINVAL, "perf_event_open"), *DOCTOR, "--lesson", "04"]
+    rows = rows_of(
+        ["unshare", "--mount", "sh", "-ec", f'mount --bind {tmp_path}/rate {sysctl}\nexec "$@"', "sh", *command]
+    )
+    assert rows["perf_events"]["state"] == "refused"
+    assert rows["perf_events"]["reason"].startswith(f"the sysctl kernel.{sysctl.name} is 500")
+    assert rows["perf_events"]["fix"] == f"sysctl -w kernel.{sysctl.name}=100000"
+
+
 def test_a_seccomp_filter_on_bpf_is_named() -> None:
     rows = rows_of([*filtered(errno.EPERM, "bpf"), *DOCTOR, "--lesson", "02"])
     assert states(rows, "bpf", "maps", "ring_buffer") == {"refused"}
@@ -249,6 +286,13 @@ def test_exhausted_aio_contexts_show_the_counters_and_the_sysctl() -> None:
 
 
 # -- software -----------------------------------------------------------------------------------------
+
+
+def test_a_tmp_from_which_nothing_may_be_run_is_no_harm() -> None:
+    rows = in_mount_namespace(
+        "mount -t tmpfs -o noexec none /tmp; mount -t tmpfs -o noexec none /var/tmp", "--lesson", "05"
+    )
+    assert states(rows, "compiler", "usdt") == {"ok"}
 
 
 def fake_library(folder: Path, name: str) -> str:
@@ -280,6 +324,26 @@ def test_without_a_compiler_or_tools_on_the_path_nothing_breaks(tmp_path: Path) 
     assert states(rows, "bpf", "uprobes", "cgroup_v2") == {"ok"}
 
 
+def test_a_seccomp_filter_on_ptrace_refuses_strace() -> None:
+    rows = rows_of([*filtered(errno.EPERM, "ptrace"), *DOCTOR, "--lesson", "04"])
+    assert rows["strace"]["state"] == "refused"
+    assert rows["strace"]["reason"].startswith("it may not follow a process: ")
+    assert "Operation not permitted" in rows["strace"]["reason"] and "seccomp" in rows["strace"]["reason"]
+    assert rows["strace"]["fix"].startswith("make container")
+
+
+@pytest.mark.parametrize("scope", ["1", "2", "3"])
+def test_the_sysctl_that_keeps_strace_out_is_named(scope: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from labkit.machine.doctor import privileges, software
+
+    (tmp_path / "scope").write_text(f"{scope}\n")
+    monkeypatch.setattr(software, "_YAMA", tmp_path / "scope")
+    monkeypatch.setattr(privileges, "effective", set)
+    reason, fix = software._why_not_followed()
+    assert f"kernel.yama.ptrace_scope is {scope}" in reason
+    assert "kernel.yama.ptrace_scope" in fix and ("SYS_PTRACE" in fix or scope == "3")
+
+
 def test_pypis_bcc_beside_the_real_one_is_warned_of(tmp_path: Path) -> None:
     rows = rows_of([*DOCTOR, "--lesson", "03"], PYTHONPATH=impostor(tmp_path))
     assert rows["bcc"]["state"] == "ok"
@@ -301,11 +365,29 @@ def impostor(folder: Path) -> str:
     return str(folder)
 
 
+def test_headers_that_the_reader_has_chosen_and_are_not_whole_are_named(tmp_path: Path) -> None:
+    rows = rows_of([*DOCTOR, "--lesson", "03"], BCC_KERNEL_SOURCE=str(tmp_path))
+    assert states(rows, "headers", "bcc") == {"missing"}
+    assert str(tmp_path) in rows["headers"]["reason"]
+    assert rows["headers"]["fix"] == "unset BCC_KERNEL_SOURCE"
+    assert "error: " in rows["bcc"]["reason"]
+
+
+def test_headers_that_the_reader_has_chosen_are_told(tmp_path: Path) -> None:
+    tree = tmp_path / "chosen"
+    for name in ("linux/kconfig.h", "generated/autoconf.h"):
+        (tree / "include" / name).parent.mkdir(parents=True)
+        (tree / "include" / name).touch()
+    rows = rows_of([*DOCTOR, "--lesson", "03"], BCC_KERNEL_SOURCE=str(tree))
+    assert (rows["headers"]["state"], rows["headers"]["reason"]) == ("ok", f"BCC_KERNEL_SOURCE is {tree}")
+
+
 @pytest.mark.kernel
 def test_without_any_headers_the_fix_installs_them(tmp_path: Path) -> None:
     if Path("/sys/kernel/kheaders.tar.xz").exists():
         pytest.skip("this kernel carries its headers in itself")
-    script = "mount -t tmpfs none /usr/src; test ! -d /lib/modules || mount -t tmpfs none /lib/modules"
+    hide = "mount -t tmpfs none /usr/src; test ! -d /lib/modules || mount -t tmpfs none /lib/modules"
+    script = f"unset BCC_KERNEL_SOURCE; {hide}"  # these tests have loaded bcc, which sets it
     rows = in_mount_namespace(script, "--lesson", "03", LABKIT_CACHE=str(tmp_path))
     assert states(rows, "headers", "bcc") == {"missing"}
     assert rows["headers"]["fix"].startswith("apt-get install linux-headers-")  # root needs no sudo

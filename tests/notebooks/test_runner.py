@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import nbformat
@@ -233,6 +234,28 @@ def test_interrupt_ends_the_kernel_and_the_command(tmp_path: Path) -> None:
     _, stderr = runner.communicate(timeout=60)
     assert runner.returncode != 0 and b"KeyboardInterrupt" in stderr
     assert not is_running(pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_while_the_kernel_starts_ends_it_and_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    pid_file = tmp_path / "pid"
+    os.mkfifo(pid_file)
+    argv = ["sh", "-c", f"echo $$ > {pid_file}; exec sleep 600"]  # it never gets ready
+    monkeypatch.setattr(lesson, "get_kernel_dict", lambda: {"argv": argv, "display_name": "x", "language": "python"})
+    pids: list[str] = []
+
+    def interrupt() -> None:
+        pids.append(pid_file.read_text().strip())
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, write(tmp_path, "01-try", "1 + 1"))
+    thread.join()
+    assert not is_running(pids[0])
 
 
 def test_solutions_stay_folded_on_the_page(tmp_path: Path) -> None:

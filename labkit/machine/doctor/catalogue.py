@@ -84,7 +84,7 @@ CATALOGUE: Sequence[Entry] = (
     _entry("o_direct", files.o_direct, "06-08"),
     # tools to compare with
     _entry("bpftool", software.tool("bpftool", ["version"], ubuntu="linux-tools-generic"), "01"),
-    _entry("strace", software.tool("strace", ["--version"]), "04 06 10"),
+    _entry("strace", software.strace, "04 06 10"),
     _entry("bpftrace", software.tool("bpftrace", ["--version"]), "06"),
     _entry("fio", software.tool("fio", ["--version"]), "06 07"),
     _entry("readelf", software.tool("readelf", ["--version"], package_name="binutils"), "05"),

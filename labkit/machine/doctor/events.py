@@ -35,6 +35,8 @@ __all__ = [
 TIMES = 23
 _MOUNT = "mount -t tracefs tracefs /sys/kernel/tracing"
 _FOLDERS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))  # the two where BCC and libbpf look
+_HZ = 997  # as lesson 04 samples
+_MOST_HZ = Path("/proc/sys/kernel/perf_event_max_sample_rate")
 _ENOTSUPP = 524  # the kernel's own, in include/linux/errno.h; user space has no name for it
 
 
@@ -145,8 +147,10 @@ def perf_events() -> Finding:
     level = f"perf_event_paranoid is {paranoid.read_text().strip()}" if paranoid.exists() else "no perf_event_paranoid"
     with Counter() as hits, Program("perf_event", count(hits.descriptor)) as program:
         try:
-            program.attach_perf_event(_open_timer(frequency_hz=10_000))
+            program.attach_perf_event(_open_timer(frequency_hz=_HZ))
         except OSError as error:
+            if error.errno == errno.EINVAL and int(_MOST_HZ.read_text()) < _HZ:
+                return _rate_refused()
             found = from_error(error)
             return Finding(found.state, f"{found.reason}; {level}", found.fix)
         end = time.thread_time() + 0.2
@@ -155,6 +159,12 @@ def perf_events() -> Finding:
         if hits.value == 0:
             return missing(f"a timer was attached and never ran; {level}", other_kernel("CONFIG_PERF_EVENTS=y"))
         return ok(f"a timer ran a program; {level}")
+
+
+def _rate_refused() -> Finding:
+    """The kernel lowers its limit by itself when it finds that sampling takes too much time."""
+    reason = f"the sysctl kernel.{_MOST_HZ.name} is {_MOST_HZ.read_text().strip()}, and a timer takes {_HZ} Hz"
+    return refused(reason, as_root(f"sysctl -w kernel.{_MOST_HZ.name}=100000"))
 
 
 def _call_getppid() -> None:

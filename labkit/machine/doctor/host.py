@@ -86,8 +86,9 @@ def lockdown() -> Finding:
     if mode == "none":
         return ok("none")
     if Path("/sys/kernel/security").exists():
-        show = privileges.SUDO if privileges.lacking() else "mount -t securityfs securityfs /sys/kernel/security"
-        return refused("its mode cannot be seen", show)
+        if privileges.lacking():
+            return refused("its mode cannot be seen", privileges.why_refused()[1])
+        return refused("its mode cannot be seen", "mount -t securityfs securityfs /sys/kernel/security")
     return ok("none: this kernel has no security file system")
 
 

@@ -6,6 +6,9 @@ import contextlib
 import ctypes
 import errno
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 from labkit.errors import Missing
 from labkit.machine.cgroups import own_cgroup, scratch_cgroup
@@ -22,18 +25,30 @@ _TIMEOUT_S = 2.0
 
 
 def cgroup_v2() -> Finding:
-    """Find where cgroup v2 is mounted, make a child cgroup there and remove it."""
+    """Find where cgroup v2 is mounted, make a child cgroup there, move a process in and out, and remove it."""
     try:
         parent = own_cgroup()
     except Missing as error:
         return from_lab_error(error)
     try:
-        with scratch_cgroup():
-            return ok(f"a child cgroup was made in {parent} and removed")
+        with scratch_cgroup() as cgroup:
+            _move_a_process(cgroup)
+            return ok(f"a child cgroup was made in {parent}, took a process in, and was removed")
     except OSError as error:
         if error.errno == errno.EROFS:
             return refused(f"{parent} is mounted read-only", as_root(f"mount -o remount,rw {mount_of(parent).folder}"))
         return from_error(error)
+
+
+def _move_a_process(cgroup: Path) -> None:
+    """Move a process of ours into a cgroup, and out again so that the cgroup can be removed."""
+    waiting = [sys.executable, "-I", "-S", "-c", "input()"]
+    with subprocess.Popen(waiting, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as ours:  # ends with its stdin
+        for folder in (cgroup, cgroup.parent):
+            try:
+                (folder / "cgroup.procs").write_text(str(ours.pid))
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, f"moving a process into {folder}") from None
 
 
 def sockmap() -> Finding:

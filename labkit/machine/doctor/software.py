@@ -7,6 +7,7 @@ import ctypes
 import json
 import os
 import platform
+import select
 import shutil
 import subprocess
 import sys
@@ -16,14 +17,16 @@ from pathlib import Path
 
 from labkit.errors import Missing
 from labkit.machine.bcc import NEWER_CXX_LIBRARY, old_cxx_library
+from labkit.machine.doctor import privileges
 from labkit.machine.doctor.programs import libbpf as load_libbpf
-from labkit.machine.doctor.rows import Finding, missing, ok, package
-from labkit.machine.folders import repo_folder
-from labkit.machine.headers import kernel_headers
+from labkit.machine.doctor.rows import Finding, as_root, missing, ok, package, refused
+from labkit.machine.folders import build_folder, repo_folder
+from labkit.machine.headers import CHOICE, kernel_headers, lacks
 
-__all__ = ["bcc", "compiled", "compiler", "headers", "includes", "libbpf", "python", "tool"]
+__all__ = ["bcc", "compiled", "compiler", "headers", "includes", "libbpf", "python", "strace", "tool"]
 
 _TIMEOUT_S = 120  # BCC compiles for 20 s on an emulated machine
+_YAMA = Path("/proc/sys/kernel/yama/ptrace_scope")
 _HEADERS = {"liburing.h": "liburing-dev", "libaio.h": "libaio-dev", "sys/sdt.h": "systemtap-sdt-dev"}
 
 
@@ -46,11 +49,26 @@ def libbpf() -> Finding:
 
 
 def headers() -> Finding:
-    """Find kernel headers for BCC."""
+    """Find kernel headers for BCC, or look at those that the reader has chosen."""
+    chosen = os.environ.get(CHOICE)
+    if chosen is not None:
+        lacking = lacks(Path(chosen))
+        if lacking:
+            return missing(f"{CHOICE} is {chosen!r}, and there is no {lacking} in it", f"unset {CHOICE}")
+        if not _is_the_labs(chosen):
+            return ok(f"{CHOICE} is {chosen}")
     found = kernel_headers()
     if found.exact:
         return ok(f"{found.kind}: the running kernel's own, in {found.path}")
     return ok(f"{found.kind}: those of {found.release} serve, in {found.path}; not for kernel-internal structs")
+
+
+def _is_the_labs(chosen: str) -> bool:
+    """Return True for the tree that the lab itself chooses for BCC, here or in the process that started this one."""
+    try:
+        return kernel_headers().environment.get(CHOICE) == chosen
+    except Missing:
+        return False
 
 
 def bcc() -> Finding:
@@ -60,12 +78,15 @@ def bcc() -> Finding:
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S, env={**os.environ, "PYTHONPATH": path}
     )
+    lines = done.stderr.strip().splitlines()
+    error = next((line.strip() for line in lines if "error:" in line), "")
     try:
         said = json.loads(done.stdout)
     except ValueError:
-        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        last = error or (lines or [f"exit status {done.returncode}"])[-1]
         return missing(f"the trial of bcc ended without an answer: {last}", package("python3-bpfcc", "libbpfcc"))
-    return Finding(said["state"], said["reason"], said["fix"])
+    why = f"; {error}" if error and said["state"] != "ok" else ""
+    return Finding(said["state"], said["reason"] + why, said["fix"])
 
 
 def compiler() -> Finding:
@@ -105,15 +126,49 @@ def tool(name: str, ask: Sequence[str], *, package_name: str = "", ubuntu: str =
     return probe
 
 
+def strace() -> Finding:
+    """Run strace --version, and let strace follow a process of ours."""
+    found = tool("strace", ["--version"])()
+    if found.state != "ok":
+        return found
+    pipe = subprocess.PIPE
+    with subprocess.Popen(["cat"], stdin=pipe) as ours:  # it ends when its stdin is closed
+        command = ["strace", "-p", str(ours.pid), "-o", "/dev/null"]
+        with subprocess.Popen(command, stderr=pipe, text=True) as witness:
+            assert witness.stderr is not None
+            answers, _, _ = select.select([witness.stderr], [], [], _TIMEOUT_S)
+            said = witness.stderr.readline().strip() if answers else "it says nothing"
+            witness.terminate()
+    if "attached" in said:
+        return ok(f"{found.reason}; it follows a process")
+    why, fix = _why_not_followed()
+    return refused(f"it may not follow a process: {said.removeprefix('strace: ')} ({why})", fix)
+
+
+def _why_not_followed() -> tuple[str, str]:
+    """Return who forbids ptrace(2), and the mend: the kernel's Documentation/admin-guide/LSM/Yama.rst."""
+    scope = _YAMA.read_text().strip() if _YAMA.exists() else "0"
+    if scope == "3":
+        reason = "the sysctl kernel.yama.ptrace_scope is 3: nobody may, until the next boot"
+        return reason, as_root("reboot  # and set kernel.yama.ptrace_scope to 1 or less in /etc/sysctl.d before")
+    if scope != "0" and "CAP_SYS_PTRACE" not in privileges.effective():
+        reason = f"no CAP_SYS_PTRACE, and the sysctl kernel.yama.ptrace_scope is {scope}"
+        lower = as_root("sysctl -w kernel.yama.ptrace_scope=0")
+        return reason, f"{lower}  # or be root, in a container with --cap-add=SYS_PTRACE"
+    return privileges.why_refused()
+
+
 @contextlib.contextmanager
 def compiled(source: str, *options: str) -> Iterator[Path]:
     """Compile C, give the path of the result, remove it.
+
+    It is in the folder of what is built, for /tmp may be mounted noexec; elsewhere only where that may not be written.
 
     Raises
     ------
     Missing : there is no compiler, or it fails.
     """
-    with tempfile.TemporaryDirectory(prefix="labkit-doctor-") as folder:
+    with tempfile.TemporaryDirectory(prefix="labkit-doctor-", dir=_build_folder()) as folder:
         result = Path(folder) / "doctor"
         command = [_cc(), "-x", "c", "-", "-o", str(result), *options]
         done = subprocess.run(command, input=source, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
@@ -121,6 +176,14 @@ def compiled(source: str, *options: str) -> Iterator[Path]:
             why = (done.stderr.strip().splitlines() or ["no message"])[0]
             raise Missing(f"{command[0]} cannot compile a program: {why}", package("gcc", "libc6-dev"))
         yield result
+
+
+def _build_folder() -> Path | None:
+    try:
+        build_folder().mkdir(exist_ok=True)
+    except OSError:
+        return None
+    return build_folder() if os.access(build_folder(), os.W_OK) else None
 
 
 def _cc() -> str:

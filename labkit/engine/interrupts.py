@@ -1,0 +1,34 @@
+"""Let what must not be left half done come to its end before an interrupt takes effect.
+
+Python raises KeyboardInterrupt between any two instructions of the main thread: also after the kernel has attached a
+program and before anybody has noted it, or between the first and the second program to detach.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+
+__all__ = ["uninterrupted"]
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Note an interrupt (SIGINT) that comes within the block, and let it take effect at its end.
+
+    Only the main thread is ever interrupted; in others this does nothing. Before a function, as `@uninterrupted()`,
+    it stands for a block around the whole of it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    noted = []
+    before = signal.signal(signal.SIGINT, lambda number, _: noted.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if noted:
+            signal.raise_signal(signal.SIGINT)

@@ -1,0 +1,54 @@
+"""An interrupt within the block takes effect at its end, and only there."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+
+from labkit.engine.interrupts import uninterrupted
+
+
+def test_the_block_comes_to_its_end_first() -> None:
+    done = False
+    with pytest.raises(KeyboardInterrupt), uninterrupted():
+        signal.raise_signal(signal.SIGINT)
+        done = True
+    assert done
+
+
+def test_of_nested_blocks_the_outer_one_comes_to_its_end() -> None:
+    done = False
+    with pytest.raises(KeyboardInterrupt), uninterrupted():
+        with uninterrupted():
+            signal.raise_signal(signal.SIGINT)
+        done = True
+    assert done
+
+
+def test_it_takes_effect_after_an_exception_too() -> None:
+    with pytest.raises(KeyboardInterrupt) as caught, uninterrupted():
+        signal.raise_signal(signal.SIGINT)
+        raise ZeroDivisionError
+    assert isinstance(caught.value.__context__, ZeroDivisionError)
+
+
+def test_afterwards_interrupts_are_handled_as_before() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with uninterrupted():
+        assert signal.getsignal(signal.SIGINT) != before
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_other_threads_leave_signals_alone() -> None:
+    seen = []
+
+    def look() -> None:
+        with uninterrupted():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert seen == [signal.getsignal(signal.SIGINT)]
