@@ -6,7 +6,10 @@ Everything the lab raises on purpose is a `LabkitError`, so a notebook can show 
 from __future__ import annotations
 
 import difflib
+import operator
+import random
 from collections.abc import Iterable
+from typing import Any
 
 
 class LabkitError(Exception):
@@ -94,17 +97,31 @@ def unknown_name(name: str, value: object, known: Iterable[str]) -> BadArgument:
 
 def check_int(name: str, value: object, low: int, high: int, unit: str = "") -> int:
     """Return `value` as an int within [low, high], or raise `BadArgument`."""
-    whole = isinstance(value, int) or (hasattr(value, "__index__") and not isinstance(value, bool))
-    if isinstance(value, bool) or not whole or not low <= int(value) <= high:  # type: ignore[call-overload]
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = low - 1
+    if isinstance(value, bool) or not low <= number <= high:
         raise bad_argument(name, value, f"a whole number from {low} to {high} {unit}".rstrip())
-    return int(value)  # type: ignore[call-overload, no-any-return]
+    return number
+
+
+def check_ints(name: str, values: object, low: int, high: int, unit: str = "") -> list[int]:
+    """Return one whole number or several within [low, high] as a list, each once, or raise `BadArgument`."""
+    allowed = f"one whole number or several from {low} to {high} {unit}".rstrip()
+    return [check_int(name, value, low, high, unit) for value in several(name, values, allowed)]
+
+
+def check_seed(seed: object) -> int:
+    """Return `seed` as an int, one drawn by chance where it is None, or raise `BadArgument`."""
+    return random.randrange(2**32) if seed is None else check_int("seed", seed, 0, 2**32 - 1)
 
 
 def check_float(name: str, value: object, low: float, high: float, unit: str = "") -> float:
     """Return `value` as a float within [low, high], or raise `BadArgument`."""
     try:
         number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = float("nan")
     if isinstance(value, bool) or not low <= number <= high:
         raise bad_argument(name, value, f"a number from {low:g} to {high:g} {unit}".rstrip())
@@ -114,6 +131,28 @@ def check_float(name: str, value: object, low: float, high: float, unit: str = "
 def check_choice(name: str, value: object, known: Iterable[str]) -> str:
     """Return `value` if it is one of `known`, or raise `BadArgument` with the nearest suggested."""
     names = list(known)
-    if value not in names:
+    if not isinstance(value, str) or value not in names:
         raise unknown_name(name, value, names)
     return str(value)
+
+
+def check_choices(name: str, values: object, known: Iterable[str]) -> list[str]:
+    """Return one name or several of `known` as a list, each once, or raise `BadArgument`."""
+    names = list(known)
+    return [check_choice(name, value, names) for value in several(name, values, f"one or more of: {', '.join(names)}")]
+
+
+def several(name: str, values: object, allowed: str = "one value or several") -> list[Any]:
+    """Return one value or several as a list, each once; none, or what cannot be one, is a `BadArgument`."""
+    try:
+        made = list(dict.fromkeys(one_or_more(values)))
+    except TypeError:  # a list in the list
+        made = []
+    if not made:
+        raise bad_argument(name, values, allowed)
+    return made
+
+
+def one_or_more(values: object) -> list[Any]:
+    """Return what was passed as one value or as several as a list."""
+    return list(values) if isinstance(values, Iterable) and not isinstance(values, (str, bytes)) else [values]

@@ -1,20 +1,16 @@
 """Truths that an experiment knows and the learner has to find: exercises cannot be looked up.
 
-An experiment calls `secret` or `expect` with the name of a question of its lesson; `labkit.check` compares the
-learner's answer with it. The truths live in this process only, so they must be kept by the process: that is the one
-thing here that is remembered between calls.
+An experiment draws what it hides, measures, and then calls `expect` with the name of a question of its lesson;
+`labkit.check` compares the learner's answer with it. Never before the measurement has ended: where it raises, the
+learner is shown a recording, and this truth is not the recording's. The truths live in this process only, so they must
+be kept by the process: that is the one thing here that is remembered between calls.
 """
 
 from __future__ import annotations
 
-import secrets
 import threading
-from collections.abc import Sequence
-from typing import TypeVar
 
-__all__ = ["Unknown", "expect", "expected", "pick", "secret"]
-
-T = TypeVar("T")
+__all__ = ["Unknown", "expect", "expected"]
 
 
 class Unknown(LookupError):
@@ -52,17 +48,3 @@ def expect(question: str, truth: object) -> None:
 def expected(question: str) -> object:
     """Return the truth of `question`; raise `Unknown` where its experiment has not run yet."""
     return _VAULT.get(question)
-
-
-def secret(question: str, low: int, high: int) -> int:
-    """Draw a whole number from `low` to `high`, both included, and expect it as the answer to `question`."""
-    number = low + secrets.randbelow(high - low + 1)
-    expect(question, number)
-    return number
-
-
-def pick(question: str, choices: Sequence[T]) -> T:
-    """Draw one of `choices` and expect it as the answer to `question`."""
-    choice = secrets.choice(choices)
-    expect(question, choice)
-    return choice

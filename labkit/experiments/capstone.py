@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import time
 from collections import Counter
 from collections.abc import Sequence
 from itertools import product
@@ -24,7 +23,7 @@ from labkit.engine.owned import run_folder
 from labkit.engine.progress import Progress, silent
 from labkit.engine.ring import RingReader
 from labkit.engine.workload import Workload
-from labkit.errors import Missing, WorkloadError, check_int
+from labkit.errors import Missing, WorkloadError, check_int, check_seed, several
 from labkit.experiments.capstone_calls import SYNCS, aim, call_rows, file_of, name_of, read_calls
 from labkit.experiments.capstone_sqlite import (
     FILES,
@@ -39,7 +38,6 @@ from labkit.experiments.capstone_sqlite import (
     watched,
     without_talk,
 )
-from labkit.experiments.io_workload import several
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 
@@ -93,7 +91,8 @@ def measure(
     )  # fmt: skip
     jobs = {job.name: job for job in (Job(mode, care, transactions, batch, row_bytes) for mode, care, batch in asked)}
     slices = check_int("slices", (2 if quick() else 6) if slices is None else slices, 2, 100, "slices")
-    report, seed = progress or silent, int(time.time_ns() % 2**32) if seed is None else seed
+    seed = check_seed(seed)
+    report = progress or silent
     first, seen, times = next(iter(jobs)), {name: Seen() for name in jobs}, []
     with exclusive("lesson 10: SQLite", report), Program("capstone") as program, run_folder() as folder:
         for job in jobs.values():

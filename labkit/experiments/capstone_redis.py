@@ -6,7 +6,6 @@ How Redis keeps what it is told: https://redis.io/docs/latest/operate/oss_and_st
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -23,10 +22,9 @@ from labkit.engine.lock import exclusive
 from labkit.engine.owned import run_folder
 from labkit.engine.progress import Progress, silent
 from labkit.engine.workload import Tick
-from labkit.errors import Missing, check_choice, check_int
+from labkit.errors import Missing, check_choice, check_int, check_seed, several
 from labkit.experiments.capstone_calls import SYNCS, Call, Calls, aim, call_rows, read_calls
 from labkit.experiments.capstone_sqlite import in_memory
-from labkit.experiments.io_workload import several
 from labkit.experiments.sockmap_redis import Server, redis_version, why_not
 from labkit.experiments.sockmap_slices import CROSS, SAME
 from labkit.machine.folders import quick
@@ -115,7 +113,8 @@ def measure(
     if why_not():
         what, _, fix = why_not().partition(": ")
         raise Missing(f"{what}.", fix)
-    report, seed = progress or silent, int(time.time_ns() % 2**32) if seed is None else seed
+    seed = check_seed(seed)
+    report = progress or silent
     place = CROSS if len(os.sched_getaffinity(0)) > 1 else SAME
     seen = {name: _Seen() for name in loads}
     servers: dict[str, Server] = {}

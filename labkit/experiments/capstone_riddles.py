@@ -32,8 +32,8 @@ def which_journal() -> pd.DataFrame:
     Returns one row a kind of call: arm, call, count, calls_per_transaction.
     """
     letters = dict(zip(random.SystemRandom().sample(JOURNALS, len(JOURNALS)), "ABCD", strict=True))
-    secret.expect("10-q1", letters["persist"])
     made = measure(JOURNALS, transactions=23, slices=2)
+    secret.expect("10-q1", letters["persist"])
     kept = made.assign(arm=made["journal"].map(letters)).groupby(["arm", "call"], as_index=False)
     sums = kept[["count", "calls_per_transaction"]].sum()
     hidden = ("arms", "times", "baseline", "command")
@@ -53,8 +53,9 @@ def count_transactions(watch: object) -> str:
     """
     if why := _unfit(watch):
         return why
-    job = Job("delete", "full", secret.secret("10-q2", 31, 97))
-    _watch(watch, [job])
+    transactions = random.SystemRandom().randint(31, 97)
+    _watch(watch, [Job("delete", "full", transactions)])
+    secret.expect("10-q2", transactions)
     return "SQLite has stored some rows: journal mode delete, synchronous full. What did your program count?"
 
 

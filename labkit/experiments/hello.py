@@ -91,7 +91,10 @@ def phases(runs: int = 23, *, progress: Progress | None = None) -> pd.DataFrame:
 
 def mystery() -> pd.DataFrame:
     """Run the workload a number of times that only this process knows; exercise 01-q1 asks for it."""
-    return measure(secret.secret("01-q1", 11, 97)).drop(columns="cpu")
+    runs = random.SystemRandom().randint(11, 97)
+    made = measure(runs).drop(columns="cpu")
+    secret.expect("01-q1", runs)
+    return made
 
 
 def find_suspect(processes: int = 6) -> pd.DataFrame:

@@ -7,7 +7,6 @@ and content are in `io_engines_closer.py`, the exercises in `io_engines_exercise
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
@@ -19,11 +18,11 @@ from labkit.engine import trial
 from labkit.engine.histogram import quantile
 from labkit.engine.lock import exclusive
 from labkit.engine.progress import Progress, silent
-from labkit.errors import WorkloadUnable, check_float, check_int
+from labkit.errors import WorkloadUnable, check_float, check_int, check_seed, several
 from labkit.experiments.io_engines_closer import calls, content, in_memory, lanes, overlap
 from labkit.experiments.io_engines_exercises import deep, law, parcels, who_blocks
 from labkit.experiments.io_engines_run import CALLS, Outcome, runner
-from labkit.experiments.io_workload import CACHES, ENGINES, OPERATIONS, ORDERS, Job, several, shared_file
+from labkit.experiments.io_workload import CACHES, ENGINES, OPERATIONS, ORDERS, Job, shared_file
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 
@@ -81,7 +80,7 @@ def measure(
     jobs = _jobs(engine, block_bytes, queue_depth, cache, operation, order, batch)
     seconds = check_float("seconds", (0.02 if quick() else 0.08) if seconds is None else seconds, 0.01, 60, "seconds")
     check_int("slices", slices, 1, 100, "slices")
-    report, seed = progress or silent, int(time.time_ns() % 2**32) if seed is None else seed
+    report, seed = progress or silent, check_seed(seed)
     made: dict[str, Outcome] = {}
     warnings: list[str] = []
     refused: dict[str, WorkloadUnable] = {}

@@ -15,10 +15,10 @@ from labkit.engine.lock import exclusive
 from labkit.engine.owned import run_folder
 from labkit.engine.progress import Progress, silent
 from labkit.engine.workload import Tick
-from labkit.errors import Missing, WorkloadUnable, check_int
+from labkit.errors import Missing, WorkloadUnable, check_int, several
 from labkit.experiments.io_engines_run import CALLS, Outcome, Runner, runner
-from labkit.experiments.io_workload import ENGINES, Job, several, shared_file, timeline
-from labkit.machine.folders import quick
+from labkit.experiments.io_workload import ENGINES, Job, shared_file, timeline
+from labkit.machine.folders import data_folder, quick
 from labkit.machine.mounts import mount_of
 from labkit.machine.provenance import provenance
 
@@ -239,11 +239,17 @@ def in_memory(ios: int | None = None, *, progress: Progress | None = None) -> pd
 
     Raises
     ------
-    Missing : there is no tmpfs at /dev/shm, or BPF cannot be loaded, or io_uring is refused.
+    Missing : there is no tmpfs at /dev/shm, or the data folder is in one too, or BPF cannot be loaded, or io_uring is
+        refused.
     """
     ios = check_int("ios", (499 if quick() else 4999) if ios is None else ios, 1, MOST_IOS, "I/Os")
     if not MEMORY.is_dir() or mount_of(MEMORY).kind != "tmpfs":
         raise Missing(f"{MEMORY} is no tmpfs here.", f"mount -t tmpfs tmpfs {MEMORY}")
+    if mount_of(data_folder()).kind in ("tmpfs", "ramfs"):
+        raise Missing(
+            f"The data folder {data_folder()} is in memory too, so there is no disk to compare with.",
+            "set LABKIT_DATA to a folder on a disk",
+        )
     report, rows = progress or silent, []
     with exclusive("lesson 07: a file in memory", report), runner() as run:
         for number, (name, folder) in enumerate((name, f) for f in (MEMORY, None) for name in ("sync", "io_uring")):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from labkit.engine.owned import run_folder
 from labkit.errors import LabkitError, bad_argument, check_choice, check_int
 from labkit.machine.folders import data_folder, quick
 
-__all__ = ["CACHES", "ENGINES", "OPERATIONS", "ORDERS", "Job", "several", "shared_file", "timeline"]
+__all__ = ["CACHES", "ENGINES", "OPERATIONS", "ORDERS", "Job", "shared_file", "timeline"]
 
 ENGINES = ("sync", "libaio", "io_uring")
 OPERATIONS = ("read", "write")
@@ -131,18 +131,6 @@ def shared_file(jobs: Sequence[Job]) -> Iterator[Path | None]:
             file.flush()
             os.fsync(file.fileno())
         yield path
-
-
-def several(name: str, values: Any) -> list[Any]:
-    """Return one value or several as a list without repetitions; an empty one is a BadArgument."""
-    made = list(dict.fromkeys(values if _is_many(values) else [values]))
-    if not made:
-        raise bad_argument(name, values, "one value or several")
-    return made
-
-
-def _is_many(values: Any) -> bool:
-    return isinstance(values, Iterable) and not isinstance(values, (str, bytes))
 
 
 # struct record of c/workloads/io_engines.c

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes as ct
-import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,7 +22,7 @@ from labkit.engine.lock import exclusive
 from labkit.engine.progress import Progress, silent
 from labkit.engine.ring import record_dtype
 from labkit.engine.workload import Workload
-from labkit.errors import LabkitError, bad_argument, check_int
+from labkit.errors import LabkitError, bad_argument, check_int, check_seed
 from labkit.machine.bcc import load_bcc
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
@@ -101,11 +100,12 @@ def channels(
     """
     calls = check_int("calls", (2003 if quick() else 10_007) if calls is None else calls, 1, 1_000_000, "calls")
     check_int("threads", threads, 1, 64, "threads")
-    if isinstance(pages, bool) or pages not in [1 << bit for bit in range(13)]:
+    pages = check_int("pages", pages, 1, 4096, "that is a power of two: the kernel takes no other size")
+    if pages & (pages - 1):
         raise bad_argument("pages", pages, "a power of two from 1 to 4096: the kernel takes no other size")
     slices = check_int("slices", (2 if quick() else 6) if slices is None else slices, 2, 100, "slices")
     arguments = ["--work", "sizes", "--threads", str(threads), "--calls", str(calls)]
-    seed = random.randrange(2**32) if seed is None else seed
+    seed = check_seed(seed)
     report, rows, lost = progress or silent, [], 0
     with exclusive("lesson 02: ring buffer and perf buffer", report):
         plan = trial.order([NONE, *CHANNELS, NONE + trial.AGAIN], slices, seed)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import random
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -24,11 +23,11 @@ from labkit.engine.bpf import Program
 from labkit.engine.lock import exclusive
 from labkit.engine.progress import Progress, silent
 from labkit.engine.workload import Workload
-from labkit.errors import LabkitError, Missing, bad_argument, check_choice, check_int
+from labkit.errors import LabkitError, Missing, check_choices, check_int, check_seed
 from labkit.experiments.probes_functions import hidden, inlined, kernel_function, look, look_kernel
 from labkit.experiments.probes_pair import decorated, nap_mystery, timed
 from labkit.experiments.probes_stacks import busy_fruit, flame, python_flame
-from labkit.machine.doctor import events
+from labkit.machine.doctor import events, software
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 
@@ -40,6 +39,7 @@ __all__ = [
 # the numbers of c/bpf/probes.c
 MECHANISMS = {"tracepoint": 1, "raw tracepoint": 2, "kprobe": 3, "fentry": 4, "uprobe": 5, "timer": 6}
 ENDS = {"entry": 1, "return": 2, "both": 3}
+NOTHING, STRACE = "nothing", "strace"
 # what the doctor tries, to say why a mechanism is missing
 _DOCTOR = {
     "tracepoint": events.syscall_tracepoints,
@@ -48,9 +48,9 @@ _DOCTOR = {
     "fentry": events.fentry,
     "uprobe": events.uprobes,
     "timer": events.perf_events,
+    STRACE: software.strace,
 }
 _TIMER_HZ = 997
-NOTHING, STRACE = "nothing", "strace"
 _STRACE_CALLS = 499  # each stops the process twice: fewer of them give the same answer
 
 
@@ -71,7 +71,7 @@ def measure(
     ("ok", "missing" or "refused"), reason (why it is not ok, or what to know of it). The timer's at_entry is its ticks.
     """
     check_int("calls", calls, 1, 10_000_000, "calls")
-    chosen = _mechanisms(mechanisms)
+    chosen = check_choices("mechanisms", mechanisms, MECHANISMS)
     report, rows = progress or silent, []
     arguments = ["--work", "step", "--calls", str(calls)]
     with exclusive("lesson 04: probes", report):
@@ -114,7 +114,8 @@ def cost(
     calls : in a slice, 100 to 10 million; None is 20011 (2003 in a hurry). strace gets 499, it is that slow.
     mechanisms : names of `MECHANISMS`; what this kernel lacks is left out, and `attrs["absent"]` says why.
     ends : names of `ENDS`: a probe at the entry, at the return, or one at both.
-    strace : compare with strace(1), which stops the process at both ends of the system call.
+    strace : compare with strace(1), which stops the process at both ends of the system call; where it is not
+        installed, or may not follow a process, it is left out like a mechanism that this kernel lacks.
     slices : slices of each arm, 2 to 1000; None is 12 (3 in a hurry).
     seed : of the order of the slices; None draws one.
     progress : see `labkit.engine.progress`.
@@ -126,11 +127,9 @@ def cost(
     """
     calls = check_int("calls", (2003 if quick() else 20_011) if calls is None else calls, 100, 10_000_000, "calls")
     slices = check_int("slices", (3 if quick() else 12) if slices is None else slices, 2, 1000, "slices")
-    chosen = _mechanisms(mechanisms)
-    sides = [check_choice("ends", end, ENDS) for end in ([ends] if isinstance(ends, str) else ends)]
-    if not sides:
-        raise bad_argument("ends", ends, f"one or more of: {', '.join(ENDS)}")
-    seed = random.randrange(2**32) if seed is None else seed
+    chosen = check_choices("mechanisms", mechanisms, MECHANISMS)
+    sides = check_choices("ends", ends, ENDS)
+    seed = check_seed(seed)
     report, rows = progress or silent, []
     with exclusive("lesson 04: what probes cost", report):
         arms, absent = _arms(chosen, sides, strace, report)
@@ -155,33 +154,22 @@ def added(frame: pd.DataFrame) -> pd.DataFrame:
     -------
     One row an arm, the cheapest first: arm, added_ns, low_ns, high_ns (the 95 % interval of the median difference from
     "nothing"), times_as_long (a call with it and without), slices, reason. What this kernel lacks has a row with its
-    reason, and no numbers. `attrs["warnings"]` tells when "nothing (again)" differs from "nothing".
+    reason, and no numbers. `attrs["warnings"]` tells when "nothing (again)" differs from "nothing", or slices are few.
     """
-    made = trial.differences(frame.assign(value=frame["ns_per_call"])[["arm", "slice", "value"]], NOTHING)
-    made = made.rename(columns={"difference": "added_ns", "low": "low_ns", "high": "high_ns"})
+    slices = frame.assign(value=frame["ns_per_call"])[["arm", "slice", "value"]]
+    found = trial.differences(slices, NOTHING, unit="ns")
+    made = found.rename(columns={"difference": "added_ns", "low": "low_ns", "high": "high_ns"})
     middle = frame.groupby("arm")["ns_per_call"].median()
     made["times_as_long"] = made["arm"].map(middle) / middle[NOTHING]
     made["reason"] = ""
-    warnings = list(frame.attrs.get("warnings", []))
-    again = made[made["arm"] == NOTHING + trial.AGAIN].iloc[0]
-    if not again["low_ns"] <= 0 <= again["high_ns"]:
-        apart = f"{again['low_ns']:.0f} to {again['high_ns']:.0f} ns"
-        warnings.append(f"A/A: nothing and nothing again differ by {apart}: the machine was not steady.")
     rows: list[dict[Any, Any]] = made.sort_values("added_ns").to_dict("records")
     for arm, reason in frame.attrs.get("absent", {}).items():
         gap = dict.fromkeys(("added_ns", "low_ns", "high_ns", "times_as_long"), np.nan)
         rows.append({"arm": arm, **gap, "slices": 0, "reason": reason})
     columns = ["arm", "added_ns", "low_ns", "high_ns", "times_as_long", "slices", "reason"]
     table = schema.frame([{name: row[name] for name in columns} for row in rows])
-    table.attrs.update(frame.attrs | {"warnings": warnings})
+    table.attrs.update(frame.attrs | {"warnings": found.attrs["warnings"]})
     return table
-
-
-def _mechanisms(names: Sequence[str]) -> list[str]:
-    chosen = [check_choice("mechanisms", name, MECHANISMS) for name in ([names] if isinstance(names, str) else names)]
-    if not chosen:
-        raise bad_argument("mechanisms", names, f"one or more of: {', '.join(MECHANISMS)}")
-    return chosen
 
 
 def _arms(
@@ -198,10 +186,15 @@ def _arms(
                     arms[mechanism if mechanism == "timer" else f"{mechanism}, {end}"] = (mechanism, end)
         except LabkitError as error:
             absent[mechanism] = ": ".join(_why_not(mechanism, error))
-    if strace and shutil.which(STRACE):
-        arms[STRACE] = (STRACE, "both")
-    elif strace:
+    if strace and shutil.which(STRACE) is None:
         absent[STRACE] = "missing: apt-get install strace"
+    elif strace:
+        report(0.0, f"trying {STRACE}")
+        try:
+            with Workload("probes", ["--calls", "0"]) as run, _straced(run.pid):
+                arms[STRACE] = (STRACE, "both")
+        except LabkitError as error:
+            absent[STRACE] = ": ".join(_why_not(STRACE, error))
     return arms, absent
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes as ct
 import functools
+import random
 import re
 import subprocess
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from labkit.engine import secret
 from labkit.engine.bpf import Program
 from labkit.engine.lock import exclusive
 from labkit.engine.workload import Workload, build
-from labkit.errors import LabkitError, Missing, bad_argument, check_int
+from labkit.errors import LabkitError, Missing, bad_argument, check_int, several
 from labkit.machine.provenance import provenance
 
 __all__ = ["hidden", "inlined", "kernel_function", "look", "look_kernel"]
@@ -102,8 +103,9 @@ def hidden() -> pd.DataFrame:
 
     Returns a frame with a row a function: function, count.
     """
-    seen, missed = 200, secret.secret("04-q1", 11, 97)
+    seen, missed = 200, random.SystemRandom().randint(11, 97)
     made = inlined(seen + missed, through_pointer=seen)
+    secret.expect("04-q1", missed)
     shown = made.loc[made["state"] == "ok", ["function", "count"]].reset_index(drop=True)
     shown.attrs["command"] = ""  # it names the answer
     return shown
@@ -139,9 +141,10 @@ def kernel_function(call: str) -> str:
 
 
 def _names(functions: Sequence[str]) -> list[str]:
-    names = [functions] if isinstance(functions, str) else list(functions)
-    if not names or not all(isinstance(name, str) and name for name in names):
-        raise bad_argument("functions", functions, 'one or more names, such as ["step"]')
+    allowed = 'one or more names, such as ["step"]'
+    names = several("functions", functions, allowed)
+    if not all(isinstance(name, str) and name for name in names):
+        raise bad_argument("functions", functions, allowed)
     return names
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import random
 import time
 from collections.abc import Callable
 from typing import Any
@@ -87,9 +88,10 @@ def nap_mystery() -> pd.DataFrame:
 
     Returns a frame with a row a call: number, returned.
     """
-    nap_us = secret.secret("04-q2", 101, 997)
+    nap_us = random.SystemRandom().randint(101, 997)
     with exclusive("lesson 04: naps"):
         made, _, lost = _naps(3, nap_us, None)
+    secret.expect("04-q2", nap_us)
     frame = made.assign(number=range(1, len(made) + 1))[["number", "returned"]]
     return schema.frame(frame, **provenance(lost_events=lost))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import subprocess
 import sys
@@ -72,9 +73,10 @@ def flame(
 
 def busy_fruit(seconds: float | None = None) -> pd.DataFrame:
     """Sample a workload of which one function, nobody says which, uses most of the time; exercise 04-q3 asks for it."""
-    busy = secret.pick("04-q3", FRUITS)
+    busy = random.SystemRandom().choice(FRUITS)
     apple, pear, plum = (60 if name == busy else 15 for name in FRUITS)
     made = flame(seconds, apple=apple, pear=pear, plum=plum)
+    secret.expect("04-q3", busy)
     made.attrs = {key: value for key, value in made.attrs.items() if not str(key).endswith("_ns")} | {"command": ""}
     return made
 

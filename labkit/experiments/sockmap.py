@@ -16,7 +16,7 @@ from labkit.engine import trial
 from labkit.engine.lock import exclusive
 from labkit.engine.progress import Progress, silent
 from labkit.engine.workload import Tick, Workload
-from labkit.errors import check_choice, check_float, check_int
+from labkit.errors import check_choice, check_float, check_int, check_seed
 from labkit.experiments.sockmap_short_cut import MAX_SOCKETS, ShortCut
 from labkit.experiments.sockmap_slices import (
     ARMS,
@@ -82,6 +82,7 @@ def measure(
     check_int("connections", connections, 1, 1024, "connections")
     slices = check_int("slices", (3 if quick() else 8) if slices is None else slices, 2, 1000, "slices")
     slice_s = check_float("slice_s", (0.02 if quick() else 0.1) if slice_s is None else slice_s, 0.005, 60, "seconds")
+    seed = check_seed(seed)
     options = ["--connections", str(connections), "--seconds", str(slice_s)]
 
     report = progress or silent
@@ -114,6 +115,7 @@ def throughput(
     settings = _settings(message_bytes, pinning)
     check_int("connections", connections, 1, 1024, "connections")
     slices = check_int("slices", (3 if quick() else 8) if slices is None else slices, 2, 1000, "slices")
+    seed = check_seed(seed)
     options = ["--connections", str(connections)]
 
     report = progress or silent
@@ -147,7 +149,8 @@ def ratios(frame: pd.DataFrame, column: str = "p50_ns", baseline: str = SHORT_CU
         made = trial.ratios(_in_order(rows).assign(value=rows[column])[["arm", "slice", "value"]], baseline)
         parts.append(pd.DataFrame({**here, **{name: made[name] for name in made}}))
         size = f"pipeline {here['pipeline']}" if "pipeline" in here else schema.si_bytes(here["message_bytes"])
-        warnings += [f"{here['pinning']}, {size}: {said}" for said in made.attrs["warnings"]]
+        news = [said for said in made.attrs["warnings"] if said not in warnings]
+        warnings += [said if said == trial.TOO_FEW else f"{here['pinning']}, {size}: {said}" for said in news]
     told = schema.frame(pd.concat(parts, ignore_index=True))
     told.attrs = {**frame.attrs, "warnings": warnings, "baseline": baseline}
     return told

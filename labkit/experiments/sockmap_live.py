@@ -10,9 +10,9 @@ import pandas as pd
 from labkit import schema
 from labkit.engine.lock import exclusive
 from labkit.engine.progress import Progress, silent
-from labkit.errors import check_float
+from labkit.errors import check_choice, check_float, check_int
 from labkit.experiments.sockmap_short_cut import ShortCut
-from labkit.experiments.sockmap_slices import SAME, SHORT_CUT, TCP, check_pinning, check_sizes, ping_pong
+from labkit.experiments.sockmap_slices import MOST_BYTES, PINNINGS, SAME, SHORT_CUT, TCP, check_pinning, ping_pong
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 
@@ -48,7 +48,8 @@ def live(
     Returns a frame with a row a window: elapsed_s, arm, rtt_ns, p50_ns, p99_ns, round_trips, messages, redirects,
     lo_packets.
     """
-    (size,), (place,) = check_sizes(message_bytes), check_pinning(pinning)
+    size = check_int("message_bytes", message_bytes, 1, MOST_BYTES, "bytes")
+    (place,) = check_pinning(check_choice("pinning", pinning, PINNINGS))
     seconds = check_float("seconds", (2 if quick() else 20) if seconds is None else seconds, 0.1, 3600, "seconds")
     check_float("window_s", window_s, 0.01, 10, "seconds")
     report, rows, gone_s = progress or silent, [], 0.0

@@ -23,7 +23,7 @@ from labkit.engine.lock import exclusive
 from labkit.engine.owned import run_folder
 from labkit.engine.progress import Progress, silent
 from labkit.engine.workload import TICK_S, Tick
-from labkit.errors import LabkitError, Missing, WorkloadError, bad_argument, check_int
+from labkit.errors import LabkitError, Missing, WorkloadError, check_int, check_ints, check_seed
 from labkit.experiments.sockmap_short_cut import ShortCut, lo_traffic
 from labkit.experiments.sockmap_slices import SHORT_CUT, UNIX, Setting, check_pinning, cpus_for, sweep
 from labkit.machine.folders import quick
@@ -75,17 +75,14 @@ def measure(
     ------
     BadArgument; Missing : Redis is not installed, or the short cut cannot be had here.
     """
-    batches = [pipeline] if isinstance(pipeline, int) else list(pipeline)
-    if not batches:
-        raise bad_argument("pipeline", pipeline, "at least one number, such as [1, 16]")
-    for batch in batches:
-        check_int("pipeline", batch, 1, 1000, "requests")
+    batches = check_ints("pipeline", pipeline, 1, 1000, "requests")
     places = check_pinning(pinning)
     check_int("clients", clients, 1, 1000, "connections")
     if requests is not None:
         check_int("requests", requests, 100, 100_000_000, "requests")
     check_int("value_bytes", value_bytes, 1, 1 << 20, "bytes")
     slices = check_int("slices", (2 if quick() else 6) if slices is None else slices, 2, 1000, "slices")
+    seed = check_seed(seed)
     if why_not():
         what, _, fix = why_not().partition(": ")
         raise Missing(f"{what}.", fix)

@@ -27,13 +27,14 @@ def how_many_round_trips() -> pd.DataFrame:
     Returns a frame with one row: inserts, redirects, misses. Exercise 09-q1 asks for the round trips.
     """
     chance = random.SystemRandom()
-    round_trips, connections = secret.secret("09-q1", 1009, 2999), chance.randint(2, 7)
+    round_trips, connections = chance.randint(1009, 2999), chance.randint(2, 7)
     options = ["--round-trips", str(round_trips), "--connections", str(connections), "--warm-up", "0"]
     with exclusive("lesson 09: how many round trips"), ShortCut() as cut:
         with Workload("ping_pong", options) as run:
             cut.cgroup.add(run.pid)
             run.go()
         counted = cut.counts()
+    secret.expect("09-q1", round_trips)
     row = {"inserts": counted.inserts, "redirects": counted.redirects, "misses": counted.misses}
     return schema.frame([row], **provenance())
 
@@ -50,7 +51,7 @@ def which_run_is_odd(round_trips: int = 2000) -> pd.DataFrame:
     """
     if len(os.sched_getaffinity(0)) < 2:
         raise Missing("This exercise needs two CPUs.", "give the machine, or the container, a second CPU")
-    odd, rows = secret.pick("09-q2", RUNS), []
+    odd, rows = random.SystemRandom().choice(RUNS), []
     options = ["--round-trips", str(round_trips)]
     with exclusive("lesson 09: which run is odd"), ShortCut() as cut:
         for run in RUNS:
@@ -58,6 +59,7 @@ def which_run_is_odd(round_trips: int = 2000) -> pd.DataFrame:
             told = ping_pong(arm, cut, CROSS if run == odd else SAME, 64, options)
             kept = {name: told[name] for name in ("client_cpu", "server_cpu", "rtt_ns")}
             rows.append({"run": run, "arm": arm, "message_bytes": 64, "connections": 1, **kept})
+    secret.expect("09-q2", odd)
     return schema.frame(rows, **provenance())
 
 
@@ -67,12 +69,13 @@ def how_much_room() -> pd.DataFrame:
     Returns a frame with one row: connections, inserts, insert_failures, messages, redirects, misses. Exercise 09-q3
     asks for the room.
     """
-    room, connections = secret.secret("09-q3", 9, 37), 23
+    room, connections = random.SystemRandom().randint(9, 37), 23
     options = ["--round-trips", "2300", "--connections", str(connections), "--warm-up", "0"]
     with exclusive("lesson 09: how much room"), ShortCut(max_sockets=room) as cut:
         with Workload("ping_pong", options) as run:
             cut.cgroup.add(run.pid)
             told = run.go()
         counted = cut.counts()
+    secret.expect("09-q3", room)
     kept = {name: getattr(counted, name) for name in ("inserts", "insert_failures", "redirects", "misses")}
     return schema.frame([{"connections": connections, "messages": told["messages"], **kept}], **provenance())

@@ -13,7 +13,7 @@ from labkit.engine import trial
 from labkit.engine.histogram import from_buckets, quantile
 from labkit.engine.progress import Progress, part
 from labkit.engine.workload import Tick, Workload
-from labkit.errors import Missing, bad_argument, check_choice, check_int
+from labkit.errors import Missing, check_choices, check_ints
 from labkit.experiments.sockmap_short_cut import ShortCut, lo_traffic
 
 __all__ = [
@@ -36,10 +36,7 @@ _SEEN = ["messages", "redirects", "misses", "lo_packets", "lo_bytes"]
 
 def check_sizes(message_bytes: int | Sequence[int]) -> list[int]:
     """Return message sizes as a list, or raise `BadArgument`."""
-    wanted = [message_bytes] if isinstance(message_bytes, int) else list(message_bytes)
-    if not wanted:
-        raise bad_argument("message_bytes", message_bytes, "at least one size, such as [64, 65536]")
-    return [check_int("message_bytes", size, 1, MOST_BYTES, "bytes") for size in wanted]
+    return check_ints("message_bytes", message_bytes, 1, MOST_BYTES, "bytes")
 
 
 def check_pinning(pinning: str | Sequence[str] | None) -> list[str]:
@@ -47,11 +44,7 @@ def check_pinning(pinning: str | Sequence[str] | None) -> list[str]:
     cpus = len(os.sched_getaffinity(0))
     if pinning is None:
         return list(PINNINGS) if cpus > 1 else [SAME]
-    wanted = [pinning] if isinstance(pinning, str) else list(pinning)
-    if not wanted:
-        raise bad_argument("pinning", pinning, f"one or both of {PINNINGS}")
-    for place in wanted:
-        check_choice("pinning", place, PINNINGS)
+    wanted = check_choices("pinning", pinning, PINNINGS)
     if CROSS in wanted and cpus < 2:
         raise Missing("This process may use one CPU only.", f"pass pinning={SAME!r}, or give the machine two CPUs")
     return wanted

@@ -63,8 +63,10 @@ def measure(block_bytes: int = 65536, blocks: int = 97, *, progress: Progress | 
 
 def mystery() -> pd.DataFrame:
     """Read a file of unknown block size an unknown number of times; exercises 00-q1 to 00-q3 ask about it."""
-    blocks = secret.secret("00-q1", 31, 199)
-    frame = measure(random.SystemRandom().choice([3000, 5000, 7000, 11000]), blocks).drop(columns="block_bytes")
+    chance = random.SystemRandom()
+    blocks = chance.randint(31, 199)
+    frame = measure(chance.choice([3000, 5000, 7000, 11000]), blocks).drop(columns="block_bytes")
+    secret.expect("00-q1", blocks)
     secret.expect("00-q2", int(frame["bytes"].sum()))
     secret.expect("00-q3", int(frame["latency_ns"].to_numpy().argmax()))
     return frame

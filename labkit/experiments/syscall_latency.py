@@ -7,7 +7,7 @@ other witnesses say and what watching costs in `syscall_latency_witnesses.py`.
 
 from __future__ import annotations
 
-import time
+import secrets
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -23,17 +23,25 @@ from labkit.engine.histogram import BUCKETS, Counts, bucket_low, quantile
 from labkit.engine.lock import exclusive
 from labkit.engine.progress import Progress, silent
 from labkit.engine.workload import Workload
-from labkit.errors import check_float, check_int
-from labkit.experiments.io_workload import CACHES, OPERATIONS, Job, several, shared_file
-from labkit.experiments.syscall_latency_stages import STAGES, breakdown, cached, slowest_stage, stages, suspects
+from labkit.errors import check_float, check_int, check_seed, several
+from labkit.experiments.io_workload import CACHES, OPERATIONS, Job, shared_file
+from labkit.experiments.syscall_latency_stages import (
+    STAGES,
+    breakdown,
+    cached,
+    closure,
+    slowest_stage,
+    stages,
+    suspects,
+)
 from labkit.experiments.syscall_latency_timer import Timed, flags, timed
 from labkit.experiments.syscall_latency_witnesses import added, cost, witnesses
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 
 __all__ = [
-    "CACHES", "OPERATIONS", "STAGES", "added", "breakdown", "cached", "cost", "heat_map", "histogram", "measure",
-    "mystery", "slowest_stage", "stages", "suspects", "witnesses",
+    "CACHES", "OPERATIONS", "STAGES", "added", "breakdown", "cached", "closure", "cost", "heat_map", "histogram",
+    "measure", "mystery", "slowest_stage", "stages", "suspects", "witnesses",
 ]  # fmt: skip
 
 MOST_IOS = 1_000_000
@@ -110,7 +118,7 @@ def measure(
     jobs = [Job(block_bytes=size, cache=each, operation=operation) for each, size in asked]
     seconds = check_float("seconds", (0.02 if quick() else 0.1) if seconds is None else seconds, 0.01, 60, "seconds")
     check_int("slices", slices, 1, 100, "slices")
-    report, seed = progress or silent, int(time.time_ns() % 2**32) if seed is None else seed
+    report, seed = progress or silent, check_seed(seed)
     names = {f"{job.cache}, {schema.si_bytes(job.block_bytes)}": job for job in jobs}
     made: dict[str, Timed] = {}
     with (
@@ -185,7 +193,9 @@ def heat_map(
 
 def mystery() -> pd.DataFrame:
     """Return the histogram of a number of reads that only this process knows; exercise 06-q1 asks for it."""
-    made = histogram(secret.secret("06-q1", 401, 1999), cache="warm")
+    reads = secrets.SystemRandom().randint(401, 1999)
+    made = histogram(reads, cache="warm")
+    secret.expect("06-q1", reads)
     made.attrs = {name: fact for name, fact in made.attrs.items() if name not in ("ios", "command")}
     return made
 

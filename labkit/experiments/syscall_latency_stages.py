@@ -26,11 +26,11 @@ from labkit.engine.owned import run_folder
 from labkit.engine.progress import Progress, silent
 from labkit.engine.ring import RingReader
 from labkit.engine.workload import Workload
-from labkit.errors import check_int
-from labkit.experiments.io_workload import Job, several, timeline
+from labkit.errors import check_int, several
+from labkit.experiments.io_workload import Job, timeline
 from labkit.machine.provenance import provenance
 
-__all__ = ["STAGES", "breakdown", "cached", "join", "slowest_stage", "stages", "suspects"]
+__all__ = ["STAGES", "breakdown", "cached", "closure", "join", "slowest_stage", "stages", "suspects"]
 
 STAGES = ("file_system_ns", "block_queue_ns", "device_ns", "wake_ns", "return_ns")
 # enum station of c/bpf/syscall_latency_stages.c
@@ -163,6 +163,27 @@ def breakdown(frame: pd.DataFrame) -> pd.DataFrame:
     return made
 
 
+def closure(frame: pd.DataFrame) -> pd.Series:
+    """Compare what was traced with what the program measured, from a frame of `stages`.
+
+    That the five stages add up to latency_ns, and all seven parts to program_ns, is no test: they are differences of
+    neighbours in one row of moments, so they add up whatever the moments are, those of another I/O too. A test is
+    where the kernel's moments lie: an I/O enters the kernel after the program's first time stamp and returns before its
+    second. Beside the records of another I/O, it enters too early or returns too late.
+
+    Returns reads (how many), outside_median_ns (the median of program_ns less the five stages: what was not traced),
+    negative_before and negative_after (reads whose before_ns, or after_ns, is less than 0; each is to be 0).
+    """
+    outside = frame["program_ns"] - frame[list(STAGES)].sum(axis=1)
+    row = {
+        "reads": len(frame),
+        "outside_median_ns": float(outside.median()),
+        "negative_before": int((frame["before_ns"] < 0).sum()),
+        "negative_after": int((frame["after_ns"] < 0).sum()),
+    }
+    return pd.Series(row, dtype=object)  # counts stay whole numbers
+
+
 def cached(ios: int = 61) -> pd.DataFrame:
     """Read blocks of which a random number are not in the page cache; exercise 06-q2 asks for how many.
 
@@ -219,11 +240,12 @@ def suspects(processes: int = 4, ios: int = 61) -> pd.DataFrame:
             run.start()
         for run in runs:
             run.result()
-        secret.expect("06-q3", runs[guilty].pid)
+        pid = runs[guilty].pid
         program.detach()
         ring.stop()
         made = join(_fresh(ring, began_ns))
         facts = provenance(command=runs[0].command[:1], lost_events=ring.lost)
+    secret.expect("06-q3", pid)
     made["latency_ns"] = made["returned_ns"] - made["entered_ns"]
     return schema.frame(made[["pid", "offset_bytes", "latency_ns", "block_requests", *STAGES]], **facts)
 

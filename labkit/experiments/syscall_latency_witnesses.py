@@ -63,8 +63,8 @@ def witnesses(
     Returns
     -------
     One row a witness: witness, count, p50_ns (NaN where it tells none), mean_ns. The program and the timer watched the
-    same run; strace and bpftrace each watched a run of their own; fio made reads of its own with the same settings. A
-    witness that is not installed is left out, with a warning.
+    same run; strace and bpftrace each watched a run of their own; fio made reads of its own with the same settings. One
+    of these three that is not installed, or cannot do it here, is left out, with a warning.
     """
     job = Job(block_bytes=block_bytes, cache=cache)
     check_int("ios", ios, 1, MOST_IOS, "I/Os")
@@ -83,8 +83,11 @@ def witnesses(
             report(0.25 * number, name)
             if shutil.which(name) is None:
                 warnings.append(f"{name} is not installed: sudo apt-get install {name}")
-            else:
+                continue
+            try:
                 rows.append({"witness": name, "p50_ns": np.nan, **ask(job, ios)})
+            except LabkitError as error:
+                warnings.append(_left_out(name, error))
         facts = provenance(command=seen.command, ios=ios, warnings=warnings)
     report(1.0, "done")
     return schema.frame(rows, **facts)
@@ -99,7 +102,8 @@ def cost(seconds: float | None = None, slices: int | None = None, *, progress: P
     slices : of each arm, 2 to 100, interleaved; None is 6 (2 in a hurry).
     progress : see `labkit.engine.progress`.
 
-    Returns a frame with the columns arm, slice, ns_per_call; `added(frame)` says what each arm adds to a call.
+    Returns a frame with the columns arm, slice, ns_per_call; `added(frame)` says what each arm adds to a call. Where
+    strace is not installed, or may not follow a process, it is left out, with a warning.
     """
     seconds = check_float("seconds", (0.02 if quick() else 0.05) if seconds is None else seconds, 0.01, 60, "seconds")
     slices = check_int("slices", (2 if quick() else 6) if slices is None else slices, 2, 100, "slices")
@@ -134,13 +138,22 @@ def cost(seconds: float | None = None, slices: int | None = None, *, progress: P
         arms = {NOBODY: lambda: run(alone()), "eBPF timer": lambda: run(alone(), timer), "eBPF stages": stages}
         warnings, strace = [], shutil.which("strace")
         if strace:
-            options = ["-qq", "-o", "/dev/null", "-e", f"trace={call}", str(build("io_engines"))]
-            arms["strace"] = lambda: run(Workload(Path(strace), [*options, *arguments]))
+            options = ["-qq", "-o", "/dev/null", "-e", f"trace={call}", str(build("io_engines")), *arguments]
+            try:
+                with Workload(Path(strace), options):
+                    arms["strace"] = lambda: run(Workload(Path(strace), options))
+            except LabkitError as error:
+                warnings.append(_left_out("strace", error))
         else:
             warnings.append("strace is not installed: sudo apt-get install strace")
         made = trial.compare(arms, baseline=NOBODY, slices=slices, progress=progress)
         facts = provenance(command=["io_engines", *arguments], baseline=NOBODY, warnings=warnings)
     return schema.frame(made.rename(columns={"value": "ns_per_call"}), **facts)
+
+
+def _left_out(name: str, error: LabkitError) -> str:
+    """Return the warning for a witness that is installed and cannot watch: what is in the way, and the mend."""
+    return " ".join([f"{name} is left out: {error.what}", *error.detail.splitlines()[-1:], f"Fix: {error.fix}"])
 
 
 def _summary(counts: Counts) -> dict[str, float]:
@@ -204,6 +217,8 @@ def _watched(job: Job, ios: int, command: Callable[[int], list[str]], ready: str
             run.go()
             witness.send_signal(signal.SIGINT)
             return witness.communicate(timeout=_ENDING_S)[0]
+        except subprocess.TimeoutExpired:
+            raise LabkitError(f"{line[0]} did not end.", f"see `labkit doctor`: the row {line[0]}") from None
         finally:
             witness.kill()
             witness.communicate()

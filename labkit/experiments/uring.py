@@ -20,8 +20,8 @@ from labkit.engine import trial
 from labkit.engine.histogram import from_buckets, quantile
 from labkit.engine.lock import exclusive
 from labkit.engine.progress import Progress, part, silent
-from labkit.errors import check_choice, check_float, check_int
-from labkit.experiments.io_workload import Job, several, shared_file
+from labkit.errors import check_choice, check_float, check_int, check_seed, several
+from labkit.experiments.io_workload import Job, shared_file
 from labkit.experiments.uring_exercises import chains, desk, heads_and_tails, who_polls
 from labkit.experiments.uring_rings import readers, steps
 from labkit.experiments.uring_run import ENTERS, PROGRAM, SQPOLL, WORKER, Watched, Watcher, watcher
@@ -222,6 +222,7 @@ def registered(
     """
     jobs = [_job(32, size, cache) for size in several("block_bytes", block_bytes)]
     slices = check_int("slices", (2 if quick() else 6) if slices is None else slices, 2, 100, "slices")
+    seed = check_seed(seed)
     report, frames = progress or silent, []
     with exclusive("lesson 08: registered buffers and files", report), shared_file(jobs) as file:
         run = Watcher(None)
@@ -253,7 +254,8 @@ def savings(frame: pd.DataFrame) -> pd.DataFrame:
     for size, slices in frame.rename(columns={"cpu_ns_per_io": "value"}).groupby(frame["block_bytes"].astype(int)):
         medians = slices.groupby("arm")["value"].median()
         found = trial.ratios(slices, "nothing")
-        warnings += [f"{schema.si_bytes(size)}: {said}" for said in found.attrs["warnings"] if said not in warnings]
+        news = [said for said in found.attrs["warnings"] if said not in warnings]
+        warnings += [said if said == trial.TOO_FEW else f"{schema.si_bytes(size)}: {said}" for said in news]
         for row in found.to_dict("records"):
             median = medians[row["arm"]]
             saved = {"cpu_ns_per_io": median, "saved_ns": medians["nothing"] - median}

@@ -75,10 +75,11 @@ def chains() -> pd.DataFrame:
 
     Returns a frame with a row for each kind of thread and event that the kernel saw: thread, event, count.
     """
-    files, batch = secret.secret("08-q3", 41, 199), secrets.choice((8, 16, 32))
+    files, batch = secrets.SystemRandom().randint(41, 199), secrets.choice((8, 16, 32))
     with exclusive("lesson 08: chains"), watcher() as run:
         seen = run_stop(run, "files", "io_uring", files, batch).kernel
         facts = provenance()
+    secret.expect("08-q3", files)
     return schema.frame(seen.rows(("hands over", "waits", "request taken")), **facts)
 
 
@@ -87,10 +88,9 @@ def desk() -> pd.DataFrame:
 
     Returns a frame with a row for each kind of thread and event that the kernel saw: thread, event, count.
     """
+    chance = secrets.SystemRandom()
+    worked, rest, rows = chance.randint(101, 499), chance.randint(101, 499), []
     with exclusive("lesson 08: who works"), watcher() as run:
-        worked = secret.secret("08-q4", 101, 499)
-        rest = 101 + secrets.randbelow(399)
-        rows = []
         for ios, more in ((worked, ("--force-async",)), (rest, ())):
             job = Job("io_uring", cache="warm", queue_depth=4)
             rows += run.run("io_engines", [*job.arguments(ios=ios), *more]).kernel.rows(
@@ -98,4 +98,5 @@ def desk() -> pd.DataFrame:
             )
         facts = provenance()
     added = pd.DataFrame(rows).groupby(["thread", "event"], sort=False)["count"].sum().reset_index()
+    secret.expect("08-q4", worked)
     return schema.frame(added, **facts)

@@ -12,16 +12,22 @@ import pandas as pd
 from labkit import schema
 from labkit.engine import trial
 from labkit.engine.lock import exclusive
+from labkit.engine.owned import run_folder
 from labkit.engine.progress import Progress, silent
-from labkit.errors import check_choice, check_int
+from labkit.errors import check_choice, check_int, check_seed
 from labkit.experiments.uring_run import Watched, Watcher, watcher
-from labkit.machine.folders import data_folder, quick
+from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 
 __all__ = ["clocks", "files", "run_stop", "tour"]
 
 # what a stop of the tour does by plain system calls, and what of it the kernel counts
-_PLAIN = {"files": ("openat", "read", "close"), "echo": ("sendto", "recvfrom")}
+_PLAIN = {
+    "files": ("openat", "read", "close"),
+    "files, stat first": ("statx", "openat", "read", "close"),
+    "echo": ("sendto", "recvfrom"),
+}
+_OPTIONS = {"files, stat first": ("files", "--stat")}  # a stop of the tour that the workload calls otherwise
 HOWS = ("plain", "io_uring")
 MOST_FILES = 10_000
 
@@ -37,9 +43,9 @@ def tour(ios: int | None = None, batch: int = 32, *, progress: Progress | None =
 
     Returns
     -------
-    One row a stop and way: stop ("nops", "files": open, read and close each; "echo": a message there and back), how,
-    ios, taken (requests that the kernel took from a ring), calls (that the program believes it made), seen_calls (that
-    the kernel saw), calls_per_io.
+    One row a stop and way: stop ("nops", "files": open, read and close each; "files, stat first": ask for the size
+    before; "echo": a message there and back), how, ios, taken (requests that the kernel took from a ring), calls (that
+    the program believes it made), seen_calls (that the kernel saw), calls_per_io.
 
     Raises
     ------
@@ -60,16 +66,18 @@ def tour(ios: int | None = None, batch: int = 32, *, progress: Progress | None =
 
 def run_stop(run: Watcher, stop: str, how: str, ios: int, batch: int, *more: str) -> Watched:
     """Run one stop of the tour."""
-    given = {"stop": stop, "how": how, "ios": ios, "batch": batch, "folder": data_folder()}
-    options = [word for name, value in given.items() for word in (f"--{name}", str(value))]
-    return run.run("uring_tour", [*options, *more])
+    with run_folder() as folder:  # what a killed run leaves is swept with it
+        name, *wanted = _OPTIONS.get(stop, (stop,))
+        given = {"stop": name, "how": how, "ios": ios, "batch": batch, "folder": folder}
+        options = [word for option, value in given.items() for word in (f"--{option}", str(value))]
+        return run.run("uring_tour", [*options, *wanted, *more])
 
 
 def _row(stop: str, how: str, watched: Watched) -> dict[str, Any]:
     ios, seen = watched.told["ios"], watched.kernel
     counted = _PLAIN[stop] if how == "plain" else ("hands over", "waits")
     calls = seen.count(*counted, thread="program")
-    if how == "plain" and stop == "files":
+    if how == "plain" and "read" in counted:
         calls -= len("go\n")  # with which each run of a workload begins; it reads it letter by letter
     return {
         "stop": stop,
@@ -98,7 +106,7 @@ def files(
     files : how many, 1 to 10000, of 4 KiB each; None is 500 (100 in a hurry).
     batch : chains that are handed over with one call, 1 to 256.
     cache : "cold" (their content is not in the page cache) or "warm".
-    slices : of each way, 2 to 100; None is 4 (2 in a hurry). They are interleaved, and "plain" runs twice.
+    slices : of each way, 2 to 100; None is 6 (2 in a hurry). They are interleaved, and "plain" runs twice.
     seed : of the order of the slices; None draws one.
     progress : see `labkit.engine.progress`.
 
@@ -114,7 +122,8 @@ def files(
     files = check_int("files", (100 if quick() else 500) if files is None else files, 1, MOST_FILES, "files")
     check_int("batch", batch, 1, 256, "chains")
     check_choice("cache", cache, ("cold", "warm"))
-    slices = check_int("slices", (2 if quick() else 4) if slices is None else slices, 2, 100, "slices")
+    slices = check_int("slices", (2 if quick() else 6) if slices is None else slices, 2, 100, "slices")
+    seed = check_seed(seed)
     report, per_file = progress or silent, {}
     more = ("--cold",) if cache == "cold" else ()
     with exclusive("lesson 08: many files", report), watcher() as run:

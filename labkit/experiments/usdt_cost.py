@@ -17,7 +17,7 @@ from labkit.engine.bpf import Program
 from labkit.engine.lock import exclusive
 from labkit.engine.progress import Progress
 from labkit.engine.usdt import Usdt, probes_of
-from labkit.engine.workload import Workload
+from labkit.engine.workload import Workload, check_cpu
 from labkit.errors import LabkitError, check_int
 from labkit.experiments.usdt_live import server
 from labkit.machine.folders import quick
@@ -65,7 +65,7 @@ def cost(
     """
     iterations = check_int("iterations", 2_000_000 if iterations is None else iterations, 1000, 10**9, "turns")
     slices = check_int("slices", (3 if quick() else 10) if slices is None else slices, 2, 1000, "slices")
-    chosen = max(os.sched_getaffinity(0)) if cpu is None else check_int("cpu", cpu, 0, (os.cpu_count() or 1) - 1)
+    chosen = max(os.sched_getaffinity(0)) if cpu is None else check_cpu(cpu)
     binary = server()
     has_probe = {probe.name for probe in probes_of(binary)}
     with exclusive("lesson 05: what probes cost", progress), Program("usdt_count") as program, Usdt(program) as tracer:

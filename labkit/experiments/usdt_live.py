@@ -23,7 +23,7 @@ from labkit.engine.progress import Progress, silent
 from labkit.engine.ring import RingReader
 from labkit.engine.usdt import Probe, Usdt, find, probes_of
 from labkit.engine.workload import Workload, build
-from labkit.errors import BadArgument, LabkitError, Missing, check_choice, check_int
+from labkit.errors import BadArgument, LabkitError, Missing, bad_argument, check_choice, check_int, one_or_more
 from labkit.machine.provenance import provenance
 
 __all__ = ["MOST_REQUESTS", "live_code", "semaphore", "server", "tell_apart"]
@@ -140,18 +140,18 @@ def tell_apart(requests: Sequence[int] = (101, 103, 107), *, progress: Progress 
     Returns one row a process: pid, phase ("traced" or "not traced"), instruction (of request_start in its memory,
     while the others are traced), fired (its own count), count (by eBPF).
     """
-    if not 2 <= len(requests) <= 16:
-        raise BadArgument(f"requests={list(requests)!r} is not allowed.", "pass 2 to 16 numbers, one a process")
-    for number in requests:
-        check_int("requests", number, 1, MOST_REQUESTS, "requests")
+    served = one_or_more(requests)
+    if not 2 <= len(served) <= 16:
+        raise bad_argument("requests", requests, "2 to 16 numbers, one a process")
+    served = [check_int("requests", number, 1, MOST_REQUESTS, "requests") for number in served]
     report, binary = progress or silent, server()
     [place] = find(binary, "labkit:request_start")
     with ExitStack() as stack:
         stack.enter_context(exclusive("lesson 05: several processes", report))
         program = stack.enter_context(Program("usdt"))
         tracer = stack.enter_context(Usdt(program))
-        ring = stack.enter_context(RingReader(program, "events", max_events=sum(requests) + 1))
-        runs = [stack.enter_context(Workload(binary, ["--requests", str(number)])) for number in requests]
+        ring = stack.enter_context(RingReader(program, "events", max_events=sum(served) + 1))
+        runs = [stack.enter_context(Workload(binary, ["--requests", str(number)])) for number in served]
         program.aim(pid=[run.pid for run in runs[:-1]])
         for run in runs[:-1]:
             tracer.attach("on_request_start", binary, place.name, pid=run.pid, reads=3)

@@ -21,7 +21,7 @@ from labkit.engine.lock import exclusive
 from labkit.engine.privilege import less_trusted
 from labkit.engine.progress import Progress, silent
 from labkit.engine.verdict import Verdict
-from labkit.errors import bad_argument, check_choice, check_int
+from labkit.errors import check_choice, check_choices, check_ints
 from labkit.machine.bcc import load_bcc
 from labkit.machine.folders import quick, repo_folder
 from labkit.machine.provenance import provenance
@@ -110,8 +110,8 @@ def judge_file(path: Path, macros: Sequence[str] = (), *, trusted: bool = True) 
 
 
 def measure(
-    programs: Sequence[str] | None = None,
-    versions: Sequence[str] = tuple(VERSIONS),
+    programs: str | Sequence[str] | None = None,
+    versions: str | Sequence[str] = tuple(VERSIONS),
     *,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
@@ -119,8 +119,8 @@ def measure(
 
     Parameters
     ----------
-    programs : names of `GALLERY`; all of them if None.
-    versions : names of `VERSIONS`.
+    programs : one or several names of `GALLERY`; all of them if None.
+    versions : one or several names of `VERSIONS`.
     progress : see `labkit.engine.progress`.
 
     Returns
@@ -129,10 +129,8 @@ def measure(
     "accepted"), cause (the kind of rejection, or ""), source_line, source_column (0: none), walked (instructions that
     the verifier walked through, 0: it did not say), said (the last words of the kernel, or of clang).
     """
-    chosen = [check_choice("programs", name, GALLERY) for name in (GALLERY if programs is None else programs)]
-    wanted = [check_choice("versions", name, VERSIONS) for name in versions]
-    if not chosen or not wanted:
-        raise bad_argument("programs", programs, f"one or more of: {', '.join(GALLERY)}")
+    chosen = check_choices("programs", GALLERY if programs is None else programs, GALLERY)
+    wanted = check_choices("versions", versions, VERSIONS)
     report = progress or silent
     rows: list[dict[str, str | int]] = []
     with exclusive("lesson 03: the gallery", report):
@@ -147,14 +145,17 @@ def measure(
 
 
 def loops(
-    rounds: Sequence[int] | None = None, bodies: Sequence[str] = tuple(BODIES), *, progress: Progress | None = None
+    rounds: int | Sequence[int] | None = None,
+    bodies: str | Sequence[str] = tuple(BODIES),
+    *,
+    progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Load loops of several lengths and write down how far the verifier walked (c/bpf/verifier_rounds.c).
 
     Parameters
     ----------
-    rounds : limits of the loop, each 1 to 10 million; None is 10 to a million.
-    bodies : names of `BODIES`.
+    rounds : one limit of the loop or several, each 1 to 10 million; None is 10 to a million.
+    bodies : one or several names of `BODIES`.
     progress : see `labkit.engine.progress`.
 
     Returns
@@ -162,10 +163,8 @@ def loops(
     One row a loop: rounds, body, verdict, cause, walked, said.
     """
     defaults = (10, 1000, 100_000) if quick() else (10, 100, 1000, 5000, 10_000, 100_000, 1_000_000)
-    limits = [check_int("rounds", each, 1, _MOST_ROUNDS, "rounds") for each in (defaults if rounds is None else rounds)]
-    chosen = [check_choice("bodies", body, BODIES) for body in bodies]
-    if not limits or not chosen:
-        raise bad_argument("rounds", rounds, f"one or more whole numbers from 1 to {_MOST_ROUNDS}")
+    limits = check_ints("rounds", defaults if rounds is None else rounds, 1, _MOST_ROUNDS, "rounds")
+    chosen = check_choices("bodies", bodies, BODIES)
     report = progress or silent
     rows: list[dict[str, str | int]] = []
     with exclusive("lesson 03: loops", report):

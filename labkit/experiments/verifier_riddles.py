@@ -25,8 +25,9 @@ def log_of_a_mask() -> str:
     """Return the log of a program that moves a pointer by a masked index; exercise 03-q1 asks how far it may reach."""
     bits = random.SystemRandom().randint(3, 9)
     mask = (1 << bits) - 1
+    log = judge_file(_ROW, [f"CELLS={mask // 2}", f"INDEX_MASK={mask}"]).log
     secret.expect("03-q1", 8 * mask)
-    return judge_file(_ROW, [f"CELLS={mask // 2}", f"INDEX_MASK={mask}"]).log
+    return log
 
 
 def row_of_secret_size(limit: int) -> Verdict:
@@ -40,8 +41,10 @@ def row_of_secret_size(limit: int) -> Verdict:
     try:
         cells = secret.expected("03-q2")
     except secret.Unknown:
-        cells = secret.secret("03-q2", 17, 199)
-    return judge_file(_ROW, [f"CELLS={cells}", f"LIMIT={limit}"])
+        cells = random.SystemRandom().randint(17, 199)
+    told = judge_file(_ROW, [f"CELLS={cells}", f"LIMIT={limit}"])
+    secret.expect("03-q2", cells)
+    return told
 
 
 def open_files(watch: object) -> str:
@@ -55,16 +58,18 @@ def open_files(watch: object) -> str:
     """
     if not isinstance(watch, Program):
         return "Your program is not loaded yet: mend it, run its cell again, and then this one."
-    times = secret.secret("03-q3", 101, 997)
+    times = random.SystemRandom().randint(101, 997)
     with Workload("hello", ["--open", "/dev/null", "--times", str(times)]) as run:
         watch.clear(*(name for name in maps.map_names(watch.bcc) if not name.startswith("labkit_")))
         watch.aim(pid=run.pid)
         run.go()
+    secret.expect("03-q3", times)
     return "The workload has opened its file some times, and your program was attached. What did it count?"
 
 
 def log_without_a_name() -> str:
     """Return the log of a program of the gallery, drawn by chance; exercise 03-q4 asks for the cause."""
     name = random.SystemRandom().choice(UNNAMED)
+    log = judge(name).log
     secret.expect("03-q4", GALLERY[name].cause)
-    return "\n".join(judge(name).log.splitlines()[-40:])
+    return "\n".join(log.splitlines()[-40:])

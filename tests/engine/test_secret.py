@@ -18,16 +18,6 @@ def test_a_later_run_replaces_the_truth() -> None:
     assert secret.expected("99-q1") == 29
 
 
-def test_a_drawn_number_is_the_expected_one_and_within_bounds() -> None:
-    drawn = [secret.secret("99-q2", 5, 7) for _ in range(60)]
-    assert set(drawn) == {5, 6, 7}
-    assert secret.expected("99-q2") == drawn[-1]
-
-
-def test_a_picked_choice_is_the_expected_one() -> None:
-    assert secret.pick("99-q3", ["a", "b"]) == secret.expected("99-q3")
-
-
 def test_printing_the_vault_tells_nothing() -> None:
     secret.expect("99-q4", "the-needle")
     assert "the-needle" not in repr(secret._VAULT)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -61,11 +63,7 @@ def test_the_interval_covers_the_true_ratio_about_as_often_as_it_says() -> None:
 def test_an_unsteady_machine_is_said() -> None:
     values = iter([1.0, 2.0] * 20)
     frame = pd.DataFrame(
-        [
-            {"arm": arm, "slice": number, "value": next(values)}
-            for number in range(20)
-            for arm in ("a", "a (again)")
-        ]
+        [{"arm": arm, "slice": number, "value": next(values)} for number in range(20) for arm in ("a", "a (again)")]
     )
     made = trial.ratios(frame, "a")
     assert any("A/A" in warning for warning in made.attrs["warnings"])
@@ -121,6 +119,39 @@ def test_the_interval_of_what_is_added_covers_about_as_often_as_it_says() -> Non
         told = trial.added_ratio(synthetic({"bare": 1000, "lab": 1500, "peer": 2000}, seed=seed), "lab", "peer", "bare")
         covered += told["low"] <= 0.5 <= told["high"]
     assert covered >= 85
+
+
+@pytest.mark.parametrize("compared", [trial.ratios, trial.differences])
+@pytest.mark.parametrize("slices", range(2, 8))
+def test_fewer_than_six_slices_have_a_range_and_no_verdict_on_noise(compared: Any, slices: int) -> None:
+    frame = synthetic({"a": 1.0, "b": 2.0, "a" + trial.AGAIN: 1.05}, slices=slices, noise=0.001)
+    said = compared(frame, "a").attrs["warnings"]
+    assert [trial.TOO_FEW in said, any("twice differs" in each for each in said)] == [slices < 6, slices >= 6]
+
+
+def test_from_six_slices_on_the_interval_covers_about_as_often_as_it_says() -> None:
+    chance, covered = np.random.default_rng(3), dict.fromkeys((trial.ENOUGH - 1, trial.ENOUGH), 0)
+    for slices in covered:
+        for _ in range(400):
+            _, low, high = trial.median_interval(list(chance.normal(0, 1, slices)))
+            covered[slices] += low <= 0 <= high
+    assert covered[trial.ENOUGH] > covered[trial.ENOUGH - 1]
+    assert covered[trial.ENOUGH] >= 0.9 * 400
+
+
+def test_differences_of_an_unsteady_machine_are_said_in_their_unit() -> None:
+    frame = synthetic({"a": 1000, "b": 2000, "a" + trial.AGAIN: 1050}, slices=100, noise=0.01)
+    (said,) = trial.differences(frame, "a", unit="ns").attrs["warnings"]
+    assert said.startswith("A/A: the same arm measured twice differs by ") and " ns: " in said
+    steady = synthetic({"a": 1000, "b": 2000, "a" + trial.AGAIN: 1000}, slices=60, noise=0.01, seed=4)
+    assert trial.differences(steady, "a").attrs["warnings"] == []
+
+
+@pytest.mark.parametrize("compared", [trial.ratios, trial.differences])
+def test_what_the_frame_warns_of_is_kept_once(compared: Any) -> None:
+    frame = synthetic({"a": 1.0, "a" + trial.AGAIN: 1.0}, slices=3)
+    frame.attrs["warnings"] = ["one CPU"]
+    assert compared(frame, "a").attrs["warnings"][:2] == ["one CPU", trial.TOO_FEW]
 
 
 def test_an_arm_that_is_not_there_is_named() -> None:

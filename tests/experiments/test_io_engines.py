@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -105,9 +106,7 @@ def test_a_cold_file_makes_io_submit_sleep_and_io_uring_only_wait_where_it_waits
         assert frame["count"][cache, "io_submit"] == frame["count"][cache, "io_uring_enter (hand over)"] == 211
         assert frame["slept"][cache, "io_uring_enter (hand over)"] < 21
     assert frame["slept"]["direct", "io_submit"] < 21
-    assert (
-        frame["slept"]["cold", "io_submit"] > 211 / 2
-    )  # nearly all; a block may come before it has gone to sleep
+    assert frame["slept"]["cold", "io_submit"] > 211 / 2  # nearly all; a block may come before it has gone to sleep
     assert frame["slept"]["cold", "io_getevents"] < 21  # all was done before it was called
 
 
@@ -208,6 +207,16 @@ def test_without_bpf_the_engines_are_measured_all_the_same(monkeypatch: pytest.M
     assert "Nobody watches" in frame.attrs["warnings"][0]
     with pytest.raises(Missing, match="refused BPF"):
         io_engines.calls(ios=5)
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_mount(), reason="no tmpfs at /dev/shm")
+def test_a_data_folder_in_memory_is_no_disk_to_compare_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(io_engines_closer, "runner", lambda *_: pytest.fail("something was started"))
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        monkeypatch.setenv("LABKIT_DATA", folder)
+        with pytest.raises(Missing, match="in memory too, so there is no disk to compare with") as caught:
+            io_engines.in_memory(ios=23)
+    assert caught.value.fix == "set LABKIT_DATA to a folder on a disk"
 
 
 def test_without_a_tmpfs_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -97,11 +98,27 @@ def test_strace_is_an_arm_and_leaves_no_process() -> None:
 
 
 @bpf
+def test_a_strace_that_may_not_follow_a_process_is_left_out_before_the_first_slice(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    refused = "strace: attach: ptrace(PTRACE_SEIZE, 23): Operation not permitted"
+    script = f'#!/bin/sh\n[ "$1" = --version ] && echo 6.1 && exit\necho "{refused}" >&2\nexit 1\n'
+    (tmp_path / "strace").write_text(script)
+    (tmp_path / "strace").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    frame = probes.cost(calls=101, mechanisms=["tracepoint"], ends=["entry"], slices=2)
+    assert set(frame["arm"]) == {"nothing", "tracepoint, entry", "nothing (again)"}
+    assert frame.attrs["absent"]["strace"].startswith("refused: it may not follow a process: attach: ptrace")
+    assert "refused" in probes.added(frame).set_index("arm").loc["strace", "reason"]
+
+
+@bpf
 def test_noise_is_told() -> None:
-    frame = probes.cost(calls=101, mechanisms=["timer"], strace=False, slices=2)
+    frame = probes.cost(calls=101, mechanisms=["timer"], strace=False, slices=6)
     again = frame["arm"] == "nothing (again)"
     frame.loc[again, "ns_per_call"] = frame.loc[frame["arm"] == "nothing", "ns_per_call"].max() * 10
-    assert any("A/A" in warning for warning in probes.added(frame).attrs["warnings"])
+    (warning,) = probes.added(frame).attrs["warnings"]
+    assert warning.startswith("A/A: the same arm measured twice differs by ") and " ns: " in warning
 
 
 def test_nm_and_objdump_tell_what_can_be_probed() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from labkit.engine import secret
+from labkit.engine import secret, trial
 from labkit.engine.cgroup import sweep_cgroups
 from labkit.engine.workload import Workload
 from labkit.errors import BadArgument, Missing, Stopped, WorkloadError
@@ -502,6 +502,7 @@ def test_ratios_have_an_interval_for_each_setting() -> None:
     assert len(ratios) == 2 * 3
     assert (ratios["low"] <= ratios["ratio"]).all() and (ratios["ratio"] <= ratios["high"]).all()
     assert SHORT_CUT not in set(ratios["arm"])
+    assert ratios.attrs["warnings"].count(trial.TOO_FEW) == 1  # and not once a setting
 
 
 @bpf

@@ -5,12 +5,14 @@ Witnesses: the program's own count, strace, bpftrace, fio, fincore.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from witness import bpftrace
@@ -87,6 +89,24 @@ def test_a_witness_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @bpf
+def test_a_witness_that_cannot_watch_is_left_out_and_the_others_are_heard(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("strace", "bpftrace", "fio"):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho '{name}: Operation not permitted' >&2\nexit 1\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    frame = syscall_latency.witnesses(ios=23)
+    assert frame["witness"].tolist() == ["the program itself", "eBPF timer"]
+    for name, warning in zip(("strace", "bpftrace", "fio"), frame.attrs["warnings"], strict=True):
+        assert warning.startswith(f"{name} is left out: ") and f"{name}: Operation not permitted Fix: " in warning
+    costs = syscall_latency.cost(seconds=0.01, slices=2)
+    assert "strace" not in costs["arm"].tolist() and "eBPF timer" in costs["arm"].tolist()
+    (warning,) = costs.attrs["warnings"]
+    assert warning.startswith("strace is left out: ") and "Operation not permitted" in warning
+
+
+@bpf
 def test_what_watching_costs_is_told_for_each_watcher() -> None:
     frame = syscall_latency.cost(seconds=0.1, slices=2)
     added = syscall_latency.added(frame).set_index("arm")
@@ -118,6 +138,8 @@ def test_the_stages_of_each_io_add_up_to_what_the_program_measured(
     assert (frame[["before_ns", *STAGES, "after_ns"]].sum(axis=1) == frame["program_ns"]).all()
     # the kernel's stamps lie between the program's: each part of the sum is a time that passed
     assert (frame[["before_ns", *STAGES, "after_ns"]] >= 0).all(axis=None)
+    told = syscall_latency.closure(frame)
+    assert told[["reads", "negative_before", "negative_after"]].tolist() == [len(frame), 0, 0]
     assert frame["block_bytes"].value_counts().ge(43).to_dict() == {4096: True, 1 << 20: True}
     assert ((frame["block_requests"] > 0) == goes_to_the_disk).all()
 
@@ -244,6 +266,30 @@ def test_join_leaves_an_io_out_of_which_a_record_is_missing(station: int) -> Non
     other = events(*((time + 1000, station, where) for time, station, where in WHOLE), io=2)
     torn = events(*(each for each in WHOLE if each[1] != station))
     assert join(pd.concat([torn, other]))["io"].tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("shift", "negative"), [(0, (0, 0)), (1, (4, 0)), (-1, (0, 4))], ids=["its own", "the one before", "the one after"]
+)
+def test_the_closure_shows_records_of_another_io_though_the_stages_still_add_up(
+    shift: int, negative: tuple[int, int], tmp_path: Path
+) -> None:
+    """Five reads of one block, 1000 ns apart: each beside the kernel's records of itself, or of a neighbour."""
+    own = np.zeros(5, dtype=io_workload._RECORD)
+    own["submit_ns"] = 10_000 + 1000 * np.arange(5)
+    own["complete_ns"] = own["submit_ns"] + 300
+    own.tofile(tmp_path / "timeline")
+    began = [int(time) + 70 for time in own["submit_ns"]]
+    joined = join(pd.concat([events(*((at + t, s, w) for t, s, w in WHOLE), io=n + 1) for n, at in enumerate(began)]))
+    frame = syscall_latency_stages._beside(joined.assign(io=joined["io"] + shift), tmp_path / "timeline", Job())
+    assert (frame[["before_ns", *STAGES, "after_ns"]].sum(axis=1) == frame["program_ns"]).all()
+    told = syscall_latency.closure(frame)
+    assert told.to_dict() == {
+        "reads": 5 - abs(shift),
+        "outside_median_ns": 200.0,
+        "negative_before": negative[0],
+        "negative_after": negative[1],
+    }
 
 
 def test_join_of_nothing_is_an_empty_frame() -> None:
