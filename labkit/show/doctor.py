@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from labkit.machine.doctor import Capability, examine, lessons_status, summary
 
+from .recorded import has_recordings
 from .render import TEXT, Rendered, box, escape
 
 __all__ = ["Readiness", "doctor", "ready"]
@@ -22,6 +23,7 @@ REST = {
     "partial": "The rest of the lesson is live; it says where it takes another way.",
     "recorded only": "So the lesson shows recordings from another machine.",
 }
+UNRECORDED = "So its cells say in two lines why they cannot run."  # of a lesson that has no recordings
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,7 +42,8 @@ def ready(lesson: str) -> Readiness:
         line = f"Ready: this machine has all {len(rows)} things that lesson {lesson} needs ({where})."
         return Readiness(line, box("ok", escape(line)), ok=True)
     line = f"Lesson {lesson}: {len(lacking)} of {len(rows)} things are missing or refused here ({where})."
-    line += " " + REST[lessons_status(rows)[lesson]]
+    status = lessons_status(rows)[lesson]
+    line += " " + (UNRECORDED if status == "recorded only" and not has_recordings(lesson) else REST[status])
     text = "\n".join([line, *(_row_text(row) for row in lacking)])
     return Readiness(text, box("warning", f"{escape(line)}{_html(lacking)}"), ok=False)
 

@@ -7,6 +7,7 @@ A recording is `notebooks/recorded/NN-NAME.csv`, and `NN-NAME.json` beside it fo
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from labkit.machine.folders import repo_folder
 
 from .render import note
 
-__all__ = ["MARK", "measured", "recorded", "save_recording"]
+__all__ = ["MARK", "has_recordings", "measured", "recorded", "save_recording"]
 
 MARK = "labkit_recorded"  # in the metadata of an output that shows a recording; `labkit lessons` looks for it
 
@@ -28,6 +29,11 @@ MARK = "labkit_recorded"  # in the metadata of an output that shows a recording;
 def recordings() -> Path:
     """Return the folder of the recordings."""
     return repo_folder() / "notebooks" / "recorded"
+
+
+def has_recordings(lesson: str) -> bool:
+    """Return whether a lesson ("07") can show recordings: some are about the machine itself, and have none."""
+    return any(recordings().glob(f"{lesson}-*.csv"))
 
 
 def measured(
@@ -60,7 +66,7 @@ def recorded(lesson: str, name: str, *, because: Missing | None = None) -> pd.Da
     table = recordings() / f"{lesson}-{name}.csv"
     try:
         attrs = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))
-        rows = pd.read_csv(table, keep_default_na=True)
+        rows = _read(table)
     except (OSError, ValueError) as error:
         what = because.what if because else f"There is no recording {table.name}."
         fix = because.fix if because else "run `git checkout notebooks/recorded` to bring it back"
@@ -78,6 +84,15 @@ def save_recording(frame: pd.DataFrame, lesson: str, name: str) -> Path:
     table = recordings() / f"{lesson}-{name}.csv"
     table.parent.mkdir(parents=True, exist_ok=True)
     frame.to_csv(table, index=False)
-    attrs = json.dumps(frame.attrs, indent=1, sort_keys=True, default=str, ensure_ascii=False)
-    table.with_suffix(".json").write_text(attrs + "\n", encoding="utf-8")
+    facts = {"kernel": platform.release(), **frame.attrs}
+    attrs = json.dumps(facts, indent=1, sort_keys=True, default=str, ensure_ascii=False)
+    here = f"{repo_folder()}/"  # whose it was is nobody's business
+    table.with_suffix(".json").write_text(attrs.replace(here, "") + "\n", encoding="utf-8")
     return table
+
+
+def _read(table: Path) -> pd.DataFrame:
+    """Return the rows of a recording: a text stays as it was, even an empty one or one that looks like a number."""
+    texts = {name for name, column in schema.COLUMNS.items() if column.dtype == "str"}
+    unknown = {name: [""] for name in schema.COLUMNS if name not in texts}
+    return pd.read_csv(table, dtype=dict.fromkeys(texts, "str"), keep_default_na=False, na_values=unknown)

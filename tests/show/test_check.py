@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.engine import secret
+from labkit.machine.folders import repo_folder
 from labkit.show import progress
 from labkit.show.check import Verdict, check
 from labkit.show.questions import QUESTIONS, Hint, Question, names, number, text, whole
@@ -138,3 +140,26 @@ def test_every_question_of_the_lab_is_named_by_lesson_and_number() -> None:
         lesson, _, rest = name.partition("-q")
         assert lesson.isdigit() and len(lesson) == 2 and rest.isdigit(), name
         assert question.ask and question.first and question.otherwise, name
+
+
+def test_a_hint_names_a_frame_of_its_own_exercise() -> None:
+    """Not one of an exercise before it; unless its own cells make none, and it goes on with that."""
+    strange = {}
+    for name, question in QUESTIONS.items():
+        [lesson] = repo_folder().joinpath("notebooks").glob(f"{name[:2]}-*.ipynb")
+        cells = json.loads(lesson.read_text(encoding="utf-8"))["cells"]
+        code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+        exercises = code.partition(f'labkit.check("{name}"')[0].split("labkit.check(")
+        made = [re.findall(r"^(\w+) = ", exercise, re.MULTILINE) for exercise in exercises]
+        own = next(names for names in reversed(made) if names)
+        said = " ".join([question.otherwise, *(hint.say for hint in question.hints)])
+        frames = re.findall(r"\b([a-z_]+)(?:\[|\.(?:groupby|loc|mean)\b)", said)
+        if not {*frames} <= {*own}:
+            strange[name] = frames
+    assert strange == {}
+
+
+def test_a_third_to_either_side_is_near_enough_where_the_exercise_says_so() -> None:
+    secret.expect("07-q4", 300.0)
+    assert check("07-q4", 400).ok and check("07-q4", 200).ok
+    assert not check("07-q4", 420).ok and not check("07-q4", 180).ok

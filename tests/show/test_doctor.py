@@ -17,10 +17,12 @@ def rows(*states: str) -> list[Capability]:
     return made
 
 
-def show(monkeypatch: pytest.MonkeyPatch, *states: str) -> doctor.Readiness:
+def show(
+    monkeypatch: pytest.MonkeyPatch, *states: str, lesson: str = "01", status: str = "partial"
+) -> doctor.Readiness:
     monkeypatch.setattr(doctor, "examine", lambda lesson=None: rows(*states))
-    monkeypatch.setattr(doctor, "lessons_status", lambda rows: {"01": "partial"})
-    return doctor.ready("01")
+    monkeypatch.setattr(doctor, "lessons_status", lambda rows: {lesson: status})
+    return doctor.ready(lesson)
 
 
 def test_all_well_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,6 +37,14 @@ def test_only_what_lacks_is_listed_with_its_fix(monkeypatch: pytest.MonkeyPatch)
         assert "thing0" not in text and "thing1" in text and "reason2" in text and "missing" in text
     assert "Fix: mend 1 <now>" in shown.text and "The rest of the lesson is live" in shown.text
     assert "<code>mend 1 &lt;now&gt;</code>" in shown.html
+
+
+def test_recordings_are_promised_only_by_a_lesson_that_has_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    for lesson in ("05", "07", "08", "09"):
+        assert "shows recordings" in show(monkeypatch, "missing", lesson=lesson, status="recorded only").text
+    for lesson in ("00", "01", "03"):
+        said = show(monkeypatch, "missing", lesson=lesson, status="recorded only").text
+        assert "recordings" not in said and "say in two lines why they cannot run" in said
 
 
 def test_an_unknown_lesson_is_told_with_those_there_are() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import pandas as pd
@@ -33,6 +34,18 @@ def test_rows_types_and_provenance_come_back(shown: list[object]) -> None:
     pd.testing.assert_frame_equal(again, frame, check_flags=False)
     assert again.attrs["recorded"] is True
     assert (again.attrs["kernel"], again.attrs["warnings"]) == ("1.2.3", ["shared CPU"])
+
+
+def test_a_text_comes_back_as_it_was_and_a_missing_number_is_missing(shown: list[object]) -> None:
+    columns = {"code": ["00", "1e5"], "reason": ["", "None"], "text": ["", ""], "ratio": [1.5, float("nan")]}
+    frame = schema.frame(columns)
+    save_recording(frame, "01", "texts")
+    pd.testing.assert_frame_equal(recorded("01", "texts"), frame, check_flags=False)
+
+
+def test_a_frame_that_does_not_know_its_kernel_is_kept_with_it(shown: list[tuple[str, object]]) -> None:
+    save_recording(schema.frame({"probe": ["labkit:request_start"]}), "01", "notes")
+    assert recorded("01", "notes").attrs["kernel"] == platform.release()
 
 
 def test_the_learner_is_told_and_the_output_is_marked(shown: list[tuple[str, object]]) -> None:

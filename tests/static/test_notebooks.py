@@ -104,5 +104,12 @@ def test_every_lesson_that_is_linked_exists(path: Path) -> None:
     assert [name for name in linked if not (path.parent / name).exists()] == []
 
 
+@pytest.mark.parametrize("path", sorted(ROOT.glob("notebooks/recorded/*.json")), ids=lambda path: path.stem)
+def test_a_recording_tells_its_kernel_and_nobodys_folders(path: Path) -> None:
+    told = json.loads(path.read_text())
+    assert told["kernel"]
+    assert not re.search(r"(^| )/(?!usr/|proc/|dev/|sys/)", str(told.get("command", "")))
+
+
 def test_there_are_lessons() -> None:
     assert ROOT / "notebooks" in {path.parent for path in LESSONS}

@@ -155,7 +155,8 @@ class Panel:
         said = self._finding(frame) if self._finding else ""
         parts = [view.picture(self._plot, frame, f"{self.title}. {said}".strip())] if self._plot else []
         parts += [words.finding(said, frame).html] if said else []
-        parts += [words.table(self._table(frame) if self._table else frame).html, words.provenance(frame).html]
+        shown = self._table(frame) if self._table else frame
+        parts += [words.table(shown, warn=False).html, words.provenance(frame).html]
         self._result.value = view.fitted("".join(f"<div>{part}</div>" for part in parts))
 
     def _joined(self, frame: pd.DataFrame) -> pd.DataFrame:

@@ -38,7 +38,10 @@ def _rings(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 def _batches(frame: pd.DataFrame, ax: Axes) -> Axes:
     """Calls for one I/O beside the line 1 / batch; and the CPU time of the program and the kernel's thread together."""
-    names = _names(frame)
+    names, per_io = _names(frame), frame["calls_per_io"]
+    watched = per_io.notna().any()
+    if not per_io.notna().all():  # nobody watched from the kernel
+        per_io = per_io.fillna(frame["calls"] / frame["ios"])
     if "program_cpu_ns_per_io" in frame:
         ax, right = style.split(ax)
         both = frame["program_cpu_ns_per_io"] + frame["kernel_cpu_ns_per_io"]
@@ -51,15 +54,15 @@ def _batches(frame: pd.DataFrame, ax: Axes) -> Axes:
         style.finish(right, frame, title="CPU time of both threads", legend=False)
     for number, (name, how) in enumerate(style.series(names).items()):
         rows = frame[names == name].sort_values("batch")
-        rows = rows[rows["calls_per_io"] > 0]  # none at all has no place on an axis of powers
+        rows = rows[per_io[rows.index] > 0]  # none at all has no place on an axis of powers
         size = max(9 - 3 * number, 3)  # marks that lie upon each other are all seen
-        ax.plot(rows["batch"], rows["calls_per_io"], label=name, **{**how, "linewidth": 0.8, "markersize": size})
+        ax.plot(rows["batch"], per_io[rows.index], label=name, **{**how, "linewidth": 0.8, "markersize": size})
     sizes = sorted(frame["batch"].unique())
     ax.plot(sizes, [1 / size for size in sizes], color=style.INK, linestyle=":", linewidth=1, label="1 / batch")
     style.axis(ax, "x", "batch", log=2, ticks=sizes)
     style.axis(ax, "y", "calls_per_io", log=10)
-    title = "Calls for one I/O, as the kernel counts"
-    none = [name for name in dict.fromkeys(names) if not (frame.loc[names == name, "calls_per_io"] > 0).any()]
+    title = f"Calls for one I/O, as the {'kernel' if watched else 'program'} counts"
+    none = [name for name in dict.fromkeys(names) if not (per_io[names == name] > 0).any()]
     style.legend_below(ax)
     return style.finish(ax, frame, title=f"{title}; none by {', '.join(none)}" if none else title, legend=False)
 

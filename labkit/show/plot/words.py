@@ -20,24 +20,35 @@ _WRAPPED = "overflow-wrap: break-word; max-width: 32em;"
 _NAME = 24  # characters: no text of a column that has names is longer
 
 
-def table(frame: pd.DataFrame, columns: Sequence[str] | None = None, *, rows: int = 20, caption: str = "") -> Rendered:
-    """Return a frame as a table whose values are written as people say them.
+def table(
+    frame: pd.DataFrame,
+    columns: Sequence[str] | None = None,
+    *,
+    rows: int = 20,
+    caption: str = "",
+    warn: bool = True,
+) -> Rendered:
+    """Return a frame as a table whose values are written as people say them, and below it what to beware of.
 
     Parameters
     ----------
     columns : which columns to show, in this order; all of them if None.
     rows : how many rows at most; the rest is counted, not shown.
     caption : one line above the table.
+    warn : False where something else beside the table, such as `provenance`, shows the frame's warnings.
     """
+    warnings = _warnings(frame) if warn else []
+    below = "".join(box("warning", escape(warning)) for warning in warnings)
     if frame.empty:
-        return Rendered("(no rows)", box("note", "No rows."))
+        return Rendered("\n".join(["(no rows)", *warnings]), box("note", "No rows.") + below)
     shown = frame.head(rows) if columns is None else frame.loc[:, list(columns)].head(rows)
     cells = pd.DataFrame({name: [_write(schema.formatter(name), v) for v in shown[name]] for name in shown.columns})
     heads = [_head(str(name)) for name in shown.columns]
     more = f"… and {len(frame) - rows} more rows" if len(frame) > rows else ""
     captions = " – ".join(part for part in (caption, recorded_on(frame)) if part)
-    text = "\n".join(part for part in (captions, cells.to_string(index=False, header=heads), more) if part)
-    return Rendered(text, _html(cells, heads, [_is_number(shown[name]) for name in shown.columns], captions, more))
+    text = "\n".join(part for part in (captions, cells.to_string(index=False, header=heads), more, *warnings) if part)
+    html = _html(cells, heads, [_is_number(shown[name]) for name in shown.columns], captions, more)
+    return Rendered(text, html + below)
 
 
 def finding(sentence: str, frame: pd.DataFrame | None = None) -> Rendered:
@@ -60,7 +71,7 @@ def provenance(frame: pd.DataFrame) -> Rendered:
         where.append(f"lost events: {facts['lost_events']}")
     verb = "RECORDED on" if facts.get("recorded") else "Measured on"
     line = f"{verb} {', '.join(where)}" if where else ""
-    warnings = [f"Warning: {warning}" for warning in facts.get("warnings") or []]
+    warnings = _warnings(frame)
     if facts.get("lost_events"):
         warnings.insert(0, "Warning: events were lost, so the counts are too low.")
     html = f'<small style="{TEXT} opacity: 0.8;">{escape(line)}</small>' if line else ""
@@ -82,6 +93,11 @@ def listing(names: Iterable[object]) -> str:
     """Return names as a sentence has them: 'a, b and c'."""
     *most, last = [str(name) for name in names] or ["nothing"]
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def _warnings(frame: pd.DataFrame) -> list[str]:
+    """Return what to beware of, each thing once."""
+    return [f"Warning: {warning}" for warning in dict.fromkeys(frame.attrs.get("warnings") or [])]
 
 
 def _head(name: str) -> str:

@@ -10,7 +10,7 @@ QUESTIONS = {
     "02-q1": Question(
         ask="Which thread slept twice as long as the others? Give its tid.",
         read=whole,
-        first="run the cell that calls maps.slow_thread()",
+        first="run, where BPF can be had, the cell with maps.slow_thread",
         hints=(Hint(lambda answer, truth: answer > 10**6, "That looks like a time. The thread's number is in tid."),),
         otherwise='Compare the threads: threads.groupby("tid")["latency_ns"].median().',
         why="Each duration was kept under the number of its own thread, so nobody took another's beginning.",
@@ -18,7 +18,7 @@ QUESTIONS = {
     "02-q2": Question(
         ask="How many different sizes did the workload write, each of them once?",
         read=whole,
-        first="run the cell that calls maps.too_many_sizes()",
+        first="run, where BPF can be had, the cell with maps.too_many_sizes",
         hints=(
             Hint(lambda answer, truth: answer == 64, "That is what the map had room for. What did it refuse?"),
             Hint(lambda answer, truth: answer == truth - 64, "Those were refused. What about the keys in the map?"),

@@ -10,7 +10,7 @@ QUESTIONS = {
     "08-q1": Question(
         ask="How many results lie in the completion ring, not yet seen by the program?",
         read=whole,
-        first="run the cell that calls uring.heads_and_tails()",
+        first="run, where io_uring can be had, the cell with uring.heads_and_tails",
         hints=(
             Hint(lambda answer, truth: answer == 0, "The kernel has moved the tail further than the program the head."),
             Hint(
@@ -23,7 +23,7 @@ QUESTIONS = {
     "08-q2": Question(
         ask='Which of A, B and C uses SQPOLL? Answer "A", "B" or "C".',
         read=text,
-        first="run the cell that calls uring.who_polls()",
+        first="run, where BPF and io_uring can be had, the cell with uring.who_polls",
         hints=(
             Hint(
                 lambda answer, truth: answer in ("a", "b", "c"),
@@ -37,7 +37,7 @@ QUESTIONS = {
     "08-q3": Question(
         ask="How many files were opened, read and closed?",
         read=whole,
-        first="run the cell that calls uring.chains()",
+        first="run, where BPF and io_uring can be had, the cell with uring.chains",
         hints=(
             Hint(
                 lambda answer, truth: answer == 3 * truth, "That is the number of requests. How many belong to a file?"
@@ -50,7 +50,7 @@ QUESTIONS = {
     "08-q4": Question(
         ask="How many of the reads were given to a worker?",
         read=whole,
-        first="run the cell that calls uring.desk()",
+        first="run, where BPF and io_uring can be had, the cell with uring.desk",
         hints=(
             Hint(
                 lambda answer, truth: answer < truth / 2,

@@ -34,6 +34,15 @@ def test_calls_fall_beside_the_line_of_one_by_batch_and_none_is_said() -> None:
     assert ax.get_xscale() == ax.get_yscale() == "log"
 
 
+def test_where_nobody_watched_the_programs_own_count_is_drawn_and_named() -> None:
+    frame = batches()
+    frame["calls_per_io"], frame["ios"], frame["calls"] = float("nan"), 64, [64, 8, 1] * 2
+    ax = plot.uring(frame, fresh())
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
+    assert drawn["program"] == drawn["iou-sqp"] == [[1, 1], [8, 1 / 8], [64, 1 / 64]]
+    assert ax.get_title(loc="left") == "Calls for one I/O, as the program counts"
+
+
 def test_the_cpu_time_of_both_threads_stands_beside_the_calls() -> None:
     frame = batches()
     frame["program_cpu_ns_per_io"], frame["kernel_cpu_ns_per_io"] = 100.0, [0.0] * 3 + [50.0] * 3

@@ -7,6 +7,7 @@ import pytest
 
 from labkit import schema
 from labkit.show import plot
+from labkit.show.render import box
 
 
 def test_a_table_writes_values_as_people_say_them() -> None:
@@ -50,6 +51,34 @@ def test_origin_tells_lost_events_and_warnings() -> None:
     frame = schema.frame({"count": [23]}, kernel="1.2.3", cpus=2, lost_events=7, warnings=["the CPU was shared"])
     shown = plot.provenance(frame)
     assert "lost events: 7" in shown.text and "counts are too low" in shown.text and "the CPU was shared" in shown.html
+
+
+@pytest.mark.parametrize("form", ["text", "html"])
+def test_a_table_tells_below_itself_what_to_beware_of_and_each_thing_once(form: str) -> None:
+    frame = schema.frame({"ratio": [1.5]}, warnings=["A/A: <noise>", "one CPU", "A/A: <noise>"])
+    said = getattr(plot.table(frame), form)
+    noise = "Warning: A/A: &lt;noise&gt;" if form == "html" else "Warning: A/A: <noise>"
+    assert said.count(noise) == said.count("Warning: one CPU") == 1
+    assert said.index("1.5") < said.index(noise) < said.index("one CPU")
+
+
+def test_a_warning_below_a_table_has_the_colours_of_all_warnings() -> None:
+    assert plot.table(schema.frame({"ratio": [1.5]}, warnings=["w"])).html.endswith(box("warning", "Warning: w"))
+
+
+def test_what_to_beware_of_stands_below_an_empty_table_and_a_part_of_a_frame_too() -> None:
+    assert "Warning: w" in plot.table(schema.frame({"count": []}, warnings=["w"])).text
+    frame = schema.frame({"count": [23, 29], "pid": [1, 2]}, warnings=["w"])
+    assert "Warning: w" in plot.table(frame[frame["pid"] == 1], ["count"]).text
+
+
+def test_a_table_beside_something_that_warns_can_be_silent() -> None:
+    shown = plot.table(schema.frame({"count": [23]}, warnings=["w"]), warn=False)
+    assert "Warning" not in shown.text + shown.html
+
+
+def test_origin_tells_each_warning_once() -> None:
+    assert plot.provenance(schema.frame({"count": [23]}, warnings=["w", "w"])).text.count("Warning: w") == 1
 
 
 def test_a_frame_that_knows_nothing_of_itself_has_an_empty_origin() -> None:
