@@ -122,9 +122,10 @@ static void verify_io(const struct slot *slot, const char *buffer)
 
 /* ---- the measured loop ---- */
 
+/* However short the time, one I/O is made: a run without any would tell nothing. */
 static bool over(void)
 {
-	return time_is_up || workload_stopped || (set.ios && started == (uint64_t)set.ios);
+	return (time_is_up && started) || workload_stopped || (set.ios && started == (uint64_t)set.ios);
 }
 
 /* A time line is laid beside what the kernel saw, so it needs the kernel's own clock; durations alone do not. */
