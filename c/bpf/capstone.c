@@ -19,7 +19,7 @@ struct begun {
 struct sum {
 	u64 count;
 	u64 total_ns;
-	u64 bytes;		/* written, by calls that write */
+	u64 written_bytes;	/* by calls that write */
 };
 
 BPF_HASH(begun, u64, struct begun, 4096);	/* process and thread -> its call that has not ended yet */
@@ -118,7 +118,7 @@ static __always_inline u32 opened(u32 file, u64 path)
 }
 
 /* Add one call to its sum and to its bar. Several threads may be here at once, on different CPUs. */
-static __always_inline void count(u32 number, u32 kind, u64 took, u64 bytes)
+static __always_inline void count(u32 number, u32 kind, u64 took, u64 written_bytes)
 {
 	u64 key = (u64)number << 8 | kind, bar = key << 32 | labkit_bucket(took), zero = 0, *calls;
 	struct sum none = {}, *sum = sums.lookup_or_try_init(&key, &none);
@@ -130,7 +130,7 @@ static __always_inline void count(u32 number, u32 kind, u64 took, u64 bytes)
 	}
 	__sync_fetch_and_add(&sum->count, 1);
 	__sync_fetch_and_add(&sum->total_ns, took);
-	__sync_fetch_and_add(&sum->bytes, bytes);
+	__sync_fetch_and_add(&sum->written_bytes, written_bytes);
 	__sync_fetch_and_add(calls, 1);
 }
 

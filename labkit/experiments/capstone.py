@@ -5,10 +5,11 @@ What its journal is for: https://sqlite.org/atomiccommit.html and https://sqlite
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -38,10 +39,11 @@ from labkit.experiments.capstone_sqlite import (
     watched,
     without_talk,
 )
+from labkit.machine.doctor import software
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 
-__all__ = ["JOURNALS", "SYNCHRONOUS", "measure", "ratios", "summary", "transaction", "witnesses"]
+__all__ = ["JOURNALS", "SYNCHRONOUS", "measure", "ratios", "steadiness", "summary", "transaction", "witnesses"]
 
 MARK = "getppid"  # the application makes this call, which SQLite never makes, before each transaction if asked to
 MOST_EVENTS = 1_000_000
@@ -74,8 +76,8 @@ def measure(
     Returns
     -------
     One row a kind of call on a kind of file, for each arm: arm, journal, synchronous, rows_per_transaction, call, file
-    (database, journal, log, log's index, folder, or "–"), count,
-    calls_per_transaction, total_ns, ns_per_transaction, p50_ns, p99_ns, bytes (written), share (of the whole time).
+    (database, journal, log, log's index, folder, or "–"), count, calls_per_transaction, total_ns, ns_per_transaction,
+    p50_ns, p99_ns, written_bytes (none for calls that write nothing), share (of the whole time).
     `summary` makes one row an arm of it, and `ratios` compares the arms' times.
 
     Raises
@@ -91,8 +93,7 @@ def measure(
     )  # fmt: skip
     jobs = {job.name: job for job in (Job(mode, care, transactions, batch, row_bytes) for mode, care, batch in asked)}
     slices = check_int("slices", (2 if quick() else 6) if slices is None else slices, 2, 100, "slices")
-    seed = check_seed(seed)
-    report = progress or silent
+    report, seed = progress or silent, check_seed(seed)
     first, seen, times = next(iter(jobs)), {name: Seen() for name in jobs}, []
     with exclusive("lesson 10: SQLite", report), Program("capstone") as program, run_folder() as folder:
         for job in jobs.values():
@@ -123,7 +124,7 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     """Return what `measure` found, one row an arm.
 
     Columns: arm, transactions, rows, stored_rows (by SQLite's own shell; 0 without it), ns_per_transaction,
-    calls_per_transaction, syncs_per_transaction, bytes_per_transaction, sync_share (of the time).
+    ns_per_row, calls_per_transaction, syncs_per_transaction, bytes_per_transaction, sync_share (of the time).
     """
     rows = []
     for arm in frame.attrs["arms"]:
@@ -133,9 +134,10 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
             {
                 **{name: arm[name] for name in ("arm", "transactions", "rows", "stored_rows")},
                 "ns_per_transaction": 1e9 * arm["elapsed_s"] / arm["transactions"],
+                "ns_per_row": 1e9 * arm["elapsed_s"] / arm["rows"],
                 "calls_per_transaction": own["count"].sum() / arm["transactions"],
                 "syncs_per_transaction": syncs["count"].sum() / arm["transactions"],
-                "bytes_per_transaction": own["bytes"].sum() / arm["transactions"],
+                "bytes_per_transaction": own["written_bytes"].sum() / arm["transactions"],
                 "sync_share": syncs["total_ns"].sum() / 1e9 / arm["elapsed_s"],
             }
         )
@@ -150,6 +152,26 @@ def ratios(frame: pd.DataFrame) -> pd.DataFrame:
     made = trial.ratios(times)
     made.attrs = {**frame.attrs, "warnings": [*frame.attrs["warnings"], *made.attrs["warnings"]]}
     return made
+
+
+def steadiness(found: pd.DataFrame) -> str:
+    """Return in one sentence by how much the first arm, which ran twice in each round, differed from itself.
+
+    Parameters
+    ----------
+    found : as `ratios` returns it.
+    """
+    again = found[found["arm"] == found.attrs["baseline"] + trial.AGAIN].iloc[0]
+    ratio, low, high = again["ratio"], again["low"], again["high"]
+    name, span = found.attrs["baseline"], "95 % interval" if again["slices"] >= trial.ENOUGH else "range"
+    told = f"{low:.2f} to {high:.2f}, {span}"
+    if not low <= 1 <= high:
+        said = f"{name} differed from itself by a factor of {ratio:.2f} ({told}): the disk was restless."
+    elif max(high - 1, 1 - low) > trial.WIDE:
+        said = f"{name} may differ from itself by any factor within {told}: the disk was restless."
+    else:
+        return f"{name} was like itself, by a factor of {ratio:.2f} ({told}): the disk was steady."
+    return f"{said} Believe only differences that are much larger than that."
 
 
 def transaction(
@@ -167,10 +189,11 @@ def transaction(
     progress : see `labkit.engine.progress`.
 
     Returns one row a call, in order: arm, time_ns (since the transaction began), call, file, latency_ns, returned. Of
-    ten transactions in a row, that of the middle length.
+    ten transactions in a row, those with the commonest number of calls; of these, that of the middle length. Which it
+    is, and of how many, stands in `attrs["chosen"]`, in words.
     """
     jobs = [Job(mode, synchronous, 11, 1, row_bytes) for mode in several("journal", journal)]
-    report, found, lost = progress or silent, [], 0
+    report, found, chosen, lost = progress or silent, [], [], 0
     with (
         exclusive("lesson 10: one transaction", report),
         Program("capstone", flags={"EACH": 1}) as program,
@@ -185,9 +208,12 @@ def transaction(
             with RingReader(program, "events", max_events=MOST_EVENTS) as ring:
                 seen, command = watched(program, job, folder, tick, marks=True)
                 ring.stop()
-                found.append(_middle_one(ring.frame()).assign(arm=job.name))
+                one, place, alike, of = _typical(ring.frame())
+                found.append(one.assign(arm=job.name))
+                chosen.append(f"{job.name}: transaction {place} of {of}; {alike} of them make {len(one)} calls.")
                 lost += ring.lost
         facts = provenance(command=command, lost_events=lost, warnings=in_memory(folder), sqlite=seen.sqlite)
+        facts["chosen"] = " ".join(chosen)
     report(1.0, "done")
     return schema.frame(pd.concat(found, ignore_index=True)[_EACH], **facts)
 
@@ -204,7 +230,7 @@ def witnesses(journal: str = "delete", transactions: int = 23, *, progress: Prog
 
     Raises
     ------
-    Missing : strace is not installed.
+    Missing : strace is not installed, or may not follow a process.
     """
     job, report, strace = Job(journal, "full", transactions), progress or silent, shutil.which("strace")
     if strace is None:
@@ -213,7 +239,7 @@ def witnesses(journal: str = "delete", transactions: int = 23, *, progress: Prog
         own, log = folder / FOLDER, folder / "strace"
         own.mkdir()
         watching = ["-f", "-s", "8", "-o", str(log), *application(), *job.arguments(own)]
-        with Workload(Path(strace), watching) as run:
+        with _allowed(), Workload(Path(strace), watching) as run:
             aim(program, _only_child(run.pid), FILES)
             program.attach()
             run.go(timeout_s=120 + transactions, tick=lambda _: report(0.5, "both watch"))
@@ -256,17 +282,34 @@ def _rows(seen: Seen) -> list[dict[str, Any]]:
     return [{**row, "share": row["total_ns"] / 1e9 / seen.elapsed_s} for row in rows]
 
 
-def _middle_one(events: pd.DataFrame) -> pd.DataFrame:
-    """Return the calls of the transaction of the middle length: each begins with a mark, the last has no end."""
+def _typical(events: pd.DataFrame) -> tuple[pd.DataFrame, int, int, int]:
+    """Return the calls of a typical transaction, which one it is, and how many of how many make as many calls.
+
+    Each begins with a mark; the last has no end. With many calls a page of the database was full, for instance.
+    """
     made = events.sort_values("time_ns", kind="stable")
     made = made.assign(call=made["number"].map(name_of), file=made["kind"].map(lambda kind: file_of(kind, FILES)))
     number = (made["call"] == MARK).cumsum()
-    ends = made.groupby(number)["time_ns"].first()
-    lengths = ends.diff().shift(-1).drop(index=0, errors="ignore").dropna()
-    chosen = lengths.sort_values().index[len(lengths) // 2]
+    begins, calls = made.groupby(number)["time_ns"].first(), made.groupby(number).size()
+    lengths = begins.diff().shift(-1).drop(index=0, errors="ignore").dropna()
+    calls = calls[lengths.index]
+    alike = lengths[calls == calls.mode().iloc[0]].sort_values()
+    chosen = int(alike.index[len(alike) // 2])
     one: pd.DataFrame = made[(number == chosen) & (made["call"] != MARK)].copy()
-    one["time_ns"] -= ends[chosen]
-    return one
+    one["time_ns"] -= begins[chosen]
+    return one, chosen, len(alike), len(lengths)
+
+
+@contextlib.contextmanager
+def _allowed() -> Iterator[None]:
+    """Say it in the doctor's words where strace could not do its work because ptrace(2) is refused."""
+    try:
+        yield
+    except WorkloadError as error:
+        found = software.strace()
+        if found.state == "ok":
+            raise
+        raise Missing(f"strace cannot follow the application here: {found.reason}.", found.fix, error.detail) from None
 
 
 def _only_child(pid: int) -> int:

@@ -18,9 +18,12 @@ from labkit.engine.bpf import Program
 from labkit.engine.histogram import BUCKETS, Counts, quantile
 from labkit.errors import Missing
 
-__all__ = ["NO_FILE", "SYNCS", "Call", "Calls", "aim", "call_names", "call_rows", "file_of", "name_of", "read_calls"]
+__all__ = [
+    "NO_FILE", "SYNCS", "WRITES", "Call", "Calls", "aim", "call_names", "call_rows", "file_of", "name_of", "read_calls",
+]  # fmt: skip
 
 SYNCS = ("fsync", "fdatasync")
+WRITES = ("write", "pwrite64", "writev")  # whose bytes c/bpf/capstone.c adds up
 NO_FILE = "–"  # of a call that has none, or none that the lesson tells apart
 
 Kinds = Mapping[str, str]  # the last four letters of a file's name -> what the lesson calls such a file
@@ -32,14 +35,14 @@ class Call:
 
     count: int = 0
     total_ns: int = 0
-    bytes: int = 0
+    written_bytes: int = 0
     counts: Counts = field(default_factory=lambda: np.zeros(BUCKETS, dtype=np.int64))
 
     def __add__(self, other: Call) -> Call:
         return Call(
             self.count + other.count,
             self.total_ns + other.total_ns,
-            self.bytes + other.bytes,
+            self.written_bytes + other.written_bytes,
             self.counts + other.counts,
         )
 
@@ -57,7 +60,7 @@ def call_names() -> dict[int, str]:
         raise Missing(
             "The names of the system calls are not known here.", "sudo apt-get install gcc libc6-dev"
         ) from None
-    defined = dict(re.findall(r"^#define __NR(\w+) (\w+)$", said, re.MULTILINE))
+    defined: dict[str, str] = dict(re.findall(r"^#define __NR(\w+) (\w+)$", said, re.MULTILINE))
     # on 64-bit ARM some stand for another: __NR_fcntl is __NR3264_fcntl is 25
     numbers = {name: defined.get(number.removeprefix("__NR"), number) for name, number in defined.items()}
     return {int(n): name.removeprefix("_") for name, n in numbers.items() if name.startswith("_") and n.isdigit()}
@@ -80,7 +83,7 @@ def read_calls(program: Program, kinds: Kinds) -> Calls:
     """Return what the program has counted."""
     found: dict[int, Call] = {}
     for key, sums in program.hash("sums").items():
-        found[key] = Call(sums["count"], sums["total_ns"], sums["bytes"])
+        found[key] = Call(sums["count"], sums["total_ns"], sums["written_bytes"])
     for key, count in program.hash("bars").items():
         found[key >> 32].counts[key & 0xFFFFFFFF] += count
     return {(name_of(key >> 8), file_of(key & 0xFF, kinds)): call for key, call in found.items()}
@@ -98,7 +101,7 @@ def call_rows(calls: Calls, unit: str, units: int) -> list[dict[str, Any]]:
             "total_ns": each.total_ns,
             f"ns_per_{unit}": each.total_ns / units,
             **dict(zip(("p50_ns", "p99_ns"), quantile(each.counts, [0.5, 0.99]), strict=True)),
-            "bytes": each.bytes,
+            "written_bytes": each.written_bytes if call in WRITES else None,
         }
         for (call, file), each in ordered
     ]

@@ -52,8 +52,8 @@ class Load:
 
     @property
     def name(self) -> str:
-        """What it is called in a frame: "50 clients, pipeline 16, always"."""
-        file = "" if self.append_only == "off" else f", {self.append_only}"
+        """What it is called in a frame: "50 clients, pipeline 16, sync: always"."""
+        file = "" if self.append_only == "off" else f", sync: {self.append_only}"
         clients = "1 client" if self.clients == 1 else f"{self.clients} clients"
         return f"{clients}, pipeline {self.pipeline}{file}"
 
@@ -70,6 +70,7 @@ class _Seen:
     calls: Calls = field(default_factory=dict)
     elapsed_s: float = 0.0
     requests: int = 0
+    rates: list[float] = field(default_factory=list)  # requests a second, of each slice
     lost_events: int = 0
 
 
@@ -91,7 +92,8 @@ def measure(
     clients : connections, 1 to 1000; one number or several.
     append_only : what the server writes to a file: "off" nothing; each SET, and a sync never by itself ("no"), once
         a second ("everysec"), before it answers ("always"); one or several.
-    requests : in each slice, 100 to 10,000,000; None is 20,000 (2,000 in a hurry).
+    requests : in each slice, 100 to 10,000,000; None is 20,000, and 2,000 with a single client, who has to wait for
+        each answer (2,000 and 500 in a hurry).
     slices : of each arm, 1 to 100, interleaved; None is 3 (1 in a hurry).
     seed : of the order of the slices; None draws one.
     progress : see `labkit.engine.progress`.
@@ -100,7 +102,8 @@ def measure(
     -------
     One row a kind of call, for each arm: arm, pipeline, clients, append_only, call, file ("append-only file", or
     "–": sockets and the rest), count, calls_per_request, total_ns (of epoll_wait that is mostly waiting for
-    requests), ns_per_request, p50_ns, p99_ns, bytes (written). `summary` makes one row an arm of it.
+    requests), ns_per_request, p50_ns, p99_ns, written_bytes (none for calls that write nothing). `summary` makes one
+    row an arm of it.
 
     Raises
     ------
@@ -108,12 +111,13 @@ def measure(
     """
     asked = product(several("pipeline", pipeline), several("clients", clients), several("append_only", append_only))
     loads = {load.name: load for load in (Load(*each) for each in asked)}
-    requests = check_int("requests", _chosen(requests, 20_000, 2_000), 100, 10_000_000, "requests")
+    if requests is not None:
+        check_int("requests", requests, 100, 10_000_000, "requests")
     slices = check_int("slices", _chosen(slices, 3, 1), 1, 100, "slices")
+    seed = check_seed(seed)
     if why_not():
         what, _, fix = why_not().partition(": ")
         raise Missing(f"{what}.", fix)
-    seed = check_seed(seed)
     report = progress or silent
     place = CROSS if len(os.sched_getaffinity(0)) > 1 else SAME
     seen = {name: _Seen() for name in loads}
@@ -133,10 +137,11 @@ def measure(
             def tick(_: float, done: int = done, name: str = name) -> None:
                 report(done / len(plan), name)
 
-            _ask(program, servers[load.append_only], load, requests, seen[name], tick)
+            total = requests or _enough(load)
+            _ask(program, servers[load.append_only], load, total, seen[name], tick)
         lost = sum(each.lost_events for each in seen.values())
         facts = provenance(
-            command=["redis-benchmark", *_options(loads[plan[-1][1]], requests)], slices=slices, seed=seed,
+            command=["redis-benchmark", *_options(load, total)], slices=slices, seed=seed,
             server=redis_version(), lost_events=lost, warnings=in_memory(folder),
         )  # fmt: skip
     report(1.0, "done")
@@ -147,16 +152,21 @@ def measure(
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
     """Return what `measure` found, one row an arm.
 
-    Columns: arm, requests, requests_per_s (by redis-benchmark), calls_per_request, syncs_per_request.
+    Columns: arm, requests, requests_per_s (by redis-benchmark), slowest_per_s and fastest_per_s (of the slices),
+    calls_per_request, syncs_per_request.
     """
     rows = []
     for arm in frame.attrs["arms"]:
         own = frame[frame["arm"] == arm["arm"]]
+        slowest, fastest = min(arm["rates"]), max(arm["rates"])
         rows.append(
             {
                 "arm": arm["arm"],
                 "requests": arm["requests"],
-                "requests_per_s": arm["requests"] / arm["elapsed_s"],
+                # rounding may not put it outside of them
+                "requests_per_s": min(max(arm["requests"] / arm["elapsed_s"], slowest), fastest),
+                "slowest_per_s": slowest,
+                "fastest_per_s": fastest,
                 "calls_per_request": own["count"].sum() / arm["requests"],
                 "syncs_per_request": own.loc[own["call"].isin(SYNCS), "count"].sum() / arm["requests"],
             }
@@ -171,6 +181,11 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _chosen(asked: int | None, usual: int, hurried: int) -> int:
     return asked if asked is not None else hurried if quick() else usual
+
+
+def _enough(load: Load) -> int:
+    """Return requests enough for a slice of some tenths of a second; a hurried one is shorter."""
+    return _chosen(None, 2_000, 500) if load.clients == 1 else _chosen(None, 20_000, 2_000)
 
 
 def _server(cgroup: Cgroup, place: str, folder: Path, load: Load) -> Server:
@@ -193,7 +208,8 @@ def _ask(program: Program, server: Server, load: Load, requests: int, seen: _See
         program.detach()
     for each, call in read_calls(program, FILES).items():
         seen.calls[each] = seen.calls.get(each, Call()) + call
-    seen.elapsed_s += requests / float(told["rps"])
+    seen.rates.append(float(told["rps"]))
+    seen.elapsed_s += requests / seen.rates[-1]
     seen.requests += requests
     seen.lost_events += program.lost_events
 
@@ -208,7 +224,7 @@ def _setting(load: Load) -> dict[str, Any]:
 
 
 def _sums(load: Load, seen: _Seen) -> dict[str, Any]:
-    return {**_setting(load), "requests": seen.requests, "elapsed_s": seen.elapsed_s}
+    return {**_setting(load), "requests": seen.requests, "elapsed_s": seen.elapsed_s, "rates": seen.rates}
 
 
 def _rows(seen: _Seen) -> list[dict[str, Any]]:

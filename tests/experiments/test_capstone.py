@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from labkit import schema
 from labkit.engine import secret
 from labkit.engine.bpf import Program
 from labkit.engine.cgroup import Cgroup
@@ -29,6 +30,8 @@ from labkit.experiments import (
 )
 from labkit.experiments.capstone_calls import NO_FILE
 from labkit.experiments.capstone_sqlite import DATABASE, Job
+from labkit.machine.doctor import software
+from labkit.machine.doctor.rows import Finding
 
 bpf = pytest.mark.bpf
 needs_redis = pytest.mark.skipif(bool(capstone_redis.why_not()), reason=capstone_redis.why_not())
@@ -88,6 +91,7 @@ def test_the_sums_are_those_of_the_table(journals: pd.DataFrame) -> None:
     assert sums["syncs_per_transaction"]["delete, full"] == 4
     assert sums["syncs_per_transaction"]["wal, full"] == pytest.approx(52 / 46)
     for arm, rows in journals.groupby("arm"):
+        assert sums["ns_per_row"][arm] == sums["ns_per_transaction"][arm]
         assert sums["calls_per_transaction"][arm] == pytest.approx(rows["count"].sum() / 46)
         assert rows["total_ns"].sum() <= sums["ns_per_transaction"][arm] * 46  # calls are a part of the time
         assert rows["share"].sum() <= 1
@@ -102,10 +106,56 @@ def test_the_first_arm_is_compared_with_itself_too(journals: pd.DataFrame) -> No
     assert (ratios["low"] <= ratios["ratio"]).all() and (ratios["ratio"] <= ratios["high"]).all()
 
 
+def found_ratios(again: tuple[float, float, float], slices: int = 6) -> pd.DataFrame:
+    ratio, low, high = again
+    row = {"arm": "delete, full (again)", "ratio": ratio, "low": low, "high": high, "slices": slices}
+    return schema.frame([row], baseline="delete, full")
+
+
+def test_a_restless_disk_is_told_by_its_factor() -> None:
+    told = capstone.steadiness(found_ratios((0.74, 0.6, 0.9)))
+    assert told.startswith("delete, full differed from itself by a factor of 0.74 (0.60 to 0.90, 95 % interval)")
+    assert told.endswith("Believe only differences that are much larger than that.")
+    wide = capstone.steadiness(found_ratios((1.0, 0.7, 1.3)))
+    assert wide.startswith("delete, full may differ from itself by any factor within 0.70 to 1.30, 95 % interval")
+    assert "was like itself, by a factor of 1.01" in capstone.steadiness(found_ratios((1.01, 0.97, 1.04)))
+    assert "(0.97 to 1.04, range)" in capstone.steadiness(found_ratios((1.01, 0.97, 1.04), slices=2))
+
+
+@bpf
+def test_extra_syncs_the_folder_once_more_and_a_log_no_more_often() -> None:
+    frame = capstone.measure(("delete", "wal"), ("full", "extra"), **SMALL)
+    syncs = frame[frame["call"].isin(capstone_calls.SYNCS)].groupby(["arm", "file"])["count"].sum()
+    assert syncs["delete, full"].to_dict() == {"journal": 2 * 46, "folder": 46, "database": 46}
+    assert syncs["delete, extra"].to_dict() == {"journal": 2 * 46, "folder": 2 * 46, "database": 46}
+    assert syncs["wal, extra"].to_dict() == syncs["wal, full"].to_dict()
+
+
+@bpf
+def test_extra_syncs_the_folder_after_the_unlink() -> None:
+    one = capstone.transaction("delete", "extra")
+    story = [(row["call"], row["file"]) for row in one.to_dict("records")]
+    (unlinked,) = [place for place, (call, _) in enumerate(story) if call in ("unlink", "unlinkat")]
+    assert [file for call, file in story[unlinked:] if call in capstone_calls.SYNCS] == ["folder"]
+
+
+@bpf
+@pytest.mark.parametrize("journal", ["truncate", "persist"])
+def test_the_other_journals_are_synced_a_last_time_after_the_database(journal: str) -> None:
+    one = capstone.transaction(journal)
+    files = one.loc[one["call"].isin(capstone_calls.SYNCS), "file"].tolist()
+    assert files == ["journal", "folder", "journal", "database", "journal"]
+
+
+@bpf
+def test_only_calls_that_write_have_bytes(journals: pd.DataFrame) -> None:
+    assert set(journals.loc[journals["written_bytes"].notna(), "call"]) == {"pwrite64"}
+
+
 @bpf
 def test_the_bytes_in_the_log_are_the_size_that_the_file_had() -> None:
     frame = capstone.measure("wal", **SMALL)
-    written = frame.loc[(frame["call"] == "pwrite64") & (frame["file"] == "log"), "bytes"].sum()
+    written = frame.loc[(frame["call"] == "pwrite64") & (frame["file"] == "log"), "written_bytes"].sum()
     assert written == 2 * size_of_log(Job("wal", transactions=23))
 
 
@@ -156,6 +206,36 @@ def test_strace_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @bpf
+@needs_strace
+def test_ptrace_that_is_refused_is_told_with_the_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Workload) -> Workload:
+        raise WorkloadError("strace failed.", "run it by hand")
+
+    monkeypatch.setattr(Workload, "__enter__", refuse)
+    with pytest.raises(WorkloadError, match="strace failed"):  # ptrace works here: it is something else
+        capstone.witnesses()
+    monkeypatch.setattr(software, "strace", lambda: Finding("refused", "kernel.yama.ptrace_scope is 3", "reboot"))
+    with pytest.raises(Missing, match="ptrace_scope is 3") as refused:
+        capstone.witnesses()
+    assert refused.value.fix == "reboot" and not isinstance(refused.value, WorkloadError)
+
+
+def test_of_several_transactions_a_typical_one_is_chosen() -> None:
+    """The second makes more calls than the others."""
+    number = {name: each for each, name in capstone_calls.call_names().items()}
+    mark, call = number[capstone.MARK], number["pwrite64"]
+    begins = {0: 2, 100: 5, 200: 2, 500: 2, 510: 2, 560: 0}  # when a transaction begins -> its calls
+    events = [
+        {"time_ns": begin + place, "number": mark if place == 0 else call, "kind": 0}
+        for begin, calls in begins.items()
+        for place in range(calls + 1)
+    ]
+    one, place, alike, of = capstone._typical(pd.DataFrame(events))
+    assert (place, alike, of) == (1, 4, 5)  # 10, 50, 100 and 300 ns long: the middle is the third
+    assert one["time_ns"].tolist() == [1, 2]
+
+
+@bpf
 def test_one_transaction_is_a_list_of_its_calls_in_order() -> None:
     frame = capstone.transaction()
     for arm, syncs in (("delete, full", ["journal", "folder", "journal", "database"]), ("wal, full", ["log"])):
@@ -164,6 +244,7 @@ def test_one_transaction_is_a_list_of_its_calls_in_order() -> None:
         assert one.loc[one["call"].isin(capstone_calls.SYNCS), "file"].tolist() == syncs
         ends = one["time_ns"] + one["latency_ns"]
         assert (ends.to_numpy()[:-1] <= one["time_ns"].to_numpy()[1:]).all()
+        assert re.search(rf"{arm}: transaction \d+ of 10; \d+ of them make {len(one)} calls", frame.attrs["chosen"])
     assert capstone.MARK not in set(frame["call"]) and frame.attrs["lost_events"] == 0
 
 
@@ -257,7 +338,7 @@ def test_an_answer_takes_one_write_without_a_pipeline_and_a_part_of_one_with_it(
         (written,) = frame[(frame["pipeline"] == pipeline) & (frame["call"] == "write")].to_dict("records")
         settings = 4  # redis-benchmark asks the server for its settings first
         assert answers < written["count"] <= answers + settings
-        assert 5 * 1600 < written["bytes"] < 5 * 1600 + 500  # "+OK\r\n"
+        assert 5 * 1600 < written["written_bytes"] < 5 * 1600 + 500  # "+OK\r\n"
     assert frame.attrs["server"].startswith("Redis server") and frame.attrs["lost_events"] == 0
     assert (capstone_redis.summary(frame)["syncs_per_request"] == 0).all()
 
@@ -267,11 +348,28 @@ def test_an_answer_takes_one_write_without_a_pipeline_and_a_part_of_one_with_it(
 def test_always_syncs_before_each_answer_and_clients_share_a_sync() -> None:
     frame = capstone_redis.measure(1, (1, 50), ("no", "always"), requests=400, slices=1)
     syncs = capstone_redis.summary(frame).set_index("arm")["syncs_per_request"]
-    assert syncs["1 client, pipeline 1, always"] == 1
-    assert 0 < syncs["50 clients, pipeline 1, always"] < 1
-    assert syncs["1 client, pipeline 1, no"] == syncs["50 clients, pipeline 1, no"] == 0
+    assert syncs["1 client, pipeline 1, sync: always"] == 1
+    assert 0 < syncs["50 clients, pipeline 1, sync: always"] < 1
+    assert syncs["1 client, pipeline 1, sync: no"] == syncs["50 clients, pipeline 1, sync: no"] == 0
     own = frame[(frame["call"].isin(capstone_calls.SYNCS)) & (frame["append_only"] == "always")]
     assert set(own["file"]) == {"append-only file"}
+
+
+@bpf
+@needs_redis
+def test_a_single_client_sends_fewer_requests_and_each_slice_has_its_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABKIT_QUICK", "1")
+    sums = capstone_redis.summary(capstone_redis.measure(1, (1, 50), slices=2))
+    assert sums["requests"].tolist() == [2 * 500, 2 * 2000]
+    assert (sums["slowest_per_s"] <= sums["requests_per_s"]).all()
+    assert (sums["requests_per_s"] <= sums["fastest_per_s"]).all()
+
+
+def test_the_rate_of_a_single_slice_is_neither_above_nor_below_its_own() -> None:
+    rates = [49_140.05 + 0.37 * number for number in range(997)]  # for some, n / (n / rate) is not rate
+    arms = [{"arm": str(rate), "requests": 2003, "elapsed_s": 2003 / rate, "rates": [rate]} for rate in rates]
+    none = schema.frame({"arm": [], "call": [], "count": []}, arms=arms)
+    assert capstone_redis.summary(none)["requests_per_s"].tolist() == rates
 
 
 @bpf

@@ -14,7 +14,7 @@ from labkit.lessons.lesson import Lesson
 from labkit.machine.folders import repo_folder
 
 WRONG = ("-1", "'nonsense'", "None", "[]", "1e18", "object()")
-_SOLUTIONS = re.compile(r"<summary>Solutions</summary>\n+```python\n(.*?)```", re.DOTALL)
+_SOLUTIONS = re.compile(r"<summary>Solutions?\b[^<]*</summary>\n+```python\n(.*?)```", re.DOTALL)
 _QUESTION = re.compile(r"labkit\.check\(\"(\d\d-q\d+)\"")
 
 

@@ -104,6 +104,13 @@ def test_every_lesson_that_is_linked_exists(path: Path) -> None:
     assert [name for name in linked if not (path.parent / name).exists()] == []
 
 
+@pytest.mark.parametrize("path", LESSONS, ids=short)
+def test_what_may_be_recorded_has_its_recording(path: Path) -> None:
+    asked = re.findall(r'labkit\.measured\(\s*"(\d\d)", "([\w-]+)"', "\n".join(sources(path, "code")))
+    files = [path.parent / "recorded" / f"{lesson}-{name}{end}" for lesson, name in asked for end in (".csv", ".json")]
+    assert [file.name for file in files if not file.exists()] == []
+
+
 @pytest.mark.parametrize("path", sorted(ROOT.glob("notebooks/recorded/*.json")), ids=lambda path: path.stem)
 def test_a_recording_tells_its_kernel_and_nobodys_folders(path: Path) -> None:
     told = json.loads(path.read_text())

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 
 from labkit import schema
 from labkit.experiments.capstone_calls import NO_FILE, SYNCS
@@ -67,16 +68,23 @@ def _calls(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def _shared(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Syncs a request beside requests a second: a bar each for each arm."""
+    """Syncs a request beside requests a second: bars, and a line from the slowest run to the fastest."""
     left, right = style.split(ax, sharey=True)
+    rate = frame["requests_per_s"]
+    runs = [rate - frame["slowest_per_s"], frame["fastest_per_s"] - rate]
     for one, column, colour in ((left, "syncs_per_request", 1), (right, "requests_per_s", 0)):
         look: dict[str, Any] = {
             "facecolor": style.COLOURS[colour],
             "hatch": style.HATCHES[colour],
             "edgecolor": "white",
         }
-        drawn = one.barh(range(len(frame)), frame[column], height=0.6, **look)
-        one.bar_label(drawn, [schema.formatter(column)(value) for value in frame[column]], padding=3, fontsize=9)
+        one.barh(range(len(frame)), frame[column], height=0.6, **look)
+        ends = frame[column]
+        if column == "requests_per_s":
+            one.errorbar(rate, range(len(frame)), xerr=runs, fmt="none", ecolor=style.INK, elinewidth=1.2, capsize=3)
+            ends = frame["fastest_per_s"]
+        for place, (end, value) in enumerate(zip(ends, frame[column], strict=True)):
+            _beside(one, end, place, schema.formatter(column)(value))
         style.axis(one, "x", column)
         one.margins(x=0.3)
     left.set_yticks(range(len(frame)), [arm.replace(", ", ",\n", 1) for arm in frame["arm"]], fontsize=9)
@@ -88,27 +96,31 @@ def _shared(frame: pd.DataFrame, ax: Axes) -> Axes:
 def _one(frame: pd.DataFrame, ax: Axes) -> Axes:
     """Draw a transaction as lanes, one for each file; a call is a bar as long as it took, and a mark where it began."""
     arms = list(dict.fromkeys(frame["arm"]))
-    looks = style.bars([*_DEEDS, _REST])
     marks = style.series([*_DEEDS, _REST])
+    end = float((frame["time_ns"] + frame["latency_ns"]).max())
+    unit, unit_ns = ("ms", 1e6) if end >= 1e6 else ("µs", 1e3)
     heights = [frame.loc[frame["arm"] == arm, "file"].nunique() for arm in arms]
     grid = style.split(ax, rows=len(arms), columns=1, sharex=True, height_ratios=heights)
     for one, arm in zip(grid, arms, strict=True):
         own = frame[frame["arm"] == arm]
         lanes = [lane for lane in _LANES if lane in set(own["file"])]
         deeds = own["call"].map(_deed)
-        for deed in looks:
+        for deed, look in marks.items():
             rows = own[deeds == deed]
-            places = [lanes.index(file) for file in rows["file"]]
-            one.barh(places, rows["latency_ns"], left=rows["time_ns"], height=0.7, **looks[deed])
-            how = {**marks[deed], "linestyle": "none", "markersize": 4}
-            one.plot(rows["time_ns"], places, label=deed if len(rows) else None, **how)
+            places, is_bar = [lanes.index(file) for file in rows["file"]], deed == "sync"
+            # no hatching: most bars are too thin for it, and the mark at a bar's beginning tells what it is
+            one.barh(places, rows["latency_ns"], left=rows["time_ns"], height=0.7, color=look["color"],
+                     label=deed if is_bar and len(rows) else None)  # fmt: skip
+            how = {**look, "linestyle": "none", "markersize": 4}
+            one.plot(rows["time_ns"], places, label=deed if len(rows) and not is_bar else None, **how)
         one.set_yticks(range(len(lanes)), ["no file" if lane == NO_FILE else lane for lane in lanes], fontsize=9)
         one.set_ylim(len(lanes) - 0.4, -0.6)
-        style.axis(one, "x", "time_ns")
-        one.set_xlabel("time since the transaction began" if arm == arms[-1] else "")
+        one.set_xlim(-0.015 * end, 1.03 * end)
+        one.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / unit_ns:g}"))
+        one.set_xlabel(f"time since the transaction began, in {unit}" if arm == arms[-1] else "")
         syncs = int(own["call"].isin(SYNCS).sum())
         style.finish(one, frame, title=f"{arm}: {len(own)} calls, syncs: {syncs}", legend=False)
-    return _legend(grid[0])
+    return _legend(grid[0], [*_DEEDS, _REST])
 
 
 def _deed(call: str) -> str:
@@ -134,22 +146,33 @@ def _bars(parts: pd.DataFrame, ax: Axes, write: Callable[[float], str]) -> None:
         if parts[name].any():
             ax.barh(range(len(parts)), parts[name], left=edges[:, number], height=0.6, label=name, **how)
     for place, total in enumerate(edges[:, -1]):
-        ax.annotate(write(total), (total, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
+        _beside(ax, total, place, write(total))
     ax.set_yticks(range(len(parts)), list(parts.index))
     ax.set_ylim(len(parts) - 0.5, -0.5)
     ax.margins(x=0.15)
+
+
+def _beside(ax: Axes, end: float, place: int, text: str) -> None:
+    """Write beside the end of a bar."""
+    ax.annotate(text, (end, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
 
 
 def _below(ax: Axes, frame: pd.DataFrame, title: str) -> Axes:
     return _legend(style.finish(ax, frame, title=title, legend=False))
 
 
-def _legend(ax: Axes) -> Axes:
-    """Put the legend below the figure: the bars need the width."""
+def _legend(ax: Axes, order: Sequence[str] = ()) -> Axes:
+    """Put the legend below the figure: the bars need the width. Names in `order` come first."""
     drawn: Any = ax.get_figure()
     seen = {label: handle for one in drawn.axes for handle, label in zip(*one.get_legend_handles_labels(), strict=True)}
+    names = [*(name for name in order if name in seen), *(name for name in seen if name not in order)]
     drawn.legend(
-        list(seen.values()), list(seen), loc="outside lower center", ncols=min(len(seen), 4), frameon=False, fontsize=9
+        [seen[name] for name in names],
+        names,
+        loc="outside lower center",
+        ncols=min(len(seen), 4),
+        frameon=False,
+        fontsize=9,
     )
     return ax
 

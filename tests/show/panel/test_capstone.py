@@ -55,7 +55,7 @@ def test_it_measures_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     made.controls["pipeline"].value = (1,)
     made.controls["append_only"].value = ("always",)
     made.controls["requests"].value = 400
-    assert "1 client, pipeline 1, always:" in finished(made)._result.value
+    assert "1 client, pipeline 1, sync: always:" in finished(made)._result.value
     assert "and 1 syncs a request" in made._result.value
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 from labkit import schema
 from labkit.show import plot
@@ -75,6 +77,11 @@ def test_a_transaction_is_lanes_of_files() -> None:
     assert [label.get_text() for label in lower.get_yticklabels()] == ["database", "no file"]
     bars = sorted((patch.get_x(), patch.get_width()) for patch in upper.patches)
     assert bars == [(10, 5), (20, 900)]
+    assert lower.get_xlim()[0] < 0 and lower.get_xlabel() == "time since the transaction began, in µs"
+    assert {patch.get_hatch() for patch in upper.patches} == {None}
+    (legend,) = upper.get_figure().legends
+    kinds = {text.get_text(): type(drawn) for text, drawn in zip(legend.texts, legend.legend_handles, strict=True)}
+    assert kinds == {"sync": Rectangle, "write": Line2D, "open, close, unlink": Line2D}
 
 
 def redis():
@@ -99,9 +106,11 @@ def test_the_calls_of_a_request_are_stacked() -> None:
 def test_syncs_stand_beside_answers() -> None:
     frame = schema.frame(
         {
-            "arm": ["1 client, pipeline 1, always", "50 clients, pipeline 1, always"],
+            "arm": ["1 client, pipeline 1, sync: always", "50 clients, pipeline 1, sync: always"],
             "requests": [1000, 1000],
             "requests_per_s": [900.0, 9000.0],
+            "slowest_per_s": [800.0, 7000.0],
+            "fastest_per_s": [1000.0, 9500.0],
             "calls_per_request": [5.0, 3.0],
             "syncs_per_request": [1.0, 0.04],
         }
@@ -110,6 +119,8 @@ def test_syncs_stand_beside_answers() -> None:
     right = left.get_figure().axes[1]
     assert [bar.get_width() for bar in left.patches] == [1.0, 0.04]
     assert [bar.get_width() for bar in right.patches] == [900, 9000]
+    (lines,) = right.containers[1].lines[2]
+    assert [line[:, 0].tolist() for line in lines.get_segments()] == [[800, 1000], [7000, 9500]]
 
 
 @pytest.mark.parametrize("frame", [sqlite(arm("wal, full")), redis()], ids=["sqlite", "redis"])
