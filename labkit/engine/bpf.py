@@ -405,12 +405,8 @@ def _clang_flags(flags: Mapping[str, str]) -> list[str]:
 
 
 def _compile_error(said: str, path: Path) -> LabkitError:
-    # BCC says "could not open bpf map: x, error: Operation not permitted"; what clang says has a line and a column
-    if "Operation not permitted" in said and not re.search(r":\d+:\d+: (fatal )?error:", said):
-        return Missing(
-            f"The kernel refused to make the maps of {path.name}: {said.splitlines()[0]}",
-            "run as root, in a privileged container: sudo make lab",
-        )
+    if refused := load.refused_maps(said, path.name):
+        return refused
     first = next((line for line in said.splitlines() if "error:" in line), said.strip().splitlines()[0] if said else "")
     first = first.replace(str(path), path.name)
     return CompileError(

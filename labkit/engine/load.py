@@ -10,6 +10,7 @@ import contextlib
 import ctypes as ct
 import errno
 import os
+import re
 import struct
 import tempfile
 import threading
@@ -22,10 +23,10 @@ from labkit.engine.interrupts import uninterrupted
 from labkit.engine.libbcc import libbcc
 from labkit.engine.places import Place, Row, debug_output, places_of, rows_of_disassembly, without_line_directives
 from labkit.engine.verifier_log import CUT
-from labkit.errors import CompileError
+from labkit.errors import CompileError, Missing
 from labkit.machine.bcc import load_bcc
 
-__all__ = ["ONE_CAPTURE", "Evidence", "examine", "load"]
+__all__ = ["ONE_CAPTURE", "Evidence", "examine", "load", "refused_maps"]
 
 # <linux/bpf_verifier.h>: 1 logs the path that failed, 4 logs the verdict alone. 4 cannot fail for want of room.
 _LOG_PATH, _LOG_VERDICT = 1, 4
@@ -115,6 +116,18 @@ def _full_log(module: Any, function: str, kind: int) -> tuple[bool, str]:
     return False, log if is_whole else f"{log}\n{CUT}\n{verdict}"
 
 
+def refused_maps(said: str, program: str) -> Missing | None:
+    """Return the error where it was the kernel that refused, and not clang; `said` is what both have printed."""
+    line = next((line for line in said.splitlines() if "Operation not permitted" in line), None)
+    # BCC says "could not open bpf map: x, error: Operation not permitted"; what clang says has a line and a column
+    if line is None or re.search(r":\d+:\d+: (fatal )?error:", said):
+        return None
+    return Missing(
+        f"The kernel refused to make the maps of {program}: {line}",
+        "run as root, in a privileged container: sudo make lab",
+    )
+
+
 @contextlib.contextmanager
 def _compiled(text: str, cflags: Sequence[str]) -> Iterator[tuple[Any, str]]:
     lib = load_bcc().lib
@@ -126,7 +139,9 @@ def _compiled(text: str, cflags: Sequence[str]) -> Iterator[tuple[Any, str]]:
         said.seek(0)
         output = said.read().decode(errors="replace")
     if not module:
-        raise CompileError("clang refused the program.", "mend the lines that clang names", debug_output(output)[0])
+        raise refused_maps(output, "the program") or CompileError(
+            "clang refused the program.", "mend the lines that clang names", debug_output(output)[0]
+        )
     try:
         yield module, output
     finally:

@@ -17,15 +17,17 @@ pytestmark = [
 LOAD = """
 from labkit.engine.bpf import Program
 from labkit.errors import Missing
+from labkit.experiments import verifier
 try:
-    with Program("hello"):
-        print("loaded")
+    {what}
 except Missing as error:
     print(error)
 """
 
 
-def test_maps_that_the_kernel_refuses_are_missing_and_no_compile_error() -> None:
+@pytest.mark.parametrize("what", ['Program("hello").__enter__()', 'verifier.judge("null_test")'])
+def test_maps_that_the_kernel_refuses_are_missing_and_no_compile_error(what: str) -> None:
     drop = ["setpriv", "--bounding-set=-bpf,-perfmon,-sys_admin"]
-    done = subprocess.run([*drop, sys.executable, "-c", LOAD], capture_output=True, text=True, check=True, timeout=120)
+    command = [*drop, sys.executable, "-c", LOAD.format(what=what)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert "Operation not permitted" in done.stdout and "privileged container" in done.stdout
