@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes as ct
 import functools
 import os
@@ -19,7 +20,8 @@ from labkit.engine.histogram import BUCKETS, Counts, quantile
 from labkit.errors import Missing
 
 __all__ = [
-    "NO_FILE", "SYNCS", "WRITES", "Call", "Calls", "aim", "call_names", "call_rows", "file_of", "name_of", "read_calls",
+    "NO_FILE", "SYNCS", "WRITES", "Call", "Calls", "aim", "call_names", "call_rows", "file_of", "name_of", "open_files",
+    "read_calls",
 ]  # fmt: skip
 
 SYNCS = ("fsync", "fdatasync")
@@ -72,11 +74,19 @@ def aim(program: Program, pid: int, kinds: Kinds) -> None:
     endings, open_now = program.table("endings"), program.table("kinds")
     for ending, kind in kinds.items():
         endings[ct.c_uint32(_word(ending))] = ct.c_uint32(numbers[kind])
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-        ending = os.readlink(link)[-4:]
-        if ending in kinds:
-            open_now[ct.c_uint32(int(link.name))] = ct.c_uint32(numbers[kinds[ending]])
+    for number, name in open_files(pid).items():
+        if name[-4:] in kinds:
+            open_now[ct.c_uint32(number)] = ct.c_uint32(numbers[kinds[name[-4:]]])
     program.aim(pid=pid)
+
+
+def open_files(pid: int) -> dict[int, str]:
+    """Return the names of a process's open files by number (/proc/PID/fd, proc_pid_fd(5))."""
+    names = {}
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile: the process goes on while we look
+            names[int(link.name)] = os.readlink(link)
+    return names
 
 
 def read_calls(program: Program, kinds: Kinds) -> Calls:

@@ -7,6 +7,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -603,3 +604,17 @@ def test_an_alias_among_the_numbers_is_followed(monkeypatch: pytest.MonkeyPatch)
         assert {25: "fcntl", 56: "openat"}.items() <= capstone_calls.call_names().items()
     finally:
         capstone_calls.call_names.cache_clear()
+
+
+def test_a_process_may_open_and_close_files_while_it_is_looked_at() -> None:
+    busy = (
+        "import os\nprint('on', flush=True)\nwhile True:\n    [os.close(fd) for fd in [os.dup(1) for _ in range(40)]]"
+    )
+    with subprocess.Popen([sys.executable, "-c", busy], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == "on\n"
+            looks = [capstone_calls.open_files(process.pid) for _ in range(300)]
+        finally:
+            process.kill()
+    assert all({0, 1, 2} <= look.keys() for look in looks)
+    assert len({len(look) for look in looks}) > 1  # it did open and close meanwhile
