@@ -28,6 +28,20 @@ def test_every_lesson_is_on_the_map() -> None:
     assert lessons <= set(re.findall(r"^\| (\d\d) \|", README, re.MULTILINE))
 
 
+def test_a_lesson_names_the_kernels_on_which_its_tests_passed() -> None:
+    header, *rows = re.findall(r"^\|(.+)\|$", (ROOT / "docs/kernels.md").read_text(), re.MULTILINE)
+    series = re.findall(r"\| (\d+\.\d+)", header)
+    passed = {
+        row.split()[0]: {name for name, cell in zip(series, row.split("|")[1:], strict=True) if "passed" in cell}
+        for row in rows
+        if re.match(r" \d\d ", row)
+    }
+    named = dict(re.findall(r"^\| (\d\d) \|.*\| ([\d., ]+) \|$", README, re.MULTILINE))
+    assert named
+    for lesson, kernels in named.items():
+        assert {*kernels.split(", ")} - {"6.18"} == passed[lesson], lesson
+
+
 def test_the_commands_are_there() -> None:
     named = set(
         re.findall(r"\bmake ([a-z-]+)(?=[ `\n])", "\n".join(re.findall(r"```.*?```|`[^`]+`", README, re.DOTALL)))
