@@ -7,6 +7,7 @@ import itertools
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,10 @@ _NUMBERS = itertools.count()
 
 # As the Makefile has it: setup puts links to hidden tools into the environment, Debian gives /usr/sbin to root only.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ["PATH"], "/usr/sbin", "/sbin"])
+
+# A shell lets jobs in its background ignore SIGINT, and whatever they start inherits that. Some tests send it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Timings belong in `make bench`; a failure should be found again on the next run.
 settings.register_profile("lab", deadline=None, derandomize=True)
