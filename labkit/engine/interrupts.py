@@ -18,10 +18,10 @@ __all__ = ["uninterrupted"]
 def uninterrupted() -> Iterator[None]:
     """Note an interrupt (SIGINT) that comes within the block, and let it take effect at its end.
 
-    Only the main thread is ever interrupted; in others this does nothing. Before a function, as `@uninterrupted()`,
-    it stands for a block around the whole of it.
+    Only the main thread is ever interrupted; in others this does nothing. Nor where the handler is not Python's, which
+    could not be put back. Before a function, as `@uninterrupted()`, it stands for a block around the whole of it.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
         yield
         return
     noted = []

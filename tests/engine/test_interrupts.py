@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -52,3 +54,20 @@ def test_other_threads_leave_signals_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [signal.getsignal(signal.SIGINT)]
+
+
+def test_a_handler_that_is_not_pythons_stays() -> None:
+    """A program in C that has Python inside may have set one: Python cannot name it, so could not put it back."""
+    code = (
+        "import ctypes, signal\n"
+        "from labkit.engine.interrupts import uninterrupted\n"
+        "noted = []\n"
+        "note = ctypes.CFUNCTYPE(None, ctypes.c_int)(noted.append)\n"
+        "libc = ctypes.CDLL(None)\n"
+        "libc.signal(2, note)\n"
+        "signal.getsignal = lambda number: None  # what Python says where the handler was there before it\n"
+        "with uninterrupted():\n"
+        "    libc['raise'](2)\n"
+        "assert noted == [2]\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
