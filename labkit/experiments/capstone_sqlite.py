@@ -14,7 +14,7 @@ from labkit.engine.workload import Tick, Workload
 from labkit.errors import LabkitError, Missing, WorkloadError, bad_argument, check_choice, check_int
 from labkit.experiments.capstone_calls import NO_FILE, Call, Calls, aim, read_calls
 from labkit.machine.folders import repo_folder
-from labkit.machine.mounts import mount_of
+from labkit.machine.mounts import IN_MEMORY, mount_of
 
 __all__ = [
     "DATABASE", "FILES", "FOLDER", "JOURNALS", "SYNCHRONOUS", "Job", "Seen", "application", "check_room", "in_memory",
@@ -133,7 +133,7 @@ def check_room(folder: Path, job: Job) -> None:
 def in_memory(folder: Path) -> list[str]:
     """Return a warning where the data folder is no disk."""
     kind = mount_of(folder).kind
-    if kind not in ("tmpfs", "ramfs"):
+    if kind not in IN_MEMORY:
         return []
     return [f"The data folder is in memory ({kind}), where a sync costs nothing: set LABKIT_DATA to one on a disk."]
 

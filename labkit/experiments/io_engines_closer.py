@@ -19,7 +19,7 @@ from labkit.errors import Missing, WorkloadUnable, check_int, several
 from labkit.experiments.io_engines_run import CALLS, Outcome, Runner, runner
 from labkit.experiments.io_workload import ENGINES, Job, shared_file, timeline
 from labkit.machine.folders import data_folder, quick
-from labkit.machine.mounts import mount_of
+from labkit.machine.mounts import IN_MEMORY, mount_of
 from labkit.machine.provenance import provenance
 
 __all__ = ["call_rows", "calls", "content", "in_memory", "lanes", "lanes_of", "overlap"]
@@ -245,7 +245,7 @@ def in_memory(ios: int | None = None, *, progress: Progress | None = None) -> pd
     ios = check_int("ios", (499 if quick() else 4999) if ios is None else ios, 1, MOST_IOS, "I/Os")
     if not MEMORY.is_dir() or mount_of(MEMORY).kind != "tmpfs":
         raise Missing(f"{MEMORY} is no tmpfs here.", f"mount -t tmpfs tmpfs {MEMORY}")
-    if mount_of(data_folder()).kind in ("tmpfs", "ramfs"):
+    if mount_of(data_folder()).kind in IN_MEMORY:
         raise Missing(
             f"The data folder {data_folder()} is in memory too, so there is no disk to compare with.",
             "set LABKIT_DATA to a folder on a disk",

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Mount", "mount_of", "mounts"]
+__all__ = ["IN_MEMORY", "Mount", "mount_of", "mounts"]
+
+IN_MEMORY = ("tmpfs", "ramfs")  # kinds whose page cache is all there is of them
 
 
 @dataclass(frozen=True)

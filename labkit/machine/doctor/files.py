@@ -16,7 +16,7 @@ from typing import IO
 from labkit.machine.doctor import privileges
 from labkit.machine.doctor.rows import Finding, as_root, from_error, missing, ok, other_kernel, package, refused
 from labkit.machine.folders import data_folder as folder_for_files
-from labkit.machine.mounts import mount_of
+from labkit.machine.mounts import IN_MEMORY, mount_of
 
 __all__ = ["data_folder", "io_uring", "io_uring_sqpoll", "libaio", "o_direct"]
 
@@ -148,7 +148,7 @@ def o_direct() -> Finding:
         if error.errno == errno.EINVAL:
             return missing(f"{_where(folder)} does not take O_DIRECT", _ELSEWHERE)
         return _unusable(error)
-    if _kind_and_device(folder)[0] in ("tmpfs", "ramfs"):
+    if _kind_and_device(folder)[0] in IN_MEMORY:
         return missing(f"{_where(folder)} is memory: there is no device to read from", _ELSEWHERE)
     return ok(f"{_where(folder)}: wrote {moved[0]} and read {moved[1]} bytes past the page cache")
 
