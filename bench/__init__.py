@@ -1,5 +1,5 @@
 """`make bench`: the lab measured against what a user would take instead; docs/performance.md explains each figure.
 
 One small file a family (io, trace, events, sockmap, ui, frames). Each stands on the experiments and on
-`labkit.engine.trial`; nothing in labkit knows of it.
+`labkit.stats.trial`; nothing in labkit knows of it.
 """

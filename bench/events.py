@@ -11,12 +11,12 @@ import pandas as pd
 
 from bench.figure import Figure, Step, compare
 from bench.io import last_cpu
-from labkit.engine.bpf import Program
-from labkit.engine.lock import exclusive
-from labkit.engine.progress import Progress
-from labkit.engine.ring import RingReader
-from labkit.engine.workload import Workload
+from labkit.bpf.program import Program
+from labkit.bpf.ring import RingReader
 from labkit.machine.folders import quick
+from labkit.running.lock import exclusive
+from labkit.running.progress import Progress
+from labkit.running.workload import Workload
 
 __all__ = ["STEPS"]
 
@@ -69,7 +69,7 @@ def _by_callback(program: Program, events: int) -> float:
 
 def _close(bpf: Any) -> None:
     """Let BCC forget the ring, so that the next reader has it alone (BCC closes it only at the end of the program)."""
-    from labkit.engine.libbcc import libbcc
+    from labkit.bpf.bcc import libbcc
 
     libbcc().bpf_free_ringbuf(ct.c_void_p(bpf._ringbuf_manager))
     bpf._ringbuf_manager = None

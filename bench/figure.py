@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from bench.goals import GOALS
-from labkit.engine import trial
-from labkit.engine.lock import exclusive
-from labkit.engine.progress import Progress
+from labkit.running.lock import exclusive
+from labkit.running.progress import Progress
+from labkit.stats import trial
 
 __all__ = ["Figure", "Step", "compare", "ratio", "rounds"]
 
@@ -72,7 +72,7 @@ def rounds(
     slices: int,
     progress: Progress,
 ) -> pd.DataFrame:
-    """Run all arms interleaved (`labkit.engine.trial`), each slice alone on the machine.
+    """Run all arms interleaved (`labkit.stats.trial`), each slice alone on the machine.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.errors import LabkitError
-from labkit.experiments.io_workload import Job
+from labkit.lessons._io.job import Job
 
 __all__ = ["PEER", "command", "run"]
 

@@ -9,11 +9,12 @@ from scipy import stats
 
 from bench.figure import Figure, Step, compare, rounds
 from bench.io import blocks, last_cpu
-from labkit.engine import ring, trial
-from labkit.engine.progress import Progress
-from labkit.engine.workload import Workload
-from labkit.experiments.io_workload import Job
+from labkit.bpf import ring
+from labkit.lessons._io.job import Job
 from labkit.machine.folders import quick
+from labkit.running.progress import Progress
+from labkit.running.workload import Workload
+from labkit.stats import trial
 
 __all__ = ["STEPS"]
 

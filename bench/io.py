@@ -12,12 +12,12 @@ import pandas as pd
 
 from bench import fio
 from bench.figure import Figure, Step, compare, ratio, rounds
-from labkit.engine.histogram import from_buckets, quantile
-from labkit.engine.owned import run_folder
-from labkit.engine.progress import Progress, part
-from labkit.engine.workload import Workload
-from labkit.experiments.io_workload import Job
+from labkit.lessons._io.job import Job
 from labkit.machine.folders import quick
+from labkit.running.owned import run_folder
+from labkit.running.progress import Progress, part
+from labkit.running.workload import Workload
+from labkit.stats.histogram import from_buckets, quantile
 
 __all__ = ["STEPS", "blocks", "last_cpu"]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.figure import Figure
 from bench.goals import GOALS
-from labkit.engine.progress import Progress
+from labkit.running.progress import Progress
 
 __all__ = ["Screen", "as_text", "write"]
 
@@ -147,7 +147,7 @@ def _section(figure: Figure) -> str:
 
 def _against_goals(figures: Sequence[Figure]) -> str:
     """Draw each ratio as a share of its goal: right of 1 is met."""
-    from labkit.show.plot import style
+    from labkit.notebook.plotting import style
 
     canvas = style.figure()
     canvas.set_size_inches(9, 0.5 + 0.32 * max(len(figures), 2))
@@ -172,7 +172,7 @@ def _share(figure: Figure, value: float) -> float:
 
 
 def _slices(figure: Figure) -> str:
-    from labkit.show.plot import style
+    from labkit.notebook.plotting import style
 
     assert figure.frame is not None
     canvas = style.figure()
@@ -188,6 +188,6 @@ def _slices(figure: Figure) -> str:
 
 
 def _png(canvas: Any) -> str:
-    from labkit.show.plot import style
+    from labkit.notebook.plotting import style
 
     return base64.b64encode(style.png(canvas)).decode()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from bench.figure import Figure, Step, ratio
-from labkit.engine.progress import Progress
-from labkit.experiments import sockmap, sockmap_redis
-from labkit.experiments.sockmap import SAME, SHORT_CUT, TCP, UNIX
+from labkit.lessons import sockmap
+from labkit.lessons.sockmap import servers
+from labkit.lessons.sockmap.slices import SHORT_CUT, TCP, UNIX
 from labkit.machine.folders import quick
+from labkit.running.pinning import SAME
+from labkit.running.progress import Progress
 
 __all__ = ["STEPS"]
 
@@ -25,7 +27,7 @@ def _round_trips(progress: Progress) -> list[Figure]:
 
 
 def _redis(progress: Progress) -> list[Figure]:
-    made = sockmap_redis.measure(1, SAME, slices=2 if quick() else 10, progress=progress)
+    made = servers.measure(1, SAME, slices=2 if quick() else 10, progress=progress)
     return [ratio("sockmap.redis", made, "requests_per_s", SHORT_CUT, TCP, server=made.attrs["server"])]
 
 

@@ -10,15 +10,15 @@ from typing import Any
 from bench import watchers
 from bench.figure import Figure, Step, compare, rounds
 from bench.io import blocks, last_cpu
-from labkit.engine import trial
-from labkit.engine.bpf import Program
-from labkit.engine.histogram import from_buckets, quantile
-from labkit.engine.progress import Progress
-from labkit.engine.workload import Workload
-from labkit.experiments import syscall_latency_stages
-from labkit.experiments.io_workload import Job
-from labkit.experiments.syscall_latency_timer import flags
+from labkit.bpf.program import Program
+from labkit.lessons._io.job import Job
+from labkit.lessons.syscall_latency import stages
+from labkit.lessons.syscall_latency.timer import flags
 from labkit.machine.folders import quick
+from labkit.running.progress import Progress
+from labkit.running.workload import Workload
+from labkit.stats import trial
+from labkit.stats.histogram import from_buckets, quantile
 
 __all__ = ["STEPS"]
 
@@ -96,7 +96,7 @@ def _closure(progress: Progress) -> list[Figure]:
     slices, values = 2 if quick() else 8, []
     for number in range(slices):
         progress(number / slices, f"slice {number + 1} of {slices}")
-        made = syscall_latency_stages.stages(4096, ios=97 if quick() else 997)
+        made = stages.stages(4096, ios=97 if quick() else 997)
         values.append(float((made["latency_ns"] / made["program_ns"]).median()))
     return [Figure("trace.closure", *trial.median_interval(values), slices)]
 

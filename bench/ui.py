@@ -8,20 +8,20 @@ from contextlib import contextmanager
 from typing import Any
 
 from bench.figure import Figure, Step, compare
-from labkit.engine import trial
-from labkit.engine.bpf import Program, forget_loaded
-from labkit.engine.progress import Progress
+from labkit.bpf.program import Program, forget_loaded
 from labkit.errors import LabkitError
-from labkit.experiments.io_workload import Job
-from labkit.experiments.syscall_latency_timer import flags
+from labkit.lessons._io.job import Job
+from labkit.lessons.syscall_latency.timer import flags
 from labkit.machine.folders import quick
+from labkit.running.progress import Progress
+from labkit.stats import trial
 
 __all__ = ["STEPS"]
 
 WINDOW_S = 1.0
 SETUP = """
 from labkit import plot
-from labkit.experiments import syscall_latency
+from labkit.lessons import syscall_latency
 waited = []
 def tell(share, note):
     if note.startswith("waiting"):

@@ -1,7 +1,7 @@
 """eBPF I/O Lab: measure what Linux does, on a real kernel, and see it.
 
-What a lesson uses stands here, and is imported at its first use, so that `labkit doctor` starts at once and needs
-neither IPython nor matplotlib.
+What every notebook uses is named here, and imported at its first use, so that `labkit doctor` starts at once and needs
+neither IPython nor matplotlib. What one lesson uses is in `labkit.lessons.STEM`.
 """
 
 from __future__ import annotations
@@ -10,53 +10,55 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from labkit.show import panel, plot
-    from labkit.show.check import check
-    from labkit.show.doctor import doctor, ready
-    from labkit.show.overview import progress
-    from labkit.show.predict import predict
-    from labkit.show.progress import solved
-    from labkit.show.recorded import measured, recorded
-    from labkit.show.source import source
+    from labkit.notebook.check import check
+    from labkit.notebook.overview import progress
+    from labkit.notebook.predict import predict
+    from labkit.notebook.readiness import doctor, ready
+    from labkit.notebook.recorded import measured, recorded
+    from labkit.notebook.solved import solved
+    from labkit.notebook.source import source
+    from labkit.notebook.tables import finding, provenance, table, times
+
+_HOMES = {
+    "check": "check",
+    "doctor": "readiness",
+    "finding": "tables",
+    "load_ipython_extension": "magic",  # %load_ext labkit
+    "measured": "recorded",
+    "predict": "predict",
+    "progress": "overview",
+    "provenance": "tables",
+    "ready": "readiness",
+    "recorded": "recorded",
+    "solved": "solved",
+    "source": "source",
+    "table": "tables",
+    "times": "tables",
+    "unload_ipython_extension": "magic",
+}
 
 __all__ = [
     "check",
     "doctor",
+    "finding",
     "measured",
-    "panel",
-    "plot",
     "predict",
     "progress",
+    "provenance",
     "ready",
     "recorded",
     "solved",
     "source",
+    "table",
+    "times",
 ]
-
-_HOMES = {
-    "check": "labkit.show.check",
-    "doctor": "labkit.show.doctor",
-    "load_ipython_extension": "labkit.show.magic",  # %load_ext labkit
-    "measured": "labkit.show.recorded",
-    "panel": "labkit.show",
-    "plot": "labkit.show",
-    "predict": "labkit.show.predict",
-    "progress": "labkit.show.overview",
-    "ready": "labkit.show.doctor",
-    "recorded": "labkit.show.recorded",
-    "solved": "labkit.show.progress",
-    "source": "labkit.show.source",
-    "unload_ipython_extension": "labkit.show.magic",
-}
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name at its first use (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module 'labkit' has no attribute {name!r}")
-    if _HOMES[name] == "labkit.show":
-        return import_module(f"labkit.show.{name}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(f"labkit.notebook.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

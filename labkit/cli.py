@@ -77,13 +77,13 @@ def _add_lessons(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _lessons(arguments: argparse.Namespace) -> int:
-    from labkit import lessons
+    from labkit import runner
 
     def say(line: str) -> None:
         print(line, flush=True)
 
-    found = lessons.find(arguments.lesson)
-    outcomes = lessons.run(found, to=arguments.to, quick=arguments.quick, timeout_s=arguments.timeout, say=say)
+    found = runner.find(arguments.lesson)
+    outcomes = runner.run(found, to=arguments.to, quick=arguments.quick, timeout_s=arguments.timeout, say=say)
     bad = [outcome.lesson for outcome in outcomes if outcome.status != "ok"]
     say(f"{len(outcomes) - len(bad)} of {len(outcomes)} lessons ran without an error")
     return int(bool(bad))

@@ -13,15 +13,17 @@ import labkit
 PUBLIC = {
     "check",
     "doctor",
+    "finding",
     "measured",
-    "panel",
-    "plot",
     "predict",
     "progress",
+    "provenance",
     "ready",
     "recorded",
     "solved",
     "source",
+    "table",
+    "times",
 }
 
 

@@ -2,7 +2,7 @@
 /*
  * What every BPF program of the lab shares: whom to watch, and how to count.
  *
- * The Python side (labkit/engine/bpf.py) writes `labkit_target` before it attaches anything, so the
+ * The Python side (labkit/bpf/program.py) writes `labkit_target` before it attaches anything, so the
  * same loaded program is aimed at another process without being compiled again. A file that wants the
  * watched process's children too says `#define LABKIT_FOLLOW_CHILDREN` before it includes this one.
  */
@@ -129,7 +129,7 @@ static __always_inline void labkit_count_lost(void)
 /*
  * A histogram with 64 buckets per octave (at most 0.8 % error), the same as the workloads keep:
  * below 128 each value has a bucket of its own; above, the highest seven bits choose it.
- * labkit/engine/histogram.py reads it.
+ * labkit/stats/histogram.py reads it.
  */
 #define LABKIT_BUCKETS 2368	/* values up to 2^42 ns, over an hour; longer ones share the last */
 

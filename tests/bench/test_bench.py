@@ -17,9 +17,9 @@ import bench.__main__ as program
 from bench import fio
 from bench.figure import Figure, Step, rounds
 from bench.goals import GOALS, Goal
-from labkit.engine.progress import Progress
 from labkit.errors import LabkitError, Missing
-from labkit.experiments.io_workload import Job
+from labkit.lessons._io.job import Job
+from labkit.running.progress import Progress
 
 KEYS = {"name", "unit", "ratio", "low", "high", "better", "goal", "meets", "slices"}
 SOME = ("io.warm.4k.sync", "trace.closure", "sockmap.redis")

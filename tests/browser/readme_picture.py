@@ -15,7 +15,7 @@ from playwright.sync_api import expect, sync_playwright
 from labkit.machine.folders import repo_folder
 
 PICTURE = repo_folder() / "docs" / "images" / "panel.png"
-CELLS = ("import labkit", "labkit.panel.io_engines()")
+CELLS = ("import labkit", "io_engines.panel()")
 MARGIN_PX = 10
 
 

@@ -15,7 +15,7 @@ from labkit.machine.folders import repo_folder
 pytestmark = [pytest.mark.browser, pytest.mark.bpf]
 
 NOTEBOOKS = repo_folder() / "notebooks"
-LESSONS = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb") if "labkit.panel." in path.read_text())
+LESSONS = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb") if ".panel(" in path.read_text())
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def test_a_changed_setting_gives_another_plot(page: Page, server: Server, name: 
 
 def test_stop_in_the_midst_of_a_measurement_leaves_nothing_running(page: Page, server: Server) -> None:
     """The programs and processes that it would leave are looked for after every test of the kernel."""
-    cell = "from labkit.show import panel\npanel.hello()"
+    cell = "from labkit.lessons import hello\nhello.panel()"
     open_notebook(page, server, server.write("stop.ipynb", cell))
     run_all_cells(page)
     panel = page.locator(".labkit-panel")

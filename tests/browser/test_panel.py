@@ -16,9 +16,8 @@ import hashlib, time
 from labkit import schema
 from labkit.errors import check_int
 from labkit.machine.provenance import provenance
-from labkit.show import plot
-from labkit.show.panel import Panel, controls
-from labkit.show.plot import style
+from labkit.notebook.panel import Panel, controls
+from labkit.notebook.plotting import style
 
 def measure(arms, block_bytes, repeats, *, progress):
     check_int("repeats", repeats, 1, 1_000_000, "times")
@@ -186,7 +185,7 @@ def test_a_panel_is_readable_in_the_dark_theme(panel: Locator, page: Page) -> No
 def test_in_a_narrow_window_nothing_is_cut_off_at_the_right(page: Page, server: Server, width: int) -> None:
     cell = """\
 from labkit import schema
-from labkit.show.panel import Panel
+from labkit.notebook.panel import Panel
 
 def measure(*, progress):
     names = [name for name in schema.COLUMNS if name.endswith("_ns")][:13]
@@ -213,7 +212,7 @@ def test_restarting_the_kernel_in_mid_run_lets_the_measurement_clean_up(page: Pa
     cell = """\
 import time
 from pathlib import Path
-from labkit.show.panel import Panel
+from labkit.notebook.panel import Panel
 
 def measure(*, progress):
     try:

@@ -72,8 +72,8 @@ def test_a_program_is_aimed_right_whatever_the_pid_namespace(box: Box) -> None:
     code = f"""
 import os
 from pathlib import Path
-from labkit.engine.bpf import Program
-from labkit.engine.workload import Workload
+from labkit.bpf.program import Program
+from labkit.running.workload import Workload
 arguments = ["--open", "/etc/hostname", "--times", "{TIMES}"]
 with Program(source=Path("/lab/data/opens.c")) as program, Workload("hello", arguments) as run:
     program.aim(pid=run.pid)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.container
 HOLD = """
 import time
 from pathlib import Path
-from labkit.engine.bpf import Program
+from labkit.bpf.program import Program
 with Program("hello") as program:
     program.aim(pid=1)
     program.attach()

@@ -4,7 +4,7 @@
     make test-kernels MINUTES=90       the same with more time; QUICK=1: with six minutes a kernel
     make test-kernels ADD=1            what the run before did not try, and what failed; its other results are kept
     make test-kernels KERNELS=6.12     one kernel
-    make test-kernels TESTS="tests/experiments/test_hello.py"
+    make test-kernels TESTS="tests/lessons/hello/test_measure.py"
 
 Results: build/kernels.json, build/kernels/SERIES/ (what the machine said), docs/kernels.md after a whole run.
 x86_64 only. Timings mean nothing under emulation, so nothing is timed.
@@ -36,16 +36,18 @@ _MORE_BOOTS = 3  # the emulated 6.12 now and then ends by itself: "Oops: int3" w
 _SHARED = 0.8  # of the time; a lesson's last test may take longer than what is left of its share
 _WAYS = (["--report=/mnt/report-1.jsonl"], ["--report=/mnt/report-2.jsonl", "--backwards"])  # a pytest for each CPU
 
+FACING = ("bpf", "running", "stats", "lessons")
+
 # Slow there, with nothing that another kernel does differently.
 DESELECTED = (
-    "tests/engine/test_trial.py",  # statistics
+    "tests/stats/test_trial.py",  # statistics
 )
 
 
 def chosen() -> list[str]:
     """Return the test files that face the kernel, as pytest takes them."""
     tree = repo_folder()
-    files = [*tree.glob("tests/engine/test_*.py"), *tree.glob("tests/experiments/test_*.py")]
+    files = [file for folder in FACING for file in tree.glob(f"tests/{folder}/**/test_*.py")]
     files.append(tree / "tests/machine/test_doctor.py")
     facing = [str(file.relative_to(tree)) for file in sorted(files) if "mark.bpf" in file.read_text()]
     return [file for file in facing if file not in DESELECTED]

@@ -18,15 +18,15 @@ START, END = "<!-- kernels: `make test-kernels` writes this -->", "<!-- /kernels
 
 
 # What a lesson shows, tested elsewhere than with its experiment.
-_OF_LESSON = {"engine/test_verdict.py": "verifier", "engine/test_usdt.py": "usdt", "machine/test_doctor.py": "start"}
+_OF_LESSON = {"verifier/test_explain.py": "verifier", "usdt/test_tracer.py": "usdt", "machine/test_doctor.py": "start"}
 
 
 def lesson_of(path: Path) -> str:
     """Return whose test a file is: "01 hello" for the files of a lesson, else the folder, such as "engine"."""
     place = f"{path.parent.name}/{path.name}"
-    if path.parent.name != "experiments" and place not in _OF_LESSON:
-        return path.parent.name
-    stem = _OF_LESSON.get(place) or path.stem.removeprefix("test_")
+    if "lessons" not in path.parts[:-2] and place not in _OF_LESSON:
+        return path.parts[path.parts.index("tests") + 1] if "tests" in path.parts else path.parent.name
+    stem = _OF_LESSON.get(place) or path.parent.name
     lessons = {name.stem[3:].replace("-", "_"): name.stem[:2] for name in _notebooks()}
     for lesson in sorted(lessons, key=len, reverse=True):
         if stem == lesson or stem.startswith(f"{lesson}_"):

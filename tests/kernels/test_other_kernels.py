@@ -16,8 +16,8 @@ from labkit.errors import Missing
 
 SERIES = "6.12"
 TESTS = [
-    "tests/experiments/test_hello.py::test_twenty_three_runs_are_counted_as_twenty_three",
-    "tests/experiments/test_probes.py::test_what_the_doctor_finds_is_counted",  # kprobe and fentry
+    "tests/lessons/hello/test_measure.py::test_twenty_three_runs_are_counted_as_twenty_three",
+    "tests/lessons/probes/test_measure.py::test_what_the_doctor_finds_is_counted",  # kprobe and fentry
     "tests/machine/test_doctor.py::test_the_kernels_own_configuration_agrees",
 ]
 

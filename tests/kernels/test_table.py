@@ -12,7 +12,7 @@ from kernels.__main__ import DESELECTED, chosen, report
 from kernels.table import END, START, as_markdown, as_text, lesson_of, put_between, read_report, summarise, verdict
 from tree import ROOT
 
-HELLO = "tests/experiments/test_hello.py"
+HELLO = "tests/lessons/hello/test_measure.py"
 
 
 def told(test: str, outcome: str = "passed", reason: str = "") -> dict[str, Any]:
@@ -27,9 +27,9 @@ def row(*entries: dict[str, Any]) -> dict[str, Any]:
     ("file", "lesson"),
     [
         (HELLO, "01 hello"),
-        ("tests/experiments/test_hello_more.py", "01 hello"),
-        ("tests/experiments/test_nothing_known.py", "nothing_known"),
-        ("tests/engine/test_bpf.py", "engine"),
+        ("tests/lessons/hello/test_more.py", "01 hello"),
+        ("tests/lessons/nothing_known/test_measure.py", "nothing_known"),
+        ("tests/bpf/usdt/test_operands.py", "bpf"),
         ("tests/machine/test_doctor.py", "00 start"),
         ("tests/machine/test_headers.py", "machine"),
     ],

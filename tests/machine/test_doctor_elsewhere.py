@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from labkit.engine.cgroup import Cgroup
 from labkit.machine.folders import repo_folder
+from labkit.running.cgroup import Cgroup
 
 pytestmark = pytest.mark.bpf
 

@@ -1,8 +1,9 @@
-"""Imports go down only: show -> experiments -> engine -> machine -> errors, schema."""
+"""Imports go down only: lessons -> notebook -> bpf, running, stats -> machine -> course, errors, schema."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -10,20 +11,27 @@ from pathlib import Path
 import pytest
 from tree import ROOT, named, short
 
-# The higher may import the lower and its own kind. `lessons` runs notebooks from outside, `cli` is on top.
+# The higher may import the lower and its own kind. `runner` runs notebooks from outside, `cli` is on top.
 HEIGHT = {
     "errors": 0,
     "schema": 0,
-    "machine": 1,
-    "engine": 2,
-    "experiments": 3,
-    "show": 4,
-    "lessons": 5,
-    "cli": 6,
-    "__main__": 7,
-    "__init__": 7,
+    "course": 1,
+    "machine": 2,
+    "running": 3,
+    "stats": 3,
+    "bpf": 4,
+    "notebook": 5,
+    "lessons": 6,
+    "runner": 7,
+    "cli": 8,
+    "__main__": 9,
+    "__init__": 9,
 }
-ONLY_IN_SHOW = {"IPython", "ipywidgets", "matplotlib"}
+ONLY_IN_NOTEBOOKS = {"IPython", "ipywidgets", "matplotlib"}
+# of a lesson, what a learner sees; the rest measures, and knows nothing of notebooks
+SHOWING = ("panel", "plot", "questions", "findings", "__init__")
+# protocols of others whose names begin with an underscore: IPython's, ctypes', os._exit
+PROTOCOLS = {"_repr_mimebundle_", "_repr_html_", "_render_traceback_", "_fields_"}
 PYTHON = named(".py", under="labkit")
 
 
@@ -43,22 +51,44 @@ def imported(path: Path) -> Iterator[str]:
             yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
+def measures(path: Path) -> bool:
+    """Return whether a file is below what is shown in a notebook."""
+    if layer(path) == "lessons":
+        return not path.stem.startswith(SHOWING)
+    return HEIGHT[layer(path)] < HEIGHT["notebook"]
+
+
+def lesson_of(name: str) -> str:
+    """Return the lesson that a dotted name belongs to, or an empty text."""
+    parts = name.split(".")
+    return parts[2] if len(parts) > 2 and parts[:2] == ["labkit", "lessons"] else ""
+
+
 @pytest.mark.parametrize("path", PYTHON, ids=short)
 def test_imports_go_down_only(path: Path) -> None:
     own = HEIGHT[layer(path)]
     names = [name.split(".")[1] for name in imported(path) if name.startswith("labkit.")]
     # A name of labkit itself, such as labkit.check, is the public face: for notebooks, not for the library.
-    up = [name for name in names if HEIGHT.get(name, 7) > own]
+    up = [name for name in names if HEIGHT.get(name, 9) > own]
     assert up == []
 
 
-@pytest.mark.parametrize("path", [path for path in PYTHON if HEIGHT[layer(path)] < HEIGHT["show"]], ids=short)
-def test_nothing_of_ipython_below_show(path: Path) -> None:
-    assert {name.split(".")[0] for name in imported(path)} & ONLY_IN_SHOW == set()
+@pytest.mark.parametrize("path", named(".py", under="labkit/lessons"), ids=short)
+def test_no_lesson_imports_another(path: Path) -> None:
+    own = path.relative_to(ROOT / "labkit/lessons").parts[0]
+    others = {lesson_of(name) for name in imported(path)} - {"", own}
+    assert [name for name in others if not name.startswith("_")] == []  # _io is what several share
 
 
-@pytest.mark.parametrize("path", [path for path in PYTHON if HEIGHT[layer(path)] < HEIGHT["show"]], ids=short)
-def test_nothing_prints_below_show(path: Path) -> None:
+@pytest.mark.parametrize("path", [path for path in PYTHON if measures(path)], ids=short)
+def test_nothing_of_notebooks_below_them(path: Path) -> None:
+    names = set(imported(path))
+    assert {name.split(".")[0] for name in names} & ONLY_IN_NOTEBOOKS == set()
+    assert [name for name in names if name.startswith("labkit.notebook.")] == []
+
+
+@pytest.mark.parametrize("path", [path for path in PYTHON if measures(path)], ids=short)
+def test_nothing_prints_below_notebooks(path: Path) -> None:
     if "__main__" in path.read_text():
         return  # a program of its own, which is watched or asked: what it prints is for the one who started it
     calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
@@ -81,3 +111,19 @@ def test_what_all_names_is_there(path: Path) -> None:
 def test_nobody_imports_anothers_private_names(path: Path) -> None:
     private = [name for name in imported(path) if name.startswith("labkit.") and name.split(".")[-1].startswith("_")]
     assert private == []
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=short)
+def test_nobody_touches_anothers_private_names(path: Path) -> None:
+    """Neither `module._name` of an imported module, nor `object._name` of an object that is not self or cls."""
+    tree = ast.parse(path.read_text())
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    touched = [
+        ast.unparse(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and re.match(r"_[a-z]", node.attr)
+        and node.attr not in PROTOCOLS
+        and not (isinstance(node.value, ast.Name) and node.value.id in {"self", "cls", "other", "os", "sys", *own})
+    ]
+    assert touched == []

@@ -1,0 +1,146 @@
+"""Read, write and empty BPF maps in bulk: one system call for a whole array, straight into NumPy.
+
+Rests on bpf(2): BPF_OBJ_GET_INFO_BY_FD, BPF_MAP_LOOKUP_BATCH, BPF_MAP_UPDATE_BATCH (Linux 5.6; 5.13 for per-CPU
+arrays), with the single-element commands where a kernel lacks those.
+"""
+
+from __future__ import annotations
+
+import ctypes as ct
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from labkit.bpf.bcc import libbcc
+from labkit.errors import LabkitError
+
+# enum bpf_map_type in include/uapi/linux/bpf.h
+HASH, ARRAY, PERCPU_HASH, PERCPU_ARRAY, LRU_HASH, LRU_PERCPU_HASH = 1, 2, 5, 6, 9, 10
+_ARRAYS = (ARRAY, PERCPU_ARRAY)
+_HASHES = (HASH, PERCPU_HASH, LRU_HASH, LRU_PERCPU_HASH)
+
+
+class _MapInfo(ct.Structure):
+    """The head of struct bpf_map_info; the kernel fills as much as it is given room for."""
+
+    _fields_ = [
+        (name, ct.c_uint32) for name in ("type", "id", "key_size", "value_size", "max_entries", "map_flags")
+    ] + [("name", ct.c_char * 16)]
+
+
+@dataclass(frozen=True)
+class MapShape:
+    """What the kernel says of a map: its type, id and sizes in bytes."""
+
+    kind: int
+    id: int
+    key_bytes: int
+    value_bytes: int
+    entries: int
+
+    @property
+    def per_cpu(self) -> bool:
+        return self.kind in (PERCPU_ARRAY, PERCPU_HASH, LRU_PERCPU_HASH)
+
+    @property
+    def slot_bytes(self) -> int:
+        """Bytes that one entry takes in user space: a per-CPU value is padded to 8 for each possible CPU."""
+        return (self.value_bytes + 7) // 8 * 8 * possible_cpus() if self.per_cpu else self.value_bytes
+
+
+def possible_cpus() -> int:
+    """Return how many CPUs the kernel may ever have: the length of a per-CPU value."""
+    text = Path("/sys/devices/system/cpu/possible").read_text().strip()
+    return 1 + int(text.split(",")[-1].split("-")[-1])
+
+
+def shape(fd: int) -> MapShape:
+    """Return what the kernel says of the map behind a file descriptor."""
+    info = _MapInfo()
+    size = ct.c_uint32(ct.sizeof(info))
+    if libbcc().bpf_obj_get_info(fd, ct.byref(info), ct.byref(size)) != 0:
+        raise _failed("read the description of", fd)
+    return MapShape(info.type, info.id, info.key_size, info.value_size, info.max_entries)
+
+
+def read_array(fd: int, dtype: npt.DTypeLike = np.uint64) -> npt.NDArray[Any]:
+    """Return a whole array map: shape (entries,), or (entries, CPUs) for a per-CPU array."""
+    what, kind = shape(fd), np.dtype(dtype)
+    keys = np.arange(what.entries, dtype=np.uint32)
+    slots = np.zeros((what.entries, what.slot_bytes), dtype=np.uint8)
+    cursor, got = ct.c_uint32(), ct.c_uint32(what.entries)
+    done = libbcc().bpf_lookup_batch(fd, None, ct.byref(cursor), _pointer(keys.copy()), _pointer(slots), ct.byref(got))
+    if done != 0 or got.value != what.entries:
+        for key in range(what.entries):
+            if libbcc().bpf_lookup_elem(fd, _pointer(keys[key:]), _pointer(slots[key])) != 0:
+                raise _failed("read", fd)
+    if not what.per_cpu:
+        return slots.view(kind)[:, 0]
+    each = slots.reshape(what.entries, possible_cpus(), -1)[:, :, : what.value_bytes]
+    return np.ascontiguousarray(each).view(kind)[:, :, 0]
+
+
+def write_array(fd: int, values: npt.NDArray[Any], first: int = 0) -> None:
+    """Write consecutive entries of a (not per-CPU) array map, from index `first`."""
+    for index, value in enumerate(values, start=first):
+        key = np.array([index], dtype=np.uint32)
+        if libbcc().bpf_update_elem(fd, _pointer(key), _pointer(np.array([value], dtype=values.dtype)), 0) != 0:
+            raise _failed("write", fd)
+
+
+def map_names(module: Any) -> list[str]:
+    """Return the names of the maps of a `bcc.BPF`."""
+    lib = libbcc()
+    return [lib.bpf_table_name(module.module, index).decode() for index in range(lib.bpf_num_tables(module.module))]
+
+
+def clear(module: Any, *names: str) -> None:
+    """Set array maps to zeros and empty hash maps of a `bcc.BPF`: those named, or all."""
+    for name in names or map_names(module):
+        fd = libbcc().bpf_table_fd(module.module, name.encode())
+        what = shape(fd)
+        if what.kind in _ARRAYS:
+            _zero(fd, what)
+        elif what.kind in _HASHES:
+            _empty(fd, what)
+
+
+def plain(value: Any) -> Any:
+    """Return a ctypes value of BCC as plain Python: a number, bytes, or a dict for a struct."""
+    if isinstance(value, ct.Structure):
+        return {field[0]: plain(getattr(value, field[0])) for field in value._fields_}
+    if isinstance(value, ct.Array):
+        return [plain(each) for each in value]
+    return getattr(value, "value", value)
+
+
+def _zero(fd: int, what: MapShape) -> None:
+    keys = np.arange(what.entries, dtype=np.uint32)
+    zeros = np.zeros((what.entries, what.slot_bytes), dtype=np.uint8)
+    count = ct.c_uint32(what.entries)
+    if libbcc().bpf_update_batch(fd, _pointer(keys), _pointer(zeros), ct.byref(count)) == 0:
+        return
+    for key in range(what.entries):
+        if libbcc().bpf_update_elem(fd, _pointer(keys[key:]), _pointer(zeros[key]), 0) != 0:
+            raise _failed("empty", fd)
+
+
+def _empty(fd: int, what: MapShape) -> None:
+    key = np.zeros(what.key_bytes, dtype=np.uint8)
+    # bounded: a program that still inserts cannot keep us here for ever
+    for _ in range(2 * what.entries + 1):
+        if libbcc().bpf_get_first_key(fd, _pointer(key), what.key_bytes) != 0:
+            return
+        libbcc().bpf_delete_elem(fd, _pointer(key))
+
+
+def _pointer(array: npt.NDArray[Any]) -> ct.c_void_p:
+    return array.ctypes.data_as(ct.c_void_p)  # which keeps the array alive as long as the pointer
+
+
+def _failed(verb: str, fd: int) -> LabkitError:
+    return LabkitError(f"Could not {verb} BPF map {fd}: {os.strerror(ct.get_errno())}.", "run the cell again, as root")

@@ -1,0 +1,146 @@
+"""Where does a process spend its time? Ask at each tick of a timer for its stack, and count the equal ones.
+
+    with Workload("probes", ["--work", "burn"]) as run, StackSampler(run.pid) as sampler:
+        run.go()
+        sampler.stop()
+    sampler.frame()            # stack ("main;apple"), count
+
+Rests on a perf event of the kind "CPU clock" for that process, on the helper bpf_get_stackid (bpf-helpers(7)), and on
+frame pointers: code that was compiled without them gives broken stacks. The lab compiles its workloads with them.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from labkit import schema
+from labkit.bpf.program import Program
+from labkit.errors import check_int
+from labkit.machine.bcc import load_bcc
+
+__all__ = ["KERNEL_MARK", "PYTHON_MARK", "StackSampler"]
+
+KERNEL_MARK = "_[k]"  # after the name of a kernel function, as in Brendan Gregg's folded stacks
+PYTHON_MARK = "py::"  # before the name of a Python function, as CPython writes it (python -X perf)
+UNKNOWN = "[unknown]"
+_SOFTWARE, _CPU_CLOCK = 1, 0  # PERF_TYPE_SOFTWARE and PERF_COUNT_SW_CPU_CLOCK of linux/perf_event.h
+
+
+class StackSampler:
+    """Samples the stacks of one process while its block runs.
+
+    Parameters
+    ----------
+    pid : the process, as this one sees it. Its first thread is sampled, while it is on a CPU.
+    hz : ticks a second of its CPU time, 1 to 9999. Prime numbers such as 997 do not beat with the process's own rhythm.
+
+    After `stop()`: `frame()` has a row for each distinct stack, `lost` says how many samples could not be kept.
+    """
+
+    def __init__(self, pid: int, hz: int = 997) -> None:
+        self.pid, self.hz = pid, check_int("hz", hz, 1, 9999, "Hz")
+        self.lost = 0
+        self._program = Program("probes_stacks")
+        self._counts: dict[str, int] = {}
+
+    def __enter__(self) -> StackSampler:
+        self._program.__enter__()
+        try:
+            self._symbols = _Symbols(self.pid)
+            self._program.aim(pid=self.pid)
+            self._program.attach_perf_event(
+                "on_tick", ev_type=_SOFTWARE, ev_config=_CPU_CLOCK, sample_freq=self.hz, pid=self.pid
+            )
+        except BaseException:
+            self._program.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._program.__exit__()
+
+    def stop(self) -> None:
+        """Stop sampling and give each address its name. The process may be gone already."""
+        self._program.detach()
+        self.lost = self._program.lost_events
+        stacks = self._program.table("stacks")
+        for key, count in self._program.table("samples").items():
+            frames = [self._symbols.user(address) for address in _walk(stacks, key.user)][::-1]
+            frames += [self._symbols.kernel(address) for address in _walk(stacks, key.kernel)][::-1]
+            folded = ";".join(frames or [UNKNOWN])
+            self._counts[folded] = self._counts.get(folded, 0) + int(count.value)
+        self._symbols.close()
+
+    def frame(self) -> pd.DataFrame:
+        """Return a row for each distinct stack, the most frequent first: stack, count."""
+        rows = sorted(self._counts.items(), key=lambda row: (-row[1], row[0]))
+        return schema.frame(
+            {"stack": [row[0] for row in rows], "count": [row[1] for row in rows]}, lost_events=self.lost
+        )
+
+
+def _walk(stacks: Any, number: int) -> list[int]:
+    """Return the addresses of a stack, innermost first; none where the kernel gave an error instead of a number."""
+    return list(stacks.walk(number)) if number >= 0 else []
+
+
+class _Symbols:
+    """Names of addresses in one process, which may end before they are asked for."""
+
+    def __init__(self, pid: int) -> None:
+        bcc = load_bcc()
+        self._bcc, self._pid = bcc, pid
+        self._cache = bcc.SymbolCache(pid)
+        # BCC reads a file's symbols when it is first asked about it; ask while the process lives
+        for start in re.findall(r"^([0-9a-f]+)-\S+ \S*x", Path(f"/proc/{pid}/maps").read_text(), re.MULTILINE):
+            self._cache.resolve(int(start, 16), True)
+        self._python: tuple[list[int], list[tuple[int, str]]] | None = None
+
+    def close(self) -> None:
+        """Give BCC's symbol tables back."""
+        self._bcc.lib.bcc_free_symcache(self._cache.cache, self._pid)
+
+    def user(self, address: int) -> str:
+        name, _, module = self._cache.resolve(address, True)
+        if name is not None and not name.startswith(b"["):
+            return str(name.decode(errors="replace")).replace(";", ",")
+        if made := self._perf_map(address):
+            return made
+        file = Path(module.decode()).name if module else ""
+        return f"[{file}]" if file and not file.startswith("perf-") else UNKNOWN
+
+    def kernel(self, address: int) -> str:
+        name = self._bcc.BPF.ksym(address)
+        return f"{name.decode(errors='replace')}{KERNEL_MARK}"
+
+    def _perf_map(self, address: int) -> str:
+        """Return a name that the process itself wrote down for code that it made (`python -X perf`)."""
+        if self._python is None:
+            self._python = _read_perf_map(Path(f"/tmp/perf-{self._pid}.map"))
+        starts, rest = self._python
+        place = bisect.bisect_right(starts, address) - 1
+        if place < 0 or address >= starts[place] + rest[place][0]:
+            return ""
+        return _short(rest[place][1])
+
+
+def _read_perf_map(path: Path) -> tuple[list[int], list[tuple[int, str]]]:
+    """Return the starts, sorted, and the (length, name) of each; the format is linux/tools/perf's jit-interface.txt."""
+    rows = []
+    if path.exists():
+        for line in path.read_text(errors="replace").splitlines():
+            start, length, name = line.split(" ", 2)
+            rows.append((int(start, 16), int(length, 16), name))
+    rows.sort()
+    return [row[0] for row in rows], [row[1:] for row in rows]
+
+
+def _short(name: str) -> str:
+    """Return "py::work:/long/path/file.py" without the folders."""
+    head, _, path = name.rpartition(":")
+    return f"{head}:{Path(path).name}" if "/" in path else name

@@ -1,0 +1,140 @@
+"""Have the kernel run a BPF program when a process reaches an instruction.
+
+Rests on perf_event_open(2) with the event source `uprobe`, and on BPF links with a cookie (Linux 5.15). The attachment
+is one file descriptor. Closing it, or the end of this process in whichever way, takes the breakpoint out of every
+process again and lowers the semaphore: the kernel raised it, so the kernel also lowers it when the tracer is killed.
+"""
+
+from __future__ import annotations
+
+import ctypes as ct
+import errno
+import os
+from functools import cache
+from pathlib import Path
+
+from labkit.bpf.bcc import libbcc
+from labkit.errors import AttachError, LabkitError, Missing
+
+__all__ = ["attach", "open_event"]
+
+SOURCE = Path("/sys/bus/event_source/devices/uprobe")
+_ATTACH_PERF_EVENT = 41  # BPF_PERF_EVENT in enum bpf_attach_type, include/uapi/linux/bpf.h
+_CLOSE_ON_EXEC = 8  # PERF_FLAG_FD_CLOEXEC
+_EVERY_PROCESS, _ANY_CPU, _NO_GROUP = -1, -1, -1
+
+
+class _Attributes(ct.Structure):
+    """struct perf_event_attr of linux/perf_event.h as far as config2: PERF_ATTR_SIZE_VER1."""
+
+    _fields_ = (
+        ("type", ct.c_uint32),
+        ("size", ct.c_uint32),
+        ("config", ct.c_uint64),
+        ("sample_period", ct.c_uint64),
+        ("sample_type", ct.c_uint64),
+        ("read_format", ct.c_uint64),
+        ("flags", ct.c_uint64),
+        ("wakeup_events", ct.c_uint32),
+        ("breakpoint_type", ct.c_uint32),
+        ("path", ct.c_char_p),  # config1
+        ("offset", ct.c_uint64),  # config2
+    )
+
+
+class _LinkOptions(ct.Structure):
+    """struct bpf_link_create_opts of libbpf's bpf.h as far as the cookie of a perf event."""
+
+    _fields_ = (
+        ("size", ct.c_size_t),
+        ("flags", ct.c_uint32),
+        ("iterator", ct.c_void_p),
+        ("iterator_bytes", ct.c_uint32),
+        ("target_btf_id", ct.c_uint32),
+        ("cookie", ct.c_uint64),
+    )
+
+
+def attach(
+    program: int, binary: Path, offset: int, *, pid: int | None = None, cookie: int = 0, semaphore_offset: int = 0
+) -> int:
+    """Attach a loaded BPF program of kind KPROBE to an instruction; return the link's file descriptor.
+
+    Parameters
+    ----------
+    program : the program's file descriptor.
+    binary : an executable or a shared library.
+    offset : where in that file the instruction is, in bytes.
+    pid : the process whose memory gets the breakpoint, with all its threads; None: every process that runs the file.
+    cookie : a number that the program gets from bpf_get_attach_cookie().
+    semaphore_offset : where in the file a 16-bit counter is that the kernel shall raise while attached; 0 for none.
+
+    Raises
+    ------
+    AttachError : no such file, a process that is gone, or a place that is no instruction.
+    Missing : this kernel has no uprobes, or refuses them.
+    """
+    event = open_event(binary, offset, pid=pid, semaphore_offset=semaphore_offset)
+    try:
+        create = libbcc().bpf_link_create  # libbpf's, which libbcc stands on
+        create.restype, create.argtypes = ct.c_int, [ct.c_int, ct.c_int, ct.c_int, ct.c_void_p]
+        options = _LinkOptions(size=ct.sizeof(_LinkOptions), cookie=cookie)
+        link = int(create(program, event, _ATTACH_PERF_EVENT, ct.addressof(options)))
+        if link < 0:
+            reason = os.strerror(-link if link < -1 else ct.get_errno())
+            raise Missing(
+                f"This kernel does not link BPF programs to uprobes with a cookie: {reason}.", "use Linux 5.15 or newer"
+            )
+        return link
+    finally:
+        os.close(event)  # the link keeps the event
+
+
+def open_event(binary: Path, offset: int, *, pid: int | None = None, semaphore_offset: int = 0) -> int:
+    """Put the breakpoint in without a program; return the event's file descriptor, from which its hits can be read."""
+    try:
+        kind = int((SOURCE / "type").read_text())
+        above = (SOURCE / "format" / "ref_ctr_offset").read_text()  # "config:32-63"
+    except FileNotFoundError:
+        raise Missing(
+            "This kernel has no uprobes.", "boot a kernel with CONFIG_UPROBE_EVENTS=y, 4.20 or newer"
+        ) from None
+    shift = int(above.partition(":")[2].partition("-")[0])
+    attributes = _Attributes(
+        type=kind,
+        size=ct.sizeof(_Attributes),
+        config=semaphore_offset << shift,
+        path=os.fsencode(binary),
+        offset=offset,
+    )
+    libc = ct.CDLL(None, use_errno=True)
+    event = libc.syscall(
+        ct.c_long(_number("perf_event_open")), ct.byref(attributes), ct.c_int(_EVERY_PROCESS if pid is None else pid),
+        ct.c_int(0 if pid is None else _ANY_CPU), ct.c_int(_NO_GROUP), ct.c_ulong(_CLOSE_ON_EXEC),
+    )  # fmt: skip
+    if event < 0:
+        raise _refusal(ct.get_errno(), f"{binary} at {offset:#x}", pid)
+    return int(event)
+
+
+def _refusal(error: int, place: str, pid: int | None) -> LabkitError:
+    what = f"No probe can be put on {place}: {os.strerror(error)}."
+    match error:
+        case errno.EPERM | errno.EACCES:
+            return Missing(what, "run as root in a privileged container")
+        case errno.ESRCH:
+            return AttachError(f"No probe can be put on {place}: process {pid} is gone.", "start it again")
+        case errno.EINVAL:
+            fix = "end other tracers of this probe (the kernel wants one semaphore for all), or build the program again"
+            return AttachError(what, fix)
+        case _:
+            return AttachError(what, "check that the file is there and is the one that the process runs")
+
+
+@cache
+def _number(system_call: str) -> int:
+    """Return a system call's number on this architecture; libseccomp, which apt itself needs, knows them all."""
+    try:
+        return int(ct.CDLL("libseccomp.so.2").seccomp_syscall_resolve_name(system_call.encode()))
+    except OSError as error:
+        raise Missing(f"libseccomp does not load: {error}", "sudo apt-get install libseccomp2") from None

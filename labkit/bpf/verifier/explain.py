@@ -1,0 +1,294 @@
+"""Turn a rejection by the kernel's verifier into what a learner can read: where, what, why, and the usual mend.
+
+It reads the log; it knows no program. What it does not know it shows as the kernel said it, with the source line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from labkit.bpf.load import examine
+from labkit.bpf.rehearse import rehearse
+from labkit.bpf.verifier import log as verifier_log
+from labkit.bpf.verifier import notation
+from labkit.bpf.verifier.log import Trace
+from labkit.bpf.verifier.places import Place, debug_output, place_in_rewritten, without_line_directives
+from labkit.bpf.verifier.rules import GIVEN_BACK, INVALID_NOW, NULL_HERE, RULES, TOO_LARGE_STACK, Rule
+
+__all__ = ["ACCEPTED", "Verdict", "diagnose", "explain", "judge", "refused_by_clang"]
+
+ACCEPTED = "accepted"
+
+_AROUND, _TAB = 2, 4  # lines shown before and after; the width of a tab
+_WITHOUT_REGISTERS = ("licence", "loop")  # where no register decides
+_BCC_WRAPPERS = "/virtual/include/bcc/helpers.h"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a program, in plain words.
+
+    Attributes
+    ----------
+    headline : one line: where, and what is wrong.
+    mend : one line: the usual mend.
+    detail : the source line with a caret, the instruction, what the verifier knew and what it needed.
+    line, column : in the learner's file, from 1; None where unknown.
+    kind : "accepted", or the family: "null", "bounds", "stack", "context", "leak", "loop", "reference", … or "unknown".
+    said : the kernel's own words.
+    processed : instructions that the verifier walked through, on all paths; None where it did not say.
+    log : the raw log.
+    """
+
+    headline: str
+    mend: str
+    detail: str
+    line: int | None
+    column: int | None
+    kind: str
+    said: str
+    processed: int | None
+    log: str
+
+
+def judge(text: str, cflags: Sequence[str], function: str, kind: int, path: Path | str) -> Verdict:
+    """Compile a text of unknown origin and return what clang and the verifier say of one function in it.
+
+    Parameters are those of `diagnose`. Raises CompileError where clang finds an error in the C.
+    """
+    return refused_by_clang(text, cflags, path) or diagnose(text, cflags, function, kind, path)
+
+
+def refused_by_clang(text: str, cflags: Sequence[str], path: Path | str) -> Verdict | None:
+    """Return a verdict if clang would end this process over the text (see `labkit.bpf.rehearse`), else None."""
+    said = rehearse(without_line_directives(text), cflags)
+    if said is None:
+        return None
+    error = re.search(r"^error: \S+?:(\d+):\d+: in function (\w+) .*?: (.*)$", said, re.MULTILINE)
+    line, function, words = (int(error[1]), error[2], error[3]) if error else (0, "", said.strip()[-300:])
+    place = place_in_rewritten(text, said, line, function)
+    place = place if place and place.file == str(path) else None
+    name = Path(path).name
+    rule = TOO_LARGE_STACK if "stack limit" in words else None
+    what, mend = (rule.what, rule.mend) if rule else ("clang ended without a result", "make the program smaller")
+    detail = [_excerpt(Path(path).read_text(encoding="utf-8"), place, name)] if place else []
+    detail += _rows([("It needed", rule.needed)] if rule else [])
+    detail += _rows([("Clang's words", words)])
+    return Verdict(
+        headline=f"{_at(name, place)}: {what}.",
+        mend=mend,
+        detail="\n".join(detail),
+        line=place.line if place else None,
+        column=None,
+        kind=rule.kind if rule else "unknown",
+        said=words,
+        processed=None,
+        log=debug_output(said)[0],
+    )
+
+
+def diagnose(text: str, cflags: Sequence[str], function: str, kind: int, path: Path | str) -> Verdict:
+    """Return what the verifier says of a function that BCC compiled, explained.
+
+    Parameters
+    ----------
+    text : the C as given to BCC; `#line` directives name the files.
+    cflags : clang's flags as given to BCC.
+    function : the function.
+    kind : its program type, such as `bcc.BPF.KPROBE`.
+    path : the learner's file.
+    """
+    evidence = examine(text, cflags, function, kind)
+    if evidence.accepted:
+        processed = verifier_log.read(evidence.log).processed
+        walked = f"; the verifier walked through {processed} instructions" if processed is not None else ""
+        headline = f"{Path(path).name}: accepted{walked}."
+        return Verdict(headline, "nothing to mend", headline, None, None, ACCEPTED, "", processed, evidence.log)
+    return explain(evidence.log, Path(path).read_text(encoding="utf-8"), str(path), evidence.places)
+
+
+def explain(
+    log: str, source: str | None = None, path: str | None = None, places: Mapping[int, Place] | None = None
+) -> Verdict:
+    """Explain a log.
+
+    Parameters
+    ----------
+    log : what the verifier printed, at log level 1.
+    source, path : the learner's C file; without them no line is shown.
+    places : instruction number -> place, of `labkit.bpf.load.examine`.
+    """
+    trace = verifier_log.read(log)
+    rule, found, said = _rule_for(trace)
+    if trace.cut and (rule is None or rule.kind != "loop"):  # a loop is where the cut is, too
+        trace = replace(trace, steps=[], before={})
+    if rule:
+        rule = _lost_pointer(trace, said) or rule
+    number = _instruction_at_fault(trace, found)
+    place = _place(trace, number, places or {}, path)
+    words = _words(trace, found, number)
+    what = rule.what.format_map(words) if rule else f"the verifier said: {said or 'nothing'}"
+    mend = rule.mend.format_map(words) if rule else "read the log below: the lab has no plainer words for this one"
+    needed = rule.needed.format_map(words) if rule else ""
+    name = Path(path).name if path else "the program"
+    last = _place(trace, trace.last.number, places or {}, path) if trace.last else None
+    knew = _knew(trace, words) if rule is None or rule.kind not in _WITHOUT_REGISTERS else []
+    return Verdict(
+        headline=f"{_at(name, place)}: {what}.",
+        mend=mend,
+        detail=_detail(trace, place, last, source, name, words, knew, needed),
+        line=place.line if place else None,
+        column=(place.column or None) if place else None,
+        kind=rule.kind if rule else "unknown",
+        said=said,
+        processed=trace.processed,
+        log=log,
+    )
+
+
+_ACCESS = re.compile(r"(?:value|mem|key)_size=(\d+) off=(-?\d+) size=(\d+)")
+
+
+class _Words(dict[str, str]):
+    """The words for a rule's texts; a part that a kernel's wording lacks reads as its name."""
+
+    def __missing__(self, key: str) -> str:
+        return f"<{key}>"
+
+
+def _rule_for(trace: Trace) -> tuple[Rule | None, re.Match[str] | None, str]:
+    """Return the first rule that fits one of the verifier's last lines, in the order of the rules."""
+    for rule in RULES:
+        for line in trace.said:
+            if found := rule.match(line):
+                return rule, found, line
+    return None, None, trace.said[0] if trace.said else ""
+
+
+def _lost_pointer(trace: Trace, said: str) -> Rule | None:
+    """Return the rule for "R1 is a number" of a register that held a pointer before, if it is so."""
+    number = re.match(r"R(\d+) (?:invalid mem access '|type=)(?:scalar|inv)\b", said)
+    known = trace.before.get(f"R{number[1]}", "") if number else ""
+    if known == verifier_log.GIVEN_BACK:
+        return GIVEN_BACK
+    if known and not notation.is_number(known):
+        return INVALID_NOW
+    return NULL_HERE if re.fullmatch(r"(?:inv)?P?0", known) and "type=" not in said else None
+
+
+def _instruction_at_fault(trace: Trace, found: re.Match[str] | None) -> int | None:
+    """Return the instruction that the words name, else the one where the verifier stopped."""
+    named = found.groupdict().get("insn") if found else None
+    return int(named) if named else trace.last.number if trace.last else None
+
+
+def _place(trace: Trace, number: int | None, places: Mapping[int, Place], path: str | None) -> Place | None:
+    """Return the place of an instruction in the learner's file.
+
+    BCC's wrapper of a helper counts as the line that calls it. An instruction of another header has a place only
+    where the same line stands before and after it.
+    """
+    if number is None or path is None:
+        return None
+    here = places.get(number)
+    if here is not None and here.file == path:
+        return here
+    own = {each: place for each, place in places.items() if place.file == path}
+    walked = [step.number for step in trace.steps] or sorted(own)
+    if number in walked:
+        walked = walked[: len(walked) - walked[::-1].index(number)]
+    before = next((own[each] for each in reversed(walked) if each in own), None)
+    after = next((own[each] for each in sorted(own) if each > number), None)
+    wrapper = here is None or here.file == _BCC_WRAPPERS
+    return before if wrapper or (before and after and before.line == after.line) else None
+
+
+def _words(trace: Trace, found: re.Match[str] | None, number: int | None) -> _Words:
+    text = trace.last.text if trace.last else ""
+    helper = notation.helper(next((step.text for step in trace.steps if step.number == number), text))
+    said = _Words(does=notation.instruction(text), helper=helper or "the call")
+    said.update({key: value for key, value in (found.groupdict() if found else {}).items() if value is not None})
+    register = said.get("reg", "")
+    said["argument"] = notation.argument(int(register)) if register else "an argument"
+    said["subject"] = f"the size that {helper} gets" if helper else "an index or an offset"
+    worst = next((at for line in trace.said if (at := _ACCESS.search(line))), None)
+    said["worst"] = f"; at worst, this is {worst[3]} bytes from byte {worst[2]} on, of {worst[1]}" if worst else ""
+    said["expected_words"] = notation.expected(said.get("expected", ""))
+    touched = notation.access(text)
+    if touched and touched[0] == "reads":
+        said["context"] = "the context has no field here that this kind of program may read"
+    else:
+        said["context"] = "the program writes to its context"
+    return said
+
+
+def _detail(
+    trace: Trace,
+    place: Place | None,
+    last: Place | None,
+    source: str | None,
+    name: str,
+    words: _Words,
+    knew: list[str],
+    needed: str,
+) -> str:
+    rows = []
+    if trace.last:
+        where = f", in line {last.line}" if last and place and last.line != place.line else ""
+        rows.append(("The instruction", f"{words['does']}{where}"))
+        rows.append(("The instruction", f"(in the log: {trace.last.number}: {trace.last.text})"))
+    rows += [("The verifier knew", each) for each in knew]
+    if needed:
+        rows.append(("It needed", needed))
+    rows += [("The kernel's words", line) for line in trace.said]
+    told = [_excerpt(source, place, name)] if place and source else []
+    return "\n".join(told + _rows(rows))
+
+
+def _rows(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """Lay out heads and texts; a head that comes again is left out."""
+    heads = ["", *(head for head, _ in rows)]
+    return [f"{head if head != above else '':<19} {text}" for above, (head, text) in zip(heads, rows, strict=False)]
+
+
+def _at(name: str, place: Place | None) -> str:
+    return f"{name}:{place.line}" if place else name
+
+
+def _excerpt(source: str, place: Place, name: str) -> str:
+    """Return the line with the lines around it, and a mark below the column (below the first letter if unknown)."""
+    lines = [line.expandtabs(_TAB) for line in source.splitlines()]
+    if not 1 <= place.line <= len(lines):
+        return ""
+    raw, text = source.splitlines()[place.line - 1], lines[place.line - 1]
+    column = len(raw[: place.column - 1].expandtabs(_TAB)) if place.column else len(text) - len(text.lstrip())
+    shown = [f"{name}, line {place.line}" + (f", column {place.column}" if place.column else "")]
+    for number in range(max(place.line - _AROUND, 1), min(place.line + _AROUND, len(lines)) + 1):
+        shown.append(f"{number:>5} | {lines[number - 1]}".rstrip())
+        if number == place.line:
+            shown.append(f"{'':>5} | {' ' * column}^")
+    return "\n".join(shown) + "\n"
+
+
+def _knew(trace: Trace, words: _Words) -> list[str]:
+    """Say what was known of the registers that matter: the one named, and those of the instruction."""
+    text = trace.last.text if trace.last else ""
+    named = words.get("reg") or next((found[1] for line in trace.said if (found := re.match(r"R(\d+) ", line))), "")
+    names = [f"R{named}"] if named else []
+    if notation.helper(text):  # a pointer's size is the argument after it
+        names += [f"R{int(named) + 1}"] if named and words["worst"] else []
+    elif "!read_ok" not in "".join(trace.said):
+        names += notation.operands(text)
+    told = []
+    for name in dict.fromkeys(names):
+        known = trace.before.get(name)
+        if known == verifier_log.GIVEN_BACK:
+            told.append(f"{name} pointed to what was given back before")
+        elif known and name != "R10":
+            told += [f"{name} is {notation.value(known)}", f"(in the log: {name}={known})"]
+        elif known is None and f"{name} !read_ok" in trace.said:
+            told.append(f"{name} was never set on this path")
+    return told

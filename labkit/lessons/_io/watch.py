@@ -1,0 +1,34 @@
+"""What lessons 07 and 08 share of watching: a BPF program looks on, or a warning says why nobody does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+from labkit.bpf.program import Program
+from labkit.errors import Missing
+
+__all__ = ["watching"]
+
+
+@contextmanager
+def watching(name: str, flags: Callable[[], Mapping[str, int]], warnings: list[str] | None) -> Iterator[Program | None]:
+    """Attach a program of `c/bpf/` and yield it; None where this machine cannot load it.
+
+    Parameters
+    ----------
+    name : of the program.
+    flags : finds out the macros that this kernel asks for; may say by `Missing` that there is nothing to watch.
+    warnings : where to say that nobody watches; None: that is an error then (`Missing`).
+    """
+    with ExitStack() as stack:
+        program = None
+        try:
+            program = stack.enter_context(Program(name, flags=flags()))
+        except Missing as error:
+            if warnings is None:
+                raise
+            warnings.append(f"Nobody watches from the kernel: {error.what} Fix: {error.fix}")
+        if program is not None:
+            program.attach()
+        yield program

@@ -1,0 +1,119 @@
+"""What lessons 09 and 10 share: an unmodified Redis server in a cgroup, asked by redis-benchmark.
+
+Rests on the distribution's redis-server and redis-benchmark, which speak plain TCP over 127.0.0.1.
+"""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from labkit.errors import LabkitError, WorkloadError
+from labkit.running.cgroup import Cgroup
+from labkit.running.pinning import cpus_for
+from labkit.running.workload import TICK_S, Tick
+
+__all__ = ["Server", "redis_version", "why_not"]
+
+START_S = 20.0
+_TRIES = 5
+
+
+def why_not() -> str:
+    """Return why Redis cannot be measured here, with the mend, or an empty string."""
+    absent = [name for name in ("redis-server", "redis-benchmark") if shutil.which(name) is None]
+    if not absent:
+        return ""
+    return f"{' and '.join(absent)} not installed: sudo apt-get install redis-server redis-tools"
+
+
+class Server:
+    """A Redis server in a cgroup, pinned; it ends with the cgroup.
+
+    Parameters
+    ----------
+    cgroup : where it and its clients live.
+    place : where they run, "same core" or "cross core".
+    folder : of its files.
+    options : of redis-benchmark, each time it asks.
+    settings : of the server; with these it keeps nothing on disk.
+    """
+
+    def __init__(
+        self, cgroup: Cgroup, place: str, folder: Path, options: Sequence[str],
+        settings: Sequence[str] = ("--appendonly", "no"),
+    ) -> None:  # fmt: skip
+        self._cgroup, self._options, self._settings = cgroup, options, settings
+        self._cpu, self._client_cpu = cpus_for(place)
+        self._file = folder / f"{cgroup.path.name}-{self._cpu}-{self._client_cpu}.sock"
+        for _ in range(_TRIES):
+            self._port = _free_port()
+            if self._start(folder):
+                break
+        else:
+            raise LabkitError(
+                f"redis-server found no free port in {_TRIES} tries.", "end other servers: see `ss -tlnp`"
+            )
+        self.ask(["-t", "set", "-n", "1"])  # GET shall find a value
+
+    def _start(self, folder: Path) -> bool:
+        """Start it and wait until it listens; return False if another program took the port meanwhile."""
+        log = folder / f"{self._file.stem}.log"
+        command = ["taskset", "-c", str(self._cpu), "redis-server", "--bind", "127.0.0.1", "--port", str(self._port)]
+        command += ["--unixsocket", str(self._file), "--save", "", "--dir", str(folder), *self._settings]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                self._cgroup.command(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+        self.pid = process.pid  # each command in the chain replaces the one before
+        deadline = time.monotonic() + START_S
+        while process.poll() is None and time.monotonic() < deadline:
+            if "Ready to accept connections" in log.read_text(errors="replace"):
+                return True
+            time.sleep(0.01)
+        said = log.read_text(errors="replace")
+        if "Address already in use" in said:
+            return False
+        raise WorkloadError(f"redis-server did not start on port {self._port}.", "start it by hand: redis-server", said)
+
+    def ask(self, arguments: Sequence[str], *, by_file: bool = False, tick: Tick | None = None) -> dict[str, str]:
+        """Let redis-benchmark ask it from inside the same cgroup, and return the numbers it tells."""
+        where = ["-s", str(self._file)] if by_file else ["-h", "127.0.0.1", "-p", str(self._port)]
+        command = ["taskset", "-c", str(self._client_cpu), "redis-benchmark", "--csv", *where, *self._options]
+        pipe, started = subprocess.PIPE, time.monotonic()
+        with subprocess.Popen(
+            self._cgroup.command([*command, *arguments]), stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+        ) as asking:
+            while True:
+                try:
+                    told, complaints = asking.communicate(timeout=TICK_S)
+                    break
+                except subprocess.TimeoutExpired:
+                    try:
+                        (tick or _wait)(time.monotonic() - started)
+                    except BaseException:
+                        asking.kill()  # Stop was pressed: do not wait for the rest
+                        raise
+        rows = list(csv.DictReader(told.splitlines()))
+        if asking.returncode != 0 or not rows:
+            raise WorkloadError("redis-benchmark failed.", "run it by hand: redis-benchmark -t get", complaints)
+        return rows[-1]
+
+
+def _wait(_: float) -> None:
+    """Go on waiting: what `ask` does when nobody can press Stop."""
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def redis_version() -> str:
+    told = subprocess.run(["redis-server", "--version"], capture_output=True, text=True, check=False).stdout
+    return " ".join(told.split()[:3])

@@ -1,0 +1,136 @@
+"""Lesson 10: watch the system calls of one process with c/bpf/capstone.c, by name and by kind of file."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes as ct
+import functools
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labkit.bpf.program import Program
+from labkit.errors import Missing
+from labkit.stats.histogram import BUCKETS, Counts, quantile
+
+__all__ = [
+    "NO_FILE", "SYNCS", "WRITES", "Call", "Calls", "aim", "call_names", "call_rows", "file_of", "name_of", "open_files",
+    "read_calls",
+]  # fmt: skip
+
+SYNCS = ("fsync", "fdatasync")
+WRITES = ("write", "pwrite64", "writev")  # whose bytes c/bpf/capstone.c adds up
+NO_FILE = "–"  # of a call that has none, or none that the lesson tells apart
+
+Kinds = Mapping[str, str]  # the last four letters of a file's name -> what the lesson calls such a file
+
+
+@dataclass
+class Call:
+    """One kind of call on one kind of file: how many, how long in all and each, what they wrote."""
+
+    count: int = 0
+    total_ns: int = 0
+    written_bytes: int = 0
+    counts: Counts = field(default_factory=lambda: np.zeros(BUCKETS, dtype=np.int64))
+
+    def __add__(self, other: Call) -> Call:
+        return Call(
+            self.count + other.count,
+            self.total_ns + other.total_ns,
+            self.written_bytes + other.written_bytes,
+            self.counts + other.counts,
+        )
+
+
+Calls = dict[tuple[str, str], Call]  # (call, kind of file)
+
+
+@functools.cache
+def call_names() -> dict[int, str]:
+    """Return the name of each system call by its number on this machine, as the C compiler's headers have them."""
+    command = ["gcc", "-E", "-dM", "-include", "asm/unistd.h", "-x", "c", "/dev/null"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        raise Missing(
+            "The names of the system calls are not known here.", "sudo apt-get install gcc libc6-dev"
+        ) from None
+    defined: dict[str, str] = dict(re.findall(r"^#define __NR(\w+) (\w+)$", said, re.MULTILINE))
+    # on 64-bit ARM some stand for another: __NR_fcntl is __NR3264_fcntl is 25
+    numbers = {name: defined.get(number.removeprefix("__NR"), number) for name, number in defined.items()}
+    return {int(n): name.removeprefix("_") for name, n in numbers.items() if name.startswith("_") and n.isdigit()}
+
+
+def aim(program: Program, pid: int, kinds: Kinds) -> None:
+    """Aim the program at a process, and tell it what its files are: those open now, and those that it will open."""
+    numbers = {kind: number for number, kind in _numbered(kinds).items()}
+    endings, open_now = program.table("endings"), program.table("kinds")
+    for ending, kind in kinds.items():
+        endings[ct.c_uint32(_word(ending))] = ct.c_uint32(numbers[kind])
+    for number, name in open_files(pid).items():
+        if name[-4:] in kinds:
+            open_now[ct.c_uint32(number)] = ct.c_uint32(numbers[kinds[name[-4:]]])
+    program.aim(pid=pid)
+
+
+def open_files(pid: int) -> dict[int, str]:
+    """Return the names of a process's open files by number (/proc/PID/fd, proc_pid_fd(5))."""
+    names = {}
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile: the process goes on while we look
+            names[int(link.name)] = os.readlink(link)
+    return names
+
+
+def read_calls(program: Program, kinds: Kinds) -> Calls:
+    """Return what the program has counted."""
+    found: dict[int, Call] = {}
+    for key, sums in program.hash("sums").items():
+        found[key] = Call(sums["count"], sums["total_ns"], sums["written_bytes"])
+    for key, count in program.hash("bars").items():
+        found[key >> 32].counts[key & 0xFFFFFFFF] += count
+    return {(name_of(key >> 8), file_of(key & 0xFF, kinds)): call for key, call in found.items()}
+
+
+def call_rows(calls: Calls, unit: str, units: int) -> list[dict[str, Any]]:
+    """Return a row a kind of call, the one that took most time first; a `unit` is a "transaction" or a "request"."""
+    ordered = sorted(calls.items(), key=lambda each: -each[1].total_ns)
+    return [
+        {
+            "call": call,
+            "file": file,
+            "count": each.count,
+            f"calls_per_{unit}": each.count / units,
+            "total_ns": each.total_ns,
+            f"ns_per_{unit}": each.total_ns / units,
+            **dict(zip(("p50_ns", "p99_ns"), quantile(each.counts, [0.5, 0.99]), strict=True)),
+            "written_bytes": each.written_bytes if call in WRITES else None,
+        }
+        for (call, file), each in ordered
+    ]
+
+
+def name_of(number: int) -> str:
+    """Return a system call's name; one that is newer than the headers has only its number."""
+    return call_names().get(number, f"call {number}")
+
+
+def file_of(number: int, kinds: Kinds) -> str:
+    """Return what the lesson calls a kind of file, from its number in the kernel; 0 is none."""
+    return _numbered(kinds).get(number, NO_FILE)
+
+
+def _numbered(kinds: Kinds) -> dict[int, str]:
+    return dict(enumerate(dict.fromkeys(kinds.values()), start=1))
+
+
+def _word(ending: str) -> int:
+    """Return four letters as the number that they are in memory: what the program in the kernel reads."""
+    return int(np.frombuffer(ending.encode(), dtype=np.uint32)[0])

@@ -1,0 +1,121 @@
+"""The exercises of lesson 10: what each draws by chance, a program in the kernel gives away."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pandas as pd
+
+from labkit import schema
+from labkit.bpf import maps
+from labkit.bpf.program import Program
+from labkit.lessons.capstone.sqlite import DATABASE, JOURNALS, Job, application
+from labkit.lessons.capstone.transactions import measure
+from labkit.running import truths
+from labkit.running.lock import exclusive
+from labkit.running.owned import run_folder
+from labkit.running.workload import Workload
+
+__all__ = ["count_transactions", "log_size", "which_journal", "who_commits"]
+
+_NOT_LOADED = "Your program is not loaded yet: mend it, run its cell again, and then this one."
+_NOT_AIMED = 'Your program does not ask whom it watches: it needs #include "labkit.h" and labkit_is_target().'
+ROWS = 60
+BATCHES = (10, 12, 15, 20)
+
+
+def which_journal() -> pd.DataFrame:
+    """Measure the four journal modes under the names A to D; exercise 10-q1 asks which of them is "persist".
+
+    Returns one row a kind of call: arm, call, count, calls_per_transaction.
+    """
+    letters = dict(zip(random.SystemRandom().sample(JOURNALS, len(JOURNALS)), "ABCD", strict=True))
+    made = measure(JOURNALS, transactions=23, slices=2)
+    truths.expect("10-q1", letters["persist"])
+    kept = made.assign(arm=made["journal"].map(letters)).groupby(["arm", "call"], as_index=False)
+    sums = kept[["count", "calls_per_transaction"]].sum()
+    hidden = ("arms", "times", "baseline", "command")
+    table = schema.frame(sums)
+    table.attrs = {name: fact for name, fact in made.attrs.items() if name not in hidden}
+    return table
+
+
+def count_transactions(watch: object) -> str:
+    """Store rows in a secret number of transactions while a learner's program watches; for exercise 10-q2.
+
+    Parameters
+    ----------
+    watch : the program of a `%%bpf` cell, attached, which includes labkit.h.
+
+    Returns what happened, in words.
+    """
+    if why := _unfit(watch):
+        return why
+    transactions = random.SystemRandom().randint(31, 97)
+    _watch(watch, [Job("delete", "full", transactions)])
+    truths.expect("10-q2", transactions)
+    return "SQLite has stored some rows: journal mode delete, synchronous full. What did your program count?"
+
+
+def who_commits(watch: object) -> str:
+    """Let four processes store 60 rows each, one of them row by row; exercise 10-q3 asks which process that is.
+
+    Parameters and result are as of `count_transactions`.
+    """
+    if why := _unfit(watch):
+        return why
+    batches = [1, *random.SystemRandom().sample(BATCHES, 3)]
+    random.SystemRandom().shuffle(batches)
+    pids = _watch(watch, [Job("delete", "full", ROWS // batch, batch) for batch in batches])
+    truths.expect("10-q3", pids[batches.index(1)])
+    return f"The processes {', '.join(map(str, pids))} have stored {ROWS} rows each. Who committed after each row?"
+
+
+def log_size(watch: object) -> str:
+    """Store rows of a secret size with a write-ahead log that is left as it is; exercise 10-q4 asks for its size.
+
+    Parameters and result are as of `count_transactions`.
+    """
+    if why := _unfit(watch):
+        return why
+    chance = random.SystemRandom()
+    job = Job("wal", "full", chance.randint(23, 61), row_bytes=chance.randint(1000, 9000))
+    sizes: list[int] = []
+    _watch(watch, [job], "--leave-open", look=lambda own: sizes.append((own / f"{DATABASE}-wal").stat().st_size))
+    truths.expect("10-q4", sizes[0])
+    return "SQLite has written its log, and was ended before it could tidy up. How many bytes did it write?"
+
+
+# -- inside --------------------------------------------------------------------------------------
+
+
+def _unfit(watch: object) -> str:
+    """Return why a learner's program cannot be used, or an empty text."""
+    if not isinstance(watch, Program):
+        return _NOT_LOADED
+    return "" if "labkit_target" in maps.map_names(watch.bcc) else _NOT_AIMED
+
+
+def _watch(watch: object, jobs: list[Job], *more: str, look: Callable[[Path], None] | None = None) -> list[int]:
+    """Run all jobs at the same time, each in a process and a folder of its own, watched; return their process ids."""
+    assert isinstance(watch, Program)
+    python, *options = application()
+    with exclusive("lesson 10: an exercise"), run_folder() as folder, ExitStack() as stack:
+        runs = []
+        for number, job in enumerate(jobs):
+            own = folder / str(number)
+            own.mkdir()
+            runs.append(stack.enter_context(Workload(Path(python), [*options, *job.arguments(own), *more])))
+        watch.clear(*(name for name in maps.map_names(watch.bcc) if not name.startswith("labkit_")))
+        pids = [run.pid for run in runs]
+        watch.aim(pid=pids)
+        for run in runs:
+            run.start()
+        for run in runs:
+            run.result()
+        if look is not None:
+            look(folder / "0")
+    return pids

@@ -1,0 +1,198 @@
+"""Lesson 02: how records reach user space: one ring buffer for all CPUs, or a perf buffer for each.
+
+Both are read only when the workload has ended, so that nothing disturbs it and the order of arrival is plain to see.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes as ct
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from labkit import schema
+from labkit.bpf.bcc import libbcc
+from labkit.bpf.program import Program
+from labkit.bpf.ring import record_dtype
+from labkit.errors import LabkitError, bad_argument, check_int, check_seed
+from labkit.machine.bcc import load_bcc
+from labkit.machine.folders import quick
+from labkit.machine.provenance import provenance
+from labkit.running.lock import exclusive
+from labkit.running.progress import Progress, silent
+from labkit.running.workload import Workload
+from labkit.stats import trial
+
+__all__ = ["CHANNELS", "channels", "order"]
+
+NONE = "no channel"
+# (CHANNEL, WAKING) of c/bpf/maps_channels.c
+CHANNELS = {
+    "ring buffer": (1, 0),
+    "perf buffer": (2, 0),
+    "ring buffer, waking": (1, 1),
+    "perf buffer, waking": (2, 1),
+}
+PAGE_BYTES = 4096
+_NEVER = 1 << 30  # wake the reader after so many records
+
+Read = Callable[[], npt.NDArray[Any]]
+
+
+def order(turns: int = 31, *, progress: Progress | None = None) -> pd.DataFrame:
+    """Let two threads on two CPUs write in turn, and see in which order the records of each channel arrive.
+
+    Parameters
+    ----------
+    turns : of each thread, 1 to 10000. Write number n happens only after write n - 1 has returned.
+    progress : see `labkit.running.progress`.
+
+    Returns a frame with a row a record: arm ("ring buffer", "perf buffer"), arrived (from 0), number (from 1), cpu,
+    time_ns.
+    """
+    check_int("turns", turns, 1, 10_000, "turns")
+    report, frames, lost = progress or silent, [], 0
+    arguments = ["--work", "turns", "--threads", "2", "--calls", str(turns)]
+    with exclusive("lesson 02: order", report):
+        for number, arm in enumerate(("ring buffer", "perf buffer")):
+            report(number / 2, arm)
+            records, told, lost_here = _sent(arm, 256, arguments)
+            lost += lost_here
+            columns = {name: records[name] for name in ("number", "cpu", "time_ns")}
+            frames.append(pd.DataFrame({"arm": arm, "arrived": range(len(records)), **columns}))
+        facts = provenance(command=told["command"], lost_events=lost, calls=told["calls"])
+        if len({worker["cpu"] for worker in told["workers"]}) == 1:
+            facts["warnings"].append("one CPU only: one perf buffer, so its order is right too")
+    report(1.0, "done")
+    return schema.frame(pd.concat(frames, ignore_index=True), **facts)
+
+
+def channels(
+    calls: int | None = None,
+    threads: int = 2,
+    pages: int = 512,
+    *,
+    slices: int | None = None,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Send a record for each system call by either channel; see what it costs the program and what is lost.
+
+    Parameters
+    ----------
+    calls : of each thread, 1 to 1 million; None is 10007 (2003 in a hurry).
+    threads : 1 to 64, on CPUs of their own.
+    pages : room for all records together, in pages of 4 KiB, a power of two from 1 to 4096. The ring buffer has all of
+        it; of the perf buffers each CPU has its share, rounded down to a power of two.
+    slices : slices of each arm, 2 to 100; None is 6 (2 in a hurry).
+    seed : of the order of the slices; None draws one.
+    progress : see `labkit.running.progress`.
+
+    Returns
+    -------
+    One row a slice: arm (a name of `CHANNELS`), slice, threads, room_bytes, made (records, as the program counted),
+    received, lost_events, ns_per_call. The baseline "no channel" makes each record and throws it away. The arms
+    "waking" ask for an interrupt that wakes the reader after each record.
+    """
+    calls = check_int("calls", (2003 if quick() else 10_007) if calls is None else calls, 1, 1_000_000, "calls")
+    check_int("threads", threads, 1, 64, "threads")
+    pages = check_int("pages", pages, 1, 4096, "that is a power of two: the kernel takes no other size")
+    if pages & (pages - 1):
+        raise bad_argument("pages", pages, "a power of two from 1 to 4096: the kernel takes no other size")
+    slices = check_int("slices", (2 if quick() else 6) if slices is None else slices, 2, 100, "slices")
+    arguments = ["--work", "sizes", "--threads", str(threads), "--calls", str(calls)]
+    seed = check_seed(seed)
+    report, rows, lost = progress or silent, [], 0
+    with exclusive("lesson 02: ring buffer and perf buffer", report):
+        plan = trial.order([NONE, *CHANNELS, NONE + trial.AGAIN], slices, seed)
+        for done, (number, arm) in enumerate(plan):
+            report(done / len(plan), arm)
+            records, told, lost_here = _sent(arm, pages, arguments)
+            lost += lost_here
+            rows.append(
+                {
+                    "arm": arm,
+                    "slice": number,
+                    "threads": threads,
+                    "room_bytes": pages * PAGE_BYTES if arm in CHANNELS else 0,
+                    "made": told["made"],
+                    "received": len(records),
+                    "lost_events": lost_here,
+                    "ns_per_call": max(worker["elapsed_s"] for worker in told["workers"]) * 1e9 / calls,
+                }
+            )
+        facts = provenance(command=told["command"], lost_events=lost, baseline=NONE, seed=seed)
+    report(1.0, "done")
+    return schema.frame(rows, **facts)
+
+
+def _sent(arm: str, pages: int, arguments: list[str]) -> tuple[npt.NDArray[Any], dict[str, Any], int]:
+    """Run the workload; return the records that arrived, its answer (and records made), and how many were lost."""
+    channel, waking = CHANNELS.get(arm, (0, 0))
+    flags = {"CHANNEL": channel, "WAKING": waking, "PAGES": pages}
+    with Program("maps_channels", flags=flags) as program:
+        with _channel(arm, program, pages) as read, Workload("maps", arguments) as run:
+            program.aim(pid=run.pid)
+            program.attach()
+            told = run.go()
+            program.detach()
+            records = read()
+        told |= {"made": int(program.counters("made")[0]), "command": run.command}
+        return records, told, program.lost_events
+
+
+@contextlib.contextmanager
+def _channel(arm: str, program: Program, pages: int) -> Iterator[Read]:
+    """Open a channel; what it gives reads all that is waiting in it."""
+    if arm not in CHANNELS:
+        yield lambda: np.empty(0)
+        return
+    dtype, kept = record_dtype(program, "events"), bytearray()
+
+    def keep(record: int, size: int) -> None:
+        # a perf record is padded to 8 bytes: its size may be larger than the struct
+        kept.extend(ct.string_at(record, min(size, dtype.itemsize)))
+
+    with _ring(program, keep) if arm.startswith("ring") else _perf(program, pages, arm, keep) as drain:
+
+        def read() -> npt.NDArray[Any]:
+            drain()
+            return np.frombuffer(bytes(kept), dtype=dtype)
+
+        yield read
+
+
+@contextlib.contextmanager
+def _ring(program: Program, keep: Callable[[int, int], None]) -> Iterator[Callable[[], None]]:
+    def on_record(_: int, record: int, size: int) -> int:
+        keep(record, size)
+        return 0
+
+    callback = ct.CFUNCTYPE(ct.c_int, ct.c_void_p, ct.c_void_p, ct.c_size_t)(on_record)
+    ring = libbcc().bpf_new_ringbuf(program.map_fd("events"), ct.cast(callback, ct.c_void_p), None)
+    if not ring:
+        raise LabkitError("The ring buffer could not be opened.", "see `labkit doctor`: the row ring_buffer")
+    try:
+        yield lambda: libbcc().bpf_consume_ringbuf(ring)
+    finally:
+        libbcc().bpf_free_ringbuf(ring)
+
+
+@contextlib.contextmanager
+def _perf(program: Program, pages: int, arm: str, keep: Callable[[int, int], None]) -> Iterator[Callable[[], None]]:
+    load_bcc()
+    from bcc.utils import get_online_cpus
+
+    table, cpus = program.table("events"), get_online_cpus()
+    share = 1 << max(pages // len(cpus), 1).bit_length() - 1
+    wakeup_events = 1 if arm.endswith("waking") else _NEVER
+    table.open_perf_buffer(lambda _, record, size: keep(record, size), page_cnt=share, wakeup_events=wakeup_events)
+    try:
+        yield program.bcc.perf_buffer_consume
+    finally:
+        for cpu in cpus:
+            del table[cpu]

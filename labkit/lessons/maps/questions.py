@@ -1,0 +1,54 @@
+"""The exercises of lesson 02."""
+
+from __future__ import annotations
+
+from labkit.notebook.question import Hint, Question, text, whole
+
+__all__ = ["QUESTIONS"]
+
+QUESTIONS = {
+    "02-q1": Question(
+        ask="Which thread slept twice as long as the others? Give its tid.",
+        read=whole,
+        first="run, where BPF can be had, the cell with maps.slow_thread",
+        hints=(Hint(lambda answer, truth: answer > 10**6, "That looks like a time. The thread's number is in tid."),),
+        otherwise='Compare the threads: threads.groupby("tid")["latency_ns"].median().',
+        why="Each duration was kept under the number of its own thread, so nobody took another's beginning.",
+    ),
+    "02-q2": Question(
+        ask="How many different sizes did the workload write, each of them once?",
+        read=whole,
+        first="run, where BPF can be had, the cell with maps.too_many_sizes",
+        hints=(
+            Hint(lambda answer, truth: answer == 64, "That is what the map had room for. What did it refuse?"),
+            Hint(lambda answer, truth: answer == truth - 64, "Those were refused. What about the keys in the map?"),
+        ),
+        otherwise="Each size came once. Some are in the map, and the others were refused.",
+        why="A full map that counts what it refuses still tells the truth about how much there was.",
+    ),
+    "02-q3": Question(
+        ask="Which size, in bytes, did the workload write?",
+        read=whole,
+        first="run the cell that calls maps.hidden_size()",
+        hints=(
+            Hint(lambda answer, truth: answer == 101, "That is how many writes there were."),
+            Hint(
+                lambda answer, truth: 0 < truth - answer < 64, "You name where the bar begins. Make the bars narrower."
+            ),
+        ),
+        otherwise="Call maps.hidden_size() again, with a first_bytes and a bar_bytes that look closer at your bar.",
+        why="A log2 histogram says how large, about; a linear one says it as exactly as its bars are narrow.",
+    ),
+    "02-q4": Question(
+        ask="A million events a second on 64 CPUs are counted. Which map has each CPU count without waiting or losing?",
+        read=text,
+        truth=lambda: "per-CPU array",
+        right=lambda answer, truth: "cpu" in answer,
+        hints=(
+            Hint(lambda answer, truth: "atomic" in answer, "It loses nothing, but the CPUs wait for one slot."),
+            Hint(lambda answer, truth: answer == "array", "Two CPUs that read the same old value lose an update."),
+        ),
+        otherwise='It is one of "array", "array, atomic", "per-CPU array" and "hash".',
+        why="Nobody else writes this CPU's slot; the sum is made once, when somebody reads it.",
+    ),
+}

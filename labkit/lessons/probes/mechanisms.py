@@ -1,0 +1,258 @@
+"""Lesson 04: one event seen by every mechanism that this kernel has, and what each of them costs.
+
+Rests on the tracepoints syscalls:sys_{enter,exit}_getppid, the raw tracepoints sys_{enter,exit}, kprobes
+(Documentation/trace/kprobes.rst), fentry (BPF trampolines), uprobes and perf events. The event is step() of
+c/workloads/probes.c, which makes one system call, getppid(2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from labkit import schema
+from labkit.bpf.program import Program
+from labkit.errors import LabkitError, Missing, check_choices, check_int, check_seed
+from labkit.lessons.probes.functions import kernel_function
+from labkit.machine.doctor import events, software
+from labkit.machine.folders import quick
+from labkit.machine.provenance import provenance
+from labkit.running.lock import exclusive
+from labkit.running.progress import Progress, silent
+from labkit.running.workload import Workload
+from labkit.stats import trial
+
+__all__ = ["ENDS", "MECHANISMS", "added", "cost", "measure"]
+
+# the numbers of c/bpf/probes.c
+MECHANISMS = {"tracepoint": 1, "raw tracepoint": 2, "kprobe": 3, "fentry": 4, "uprobe": 5, "timer": 6}
+ENDS = {"entry": 1, "return": 2, "both": 3}
+NOTHING, STRACE = "nothing", "strace"
+# what the doctor tries, to say why a mechanism is missing
+_DOCTOR = {
+    "tracepoint": events.syscall_tracepoints,
+    "raw tracepoint": events.raw_tracepoints,
+    "kprobe": events.kprobes,
+    "fentry": events.fentry,
+    "uprobe": events.uprobes,
+    "timer": events.perf_events,
+    STRACE: software.strace,
+}
+_TIMER_HZ = 997
+_STRACE_CALLS = 499  # each stops the process twice: fewer of them give the same answer
+
+
+def measure(
+    calls: int = 997, mechanisms: Sequence[str] = tuple(MECHANISMS), *, progress: Progress | None = None
+) -> pd.DataFrame:
+    """Let the workload call step() a known number of times, and count the calls by each mechanism at both ends.
+
+    Parameters
+    ----------
+    calls : 1 to 10 million. A prime number shows it if something is counted twice or by halves.
+    mechanisms : names of `MECHANISMS`.
+    progress : see `labkit.running.progress`.
+
+    Returns
+    -------
+    One row a mechanism: mechanism, calls (as the workload counted them), at_entry, at_return (as the probe did), state
+    ("ok", "missing" or "refused"), reason (why it is not ok, or what to know of it). The timer's at_entry is its ticks.
+    """
+    check_int("calls", calls, 1, 10_000_000, "calls")
+    chosen = check_choices("mechanisms", mechanisms, MECHANISMS)
+    report, rows = progress or silent, []
+    arguments = ["--work", "step", "--calls", str(calls)]
+    with exclusive("lesson 04: probes", report):
+        for done, mechanism in enumerate(chosen):
+            tick = functools.partial(_tell, report, done / len(chosen), mechanism)
+            tick(0.0)
+            row: dict[str, Any] = {"mechanism": mechanism, "calls": calls, "at_entry": 0, "at_return": 0}
+            with Workload("probes", arguments) as run:
+                command = run.command
+                try:
+                    with _watched(mechanism, "both", run) as program:
+                        row["calls"] = run.go(tick=tick)["calls"]
+                        program.detach()
+                        row["at_entry"], row["at_return"] = map(int, program.counters("hits"))
+                except LabkitError as error:
+                    row["state"], row["reason"] = _why_not(mechanism, error)
+                else:
+                    ticks = "it looks at each tick, and counts no calls" if mechanism == "timer" else ""
+                    row["state"], row["reason"] = "ok", ticks
+            rows.append(row)
+        facts = provenance(command=command)
+    report(1.0, "done")
+    return schema.frame(rows, **facts)
+
+
+def cost(
+    calls: int | None = None,
+    mechanisms: Sequence[str] = tuple(MECHANISMS),
+    ends: Sequence[str] = tuple(ENDS),
+    *,
+    strace: bool = True,
+    slices: int | None = None,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Time step() with each mechanism attached, in short interleaved slices. The program's body is always the same.
+
+    Parameters
+    ----------
+    calls : in a slice, 100 to 10 million; None is 20011 (2003 in a hurry). strace gets 499, it is that slow.
+    mechanisms : names of `MECHANISMS`; what this kernel lacks is left out, and `attrs["absent"]` says why.
+    ends : names of `ENDS`: a probe at the entry, at the return, or one at both.
+    strace : compare with strace(1), which stops the process at both ends of the system call; where it is not
+        installed, or may not follow a process, it is left out like a mechanism that this kernel lacks.
+    slices : slices of each arm, 2 to 1000; None is 12 (3 in a hurry).
+    seed : of the order of the slices; None draws one.
+    progress : see `labkit.running.progress`.
+
+    Returns
+    -------
+    One row a slice: arm, slice, calls, ns_per_call. The baseline is "nothing"; "nothing (again)" shows the noise.
+    `added` makes the table of costs of it.
+    """
+    calls = check_int("calls", (2003 if quick() else 20_011) if calls is None else calls, 100, 10_000_000, "calls")
+    slices = check_int("slices", (3 if quick() else 12) if slices is None else slices, 2, 1000, "slices")
+    chosen = check_choices("mechanisms", mechanisms, MECHANISMS)
+    sides = check_choices("ends", ends, ENDS)
+    seed = check_seed(seed)
+    report, rows = progress or silent, []
+    with exclusive("lesson 04: what probes cost", report):
+        arms, absent = _arms(chosen, sides, strace, report)
+        plan = trial.order([NOTHING, *arms, NOTHING + trial.AGAIN], slices, seed)
+        for done, (number, arm) in enumerate(plan):
+            tick = functools.partial(_tell, report, done / len(plan), arm)
+            tick(0.0)
+            many = min(calls, _STRACE_CALLS) if arm == STRACE else calls
+            with Workload("probes", ["--work", "step", "--calls", str(many)]) as run, _attached(arms.get(arm), run):
+                told, command = run.go(tick=tick), run.command
+            each_ns = told["elapsed_s"] * 1e9 / told["calls"]
+            rows.append({"arm": arm, "slice": number, "calls": told["calls"], "ns_per_call": each_ns})
+        facts = provenance(command=command, baseline=NOTHING, seed=seed, absent=absent)
+    report(1.0, "done")
+    return schema.frame(rows, **facts)
+
+
+def added(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what each arm adds to one call, from a frame of `cost`.
+
+    Returns
+    -------
+    One row an arm, the cheapest first: arm, added_ns, low_ns, high_ns (the 95 % interval of the median difference from
+    "nothing"), times_as_long (a call with it and without), slices, reason. What this kernel lacks has a row with its
+    reason, and no numbers. `attrs["warnings"]` tells when "nothing (again)" differs from "nothing", or slices are few.
+    """
+    slices = frame.assign(value=frame["ns_per_call"])[["arm", "slice", "value"]]
+    found = trial.differences(slices, NOTHING, unit="ns")
+    made = found.rename(columns={"difference": "added_ns", "low": "low_ns", "high": "high_ns"})
+    middle = frame.groupby("arm")["ns_per_call"].median()
+    made["times_as_long"] = made["arm"].map(middle) / middle[NOTHING]
+    made["reason"] = ""
+    rows: list[dict[Any, Any]] = made.sort_values("added_ns").to_dict("records")
+    for arm, reason in frame.attrs.get("absent", {}).items():
+        gap = dict.fromkeys(("added_ns", "low_ns", "high_ns", "times_as_long"), np.nan)
+        rows.append({"arm": arm, **gap, "slices": 0, "reason": reason})
+    columns = ["arm", "added_ns", "low_ns", "high_ns", "times_as_long", "slices", "reason"]
+    table = schema.frame([{name: row[name] for name in columns} for row in rows])
+    table.attrs.update(frame.attrs | {"warnings": found.attrs["warnings"]})
+    return table
+
+
+def _arms(
+    mechanisms: list[str], ends: list[str], strace: bool, report: Progress
+) -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
+    """Return the arms that work here, as name -> (mechanism, end), and why the others do not."""
+    arms: dict[str, tuple[str, str]] = {}
+    absent: dict[str, str] = {}
+    for mechanism in mechanisms:
+        report(0.0, f"trying {mechanism}")
+        try:
+            for end in ends if mechanism != "timer" else ["entry"]:
+                with Workload("probes", ["--calls", "0"]) as run, _watched(mechanism, end, run):
+                    arms[mechanism if mechanism == "timer" else f"{mechanism}, {end}"] = (mechanism, end)
+        except LabkitError as error:
+            absent[mechanism] = ": ".join(_why_not(mechanism, error))
+    if strace and shutil.which(STRACE) is None:
+        absent[STRACE] = "missing: apt-get install strace"
+    elif strace:
+        report(0.0, f"trying {STRACE}")
+        try:
+            with Workload("probes", ["--calls", "0"]) as run, _straced(run.pid):
+                arms[STRACE] = (STRACE, "both")
+        except LabkitError as error:
+            absent[STRACE] = ": ".join(_why_not(STRACE, error))
+    return arms, absent
+
+
+@contextlib.contextmanager
+def _attached(arm: tuple[str, str] | None, run: Workload) -> Iterator[None]:
+    """Attach what an arm is about to a workload that is ready: nothing, strace, or a BPF program."""
+    if arm is None:
+        yield
+    elif arm[0] == STRACE:
+        with _straced(run.pid):
+            yield
+    else:
+        with _watched(*arm, run):
+            yield
+
+
+@contextlib.contextmanager
+def _watched(mechanism: str, end: str, run: Workload) -> Iterator[Program]:
+    """Attach c/bpf/probes.c to a workload by one mechanism, at one end or at both."""
+    flags: dict[str, int | str] = {"MECHANISM": MECHANISMS[mechanism], "ENDS": ENDS[end]}
+    if mechanism == "fentry":
+        flags["FUNCTION"] = kernel_function("getppid")
+    with Program("probes", flags=flags) as program:
+        program.aim(pid=run.pid)
+        if mechanism == "uprobe":
+            if end != "return":
+                program.attach_uprobe("on_entry", run.command[0], "step")
+            if end != "entry":
+                program.attach_uprobe("on_return", run.command[0], "step", at_return=True)
+        elif mechanism == "timer":
+            # PERF_TYPE_SOFTWARE and PERF_COUNT_SW_CPU_CLOCK of linux/perf_event.h
+            program.attach_perf_event("on_timer", ev_type=1, ev_config=0, sample_freq=_TIMER_HZ, pid=run.pid)
+        else:
+            program.attach()
+        yield program
+
+
+@contextlib.contextmanager
+def _straced(pid: int) -> Iterator[None]:
+    """Let strace(1) follow the getppid calls of a process."""
+    command = [STRACE, "-p", str(pid), "-e", "trace=getppid", "-o", "/dev/null"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            said = process.stderr.readline()  # "strace: Process 123 attached", or what is in the way
+            if "attached" not in said:
+                raise Missing(f"strace cannot follow a process here: {said.strip()}", "see `labkit doctor`: strace")
+            yield
+        finally:
+            process.terminate()
+
+
+def _why_not(mechanism: str, error: LabkitError) -> tuple[str, str]:
+    """Return the state of a mechanism that failed, and the reason, in the doctor's words where it fails there too."""
+    try:
+        found = _DOCTOR[mechanism]()
+    except (OSError, LabkitError) as also:
+        return "refused", str(also).splitlines()[0]
+    if found.state != "ok":
+        return found.state, found.reason
+    return "refused", " ".join([error.what, *error.detail.splitlines()[:1]])
+
+
+def _tell(report: Progress, share: float, note: str, _: float) -> None:
+    """Report progress at a workload's tick."""
+    report(share, note)

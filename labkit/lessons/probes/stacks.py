@@ -1,0 +1,144 @@
+"""Lesson 04: where a program spends its time, by the stack at each tick of a timer."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from labkit import schema
+from labkit.bpf.stacks import PYTHON_MARK, StackSampler
+from labkit.errors import LabkitError, Missing, bad_argument, check_float, check_int
+from labkit.machine.folders import quick
+from labkit.machine.provenance import provenance
+from labkit.running import truths
+from labkit.running.lock import exclusive
+from labkit.running.progress import Progress, silent
+from labkit.running.workload import Workload
+
+__all__ = ["busy_fruit", "flame", "python_flame"]
+
+FRUITS = ("apple", "pear", "plum")
+SCRIPT = Path(__file__).with_name("fruit.py")
+
+
+def flame(
+    seconds: float | None = None,
+    hz: int = 997,
+    apple: int = 60,
+    pear: int = 25,
+    plum: int = 10,
+    *,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Let the workload use CPU time in known shares, and sample its stacks.
+
+    Parameters
+    ----------
+    seconds : of CPU time, 0.05 to 60; None is 2 (0.3 in a hurry).
+    hz : ticks a second, 1 to 9999.
+    apple, pear, plum : per cent of the time in these functions, together at most 100; the rest is spent in the kernel,
+        by read(2) of /dev/zero. pear() does a fifth of its work by calling plum().
+    progress : see `labkit.running.progress`.
+
+    Returns
+    -------
+    One row a distinct stack: stack (functions from the outermost in, with ";" between; those of the kernel end in
+    "_[k]"), count (ticks). `attrs` has lost_events and the workload's own clock: apple_ns, pear_ns, plum_ns, kernel_ns.
+    """
+    seconds = check_float("seconds", (0.3 if quick() else 2.0) if seconds is None else seconds, 0.05, 60, "seconds")
+    check_int("hz", hz, 1, 9999, "Hz")
+    for name, value in zip(FRUITS, (apple, pear, plum), strict=True):
+        check_int(name, value, 0, 100, "per cent")
+    if apple + pear + plum > 100:
+        raise bad_argument("plum", plum, f"at most {100 - apple - pear}: the shares add up to 100 per cent at most")
+    report = progress or silent
+    arguments = ["--work", "burn", "--seconds", str(seconds)]
+    arguments += ["--apple", str(apple), "--pear", str(pear), "--plum", str(plum)]
+    with exclusive("lesson 04: stacks", report):
+        with Workload("probes", arguments) as run, StackSampler(run.pid, hz) as sampler:
+            told = run.go(tick=lambda gone_s: report(min(gone_s / seconds, 1), "sampling"), timeout_s=60 + 20 * seconds)
+            sampler.stop()
+        own = {name: value for name, value in told.items() if name.endswith("_ns")}
+        facts = provenance(command=run.command, lost_events=sampler.lost, hz=hz, **own)
+    report(1.0, "done")
+    made = sampler.frame()
+    made.attrs.update(facts)
+    return made
+
+
+def busy_fruit(seconds: float | None = None) -> pd.DataFrame:
+    """Sample a workload of which one function, nobody says which, uses most of the time; exercise 04-q3 asks for it."""
+    busy = random.SystemRandom().choice(FRUITS)
+    apple, pear, plum = (60 if name == busy else 15 for name in FRUITS)
+    made = flame(seconds, apple=apple, pear=pear, plum=plum)
+    truths.expect("04-q3", busy)
+    made.attrs = {key: value for key, value in made.attrs.items() if not str(key).endswith("_ns")} | {"command": ""}
+    return made
+
+
+def python_flame(seconds: float | None = None, hz: int = 997, *, interpreter: str | None = None) -> pd.DataFrame:
+    """Sample a Python program, with the names of its Python functions.
+
+    CPython 3.12 and later writes them down (`python -X perf`). It serves only if the interpreter was compiled with
+    frame pointers, as those of Ubuntu 24.04 and Fedora are.
+
+    Parameters
+    ----------
+    seconds, hz : as of `flame`.
+    interpreter : path of a Python; None tries this one and python3.12 to 3.14 on PATH.
+
+    Raises
+    ------
+    Missing : no interpreter here can; says why for each that was tried.
+    """
+    seconds = check_float("seconds", (0.3 if quick() else 2.0) if seconds is None else seconds, 0.05, 60, "seconds")
+    check_int("hz", hz, 1, 9999, "Hz")
+    named = [shutil.which(f"python3.{minor}") for minor in (12, 13, 14)]
+    tried = [interpreter] if interpreter else list(dict.fromkeys(filter(None, [sys.executable, *named])))
+    reasons = []
+    with exclusive("lesson 04: Python stacks"):
+        for python in tried:
+            try:
+                return _sampled(python, seconds, hz)
+            except LabkitError as error:
+                reasons.append(f"{python}: {error.what}")
+    raise Missing(
+        "No Python here can tell its functions to the kernel.",
+        "use a Python 3.12 or later that was compiled with frame pointers, such as Ubuntu 24.04's",
+        "\n".join(reasons),
+    )
+
+
+def _sampled(python: str, seconds: float, hz: int) -> pd.DataFrame:
+    asked = subprocess.Popen(
+        [python, "-X", "perf", "-c", "import sys; sys.activate_stack_trampoline; print(sys.executable)"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    real, _ = asked.communicate()
+    _forget_names(asked.pid)
+    if asked.returncode != 0:
+        raise Missing("it is older than 3.12, or was built without -X perf.", "use another")
+    with Workload(Path(real.strip()), ["-X", "perf", str(SCRIPT), str(seconds)]) as run:
+        try:
+            with StackSampler(run.pid, hz) as sampler:
+                run.go(timeout_s=60 + 20 * seconds)
+                sampler.stop()
+        finally:
+            _forget_names(run.pid)
+    made = sampler.frame()
+    deep = made.loc[made["stack"].str.contains(f"{PYTHON_MARK}main"), "count"].sum()
+    if deep < 0.5 * made["count"].sum():
+        raise Missing("it was compiled without frame pointers: its stacks are broken.", "use another")
+    return schema.frame(made, **provenance(command=run.command, lost_events=sampler.lost, hz=hz))
+
+
+def _forget_names(pid: int) -> None:
+    """Remove what `python -X perf` writes for a profiler, and leaves there."""
+    Path(f"/tmp/perf-{pid}.map").unlink(missing_ok=True)

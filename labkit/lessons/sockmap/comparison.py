@@ -1,0 +1,231 @@
+"""Lesson 09: how long a message takes to another process of this machine, by TCP, by the short cut, by a Unix socket.
+
+Rests on the workloads ping_pong.c and stream.c, and on c/bpf/sockmap.c. Each slice is a new pair of processes with new
+connections. The arms differ in one thing only: for the short cut the pair is put in the lab's cgroup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from labkit import schema
+from labkit.errors import check_choice, check_float, check_int, check_seed
+from labkit.lessons.sockmap.shortcut import MAX_SOCKETS, ShortCut
+from labkit.lessons.sockmap.slices import ARMS, SHORT_CUT, Setting, check_sizes, ping_pong, stream, sweep
+from labkit.machine.folders import quick
+from labkit.machine.provenance import provenance
+from labkit.running.lock import exclusive
+from labkit.running.pinning import SAME, check_pinning
+from labkit.running.progress import Progress, silent
+from labkit.running.workload import Tick, Workload
+from labkit.stats import trial
+
+__all__ = ["integrity", "measure", "medians", "proof", "ratios", "throughput"]
+
+
+def measure(
+    message_bytes: int | Sequence[int] = (1, 64, 1024, 16384, 65536),
+    pinning: str | Sequence[str] | None = None,
+    *,
+    connections: int = 1,
+    ipv6: bool = False,
+    slices: int | None = None,
+    slice_s: float | None = None,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Time round trips by TCP, by TCP with the short cut and by a Unix socket, in interleaved slices.
+
+    Parameters
+    ----------
+    message_bytes : one size or several, each 1 to 1 MiB; the same both ways.
+    pinning : "same core", "cross core" or both; None takes what this machine can do.
+    connections : how many the pair uses in turn, 1 to 1024.
+    ipv6 : TCP over ::1 instead of 127.0.0.1.
+    slices : slices of each arm, 2 to 1000; None is 8 (3 in a hurry).
+    slice_s : how long each lasts, 0.005 to 60 seconds; None is 0.1 (0.02 in a hurry).
+    seed : of the order of the slices; None draws one.
+    progress : see `labkit.running.progress`.
+
+    Returns
+    -------
+    One row a slice: pinning, message_bytes, arm, slice, rtt_ns (time by round trips), p50_ns, p99_ns, round_trips,
+    data_segments (that TCP sent for the client, as its TCP_INFO tells), messages (both ways, with greetings and
+    warm-up), redirects, misses, lo_packets, lo_bytes, cpu_ns_per_message and switches_per_message (of both processes),
+    client_cpu, server_cpu. The arm "TCP + sockmap (again)" shows the noise.
+
+    Raises
+    ------
+    BadArgument : before anything is started.
+    Missing : no cgroup v2 to write to, no sockmap in this kernel, or "cross core" asked of one CPU.
+    """
+    settings = _settings(message_bytes, pinning)
+    check_int("connections", connections, 1, 1024, "connections")
+    slices = check_int("slices", (3 if quick() else 8) if slices is None else slices, 2, 1000, "slices")
+    slice_s = check_float("slice_s", (0.02 if quick() else 0.1) if slice_s is None else slice_s, 0.005, 60, "seconds")
+    seed = check_seed(seed)
+    options = ["--connections", str(connections), "--seconds", str(slice_s)]
+
+    report = progress or silent
+    with exclusive("lesson 09: round trips", report), ShortCut() as cut:
+
+        def run(arm: str, setting: Setting, tick: Tick) -> dict[str, Any]:
+            return ping_pong(arm, cut, setting["pinning"], setting["message_bytes"], options, ipv6=ipv6, tick=tick)
+
+        made = sweep(settings, run, "rtt_ns", slices, seed, report)
+    return schema.frame(made, **provenance(command=["ping_pong", *options], ipv6=ipv6, baseline=SHORT_CUT))
+
+
+def throughput(
+    message_bytes: int | Sequence[int] = (64, 1024, 16384, 65536),
+    pinning: str | Sequence[str] | None = None,
+    *,
+    connections: int = 1,
+    ipv6: bool = False,
+    slices: int | None = None,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Time a stream of messages, one way, by each of the three, in interleaved slices.
+
+    Takes what `measure` takes, without slice_s: a slice is 40,000 messages, or 10^8 bytes if that is less.
+
+    Returns one row a slice: pinning, message_bytes, arm, slice, bytes_per_s, sent_bytes, messages, redirects, misses,
+    lo_packets, lo_bytes, cpu_ns_per_message, switches_per_message.
+    """
+    settings = _settings(message_bytes, pinning)
+    check_int("connections", connections, 1, 1024, "connections")
+    slices = check_int("slices", (3 if quick() else 8) if slices is None else slices, 2, 1000, "slices")
+    seed = check_seed(seed)
+    options = ["--connections", str(connections)]
+
+    report = progress or silent
+    with exclusive("lesson 09: streams", report), ShortCut() as cut:
+
+        def run(arm: str, setting: Setting, tick: Tick) -> dict[str, Any]:
+            place, size = setting["pinning"], setting["message_bytes"]
+            total = min(100_000_000, size * 40_000) // (10 if quick() else 1)
+            return stream(arm, cut, place, size, [*options, "--total-bytes", str(total)], ipv6=ipv6, tick=tick)
+
+        made = sweep(settings, run, "bytes_per_s", slices, seed, report)
+    return schema.frame(made, **provenance(command=["stream", *options], ipv6=ipv6, baseline=SHORT_CUT))
+
+
+def ratios(frame: pd.DataFrame, column: str = "p50_ns", baseline: str = SHORT_CUT) -> pd.DataFrame:
+    """Return how many times `baseline` each arm's `column` is, with its 95 % interval, for each setting measured.
+
+    Parameters
+    ----------
+    frame : from `measure`, `throughput` or `sockmap_redis.measure`.
+    column : what to compare, such as "p50_ns" (round trips, undisturbed), "rtt_ns", "bytes_per_s", "requests_per_s".
+
+    Returns a frame with the setting (pinning, and message_bytes or pipeline), arm, ratio, low, high, slices;
+    `attrs["warnings"]` tells of noise.
+    """
+    check_choice("column", column, list(frame.columns))
+    setting = _setting_of(frame)
+    parts, warnings = [], list(frame.attrs.get("warnings", []))
+    for here in frame[setting].drop_duplicates().to_dict("records"):
+        rows = frame[(frame[setting] == pd.Series(here)).all(axis=1)]
+        made = trial.ratios(_in_order(rows).assign(value=rows[column])[["arm", "slice", "value"]], baseline)
+        parts.append(pd.DataFrame({**here, **{name: made[name] for name in made}}))
+        size = f"pipeline {here['pipeline']}" if "pipeline" in here else schema.si_bytes(here["message_bytes"])
+        news = [said for said in made.attrs["warnings"] if said not in warnings]
+        warnings += [said if said == trial.TOO_FEW else f"{here['pinning']}, {size}: {said}" for said in news]
+    told = schema.frame(pd.concat(parts, ignore_index=True))
+    told.attrs = {**frame.attrs, "warnings": warnings, "baseline": baseline}
+    return told
+
+
+def medians(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each setting and arm: the medians of its slices, in the columns of `frame` without slice."""
+    kept = [*_setting_of(frame), "arm"]
+    numbers = [name for name in frame if name not in (*kept, "slice")]
+    told = schema.frame(_in_order(frame).groupby(kept, as_index=False, sort=False)[numbers].median())
+    told.attrs = dict(frame.attrs)
+    return told
+
+
+def _setting_of(frame: pd.DataFrame) -> list[str]:
+    """Return the columns that hold for all arms of a comparison."""
+    return [name for name in ("pinning", "message_bytes", "pipeline") if name in frame]
+
+
+def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of each setting arm by arm: the arms as `ARMS` has them, the one against itself last."""
+    settings = frame[_setting_of(frame)].drop_duplicates().reset_index(drop=True).reset_index(names="_setting")
+    places = {arm: place for place, arm in enumerate((*ARMS, SHORT_CUT + trial.AGAIN))}
+    numbered = frame.merge(settings, how="left").set_index(frame.index).assign(_arm=frame["arm"].map(places))
+    return frame.loc[numbered.sort_values(["_setting", "_arm"], kind="stable").index]
+
+
+def proof(round_trips: int = 2000, *, progress: Progress | None = None) -> pd.DataFrame:
+    """Run the same ping-pong outside the cgroup and inside while the short cut is on; tell where the messages went.
+
+    Parameters
+    ----------
+    round_trips : how many, 1 to 1,000,000.
+
+    Returns a frame with a row a run: arm ("TCP" is the pair outside), messages, redirects, misses, data_segments,
+    lo_packets, lo_bytes, rtt_ns.
+    """
+    check_int("round_trips", round_trips, 1, 1_000_000, "round trips")
+    report, rows, options = progress or silent, [], ["--round-trips", str(round_trips)]
+    with exclusive("lesson 09: where the messages go", report), ShortCut() as cut:
+        for number, arm in enumerate(ARMS):
+
+            def tick(_: float, share: float = number / len(ARMS), arm: str = arm) -> None:
+                report(share, arm)
+
+            rows.append({"arm": arm, **ping_pong(arm, cut, SAME, 64, options, tick=tick)})
+    report(1.0, "done")
+    columns = ["arm", "messages", "redirects", "misses", "data_segments", "lo_packets", "lo_bytes", "rtt_ns"]
+    return schema.frame(pd.DataFrame(rows)[columns], **provenance(command=["ping_pong", *options]))
+
+
+def integrity(
+    total_bytes: int = 100_000_000,
+    connections: int = 64,
+    *,
+    max_sockets: int = MAX_SOCKETS,
+    ipv6: bool = False,
+    seed: int = 1,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Send bytes over many connections by the short cut and compare each with the one that was sent.
+
+    Parameters
+    ----------
+    total_bytes : how many, 1 to 4 GiB, in messages of random sizes up to 64 KiB.
+    connections : how many at a time, 1 to 1024; each is closed after about 100,000 bytes and another opened, and every
+        second one is half closed first.
+    max_sockets : room in the map, 2 to 65536: with less than two for each connection, some stay plain TCP.
+    seed : of the sizes, at least 1.
+
+    Returns a frame with one row: sent_bytes, received_bytes, wrong_bytes, connections, messages, redirects, misses,
+    inserts, insert_failures.
+    """
+    check_int("total_bytes", total_bytes, 1, 4 << 30, "bytes")
+    check_int("connections", connections, 1, 1024, "connections")
+    check_int("max_sockets", max_sockets, 2, MAX_SOCKETS, "sockets")
+    check_int("seed", seed, 1, 2**31 - 1)
+    report = progress or silent
+    options = ["--total-bytes", str(total_bytes), "--connections", str(connections), "--random-sizes", "--check"]
+    options += ["--connection-bytes", "100000", "--seed", str(seed), "--transport", "tcp6" if ipv6 else "tcp"]
+    with exclusive("lesson 09: is each byte there", report), ShortCut(max_sockets) as cut:
+        with Workload("stream", options) as run:
+            cut.cgroup.add(run.pid)
+            told = run.go(timeout_s=600, tick=lambda _: report(0.5, "comparing"))
+        counted = cut.counts()
+    report(1.0, "done")
+    row = {name: told[name] for name in ("sent_bytes", "received_bytes", "wrong_bytes", "connections", "messages")}
+    row |= {name: getattr(counted, name) for name in ("redirects", "misses", "inserts", "insert_failures")}
+    return schema.frame([row], **provenance(command=["stream", *options]))
+
+
+def _settings(message_bytes: int | Sequence[int], pinning: str | Sequence[str] | None) -> list[Setting]:
+    sizes = check_sizes(message_bytes)
+    return [{"pinning": place, "message_bytes": size} for place in check_pinning(pinning) for size in sizes]

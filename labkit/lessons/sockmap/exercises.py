@@ -1,0 +1,82 @@
+"""The exercises of lesson 09: each draws something by chance that only the kernel's counters give away."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pandas as pd
+
+from labkit import schema
+from labkit.errors import Missing
+from labkit.lessons.sockmap.shortcut import ShortCut
+from labkit.lessons.sockmap.slices import SHORT_CUT, TCP, ping_pong
+from labkit.machine.provenance import provenance
+from labkit.running import truths
+from labkit.running.lock import exclusive
+from labkit.running.pinning import CROSS, SAME
+from labkit.running.workload import Workload
+
+__all__ = ["how_many_round_trips", "how_much_room", "which_run_is_odd"]
+
+RUNS = range(1, 7)
+
+
+def how_many_round_trips() -> pd.DataFrame:
+    """Let a pair make a secret number of round trips over a secret number of connections, by the short cut.
+
+    Returns a frame with one row: inserts, redirects, misses. Exercise 09-q1 asks for the round trips.
+    """
+    chance = random.SystemRandom()
+    round_trips, connections = chance.randint(1009, 2999), chance.randint(2, 7)
+    options = ["--round-trips", str(round_trips), "--connections", str(connections), "--warm-up", "0"]
+    with exclusive("lesson 09: how many round trips"), ShortCut() as cut:
+        with Workload("ping_pong", options) as run:
+            cut.cgroup.add(run.pid)
+            run.go()
+        counted = cut.counts()
+    truths.expect("09-q1", round_trips)
+    row = {"inserts": counted.inserts, "redirects": counted.redirects, "misses": counted.misses}
+    return schema.frame([row], **provenance())
+
+
+def which_run_is_odd(round_trips: int = 2000) -> pd.DataFrame:
+    """Measure six runs of which one was set up differently: the fault that spoils most comparisons.
+
+    Returns a frame with a row a run: run, arm, message_bytes, connections, client_cpu, server_cpu, rtt_ns. Exercise
+    09-q2 asks for the odd one.
+
+    Raises
+    ------
+    Missing : this process may use one CPU only.
+    """
+    if len(os.sched_getaffinity(0)) < 2:
+        raise Missing("This exercise needs two CPUs.", "give the machine, or the container, a second CPU")
+    odd, rows = random.SystemRandom().choice(RUNS), []
+    options = ["--round-trips", str(round_trips)]
+    with exclusive("lesson 09: which run is odd"), ShortCut() as cut:
+        for run in RUNS:
+            arm = (SHORT_CUT, TCP)[run % 2]
+            told = ping_pong(arm, cut, CROSS if run == odd else SAME, 64, options)
+            kept = {name: told[name] for name in ("client_cpu", "server_cpu", "rtt_ns")}
+            rows.append({"run": run, "arm": arm, "message_bytes": 64, "connections": 1, **kept})
+    truths.expect("09-q2", odd)
+    return schema.frame(rows, **provenance())
+
+
+def how_much_room() -> pd.DataFrame:
+    """Open 23 connections by the short cut while the map has room for a secret number of sockets.
+
+    Returns a frame with one row: connections, inserts, insert_failures, messages, redirects, misses. Exercise 09-q3
+    asks for the room.
+    """
+    room, connections = random.SystemRandom().randint(9, 37), 23
+    options = ["--round-trips", "2300", "--connections", str(connections), "--warm-up", "0"]
+    with exclusive("lesson 09: how much room"), ShortCut(max_sockets=room) as cut:
+        with Workload("ping_pong", options) as run:
+            cut.cgroup.add(run.pid)
+            told = run.go()
+        counted = cut.counts()
+    truths.expect("09-q3", room)
+    kept = {name: getattr(counted, name) for name in ("inserts", "insert_failures", "redirects", "misses")}
+    return schema.frame([{"connections": connections, "messages": told["messages"], **kept}], **provenance())

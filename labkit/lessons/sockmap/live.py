@@ -1,0 +1,77 @@
+"""Lesson 09, live: turn the short cut on and off while messages go to and fro."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from labkit import schema
+from labkit.errors import check_choice, check_float, check_int
+from labkit.lessons.sockmap.shortcut import ShortCut
+from labkit.lessons.sockmap.slices import MOST_BYTES, SHORT_CUT, TCP, ping_pong
+from labkit.machine.folders import quick
+from labkit.machine.provenance import provenance
+from labkit.running.lock import exclusive
+from labkit.running.pinning import PINNINGS, SAME, check_pinning
+from labkit.running.progress import Progress, silent
+
+__all__ = ["live"]
+
+_KEPT = ["rtt_ns", "p50_ns", "p99_ns", "round_trips", "messages", "redirects", "lo_packets"]
+
+
+def live(
+    switch: Callable[[], bool],
+    seen: Callable[[pd.DataFrame], None] | None = None,
+    *,
+    message_bytes: int = 64,
+    pinning: str = SAME,
+    seconds: float | None = None,
+    window_s: float = 0.2,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Send messages to and fro, window after window, and look at a switch before each.
+
+    A window opens a new connection, and only a new connection is put in the map: one that has sent a byte by TCP stays
+    with TCP, or later bytes would overtake it.
+
+    Parameters
+    ----------
+    switch : tells whether the short cut shall be on.
+    seen : is given the frame so far after each window.
+    message_bytes : 1 to 1 MiB.
+    pinning : "same core" or "cross core".
+    seconds : how long in all, 0.1 to 3600; None is 20 (2 in a hurry).
+    window_s : how long each window lasts, 0.01 to 10 seconds.
+
+    Returns a frame with a row a window: elapsed_s, arm, rtt_ns, p50_ns, p99_ns, round_trips, messages, redirects,
+    lo_packets.
+    """
+    size = check_int("message_bytes", message_bytes, 1, MOST_BYTES, "bytes")
+    (place,) = check_pinning(check_choice("pinning", pinning, PINNINGS))
+    seconds = check_float("seconds", (2 if quick() else 20) if seconds is None else seconds, 0.1, 3600, "seconds")
+    check_float("window_s", window_s, 0.01, 10, "seconds")
+    report, rows, gone_s = progress or silent, [], 0.0
+    options = ["--seconds", str(window_s)]
+    facts = provenance(command=["ping_pong", *options])
+    made = pd.DataFrame()
+    with exclusive("lesson 09: the switch", report), ShortCut() as cut:
+        while gone_s < seconds:
+            on = switch()
+            (cut.on if on else cut.off)()
+            arm = SHORT_CUT if on else TCP
+
+            def tick(_: float, share: float = gone_s / seconds, arm: str = arm) -> None:
+                report(share, arm)
+
+            told = ping_pong(SHORT_CUT, cut, place, size, options, tick=tick)  # in the cgroup, on or off
+            gone_s += window_s
+            row: dict[str, Any] = {"elapsed_s": gone_s, "arm": arm, **{name: told[name] for name in _KEPT}}
+            rows.append(row)
+            made = schema.frame(rows, **facts)
+            if seen is not None:
+                seen(made)
+    report(1.0, "done")
+    return made

@@ -1,0 +1,104 @@
+"""Lesson 09 on a program that nobody here wrote: an unmodified Redis server, with and without the short cut.
+
+Two servers run at the same time, each in a cgroup of its own with its clients; the short cut is on in one of the two.
+Rests on the distribution's redis-server and redis-benchmark, which speak plain TCP over 127.0.0.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from labkit import schema
+from labkit.errors import Missing, check_int, check_ints, check_seed
+from labkit.lessons._redis.server import Server, redis_version, why_not
+from labkit.lessons.sockmap.shortcut import ShortCut, lo_traffic
+from labkit.lessons.sockmap.slices import SHORT_CUT, UNIX, Setting, sweep
+from labkit.machine.folders import quick
+from labkit.machine.provenance import provenance
+from labkit.running.cgroup import Cgroup
+from labkit.running.lock import exclusive
+from labkit.running.owned import run_folder
+from labkit.running.pinning import check_pinning
+from labkit.running.progress import Progress, silent
+from labkit.running.workload import Tick
+
+__all__ = ["measure"]
+
+
+def measure(
+    pipeline: int | Sequence[int] = (1, 16),
+    pinning: str | Sequence[str] | None = None,
+    *,
+    clients: int = 50,
+    requests: int | None = None,
+    value_bytes: int = 64,
+    slices: int | None = None,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Let redis-benchmark ask a Redis server by TCP, by TCP with the short cut and by a Unix socket, interleaved.
+
+    Parameters
+    ----------
+    pipeline : how many requests a client sends at once, 1 to 1000; one number or several.
+    pinning : where server and clients run: "same core", "cross core" or both; None takes what this machine can do.
+    clients : connections, 1 to 1000.
+    requests : GETs in a slice, 100 to 100,000,000; None is 12,000 sends of `pipeline` requests (2,000 in a hurry).
+    value_bytes : size of the value that is read, 1 to 1 MiB.
+    slices : slices of each arm, 2 to 1000; None is 6 (2 in a hurry).
+    seed : of the order of the slices.
+
+    Returns
+    -------
+    One row a slice: pinning, pipeline, arm, slice, requests_per_s, p50_ns, p99_ns (as redis-benchmark tells them),
+    requests, redirects, misses, lo_packets, lo_bytes. `attrs["server"]` is what the server says it is.
+
+    Raises
+    ------
+    BadArgument; Missing : Redis is not installed, or the short cut cannot be had here.
+    """
+    batches = check_ints("pipeline", pipeline, 1, 1000, "requests")
+    places = check_pinning(pinning)
+    check_int("clients", clients, 1, 1000, "connections")
+    if requests is not None:
+        check_int("requests", requests, 100, 100_000_000, "requests")
+    check_int("value_bytes", value_bytes, 1, 1 << 20, "bytes")
+    slices = check_int("slices", (2 if quick() else 6) if slices is None else slices, 2, 1000, "slices")
+    seed = check_seed(seed)
+    if why_not():
+        what, _, fix = why_not().partition(": ")
+        raise Missing(f"{what}.", fix)
+
+    settings = [{"pinning": place, "pipeline": batch} for place in places for batch in batches]
+    options = ["-c", str(clients), "-d", str(value_bytes)]
+    report = progress or silent
+    servers: dict[tuple[Cgroup, str], Server] = {}
+    with exclusive("lesson 09: Redis", report), run_folder() as folder, ShortCut() as cut, Cgroup() as plain:
+
+        def run(arm: str, setting: Setting, tick: Tick) -> dict[str, Any]:
+            cgroup = cut.cgroup if arm == SHORT_CUT else plain
+            place, batch = setting["pinning"], setting["pipeline"]
+            if (cgroup, place) not in servers:
+                servers[cgroup, place] = Server(cgroup, place, folder, options)
+            total = requests or (2_000 if quick() else 12_000) * batch
+            before, lo_before = cut.counts(), lo_traffic()
+            server, arguments = servers[cgroup, place], ["-t", "get", "-n", str(total), "-P", str(batch)]
+            told = server.ask(arguments, by_file=arm == UNIX, tick=tick)
+            counted, lo = cut.counts() - before, lo_traffic() - lo_before
+            return {
+                "requests_per_s": float(told["rps"]),
+                "p50_ns": float(told["p50_latency_ms"]) * 1e6,
+                "p99_ns": float(told["p99_latency_ms"]) * 1e6,
+                "requests": total,
+                "redirects": counted.redirects,
+                "misses": counted.misses,
+                "lo_packets": lo.packets,
+                "lo_bytes": lo.bytes,
+            }
+
+        made = sweep(settings, run, "requests_per_s", slices, seed, report)
+    facts = provenance(command=["redis-benchmark", "-t", "get", *options], baseline=SHORT_CUT, server=redis_version())
+    return schema.frame(made, **facts)

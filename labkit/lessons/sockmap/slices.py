@@ -1,0 +1,151 @@
+"""Lesson 09, one slice at a time: a pair of processes that talk, where they run, by which way, and what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from labkit.errors import check_ints
+from labkit.lessons.sockmap.shortcut import ShortCut, lo_traffic
+from labkit.running.pinning import cpus_for
+from labkit.running.progress import Progress, part
+from labkit.running.workload import Tick, Workload
+from labkit.stats import trial
+from labkit.stats.histogram import from_buckets, quantile
+
+__all__ = [
+    "ARMS", "SHORT_CUT", "TCP", "UNIX", "Setting",
+    "check_sizes", "ping_pong", "stream", "sweep",
+]  # fmt: skip
+
+TCP, SHORT_CUT, UNIX = "TCP", "TCP + sockmap", "Unix socket"
+ARMS = (TCP, SHORT_CUT, UNIX)
+
+MOST_BYTES = 1 << 20
+
+Setting = dict[str, Any]  # what holds for all arms of a comparison: pinning, message_bytes …
+
+_SEEN = ["messages", "redirects", "misses", "lo_packets", "lo_bytes"]
+
+
+def check_sizes(message_bytes: int | Sequence[int]) -> list[int]:
+    """Return message sizes as a list, or raise `BadArgument`."""
+    return check_ints("message_bytes", message_bytes, 1, MOST_BYTES, "bytes")
+
+
+def sweep(
+    settings: Sequence[Setting],
+    run: Callable[[str, Setting, Tick], dict[str, Any]],
+    value: str,
+    slices: int,
+    seed: int | None,
+    progress: Progress,
+) -> pd.DataFrame:
+    """Run every arm in every setting, the slices interleaved, and return a row for each slice.
+
+    Parameters
+    ----------
+    run : runs one slice of an arm in a setting and returns its row, whose `value` is what is compared. It calls its
+        third argument about ten times a second, so that Stop works during a long slice.
+    """
+    frames: list[pd.DataFrame] = []
+    latest: tuple[float, str] = (0.0, "")
+
+    def report(share: float, note: str) -> None:
+        nonlocal latest
+        latest = (share, note)
+        progress(share, note)
+
+    def tick(_: float) -> None:
+        progress(*latest)
+
+    for number, setting in enumerate(settings):
+        rows: list[dict[str, Any]] = []
+
+        def one(arm: str, setting: Setting = setting, rows: list[dict[str, Any]] = rows) -> float:
+            rows.append(run(arm, setting, tick))
+            return float(rows[-1][value])
+
+        order = trial.compare(
+            {arm: (lambda arm=arm, one=one: one(arm)) for arm in ARMS},  # type: ignore[misc]
+            baseline=SHORT_CUT,
+            slices=slices,
+            seed=seed,
+            progress=part(report, number / len(settings), (number + 1) / len(settings)),
+        )
+        head = pd.DataFrame({**setting, "arm": order["arm"], "slice": order["slice"]})
+        frames.append(pd.concat([head, pd.DataFrame(rows)], axis=1))  # compare() calls in the order of its rows
+    return pd.concat(frames, ignore_index=True)
+
+
+def ping_pong(
+    arm: str,
+    cut: ShortCut,
+    place: str,
+    message_bytes: int,
+    options: Sequence[str] = (),
+    *,
+    ipv6: bool = False,
+    tick: Tick | None = None,
+) -> dict[str, Any]:
+    """Run one slice of round trips and return its row; see `sockmap.measure` for the names."""
+    client, server = cpus_for(place)
+    pinned = ["--client-cpu", str(client), "--server-cpu", str(server)]
+    told = _run("ping_pong", arm, cut, [*pinned, "--message-bytes", str(message_bytes), *options], ipv6=ipv6, tick=tick)
+    p50_ns, p99_ns = quantile(from_buckets(told["latency_ns"]["buckets"]), [0.50, 0.99])
+    done = max(told["round_trips"], 1)
+    return {
+        "rtt_ns": told["elapsed_s"] * 1e9 / done,
+        "p50_ns": p50_ns,
+        "p99_ns": p99_ns,
+        **{name: told[name] for name in ["round_trips", "data_segments", *_SEEN]},
+        **_cost(told["client"], told["server"], 2 * done),
+        "client_cpu": told["client_cpu"],
+        "server_cpu": told["server_cpu"],
+    }
+
+
+def stream(
+    arm: str,
+    cut: ShortCut,
+    place: str,
+    message_bytes: int,
+    options: Sequence[str] = (),
+    *,
+    ipv6: bool = False,
+    tick: Tick | None = None,
+) -> dict[str, Any]:
+    """Run one slice of a stream and return its row; see `sockmap.throughput` for the names."""
+    sender, receiver = cpus_for(place)
+    pinned = ["--sender-cpu", str(sender), "--receiver-cpu", str(receiver)]
+    told = _run("stream", arm, cut, [*pinned, "--message-bytes", str(message_bytes), *options], ipv6=ipv6, tick=tick)
+    return {
+        "bytes_per_s": told["received_bytes"] / told["elapsed_s"],
+        **{name: told[name] for name in ["sent_bytes", *_SEEN]},
+        **_cost(told["sender"], told["receiver"], told["messages"]),
+    }
+
+
+def _run(
+    name: str, arm: str, cut: ShortCut, options: Sequence[str], *, ipv6: bool, tick: Tick | None
+) -> dict[str, Any]:
+    """Run a pair, in the cgroup or not, and return what it told and what others counted meanwhile."""
+    transport = "unix" if arm == UNIX else "tcp6" if ipv6 else "tcp"
+    with Workload(name, ["--transport", transport, *options]) as run:
+        if arm == SHORT_CUT:
+            cut.cgroup.add(run.pid)  # before "go": its sockets are made afterwards
+        before, lo_before = cut.counts(), lo_traffic()
+        told = run.go(tick=tick)
+        counted, lo = cut.counts() - before, lo_traffic() - lo_before
+    seen = {"redirects": counted.redirects, "misses": counted.misses, "lo_packets": lo.packets, "lo_bytes": lo.bytes}
+    return told | seen
+
+
+def _cost(one: dict[str, int], other: dict[str, int], messages: int) -> dict[str, float]:
+    switches = sum(end["voluntary_switches"] + end["involuntary_switches"] for end in (one, other))
+    return {
+        "cpu_ns_per_message": (one["cpu_ns"] + other["cpu_ns"]) / messages,
+        "switches_per_message": switches / messages,
+    }

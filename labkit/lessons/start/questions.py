@@ -1,0 +1,42 @@
+"""The exercises of lesson 00."""
+
+from __future__ import annotations
+
+from labkit.notebook.question import Hint, Question, whole
+
+__all__ = ["QUESTIONS"]
+
+FIRST = "run the cell that calls start.mystery()"
+
+QUESTIONS = {
+    "00-q1": Question(
+        ask="How many reads did it make?",
+        read=whole,
+        first=FIRST,
+        hints=(
+            Hint(
+                lambda answer, truth: answer == truth - 1, "The rows are numbered from 0: the last number is one less."
+            ),
+        ),
+        otherwise="Each row is one read: len(mystery) counts them.",
+        why="Each read was one system call, and the program in the kernel saw each.",
+    ),
+    "00-q2": Question(
+        ask="How many bytes does the whole file have?",
+        read=whole,
+        first=FIRST,
+        otherwise='Add up what the reads returned: mystery["bytes"].sum().',
+        why="The bytes that all reads returned make the file.",
+    ),
+    "00-q3": Question(
+        ask="Which read was the slowest?",
+        read=whole,
+        first=FIRST,
+        hints=(
+            Hint(lambda answer, truth: answer == truth + 1, "Count from 0, as the table does."),
+            Hint(lambda answer, truth: answer > 1000, "That is a time. Give the number of the row that has it."),
+        ),
+        otherwise='mystery["latency_ns"].idxmax() is the number of the row with the largest latency.',
+        why="Often it is the first: code and data were not yet in the processor's own caches.",
+    ),
+}

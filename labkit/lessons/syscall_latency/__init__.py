@@ -1,0 +1,32 @@
+"""Lesson 06: the timer of system calls. What the notebook calls."""
+
+from __future__ import annotations
+
+from labkit.lessons._io.job import CACHES, OPERATIONS
+from labkit.lessons.syscall_latency.latencies import heat_map, histogram, measure, mystery
+from labkit.lessons.syscall_latency.panels import panel
+from labkit.lessons.syscall_latency.plots import plot
+from labkit.lessons.syscall_latency.stages import STAGES, breakdown, cached, closure, slowest_stage, stages, suspects
+from labkit.lessons.syscall_latency.witnesses import cost, witnesses
+from labkit.stats.trial import added_ns as added
+
+__all__ = [
+    "CACHES",
+    "OPERATIONS",
+    "STAGES",
+    "added",
+    "breakdown",
+    "cached",
+    "closure",
+    "cost",
+    "heat_map",
+    "histogram",
+    "measure",
+    "mystery",
+    "panel",
+    "plot",
+    "slowest_stage",
+    "stages",
+    "suspects",
+    "witnesses",
+]

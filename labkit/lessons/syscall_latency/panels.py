@@ -1,0 +1,110 @@
+"""Lesson 06: time a system call over block sizes, over time, and stage by stage."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from labkit import schema
+from labkit.errors import check_choice
+from labkit.lessons._io import job
+from labkit.lessons.syscall_latency import latencies, stages
+from labkit.lessons.syscall_latency.plots import plot
+from labkit.notebook.panel import controls
+from labkit.notebook.panel.panel import Panel
+
+__all__ = ["panel"]
+
+SUBJECTS = ("block sizes", "heat map", "stages")
+SIZES = [512, 4096, 16384, 65536, 262144, 1 << 20, 4 << 20]
+
+
+def panel(subject: str = "block sizes") -> Panel:
+    """Return a panel of lesson 06: "block sizes", "heat map" or "stages"."""
+    check_choice("subject", subject, SUBJECTS)
+    operation = controls.choose("operation", list(job.OPERATIONS))
+    if subject == "block sizes":
+        return Panel(
+            "Time a system call",
+            controls={
+                "block_bytes": controls.several("block_bytes", SIZES, [4096, 65536, 1 << 20], label="block sizes"),
+                "cache": controls.several("cache", list(job.CACHES), ["direct", "warm"], label="ways to the file"),
+                "operation": operation,
+                "seconds": controls.real("elapsed_s", 0.1, 0.01, 10, label="seconds each"),
+            },
+            measure=latencies.measure,
+            plot=plot,
+            finding=_sweep,
+            accumulate=True,
+        )
+    cache = controls.choose("cache", list(job.CACHES), label="way to the file")
+    if subject == "heat map":
+        return Panel(
+            "A system call over time",
+            controls={
+                "block_bytes": controls.choose("block_bytes", SIZES, 4096),
+                "cache": cache,
+                "operation": operation,
+                "seconds": controls.real("elapsed_s", 3, 0.2, 60, label="seconds"),
+                "neighbour": controls.switch("a neighbour in the middle third", True),
+            },
+            measure=latencies.heat_map,
+            plot=plot,
+            finding=_heat_map,
+        )
+    return Panel(
+        "Where the time goes",
+        controls={
+            "block_bytes": controls.several("block_bytes", SIZES, [4096, 65536], label="block sizes"),
+            "cache": cache,
+            "operation": operation,
+            "ios": controls.whole("ios", 97, 1, 10_000, label="I/Os of each size"),
+        },
+        measure=stages.stages,
+        plot=plot,
+        finding=_stages,
+        table=stages.breakdown,
+    )
+
+
+def _sweep(frame: pd.DataFrame) -> str:
+    last = frame if "run" not in frame else frame[frame["run"] == frame["run"].max()]
+    told = f"The timer saw {last['count'].sum()} calls, the program made {last['ios'].sum()}"
+    by_way = {way: rows.sort_values("block_bytes") for way, rows in last.groupby("cache", sort=False)}
+    if last["block_bytes"].nunique() == 1:
+        each = [
+            f"{schema.formatter('cache')(way)} {schema.si_ns(rows['p50_ns'].iloc[0])}" for way, rows in by_way.items()
+        ]
+        return f"{told}. Median of {schema.si_bytes(last['block_bytes'].iloc[0])}: {'; '.join(each)}."
+    way, rows = next(iter(by_way.items()))
+    each = [
+        f"blocks of {schema.si_bytes(row['block_bytes'])} take {schema.si_ns(row['p50_ns'])} each, "
+        f"{schema.si_bytes(row['bytes_per_s'])} a second"
+        for row in (rows.iloc[0], rows.iloc[-1])
+    ]
+    return f"{told}. {schema.formatter('cache')(way)}: {'; '.join(each)}."
+
+
+def _heat_map(frame: pd.DataFrame) -> str:
+    calls = frame["count"].sum()
+    if not frame.attrs["neighbour_s"]:
+        return f"{calls} calls, and nobody disturbed them."
+    begin, end = frame.attrs["neighbour_s"]
+    inside = frame["elapsed_s"].between(begin, end)
+    with_, without = (_median(frame[which]) for which in (inside, ~inside))
+    return f"{calls} calls: the median was {schema.si_ns(without)}, and {schema.si_ns(with_)} beside the neighbour."
+
+
+def _median(frame: pd.DataFrame) -> float:
+    ordered = frame.sort_values("latency_ns")
+    half = ordered["count"].sum() / 2
+    return float(ordered["latency_ns"][ordered["count"].cumsum() >= half].min())
+
+
+def _stages(frame: pd.DataFrame) -> str:
+    parts = stages.breakdown(frame)
+    most = parts.sort_values("share").groupby("block_bytes").tail(1).sort_values("block_bytes")
+    said = [
+        f"{schema.si_bytes(row['block_bytes'])}: {schema.label(row['stage'])}, {row['share']:.0%}"
+        for row in most.to_dict("records")
+    ]
+    return f"Most of the time goes to: {'; '.join(said)}."

@@ -1,0 +1,211 @@
+"""Lesson 08: heads and tails, calls by batch, who hands over and what it costs, savings, workers, many files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from labkit import schema
+from labkit.lessons.uring.modes import savings
+from labkit.lessons.uring.rings import HEADS_AND_TAILS
+from labkit.notebook.plotting import style
+
+__all__ = ["plot"]
+
+
+def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw any frame of `labkit.lessons.uring.modes`; its columns tell which of the pictures it wants."""
+    ax = style.axes(ax)
+    return next(draw for column, draw in _PICTURES.items() if column in frame)(frame, ax)
+
+
+def _rings(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """Four lines that climb; what lies between two of them is where the requests are."""
+    for (name, how), width in zip(style.series(HEADS_AND_TAILS).items(), (5.0, 1.6, 5.0, 1.6), strict=True):
+        thick = {"linewidth": width, "alpha": 0.45, "marker": "", "linestyle": "-"} if width > 2 else {"markersize": 3}
+        ax.step(frame["step"], frame[name], where="post", label=schema.label(name), **{**how, **thick})
+    ax.fill_between(frame["step"], frame["cq_tail"], frame["sq_head"], step="post", color=style.GRID, zorder=0)
+    ax.fill_between(frame["step"], frame["cq_head"], frame["cq_tail"], step="post", facecolor="none",
+                    edgecolor=style.GRID, hatch="//", zorder=0)  # fmt: skip
+    style.axis(ax, "x", "step")
+    ax.set_ylabel("requests so far", color=style.INK)
+    return style.finish(ax, frame, title="Grey: the kernel works on them. Hatched: results that nobody has seen yet")
+
+
+def _batches(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """Calls for one I/O beside the line 1 / batch; and the CPU time of the program and the kernel's thread together."""
+    names, per_io = _names(frame), frame["calls_per_io"]
+    watched = per_io.notna().any()
+    if not per_io.notna().all():  # nobody watched from the kernel
+        per_io = per_io.fillna(frame["calls"] / frame["ios"])
+    if "program_cpu_ns_per_io" in frame:
+        ax, right = style.split(ax)
+        both = frame["program_cpu_ns_per_io"] + frame["kernel_cpu_ns_per_io"]
+        for name, how in style.series(names).items():
+            rows = frame[names == name].sort_values("batch")
+            right.plot(rows["batch"], both[rows.index], label=name, **how)
+        style.axis(right, "x", "batch", log=2, ticks=frame["batch"])
+        style.axis(right, "y", "cpu_ns_per_io")
+        right.set_ylim(bottom=0)
+        style.finish(right, frame, title="CPU time of both threads", legend=False)
+    for number, (name, how) in enumerate(style.series(names).items()):
+        rows = frame[names == name].sort_values("batch")
+        rows = rows[per_io[rows.index] > 0]  # none at all has no place on an axis of powers
+        size = max(9 - 3 * number, 3)  # marks that lie upon each other are all seen
+        ax.plot(rows["batch"], per_io[rows.index], label=name, **{**how, "linewidth": 0.8, "markersize": size})
+    sizes = sorted(frame["batch"].unique())
+    ax.plot(sizes, [1 / size for size in sizes], color=style.INK, linestyle=":", linewidth=1, label="1 / batch")
+    style.axis(ax, "x", "batch", log=2, ticks=sizes)
+    style.axis(ax, "y", "calls_per_io", log=10)
+    title = f"Calls for one I/O, as the {'kernel' if watched else 'program'} counts"
+    none = [name for name in dict.fromkeys(names) if not (per_io[names == name] > 0).any()]
+    style.legend_below(ax)
+    return style.finish(ax, frame, title=f"{title}; none by {', '.join(none)}" if none else title, legend=False)
+
+
+def _names(frame: pd.DataFrame) -> pd.Series:
+    """Return the arm of each row: who hands over, and whatever else differs between rows."""
+    names = frame["submitter"].astype(str)
+    for column, word in (("block_bytes", ""), ("registered", "registered "), ("run", "run ")):
+        if column in frame and frame[column].nunique() > 1:
+            names = names + ", " + word + frame[column].map(schema.formatter(column))
+    return names
+
+
+def _submitters(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """CPU time of both, one upon the other; beside it the I/Os a second."""
+    left, right = style.split(ax, sharey=True, width_ratios=[3, 2])
+    kinds = style.bars(["the program", "the kernel's thread"])
+    rows = frame.to_dict("records")
+    for place, row in enumerate(rows):
+        own, other = row["program_cpu_ns_per_io"], row["kernel_cpu_ns_per_io"]
+        labels = {} if place else {name: name for name in kinds}
+        parts = zip(kinds.items(), ((0, own), (own, other)), strict=True)
+        for (name, how), (start, width) in parts:
+            left.barh(place, width, left=start, height=0.6, label=labels.get(name), **how)
+        left.annotate(schema.si_ns(own + other), (own + other, place), xytext=(4, 0), textcoords="offset points",
+                      va="center", fontsize=9)  # fmt: skip
+        bar = right.barh(place, row["ios_per_s"], height=0.6, color=style.COLOURS[2])
+        right.bar_label(bar, [f"{schema.si_count(row['ios_per_s'])}/s"], padding=3, fontsize=9)
+    left.set_yticks(range(len(rows)), [row["arm"].replace(", ", ",\n").replace(" on ", "\non ", 1) for row in rows])
+    left.set_ylim(len(rows) - 0.2, -0.5)
+    left.margins(x=0.3)
+    right.margins(x=0.5)
+    style.axis(left, "x", "cpu_ns_per_io")
+    style.axis(right, "x", "ios_per_s")
+    style.finish(right, frame, title="I/Os a second", legend=False)
+    style.finish(left, frame, title="CPU time of both", legend=False)
+    left.legend(frameon=False, fontsize=9, loc="lower right", ncols=2)
+    return left
+
+
+def _savings(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """Each slice as a share of the median with nothing registered; strokes are medians."""
+    table = savings(frame)
+    sizes = sorted(frame["block_bytes"].unique())
+    arms = style.series([arm for arm in ("buffers", "files", "both", "nothing (again)") if arm in set(table["arm"])])
+    for number, (arm, how) in enumerate(arms.items()):
+        rows = table[table["arm"] == arm].set_index("block_bytes").loc[sizes]
+        places = [place - 0.3 + 0.6 * number / max(len(arms) - 1, 1) for place in range(len(sizes))]
+        reach = [rows["ratio"] - rows["low"], rows["high"] - rows["ratio"]]
+        ax.errorbar(rows["ratio"], places, xerr=reach, label=arm, capsize=3, **{**how, "linestyle": "none"})
+    ax.axvline(1.0, color=style.INK, linewidth=1)
+    ax.set_yticks(range(len(sizes)), [schema.si_bytes(size) for size in sizes])
+    ax.set_ylim(len(sizes) - 0.5, -0.5)
+    style.axis(ax, "x", "ratio")
+    ax.set_xlabel("CPU time of a read, times that with nothing registered; 95 % interval")
+    style.finish(ax, frame, title="Left of the line: saved")
+    ax.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return ax
+
+
+def _workers(frame: pd.DataFrame, ax: Axes) -> Axes:
+    places = zip(frame["place"].str.replace(", ", ",\n"), frame["filesystem"], strict=True)
+    names = [place if place == kind else f"{place}\n({kind})" for place, kind in places]
+    kinds = style.bars(["done in the call itself", "given to a worker"])
+    for place, row in enumerate(frame.to_dict("records")):
+        parts = (row["ios"] - row["punted"], row["punted"])
+        starts = (0, parts[0])
+        for (name, how), width, start in zip(kinds.items(), parts, starts, strict=True):
+            ax.barh(place, width, left=start, height=0.6, label=None if place else name, **how)
+        said = f"{row['workers']} worker{'' if row['workers'] == 1 else 's'}, {row['calls']} calls"
+        ax.annotate(said, (row["ios"], place), xytext=(5, 0), textcoords="offset points", va="center")
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.2, -0.5)
+    ax.margins(x=0.35)
+    style.axis(ax, "x", "ios")
+    style.finish(ax, frame, title="Who does the reads", legend=False)
+    ax.legend(frameon=False, fontsize=9, loc="lower right", ncols=2)
+    return ax
+
+
+def _tour(frame: pd.DataFrame, ax: Axes) -> Axes:
+    return _bars(frame, ax, "calls_per_io", [f"{row['stop']}: {row['how']}" for row in frame.to_dict("records")],
+                 "System calls for one operation, as the kernel counts them")  # fmt: skip
+
+
+def _files(frame: pd.DataFrame, ax: Axes) -> Axes:
+    arms = style.series(frame["arm"].sort_values(ascending=False))
+    medians = frame.groupby("arm")["ns_per_file"].median()
+    for place, (arm, how) in enumerate(arms.items()):
+        values = frame.loc[frame["arm"] == arm, "ns_per_file"]
+        ax.plot(values, [place] * len(values), **{**how, "linestyle": "none"})
+        ax.plot([medians[arm]] * 2, [place - 0.25, place + 0.25], color=how["color"], linewidth=2)
+        ax.annotate(schema.si_ns(medians[arm]), (medians[arm], place - 0.28), ha="center", va="bottom", fontsize=9)
+    ax.set_yticks(range(len(arms)), list(arms))
+    ax.set_ylim(len(arms) - 0.5, -0.8)
+    ax.set_xlim(left=0)
+    style.axis(ax, "x", "ns_per_file")
+    files = frame.attrs.get("files", "many")
+    return style.finish(
+        ax, frame, title=f"Open, read and close {files} files: each slice, and the median", legend=False
+    )
+
+
+def _clocks(frame: pd.DataFrame, ax: Axes) -> Axes:
+    rows = frame[frame["took_ns"] >= 0]
+    (how,) = style.series(["asked"]).values()
+    for row in rows.to_dict("records"):
+        ax.plot([row["asked_ns"], row["took_ns"]], [row["arrived"]] * 2, color=how["color"], linewidth=1.2)
+    ax.plot(rows["asked_ns"], rows["arrived"], label="asked for", **{**how, "linestyle": "none"})
+    ax.plot(
+        rows["took_ns"], rows["arrived"], label="rang", marker="|", markersize=14, color=style.INK, linestyle="none"
+    )
+    ax.set_ylim(rows["arrived"].max() + 0.5, 0.5)
+    ax.set_xlim(left=0)
+    style.axis(ax, "x", "took_ns")
+    style.axis(ax, "y", "arrived", ticks=rows["arrived"])
+    return style.finish(ax, frame, title="The longest was handed over first, and rang last")
+
+
+def _readers(frame: pd.DataFrame, ax: Axes) -> Axes:
+    return _bars(frame, ax, "calls", list(frame["how"]), "Calls of io_uring_enter to read the file")
+
+
+def _bars(frame: pd.DataFrame, ax: Axes, column: str, names: list[str], title: str) -> Axes:
+    hows: list[dict[str, Any]] = list(style.bars(frame["how"]).values())
+    looks = dict(zip(dict.fromkeys(frame["how"]), hows, strict=True))
+    for place, (how, value) in enumerate(zip(frame["how"], frame[column], strict=True)):
+        ax.bar_label(ax.barh(place, value, height=0.6, **looks[how]), [schema.formatter(column)(value)], padding=3)
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.margins(x=0.15)
+    style.axis(ax, "x", column)
+    return style.finish(ax, frame, title=title, legend=False)
+
+
+# the first of these columns that a frame has names its picture
+_PICTURES: dict[str, Callable[[pd.DataFrame, Axes], Axes]] = {
+    "step": _rings,
+    "batch": _batches,
+    "by_sqpoll": _submitters,
+    "cpu_ns_per_io": _savings,
+    "punted": _workers,
+    "stop": _tour,
+    "ns_per_file": _files,
+    "took_ns": _clocks,
+    "crc32": _readers,
+}

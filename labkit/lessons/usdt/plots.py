@@ -1,0 +1,173 @@
+"""Lesson 05: passes of probes, histograms, what listening costs, calls of Python functions as they nest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from labkit import schema
+from labkit.notebook.plotting import style
+from labkit.stats import trial
+
+__all__ = ["plot"]
+
+MOST_CALLS = 400  # bars of a nested picture; more could not be told apart
+_OUTLIER = 10  # times the median
+_WIDE_SHARE = 0.07  # of the picture: a bar that has room for its name
+
+
+def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw any frame of `labkit.lessons.usdt.requests` but `probes` and `live_code`; its columns tell which picture."""
+    ax = style.axes(ax)
+    return next(draw for column, draw in _PICTURES.items() if column in frame)(frame, ax)
+
+
+def _requests(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """The latency of each request, or a row of marks for each probe where no latency was told."""
+    done = frame[frame["probe"] == "request_done"]
+    since = frame["time_ns"] - frame["time_ns"].min()
+    if done.empty:
+        rows = {name: row for row, name in enumerate(dict.fromkeys(frame["probe"]))}
+        for name, how in style.series(rows).items():
+            ax.plot(since[frame["probe"] == name], [rows[name]] * int((frame["probe"] == name).sum()), **_dots(how))
+        ax.set_yticks(list(rows.values()), list(rows))
+        ax.set_ylim(len(rows) - 0.5, -0.5)
+        title = "Each mark is one pass of a probe"
+    else:
+        kinds = done["status"].map(lambda status: "failed" if status < 0 else "served")
+        for name, how in style.series(["served", "failed"]).items():
+            ax.plot(since[done.index][kinds == name], done["latency_ns"][kinds == name], label=name, **_dots(how))
+        if "work_ns" in frame.attrs:
+            ax.axhline(frame.attrs["work_ns"], color=style.INK, linestyle="--", linewidth=1, label="the work you set")
+        longest = done["latency_ns"].max()
+        outlier = longest > _OUTLIER * done["latency_ns"].median() > 0  # would press the rest against the axis
+        style.axis(ax, "y", "latency_ns", log=10 if outlier else None)
+        ax.set_ylim(None if outlier else 0, (3 if outlier else 1.4) * longest)
+        title = "What request_done tells: the latency of each request"
+    style.axis(ax, "x", "time_ns")
+    ax.set_xlabel("time since the first pass")
+    return style.finish(ax, frame, title=title)
+
+
+def _throws(frame: pd.DataFrame, ax: Axes) -> Axes:
+    counted = frame.groupby(["exception", "probe"]).size().unstack(fill_value=0)
+    probes = [name for name in ("throw", "catch", "rethrow") if name in counted]
+    for number, (name, how) in enumerate(style.bars(probes).items()):
+        places = [place + 0.27 * (number - (len(probes) - 1) / 2) for place in range(len(counted))]
+        ax.bar_label(ax.bar(places, counted[name], width=0.25, label=name, **how))
+    ax.set_xticks(range(len(counted)), [name.rpartition("(anonymous namespace)::")[2] for name in counted.index])
+    style.axis(ax, "y", "count")
+    ax.set_ylim(0, 1.2 * counted.to_numpy().max())
+    return style.finish(ax, frame, title="Exceptions, as the C++ library's own probes tell them")
+
+
+def _histogram(frame: pd.DataFrame, ax: Axes) -> Axes:
+    for (column, label), how in zip(
+        {"count": "eBPF", "fired": "the program itself"}.items(), style.series("ab").values(), strict=True
+    ):
+        ax.plot(frame["latency_ns"], frame[column], label=label, **{**how, "markersize": 7 if column == "count" else 3})
+    style.axis(ax, "x", "latency_ns", log=10)
+    style.axis(ax, "y", "count")
+    ax.set_yscale("log")
+    return style.finish(ax, frame, title="Latencies, counted in the kernel and by the program")
+
+
+def _semaphore(frame: pd.DataFrame, ax: Axes) -> Axes:
+    for place, (phase, how) in enumerate(style.bars(frame["phase"]).items()):
+        row = frame[frame["phase"] == phase].iloc[0]
+        drawn = ax.barh(place, max(row["latency_ns"], 1), height=0.6, **how)
+        text = f"{schema.si_ns(row['latency_ns'])}; prepared {row['fired']} times"
+        ax.bar_label(drawn, [text], padding=4)
+    ax.set_yticks(range(len(frame)), list(frame["phase"]))
+    ax.set_ylim(len(frame) - 0.5, -0.5)
+    style.axis(ax, "x", "latency_ns", log=10)
+    ax.set_xlabel("median latency of a request")
+    ax.set_xlim(right=200 * frame["latency_ns"].max())
+    return style.finish(ax, frame, title="The costly text is made only for a listener")
+
+
+def _processes(frame: pd.DataFrame, ax: Axes) -> Axes:
+    sides = {"fired": "the program's own count", "count": "what eBPF counted"}
+    for number, ((column, label), how) in enumerate(zip(sides.items(), style.bars(sides).values(), strict=True)):
+        places = [place + 0.4 * (number - 0.5) for place in range(len(frame))]
+        ax.bar_label(ax.bar(places, frame[column], width=0.36, label=label, **how))
+    ax.set_xticks(
+        range(len(frame)), [f"process {pid}\n{phase}" for pid, phase in zip(frame["pid"], frame["phase"], strict=True)]
+    )
+    style.axis(ax, "y", "count")
+    ax.set_ylim(0, 1.5 * frame["fired"].max())
+    return style.finish(ax, frame, title="One program, several processes")
+
+
+def _cost(frame: pd.DataFrame, ax: Axes) -> Axes:
+    arms = sorted(dict.fromkeys(frame["arm"]), key=lambda arm: float(frame.loc[frame["arm"] == arm, "value"].median()))
+    added = trial.differences(frame).set_index("arm")["difference"]
+    for place, (arm, how) in enumerate(style.series(arms).items()):
+        values = frame.loc[frame["arm"] == arm, "value"]
+        ax.plot(values, [place] * len(values), **_dots(how))
+        ax.plot([values.median()] * 2, [place - 0.3, place + 0.3], color=how["color"], linewidth=2)
+        if arm in added and abs(added[arm]) >= 1:
+            ax.annotate(f"+{added[arm]:.0f} ns", (values.max(), place), (8, -4), textcoords="offset points", fontsize=9)
+    ax.set_yticks(range(len(arms)), arms)
+    ax.set_ylim(len(arms) - 0.5, -0.5)
+    style.axis(ax, "x", "latency_ns", log=10)
+    ax.set_xlabel("time of one turn of the loop; marks: slices, strokes: medians")
+    ax.set_xlim(right=4 * frame["value"].max())
+    return style.finish(ax, frame, title="What a probe costs", legend=False)
+
+
+def _nested(frame: pd.DataFrame, ax: Axes) -> Axes:
+    shown = frame.nlargest(MOST_CALLS, "latency_ns")
+    start, end = frame["time_ns"].min(), (frame["time_ns"] + frame["latency_ns"]).max()
+    busiest = list(frame["function"].value_counts().index[:6])
+    looks = style.bars([*busiest, "others"])
+    for name, how in looks.items():
+        calls = shown[shown["function"] == name] if name != "others" else shown[~shown["function"].isin(busiest)]
+        if len(calls):
+            left = calls["time_ns"] - start
+            ax.barh(calls["depth"], calls["latency_ns"], left=left, height=0.9, label=name, **{**how, "linewidth": 0.4})
+    for call in shown[shown["latency_ns"] > _WIDE_SHARE * (end - start)].itertuples():
+        middle = call.time_ns - start + call.latency_ns / 2
+        backing = {"facecolor": "white", "linewidth": 0, "pad": 1}
+        ax.text(middle, call.depth, call.function, ha="center", va="center", fontsize=8, bbox=backing, clip_on=True)
+    style.axis(ax, "x", "time_ns")
+    ax.set_xlabel("time since the first call")
+    style.axis(ax, "y", "depth")
+    ax.invert_yaxis()
+    hidden = len(frame) - len(shown)
+    more = f" ({hidden} shorter ones not drawn)" if hidden else ""
+    style.finish(ax, frame, title=f"Who called whom, and for how long{more}", legend=False)
+    ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax
+
+
+def _collector(frame: pd.DataFrame, ax: Axes) -> Axes:
+    since = frame["time_ns"] - frame["time_ns"].min()
+    for generation, how in style.series(sorted(frame["generation"].unique())).items():
+        rows = frame["generation"] == generation
+        ax.plot(since[rows], frame["latency_ns"][rows], label=f"generation {generation}", **_dots(how))
+    style.axis(ax, "x", "time_ns")
+    ax.set_xlabel("time since the first collection")
+    style.axis(ax, "y", "latency_ns", log=10)
+    ax.set_ylabel("how long Python stood still")
+    return style.finish(ax, frame, title="Each pass of Python's garbage collector")
+
+
+def _dots(how: dict[str, Any]) -> dict[str, Any]:
+    return {**how, "linestyle": "none"}
+
+
+# the first of these columns that a frame has names its picture
+_PICTURES: dict[str, Callable[[pd.DataFrame, Axes], Axes]] = {
+    "exception": _throws,
+    "request": _requests,
+    "depth": _nested,
+    "generation": _collector,
+    "arm": _cost,
+    "requests": _semaphore,
+    "instruction": _processes,
+    "fired": _histogram,
+}

@@ -1,0 +1,230 @@
+"""Lesson 05: probes that a program's author placed, in a small server of ours.
+
+Rests on uprobes at the places that the notes in the section .note.stapsdt tell; sys/sdt.h puts them there.
+The rest of the lesson: `usdt_live` looks at the traced process, `usdt_cost` measures what probes cost, `usdt_others`
+listens to Python's and C++'s.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from labkit import schema
+from labkit.bpf.program import Program
+from labkit.bpf.ring import RingReader
+from labkit.bpf.usdt.tracer import Probe, Usdt, probes_of
+from labkit.errors import BadArgument, Missing, check_choices, check_int
+from labkit.lessons.usdt.live import MOST_REQUESTS, server
+from labkit.lessons.usdt.others import listed
+from labkit.machine.provenance import provenance
+from labkit.running import truths
+from labkit.running.lock import exclusive
+from labkit.running.progress import Progress, silent
+from labkit.running.workload import Workload
+from labkit.stats import histogram
+
+__all__ = ["PROBES", "find_slow", "latency", "measure", "mystery", "probes", "read_a_note", "readelf"]
+
+# probe -> (function in c/bpf/usdt.c, how many arguments it reads)
+PROBES = {
+    "request_start": ("on_request_start", 3),
+    "request_detail": ("on_request_detail", 2),
+    "request_done": ("on_request_done", 3),
+}
+DEFAULT = ("request_start", "request_done")
+_NAMES = ("", "request_start", "request_detail", "request_done")  # enum usdt_probe in c/bpf/usdt.c
+
+
+def probes(binary: str | Path | None = None) -> pd.DataFrame:
+    """List the places of the USDT probes of a program or library.
+
+    Parameters
+    ----------
+    binary : its path; None takes this lesson's own program.
+
+    Returns
+    -------
+    One row a place: probe ("provider:probe"), address (as linked), arguments (size and place of each in the words of
+    the note, with "; " between them), semaphore (its address; 0 if it has none). `attrs["binary"]` is the file.
+
+    Raises
+    ------
+    BadArgument : no such file, or one without probes.
+    """
+    return listed(probes_of(server() if binary is None else binary))
+
+
+def readelf(binary: str | Path | None = None) -> str:
+    """Return what readelf of the binutils says of the probes of a program (`readelf -n`): the same, by another hand.
+
+    Parameters
+    ----------
+    binary : its path; None takes this lesson's own program.
+
+    Raises
+    ------
+    Missing : readelf is not installed.
+    """
+    command = ["readelf", "-n", str(server() if binary is None else binary)]
+    try:
+        text = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:
+        raise Missing("readelf is not installed.", "sudo apt-get install binutils") from None
+    return "\n".join(re.findall(r"^ +(?:Provider|Name|Location|Arguments): .*", text, re.MULTILINE))
+
+
+def measure(
+    requests: int = 101,
+    work_ns: int = 20_000,
+    probes: Sequence[str] = DEFAULT,
+    *,
+    path: str | None = None,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Let the program serve requests and catch each pass of the chosen probes with eBPF.
+
+    Parameters
+    ----------
+    requests : how many, 1 to 100000.
+    work_ns : how long the work of one takes, in nanoseconds, 0 to 100 ms.
+    probes : which to listen to: "request_start", "request_detail", "request_done".
+    path : what each request asks for, up to 115 bytes; None lets them differ.
+    progress : see `labkit.running.progress`.
+
+    Returns
+    -------
+    One row a pass: time_ns (since boot), pid, probe, request, and what the probe's arguments are: text and body_bytes
+    (request_start), text (request_detail), status and latency_ns (request_done); else empty or 0. `attrs` carries
+    provenance, lost_events, work_ns and `fired`, the program's own count by probe.
+    """
+    check_int("requests", requests, 1, MOST_REQUESTS, "requests")
+    check_int("work_ns", work_ns, 0, 100_000_000, "ns")
+    chosen = check_choices("probes", probes, PROBES)
+    arguments = ["--requests", str(requests), "--work-ns", str(work_ns), *_path_option(path)]
+    with exclusive("lesson 05: usdt", progress), _listening(arguments, chosen) as heard:
+        told = heard.go(_ticks(progress, requests * (work_ns + 20_000) * 1e-9))
+        heard.end()
+        return _events(heard, told, work_ns=work_ns)
+
+
+def latency(requests: int = 1009, work_ns: int = 20_000, *, progress: Progress | None = None) -> pd.DataFrame:
+    """Count the latencies that request_done tells in a histogram inside the kernel.
+
+    Parameters as of `measure`.
+
+    Returns one row a bucket that is not empty: latency_ns (its lower edge), count (by eBPF), fired (the program's own
+    count); the two are the same.
+    """
+    check_int("requests", requests, 1, MOST_REQUESTS, "requests")
+    check_int("work_ns", work_ns, 0, 100_000_000, "ns")
+    arguments = ["--requests", str(requests), "--work-ns", str(work_ns)]
+    with exclusive("lesson 05: latencies", progress), _listening(arguments, ["request_done"]) as heard:
+        told = heard.go(_ticks(progress, requests * (work_ns + 5_000) * 1e-9))
+        heard.end()
+        counted = heard.program.histogram("latencies")
+        facts = provenance(command=heard.run.command, work_ns=work_ns, lost_events=heard.ring.lost)
+    own = histogram.from_buckets(told["latency_ns"]["buckets"])
+    used = (counted + own).nonzero()[0]
+    rows = {"latency_ns": histogram.bucket_low(used), "count": counted[used], "fired": own[used]}
+    return schema.frame(rows, **facts)
+
+
+# -- exercises -----------------------------------------------------------------------------------
+
+
+def mystery() -> pd.DataFrame:
+    """Serve a number of requests that only this process knows; exercise 05-q1 asks how many failed."""
+    made = measure(random.SystemRandom().randint(50, 500), 0)
+    # from what the program itself counted, not from what the probes told
+    truths.expect("05-q1", made.attrs["told"]["failed"])
+    return made
+
+
+def find_slow() -> pd.DataFrame:
+    """Serve requests of which one takes far longer; exercises 05-q2 asks for its path, found by its number."""
+    slow = random.SystemRandom().randint(5, 95)
+    arguments = ["--requests", "97", "--work-ns", "20000", "--slow-request", str(slow), "--slow-ns", "20000000"]
+    with exclusive("lesson 05: find the slow request"), _listening(arguments, DEFAULT) as heard:
+        told = heard.go(None)
+        heard.end()
+        made = _events(heard, told, work_ns=20_000)
+    truths.expect("05-q2", slow)
+    return made
+
+
+def read_a_note() -> str:
+    """Return a question on a random argument of a random probe; exercise 05-q3 wants the answer."""
+    probe = random.SystemRandom().choice(_server_probes())
+    number = random.SystemRandom().randrange(len(probe.operands))
+    truths.expect("05-q3", probe.operands[number].text)
+    return f"Where does argument {number + 1} of {probe.name} arrive, in the words of its note?"
+
+
+def _server_probes() -> list[Probe]:
+    return [probe for probe in probes_of(server()) if probe.name.partition(":")[2] in PROBES]
+
+
+# -- inside --------------------------------------------------------------------------------------
+
+
+class _Heard:
+    """A program that listens to a run of usdt_app."""
+
+    def __init__(self, program: Program, tracer: Usdt, ring: RingReader, run: Workload) -> None:
+        self.program, self.ring, self.run = program, ring, run
+        self._tracer = tracer
+
+    def go(self, tick: Callable[[float], None] | None) -> dict[str, Any]:
+        return self.run.go(timeout_s=600, tick=tick)
+
+    def end(self) -> None:
+        """Stop listening, and take what is left."""
+        self._tracer.detach()
+        self.ring.stop()
+
+
+@contextmanager
+def _listening(arguments: Sequence[str], chosen: Sequence[str]) -> Iterator[_Heard]:
+    binary = server()
+    with (
+        Program("usdt") as program,
+        Usdt(program) as tracer,
+        RingReader(program, "events", max_events=4 * MOST_REQUESTS) as ring,
+        Workload(binary, arguments) as run,
+    ):
+        program.aim(pid=run.pid)
+        for probe in chosen:
+            function, reads = PROBES[probe]
+            tracer.attach(function, binary, f"labkit:{probe}", pid=run.pid, reads=reads)
+        yield _Heard(program, tracer, ring, run)
+
+
+def _events(heard: _Heard, told: dict[str, Any], **more: Any) -> pd.DataFrame:
+    made = heard.ring.frame().rename(columns={"id": "request"})
+    made["probe"] = pd.Series([_NAMES[number] for number in made["probe"]], dtype="str")
+    told = {key: value for key, value in told.items() if key != "latency_ns"}
+    fired = {probe: told[probe] for probe in PROBES}
+    facts = provenance(command=heard.run.command, lost_events=heard.ring.lost, fired=fired, told=told, **more)
+    columns = ["time_ns", "pid", "probe", "request", "text", "body_bytes", "status", "latency_ns"]
+    return schema.frame(made[columns].sort_values("time_ns", ignore_index=True), **facts)
+
+
+def _ticks(progress: Progress | None, expected_s: float) -> Callable[[float], None]:
+    report = progress or silent
+    return lambda gone_s: report(min(gone_s / max(expected_s, 0.1), 0.99), "serving requests")
+
+
+def _path_option(path: str | None) -> list[str]:
+    if path is None:
+        return []
+    if not isinstance(path, str) or "\0" in path or not 1 <= len(path.encode()) <= 115:
+        raise BadArgument(f"path={path!r} is not allowed.", "pass a text of 1 to 115 bytes")
+    return ["--path", path]

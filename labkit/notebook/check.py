@@ -1,0 +1,97 @@
+"""Check an exercise: `labkit.check("01-q2", answer)`. A wrong answer gets a hint; nothing is ever raised."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from labkit.notebook import solved
+from labkit.notebook.exercises import all_questions
+from labkit.notebook.question import Question
+from labkit.notebook.render import Rendered, note
+from labkit.running import truths
+
+__all__ = ["Verdict", "check"]
+
+
+@dataclass(frozen=True, repr=False)
+class Verdict(Rendered):
+    """What became of an answer: `ok` is True only when it is right."""
+
+    ok: bool = False
+
+
+def _verdict(state: str, *lines: str) -> Verdict:
+    shown = note(state, lines)
+    return Verdict(shown.text, shown.html, ok=state == "ok")
+
+
+def check(question: str, answer: object = ..., *, questions: Mapping[str, Question] | None = None) -> Verdict:
+    """Compare an answer with what really happened in this run of the lesson.
+
+    Parameters
+    ----------
+    question : the name of the exercise, such as "01-q2".
+    answer : what you found; most exercises take a number or a name.
+    questions : the exercises to look in (all lessons' by default).
+
+    Returns
+    -------
+    a `Verdict`, printed or shown by the notebook; `.ok` tells whether the answer is right.
+    """
+    questions = all_questions() if questions is None else questions
+    known = questions.get(question) if isinstance(question, str) else None
+    if known is None:
+        near = difflib.get_close_matches(str(question), questions, n=1)
+        return _verdict(
+            "warning",
+            f"There is no exercise named {question!r}.",
+            f"Did you mean {near[0]!r}?" if near else f"The names are: {', '.join(questions) or 'none yet'}.",
+        )
+    if answer is None or answer is ... or (isinstance(answer, str) and not answer.strip()):
+        return _verdict(
+            "note", f"{question}: {known.ask}", "Put your answer in place of the dots, then run the cell again."
+        )
+    try:
+        return _compare(question, questions, answer)
+    except Exception as error:  # an exercise's own rule may fail on what a learner can think of: still no stack trace
+        return _verdict("warning", f"{question}: this answer cannot be compared.", f"{type(error).__name__}: {error}")
+
+
+def _compare(name: str, questions: Mapping[str, Question], answer: object) -> Verdict:
+    question = questions[name]
+    try:
+        truth = truths.expected(name) if question.truth is None else question.truth()
+    except truths.Unknown:
+        return _verdict("note", f"{name}: there is nothing to compare with yet.", f"First {question.first}.")
+    try:
+        read = question.read(answer)
+    except ValueError as error:
+        return _verdict("warning", f"{name}: the answer is of another kind.", f"Hint: {error}; got {_short(answer)}.")
+    if question.right is None:
+        truth = question.read(truth)
+    if not question.accepts(read, truth):
+        return _verdict("warning", f"{name}: not yet.", f"Hint: {question.hint(read, truth)}")
+    try:
+        solved.remember(name)
+        kept = _score(name, questions)
+    except OSError as error:
+        kept = f"(Your progress could not be saved: {error}.)"
+    return _verdict("ok", f"{name}: right.", question.why, kept)
+
+
+def _score(name: str, questions: Mapping[str, Question]) -> str:
+    """Return how many exercises of this one's lesson are solved, in words."""
+    lesson = name.partition("-")[0]
+    own = {question for question in questions if question.startswith(f"{lesson}-")}
+    right = len(own & solved.solved().keys())
+    if right == len(own):
+        return f"All {right} exercises of lesson {lesson} are solved; labkit.progress() shows the other lessons'."
+    return f"{right} of {len(own)} exercises of lesson {lesson} are solved."
+
+
+def _short(answer: object) -> str:
+    """Return an answer as one short line."""
+    line = " ".join(repr(answer).split())
+    return line if len(line) <= 60 else line[:57] + "..."

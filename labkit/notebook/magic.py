@@ -1,0 +1,242 @@
+"""`%%bpf`: write BCC C in a cell, and get the verifier's verdict, or an attached program by name.
+
+    %load_ext labkit
+
+    %%bpf opens
+    BPF_HASH(counts, u32, u64);
+    TRACEPOINT_PROBE(syscalls, sys_enter_openat) { ... }
+
+    opens.hash("counts")                # a labkit.bpf.program.Program
+
+Outside notebooks the same is `with Program(source=path) as opens: opens.attach()`.
+
+Errors name the cell as NAME.c, and its lines as the notebook counts them: the line of the magic is the first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import keyword
+import re
+import shlex
+import tempfile
+from pathlib import Path
+from typing import NoReturn
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import Magics, line_cell_magic, magics_class
+
+from labkit.bpf import maps, proginfo
+from labkit.bpf.program import BPF_FOLDER, Program
+from labkit.bpf.verifier import explain
+from labkit.errors import BadArgument, VerifierError, bad_argument
+from labkit.notebook.render import Rendered, note
+from labkit.notebook.verdict_box import verdict_box
+from labkit.running.interrupts import uninterrupted
+
+__all__ = ["Refused", "load_ipython_extension", "unload_ipython_extension"]
+
+KINDS = ("KPROBE", "TRACEPOINT", "PERF_EVENT", "SOCKET_FILTER", "SCHED_CLS", "XDP", "SK_MSG", "SOCK_OPS", "CGROUP_SKB")
+_NAMED = re.compile(r"(?:kprobe|kretprobe|tracepoint|raw_tracepoint|kfunc|kretfunc)__")
+_INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+"labkit\.h"', re.MULTILINE)
+
+
+class Refused:
+    """What stands under the name of a cell whose program was refused."""
+
+    def __init__(self, name: str, headline: str) -> None:
+        self.name = name
+        self.headline = headline
+
+    def __repr__(self) -> str:
+        return f"{self.name} was refused, nothing is loaded: {self.headline}"
+
+    def __getattr__(self, attribute: str) -> NoReturn:
+        raise AttributeError(f"{self!r} Mend the cell of %%bpf {self.name} and run it again.")
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argparse that raises the lab's error, with the nearest option, instead of leaving."""
+
+    def error(self, message: str) -> NoReturn:
+        known = [option for action in self._actions for option in action.option_strings]
+        wrong = re.search(r"(--?[\w-]+)", message.partition("arguments:")[2])
+        near = difflib.get_close_matches(wrong[1], known, n=1) if wrong else []
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise BadArgument(f"%%bpf: {message}{hint}.", f"options: {' '.join(known)}; what they do: %bpf --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="%%bpf", description="Compile, load and attach the BCC C of this cell.", add_help=False)
+    add = parser.add_argument
+    add("name", nargs="?", default="program", metavar="NAME", help="the Python name of the program (default: program)")
+    add("--help", action="store_true", help="print this and do nothing else")
+    add("--no-attach", dest="attach", action="store_false", help="load only; NAME.attach() attaches")
+    add("--attach", dest="attach", action="store_true", default=True, help="attach what says where (the default)")
+    add("--pid", type=int, action="append", metavar="N", help="watch this process; may be given several times")
+    add("--cgroup", type=Path, metavar="FOLDER", help="watch the processes of this cgroup")
+    add("--everybody", action="store_true", help="watch every process of the machine")
+    add("--kind", choices=KINDS, metavar="KIND", help=f"program type of other functions: {', '.join(KINDS)}")
+    add("--function", action="append", metavar="F", help="load only these of the other functions, as --kind says")
+    add("--define", action="append", default=[], metavar="MACRO=VALUE", help="a macro for clang; several times")
+    add("--show-log", action="store_true", help="show the verifier's raw log too")
+    return parser
+
+
+@magics_class
+class BpfMagics(Magics):  # type: ignore[misc]
+    """The cell magic, and the programs that its cells hold."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell)
+        self._programs: dict[str, Program] = {}
+        self._folder = tempfile.TemporaryDirectory(prefix="labkit-cells-")
+
+    @line_cell_magic  # type: ignore[untyped-decorator]
+    def bpf(self, line: str, cell: str = "") -> Rendered | None:
+        """Compile, load and attach the BCC C of this cell: `%%bpf NAME`; `%bpf --help` tells the options."""
+        try:
+            words = shlex.split(line)
+        except ValueError as error:
+            raise BadArgument(f"%%bpf: the options cannot be read: {error}.", "close the quotation marks") from None
+        options = _parser().parse_args(words)
+        if options.help:
+            print(_parser().format_help())
+            return None
+        self._check_name(options.name)
+        self.close(options.name)
+        flags = dict(_macro(text) for text in options.define)
+        if not cell.strip():  # IPython itself refuses a cell without any line below the magic's
+            raise BadArgument("The cell is empty.", f"write BCC C below the line of %%bpf {options.name}, and run it")
+        path = Path(self._folder.name) / f"{options.name}.c"
+        path.write_text(f"// %%bpf {' '.join(line.split())}\n{cell}", encoding="utf-8")
+        program = Program(source=path, flags=flags)
+        try:
+            return self._load(program, options)
+        except VerifierError as error:
+            self.shell.user_ns[options.name] = Refused(options.name, error.what)
+            return verdict_box(error, show_log=options.show_log)
+
+    @uninterrupted()
+    def close(self, name: str) -> None:
+        """Detach and forget what an earlier cell loaded under this name."""
+        program = self._programs.pop(name, None)
+        held = self.shell.user_ns.get(name)
+        if held is not None and (held is program or isinstance(held, Refused)):
+            del self.shell.user_ns[name]
+        if program is not None:
+            program.__exit__()
+
+    def close_all(self) -> None:
+        """Detach and forget everything."""
+        for name in list(self._programs):
+            self.close(name)
+
+    def _check_name(self, name: str) -> None:
+        if not name.isidentifier() or keyword.iskeyword(name):
+            raise bad_argument("NAME", name, "a Python name, such as opens")
+        held = self.shell.user_ns.get(name)
+        if held is not None and held is not self._programs.get(name) and not isinstance(held, Refused):
+            raise BadArgument(
+                f"{name} is already the name of something else ({type(held).__name__}).",
+                f"choose another name: %%bpf my_{name}",
+            )
+
+    def _load(self, program: Program, options: argparse.Namespace) -> Rendered:
+        text, flags = _whole_text(program.path), [f"-D{key}={value}" for key, value in program.flags.items()]
+        told = explain.refused_by_clang(text, [f"-I{BPF_FOLDER}", "-Wno-macro-redefined", *flags], program.path)
+        if told is not None:
+            raise VerifierError(told.headline, told.mend, told.detail, log=told.log)
+        with uninterrupted():  # attached, it has a name by which the next cell can detach it
+            program.__enter__()
+            try:
+                loaded = self._load_functions(program, options)
+                self._aim(program, options)
+                if options.attach:
+                    program.attach()
+            except BaseException:
+                program.__exit__()
+                raise
+            self._programs[options.name] = self.shell.user_ns[options.name] = program
+        return _report(program, options, loaded)
+
+    def _load_functions(self, program: Program, options: argparse.Namespace) -> dict[str, int]:
+        """Load the functions whose names do not say what they are, as --kind says; return all, by name."""
+        named = [function for function in program.functions if _NAMED.match(function)]
+        others = [function for function in program.functions if function not in named]
+        if options.kind is None and (options.function or not named):
+            what = f"the functions {', '.join(others)} do not" if others else "there is no function that may"
+            raise BadArgument(
+                f"The cell has no probe: {what} say where to attach.",
+                "begin a function with TRACEPOINT_PROBE(category, event), or say --kind SOCKET_FILTER or another",
+            )
+        loaded = program.load()
+        if options.kind is not None:
+            for function in options.function or others:
+                loaded[function] = program.load_function(function, options.kind)
+        return loaded
+
+    def _aim(self, program: Program, options: argparse.Namespace) -> None:
+        wanted = {"pid": options.pid, "cgroup": options.cgroup, "everybody": options.everybody or None}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        if given and "labkit_target" not in maps.map_names(program.bcc):
+            raise BadArgument(
+                f"--{next(iter(given))} has nothing to aim: the program does not ask whom it watches.",
+                'add #include "labkit.h", and in the probe: if (!labkit_is_target()) return 0;',
+            )
+        if given:
+            program.aim(**given)
+
+
+def _macro(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    if not name.isidentifier():
+        raise bad_argument("--define", text, "MACRO=VALUE, such as STEP=2")
+    return name, value or "1"
+
+
+def _whole_text(path: Path) -> str:
+    """Return the cell with labkit.h in the place where it is included, as clang will get it."""
+    text = path.read_text(encoding="utf-8")
+    found = _INCLUDE.search(text)
+    if found is None:
+        return f'#line 1 "{path}"\n{text}'
+    header = (BPF_FOLDER / "labkit.h").read_text(encoding="utf-8")
+    before, after = text[: found.start()], text[found.end() :]
+    number = before.count("\n") + 1
+    return f'#line 1 "{path}"\n{before}#line 1 "labkit.h"\n{header}\n#line {number} "{path}"\n{after}'
+
+
+def _report(program: Program, options: argparse.Namespace, loaded: dict[str, int]) -> Rendered:
+    """Say what was loaded, where it is attached, and what is still to be done."""
+    attached = [_NAMED.sub("", each).replace("__", ":", 1) for each in loaded if _NAMED.match(each)]
+    walked = sum(proginfo.facts(fd).verified_instructions for fd in loaded.values())
+    lines = [
+        f"{options.name}: accepted"
+        + (f" and attached to {', '.join(attached)}." if attached and options.attach else "."),
+        f"The verifier walked through {walked} instructions." if walked else "",
+    ]
+    if not options.attach and attached:
+        lines.append(f"Not attached yet: {options.name}.attach()")
+    aimed = options.pid or options.cgroup or options.everybody
+    if "labkit_target" in maps.map_names(program.bcc) and not aimed:
+        lines.append(f"It watches nobody yet: {options.name}.aim(pid=…)")
+    told = note("ok", lines)
+    if options.show_log:
+        log = "\n".join(program.verifier_log(function) for function in loaded)
+        return Rendered(f"{told.text}\n\n{log}", told.html + note("note", log.splitlines()).html)
+    return told
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Make `%%bpf` known to IPython (`%load_ext`); loading it again detaches what the cells held."""
+    unload_ipython_extension(shell)
+    shell.register_magics(BpfMagics(shell))
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Detach what the cells hold."""
+    magics = shell.magics_manager.registry.get(BpfMagics.__name__)
+    if magics is not None:
+        magics.close_all()

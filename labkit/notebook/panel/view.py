@@ -1,0 +1,66 @@
+"""What a panel shows: the picture, an error with its mend, the time left."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+from labkit.errors import LabkitError
+from labkit.notebook.plotting import style
+from labkit.notebook.render import box, note
+
+__all__ = ["failure", "fitted", "picture", "stopped", "time_left"]
+
+# matplotlib's text layout keeps caches that two threads must not fill at once
+_DRAWING = threading.Lock()
+
+
+def picture(plot: Callable[..., Any], frame: pd.DataFrame, described: str) -> str:
+    """Return a plot as an image in HTML, sharp at twice its size, with `described` for who cannot see it."""
+    with _DRAWING:
+        drawn = style.figure()
+        plot(frame, ax=drawn.subplots())
+        return style.image(drawn, described)
+
+
+def fitted(html: str) -> str:
+    """Return `html` in a box as wide as the panel: a wide table scrolls in its own box, and sentences wrap.
+
+    The content of an HTML widget is a flex item, which by itself becomes as wide as the widest thing in it.
+    """
+    return f'<div style="width: 0; min-width: 100%; line-height: 1.5; overflow-wrap: break-word;">{html}</div>'
+
+
+def failure(error: BaseException) -> str:
+    """Return an error in HTML: what failed, how to mend it, and the evidence in a fold; never a bare stack trace."""
+    if isinstance(error, LabkitError):
+        lines = [error.what, f"Fix: {error.fix}"]
+        evidence = error.detail
+    else:
+        lines = [
+            f"Something nobody expected: {type(error).__name__}: {error}",
+            "Fix: press Run again; if it stays, run `labkit doctor` and report it with the details below",
+        ]
+        evidence = "".join(traceback.format_exception(error))
+    shown = f'<pre tabindex="0" style="overflow-x: auto;">{escape(evidence)}</pre>'
+    fold = f"<details><summary>Details</summary>{shown}</details>" if evidence else ""
+    return f'<div role="alert">{note("error", lines).html}{box("error", fold) if fold else ""}</div>'
+
+
+def stopped() -> str:
+    """Return what is shown after Stop."""
+    return note("note", ["Stopped. Nothing was kept of this run.", "Press Run to measure afresh."]).html
+
+
+def time_left(left_s: float | None) -> str:
+    """Return the time left in words: 'about 12 s left'."""
+    if left_s is None:
+        return ""
+    if left_s < 1:
+        return "less than 1 s left"
+    return f"about {left_s:.0f} s left" if left_s < 90 else f"about {left_s / 60:.0f} min left"

@@ -1,0 +1,83 @@
+"""What this machine can do of a lesson: `labkit.ready("01")`, the first cell of each lesson.
+
+One line when all is well; else the rows that matter, each with its fix.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from labkit.machine.doctor import Capability, examine, lessons_status, summary
+from labkit.notebook.recorded import has_recordings
+from labkit.notebook.render import TEXT, Rendered, box
+
+__all__ = ["Readiness", "doctor", "ready"]
+
+
+HEADS = ("what", "state", "why", "fix", "lessons")
+REST = {
+    "full": "",
+    "partial": "The rest of the lesson is live; it says where it takes another way.",
+    "recorded only": "So the lesson shows recordings from another machine.",
+}
+UNRECORDED = "So its cells say in two lines why they cannot run."  # of a lesson that has no recordings
+
+
+@dataclass(frozen=True, repr=False)
+class Readiness(Rendered):
+    """What to show of the capabilities, and `ok`: whether all of them work."""
+
+    ok: bool = False
+
+
+def ready(lesson: str) -> Readiness:
+    """Return what this machine lacks of what a lesson ("01") needs, in one line where that is nothing."""
+    rows = examine(lesson=lesson)
+    lacking = [row for row in rows if row.state != "ok"]
+    where = f"kernel {platform.release()}, {platform.machine()}"
+    if not lacking:
+        line = f"Ready: this machine has all {len(rows)} things that lesson {lesson} needs ({where})."
+        return Readiness(line, box("ok", escape(line)), ok=True)
+    line = f"Lesson {lesson}: {len(lacking)} of {len(rows)} things are missing or refused here ({where})."
+    status = lessons_status(rows)[lesson]
+    line += " " + (UNRECORDED if status == "recorded only" and not has_recordings(lesson) else REST[status])
+    text = "\n".join([line, *(_row_text(row) for row in lacking)])
+    return Readiness(text, box("warning", f"{escape(line)}{_html(lacking)}"), ok=False)
+
+
+def doctor() -> Readiness:
+    """Return every capability that the lab knows, with its state, reason, fix and lessons."""
+    rows = examine()
+    lacking = [row for row in rows if row.state != "ok"]
+    fine = [row for row in rows if row.state == "ok"]
+    said = summary(rows)
+    html = box("warning" if lacking else "ok", escape(said) + (_html(lacking) if lacking else ""))
+    html += f"<details><summary>The {len(fine)} things that work</summary>{_html(fine)}</details>"
+    return Readiness("\n".join([*map(_row_text, [*lacking, *fine]), said]), html, ok=not lacking)
+
+
+def _row_text(row: Capability) -> str:
+    line = f"{row.state:<8} {row.name}: {row.reason}"
+    return line if row.state == "ok" or not row.fix else f"{line}\n         Fix: {row.fix}"
+
+
+def _html(rows: Sequence[Capability]) -> str:
+    cell = "padding: 2px 10px; text-align: left; vertical-align: top; border-bottom: 1px solid #8888;"
+    signs = {"ok": "✓ ok", "missing": "✗ missing", "refused": "✗ refused"}
+    heads = "".join(f'<th scope="col" style="{cell}">{head}</th>' for head in HEADS)
+    body = "".join(
+        f'<tr><th scope="row" style="{cell}">{escape(row.name)}</th>'
+        f'<td style="{cell} white-space: nowrap;">{escape(signs.get(row.state, row.state))}</td>'
+        f'<td style="{cell}">{escape(row.reason)}</td>'
+        f'<td style="{cell}">{f"<code>{escape(row.fix)}</code>" if row.fix and row.state != "ok" else ""}</td>'
+        f'<td style="{cell}">{escape(", ".join(row.lessons))}</td></tr>'
+        for row in rows
+    )
+    return (
+        f'<div tabindex="0" style="overflow-x: auto; {TEXT}">'
+        f'<table class="labkit-table" style="border-collapse: collapse;">'
+        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+    )

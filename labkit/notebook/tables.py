@@ -1,0 +1,141 @@
+"""What stands beside a plot for whoever cannot see it: the table, the sentence, where the numbers come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+from labkit import schema
+from labkit.notebook.render import TEXT, Rendered, box
+
+__all__ = ["finding", "listing", "provenance", "table", "times"]
+
+_CELL = "padding: 2px 12px; border-bottom: 1px solid var(--jp-border-color2, #bbb);"
+# a number or a name stays whole; a text wraps, and a very long word breaks, so that the columns after it stay in sight
+_WHOLE = "white-space: nowrap;"
+_WRAPPED = "overflow-wrap: break-word; max-width: 32em;"
+_NAME = 24  # characters: no text of a column that has names is longer
+
+
+def table(
+    frame: pd.DataFrame,
+    columns: Sequence[str] | None = None,
+    *,
+    rows: int = 20,
+    caption: str = "",
+    warn: bool = True,
+) -> Rendered:
+    """Return a frame as a table whose values are written as people say them, and below it what to beware of.
+
+    Parameters
+    ----------
+    columns : which columns to show, in this order; all of them if None.
+    rows : how many rows at most; the rest is counted, not shown.
+    caption : one line above the table.
+    warn : False where something else beside the table, such as `provenance`, shows the frame's warnings.
+    """
+    warnings = _warnings(frame) if warn else []
+    below = "".join(box("warning", escape(warning)) for warning in warnings)
+    if frame.empty:
+        return Rendered("\n".join(["(no rows)", *warnings]), box("note", "No rows.") + below)
+    shown = frame.head(rows) if columns is None else frame.loc[:, list(columns)].head(rows)
+    cells = pd.DataFrame({name: [_write(schema.formatter(name), v) for v in shown[name]] for name in shown.columns})
+    heads = [_head(str(name)) for name in shown.columns]
+    more = f"… and {len(frame) - rows} more rows" if len(frame) > rows else ""
+    captions = " – ".join(part for part in (caption, recorded_on(frame)) if part)
+    text = "\n".join(part for part in (captions, cells.to_string(index=False, header=heads), more, *warnings) if part)
+    html = _html(cells, heads, [_is_number(shown[name]) for name in shown.columns], captions, more)
+    return Rendered(text, html + below)
+
+
+def finding(sentence: str, frame: pd.DataFrame | None = None) -> Rendered:
+    """Return one sentence that says what a plot shows, labelled where `frame` is a recording."""
+    said = " ".join(part for part in (recorded_on(frame) if frame is not None else "", sentence) if part)
+    return Rendered(said, box("note", f"<strong>{escape(said)}</strong>"))
+
+
+def provenance(frame: pd.DataFrame) -> Rendered:
+    """Return where the numbers of a frame come from, what was lost and what to beware of."""
+    facts = frame.attrs
+    where = [f"Linux {facts['kernel']}"] if "kernel" in facts else []
+    if "cpus" in facts:
+        where.append(f"{facts['cpus']} × {facts.get('cpu_model') or facts.get('architecture', 'CPU')}")
+    if facts.get("filesystem"):
+        where.append(" on ".join(str(facts[key]) for key in ("filesystem", "device") if facts.get(key)))
+    if "time" in facts:
+        where.append(str(facts["time"]))
+    if "lost_events" in facts:
+        where.append(f"lost events: {facts['lost_events']}")
+    verb = "RECORDED on" if facts.get("recorded") else "Measured on"
+    line = f"{verb} {', '.join(where)}" if where else ""
+    warnings = _warnings(frame)
+    if facts.get("lost_events"):
+        warnings.insert(0, "Warning: events were lost, so the counts are too low.")
+    html = f'<small style="{TEXT} opacity: 0.8;">{escape(line)}</small>' if line else ""
+    return Rendered("\n".join([line, *warnings]), html + "".join(box("warning", escape(w)) for w in warnings))
+
+
+def recorded_on(frame: pd.DataFrame) -> str:
+    """Return the label of a frame that was not measured here, or an empty text."""
+    return f"RECORDED on kernel {frame.attrs.get('kernel', '?')}." if frame.attrs.get("recorded") else ""
+
+
+def times(ratio: float, low: float | None = None, high: float | None = None) -> str:
+    """Return a ratio with its interval in words: '1.87 times (95 % interval 1.71 to 2.02)'."""
+    interval = "" if low is None or high is None else f" (95 % interval {low:.3g} to {high:.3g})"
+    return f"{ratio:.3g} times{interval}"
+
+
+def listing(names: Iterable[object]) -> str:
+    """Return names as a sentence has them: 'a, b and c'."""
+    *most, last = [str(name) for name in names] or ["nothing"]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _warnings(frame: pd.DataFrame) -> list[str]:
+    """Return what to beware of, each thing once."""
+    return [f"Warning: {warning}" for warning in dict.fromkeys(frame.attrs.get("warnings") or [])]
+
+
+def _head(name: str) -> str:
+    """Return the head of a column: what it is, and the name to use in code where that is another."""
+    label = schema.label(name)
+    return label if label == name else f"{label} ({name})"
+
+
+def _is_number(column: pd.Series[Any]) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def _write(write: Callable[[Any], str], value: Any) -> str:
+    return "–" if pd.api.types.is_scalar(value) and pd.isna(value) else str(write(value))
+
+
+def _html(cells: pd.DataFrame, heads: Sequence[str], numbers: Sequence[bool], caption: str, more: str) -> str:
+    sides = ["right" if is_number else "left" for is_number in numbers]
+    whole = [is_number or cells[name].str.len().max() <= _NAME for name, is_number in zip(cells, numbers, strict=True)]
+    wraps = [_WHOLE if one else _WRAPPED for one in whole]
+    head = "".join(
+        f'<th scope="col" style="{_CELL} text-align: {side};">{escape(name)}</th>'
+        for name, side in zip(heads, sides, strict=True)
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td style="{_CELL} text-align: {side}; {wrap}">{escape(value)}</td>'
+            for value, side, wrap in zip(row, sides, wraps, strict=True)
+        )
+        + "</tr>"
+        for row in cells.itertuples(index=False)
+    )
+    return (
+        f'<div tabindex="0" style="overflow-x: auto; {TEXT}"><table class="labkit-table" style="border-collapse: '
+        f'collapse; font-variant-numeric: tabular-nums; line-height: 1.4; margin: 4px 0;">'
+        + (f'<caption style="text-align: left; {TEXT}">{escape(caption)}</caption>' if caption else "")
+        + f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        + (f"<small>{escape(more)}</small>" if more else "")
+        + "</div>"
+    )

@@ -1,0 +1,219 @@
+"""Compare ways of doing the same thing, fairly, on a machine that is noisy.
+
+Each arm runs in short slices; the slices of all arms are interleaved in random balanced order (a round and its mirror:
+A B, B A), so that a drift of the machine hits all arms alike. The baseline runs twice, as itself and as the A/A arm:
+what those two differ by is noise. The slice is the unit; a ratio comes with a bootstrap interval of its median.
+
+References: Kalibera and Jones, "Rigorous benchmarking in reasonable time" (ISMM 2013); scipy.stats.bootstrap.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from labkit import schema
+from labkit.errors import check_choice, check_int, check_seed
+from labkit.running.progress import Progress, silent
+
+AGAIN = " (again)"
+WIDE = 0.10  # an A/A interval wider than this to either side hides any effect of a few per cent
+CONFIDENCE = 0.95
+ENOUGH = 6  # the range of n slices holds the true median with a chance of 1 - 2 * 0.5^n: 94 % of five, 97 % of six
+TOO_FEW = (
+    "Too few slices for a 95 % interval: low and high are their range, and A/A tells nothing of noise; "
+    "take six or more."
+)
+
+
+def compare(
+    arms: Mapping[str, Callable[[], float]],
+    *,
+    baseline: str,
+    slices: int = 10,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Run every arm `slices` times, interleaved, and return what each slice measured.
+
+    Parameters
+    ----------
+    arms : name -> a function that runs one slice and returns its value, in the same unit for each arm.
+    baseline : the arm that the others are compared with; it runs a second time as "NAME (again)".
+    slices : slices per arm, at least 2.
+    seed : of the order; None draws one. It stands in `attrs["seed"]`.
+    progress : called before each slice.
+
+    Returns a frame with the columns arm, slice, value; `attrs` holds baseline and seed.
+    """
+    check_choice("baseline", baseline, arms)
+    check_int("slices", slices, 2, 100_000, "slices")
+    seed = check_seed(seed)
+    everyone = dict(arms) | {baseline + AGAIN: arms[baseline]}
+    report, rows = progress or silent, []
+    plan = order(list(everyone), slices, seed)
+    for done, (number, arm) in enumerate(plan):
+        report(done / len(plan), f"{arm}: slice {number + 1} of {slices}")
+        rows.append({"arm": arm, "slice": number, "value": float(everyone[arm]())})
+    report(1.0, "done")
+    return schema.frame(rows, baseline=baseline, seed=seed)
+
+
+def order(arms: list[str], slices: int, seed: int) -> list[tuple[int, str]]:
+    """Return the (slice, arm) pairs in the order to run: random rounds, each followed by its mirror."""
+    chance = random.Random(seed)
+    plan: list[tuple[int, str]] = []
+    for number in range(slices):
+        if number % 2 == 0:
+            chance.shuffle(arms := list(arms))
+        else:
+            arms = arms[::-1]
+        plan += [(number, arm) for arm in arms]
+    return plan
+
+
+def ratios(frame: pd.DataFrame, baseline: str | None = None, *, seed: int = 0) -> pd.DataFrame:
+    """Return each arm's median ratio to the baseline with its 95 % interval.
+
+    Parameters
+    ----------
+    frame : as `compare` returns it: arm, slice, value.
+    baseline : the arm in the denominator; None takes the frame's own.
+    seed : of the bootstrap.
+
+    Returns a frame with the columns arm, ratio, low, high, slices. `attrs["warnings"]` tells when the A/A arm's
+    interval excludes 1 or is wider than 10 %: then the machine was too noisy to believe a small effect; and when there
+    are fewer than six slices: then low and high are the range of the slices, which holds the truth less often.
+    """
+    baseline = baseline or str(frame.attrs["baseline"])
+    wide = frame.pivot(index="slice", columns="arm", values="value")
+    check_choice("baseline", baseline, list(wide.columns))
+    logs = wide.div(wide[baseline], axis=0).apply(np.log)
+    rows = []
+    for arm in dict.fromkeys(frame["arm"]):
+        if arm != baseline:
+            middle, low, high = _median_interval(logs[arm].dropna().to_numpy(), seed)
+            rows.append(
+                {
+                    "arm": arm,
+                    "ratio": np.exp(middle),
+                    "low": np.exp(low),
+                    "high": np.exp(high),
+                    "slices": int(logs[arm].notna().sum()),
+                }
+            )
+    rows.sort(key=lambda row: str(row["arm"]).endswith(AGAIN))
+    made = schema.frame(rows, baseline=baseline)
+    made.attrs["warnings"] = [*frame.attrs.get("warnings", []), *_ratio_warnings(made, baseline)]
+    return made
+
+
+def differences(frame: pd.DataFrame, baseline: str | None = None, *, unit: str = "", seed: int = 0) -> pd.DataFrame:
+    """Return each arm's median difference from the baseline with its 95 % interval.
+
+    Takes and returns what `ratios` does, with the column `difference` (in the unit of `value`) instead of `ratio`. The
+    A/A arm's interval is to hold 0; how wide it is, is not judged. `unit` is named in the warning.
+    """
+    baseline = baseline or str(frame.attrs["baseline"])
+    wide = frame.pivot(index="slice", columns="arm", values="value")
+    check_choice("baseline", baseline, list(wide.columns))
+    rows = []
+    for arm in dict.fromkeys(frame["arm"]):
+        if arm != baseline:
+            apart = (wide[arm] - wide[baseline]).dropna().to_numpy()
+            middle, low, high = _median_interval(apart, seed)
+            rows.append({"arm": arm, "difference": middle, "low": low, "high": high, "slices": len(apart)})
+    rows.sort(key=lambda row: str(row["arm"]).endswith(AGAIN))
+    made = schema.frame(rows, baseline=baseline)
+    made.attrs["warnings"] = [*frame.attrs.get("warnings", []), *_difference_warnings(made, baseline, unit)]
+    return made
+
+
+def added_ns(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what each arm adds to a call of the baseline, from a frame with the columns arm, slice, ns_per_call.
+
+    Returns a frame with one row per arm: arm, added_ns, low_ns, high_ns (its 95 % interval), slices.
+    """
+    slices = frame.assign(value=frame["ns_per_call"])[["arm", "slice", "value"]]
+    made = differences(slices, str(frame.attrs["baseline"]), unit="ns")
+    names = {"difference": "added_ns", "low": "low_ns", "high": "high_ns"}
+    named = schema.frame(made.rename(columns=names))
+    named.attrs.update(frame.attrs | made.attrs)
+    return named
+
+
+def added_ratio(frame: pd.DataFrame, arm: str, other: str, baseline: str | None = None, *, seed: int = 0) -> pd.Series:
+    """Return what `arm` adds to the baseline, divided by what `other` adds to it, with its 95 % interval.
+
+    Takes what `ratios` takes. Returns ratio, low, high, slices. Both differences are taken slice by slice, so what
+    slows all arms of a round alike cancels out; the bootstrap draws whole rounds.
+    """
+    baseline = baseline or str(frame.attrs["baseline"])
+    wide = frame.pivot(index="slice", columns="arm", values="value").dropna()
+    for name, chosen in (("arm", arm), ("other", other), ("baseline", baseline)):
+        check_choice(name, chosen, list(wide.columns))
+    added = [(wide[one] - wide[baseline]).to_numpy() for one in (arm, other)]
+
+    def statistic(one: np.ndarray, two: np.ndarray, axis: int = -1) -> np.ndarray:
+        return np.asarray(np.median(one, axis=axis) / np.median(two, axis=axis))
+
+    middle, low, high = _interval(added, statistic, seed)
+    return pd.Series({"ratio": middle, "low": low, "high": high, "slices": len(wide)})
+
+
+def median_interval(values: Sequence[float], *, seed: int = 0) -> tuple[float, float, float]:
+    """Return the median of some values, one a slice, and its 95 % bootstrap interval: (median, low, high)."""
+    return _median_interval(np.asarray(values, dtype=float), seed)
+
+
+def _median_interval(values: np.ndarray, seed: int) -> tuple[float, float, float]:
+    return _interval([values], np.median, seed)
+
+
+def _interval(samples: list[np.ndarray], statistic: Callable[..., Any], seed: int) -> tuple[float, float, float]:
+    """Return a statistic of samples that belong together slice by slice, and its interval."""
+    middle = float(statistic(*samples))
+    if len(samples[0]) < 2 or all(np.ptp(values) == 0 for values in samples):
+        return middle, middle, middle
+    from scipy import stats  # here, because it takes longer to import than all the rest of the lab
+
+    found = stats.bootstrap(
+        samples, statistic, confidence_level=CONFIDENCE, n_resamples=2000, method="percentile", paired=True,
+        rng=np.random.default_rng(seed), vectorized=True,
+    ).confidence_interval  # fmt: skip
+    return middle, float(found.low), float(found.high)
+
+
+def _ratio_warnings(made: pd.DataFrame, baseline: str) -> list[str]:
+    said = _too_few(made)
+    for low, high in _again(made, baseline):
+        if not said and not low <= 1 <= high:
+            said.append(
+                f"A/A: the same arm measured twice differs ({low:.3f} to {high:.3f}): the machine was not steady."
+            )
+        if max(high - 1, 1 - low) > WIDE:
+            said.append(f"A/A: the interval is wide ({low:.3f} to {high:.3f}): take more slices or a quieter machine.")
+    return said
+
+
+def _difference_warnings(made: pd.DataFrame, baseline: str, unit: str) -> list[str]:
+    said = _too_few(made)
+    for low, high in _again(made, baseline):
+        if not said and not low <= 0 <= high:
+            apart = f"{low:.3g} to {high:.3g} {unit}".rstrip()
+            said.append(f"A/A: the same arm measured twice differs by {apart}: the machine was not steady.")
+    return said
+
+
+def _too_few(made: pd.DataFrame) -> list[str]:
+    return [TOO_FEW] if (made["slices"] < ENOUGH).any() else []
+
+
+def _again(made: pd.DataFrame, baseline: str) -> list[tuple[float, float]]:
+    """Return the interval of the A/A arm, if it has run."""
+    again = made[made["arm"] == baseline + AGAIN]
+    return list(zip(again["low"].astype(float), again["high"].astype(float), strict=True))

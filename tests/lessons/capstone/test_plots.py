@@ -1,0 +1,129 @@
+"""Lesson 10's plots: what is drawn is what the frames hold."""
+
+from __future__ import annotations
+
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from labkit import schema
+from labkit.lessons import capstone
+from labkit.notebook.plotting import style
+
+
+def fresh() -> Axes:
+    return style.figure().subplots()
+
+
+def arm(name: str, batch: int = 1) -> dict[str, object]:
+    return {"arm": name, "rows_per_transaction": batch, "transactions": 10, "rows": 10 * batch, "elapsed_s": 0.001}
+
+
+def sqlite(*arms: dict[str, object]):
+    """100 us of each part, of which there are a thousand: 1 ms, ten transactions."""
+    parts = [("fdatasync", "journal"), ("fsync", "folder"), ("unlink", "–"), ("fcntl", "database"), ("pwrite64", "log")]
+    rows = [
+        {"arm": each["arm"], "call": call, "file": file, "count": 10, "total_ns": 100_000, "ns_per_transaction": 10_000}
+        for each in arms
+        for call, file in parts
+    ]
+    return schema.frame(rows, arms=list(arms))
+
+
+def widths(ax: Axes) -> dict[str, list[float]]:
+    return {bar.get_label(): [one.get_width() for one in bar] for bar in ax.containers}
+
+
+def test_the_parts_of_a_transaction_add_up_to_its_time() -> None:
+    ax = capstone.plot(sqlite(arm("delete, full"), arm("wal, full")), fresh())
+    assert widths(ax) == {
+        "sync the journal": [10_000, 10_000],
+        "sync the folder": [10_000, 10_000],
+        "open, close, unlink": [10_000, 10_000],
+        "other calls": [20_000, 20_000],
+        "outside of calls": [50_000, 50_000],
+    }
+    assert [text.get_text() for text in ax.texts] == ["100 µs", "100 µs"]
+    assert ax.get_xlabel() == "time for one transaction, watched"
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["delete, full", "wal, full"]
+
+
+def test_rows_that_are_committed_together_are_compared_by_the_row() -> None:
+    ax = capstone.plot(sqlite(arm("delete, full"), arm("delete, full, 10 rows at once", 10)), fresh())
+    assert widths(ax)["sync the journal"] == [10_000, 1_000]
+    assert [text.get_text() for text in ax.texts] == ["100 µs", "10 µs"]
+    assert ax.get_xlabel() == "time for one row, watched"
+
+
+def test_a_part_looks_the_same_in_every_picture_and_by_more_than_colour() -> None:
+    looks = style.bars(range(7)).values()
+    assert len({look["hatch"] for look in looks}) == len({look["facecolor"] for look in looks}) == 7
+    one, other = (capstone.plot(sqlite(arm(name)), fresh()) for name in ("delete, full", "wal, full"))
+    drawn = [{bar.get_label(): bar[0].get_hatch() for bar in ax.containers} for ax in (one, other)]
+    assert drawn[0] == drawn[1]
+
+
+def test_a_transaction_is_lanes_of_files() -> None:
+    rows = [
+        {"arm": "wal, full", "time_ns": 10, "call": "pwrite64", "file": "log", "latency_ns": 5, "returned": 24},
+        {"arm": "wal, full", "time_ns": 20, "call": "fdatasync", "file": "log", "latency_ns": 900, "returned": 0},
+        {"arm": "delete, full", "time_ns": 10, "call": "fdatasync", "file": "database", "latency_ns": 7, "returned": 0},
+        {"arm": "delete, full", "time_ns": 30, "call": "unlink", "file": "–", "latency_ns": 40, "returned": 0},
+    ]
+    capstone.plot(schema.frame(rows), ax := fresh())
+    upper, lower = ax.get_figure().axes if ax.get_figure() else capstone.plot(schema.frame(rows)).get_figure().axes
+    assert upper.get_title(loc="left") == "wal, full: 2 calls, syncs: 1"
+    assert [label.get_text() for label in lower.get_yticklabels()] == ["database", "no file"]
+    bars = sorted((patch.get_x(), patch.get_width()) for patch in upper.patches)
+    assert bars == [(10, 5), (20, 900)]
+    assert lower.get_xlim()[0] < 0 and lower.get_xlabel() == "time since the transaction began, in µs"
+    assert {patch.get_hatch() for patch in upper.patches} == {None}
+    (legend,) = upper.get_figure().legends
+    kinds = {text.get_text(): type(drawn) for text, drawn in zip(legend.texts, legend.legend_handles, strict=True)}
+    assert kinds == {"sync": Rectangle, "write": Line2D, "open, close, unlink": Line2D}
+
+
+def redis():
+    arms = [
+        {"arm": f"50 clients, pipeline {batch}", "requests": 1000, "elapsed_s": 0.1, "pipeline": batch}
+        for batch in (1, 10)
+    ]
+    rows = [
+        {"arm": each["arm"], "call": call, "file": "–", "count": 1000 // each["pipeline"], "calls_per_request": 1}
+        for each in arms
+        for call in ("read", "write")
+    ]
+    return schema.frame(rows, arms=arms)
+
+
+def test_the_calls_of_a_request_are_stacked() -> None:
+    ax = capstone.plot(redis(), fresh())
+    assert widths(ax) == {"read": pytest.approx([1.0, 0.1]), "write": pytest.approx([1.0, 0.1])}
+    assert [text.get_text() for text in ax.texts] == ["2.000", "0.200"]
+
+
+def test_syncs_stand_beside_answers() -> None:
+    frame = schema.frame(
+        {
+            "arm": ["1 client, pipeline 1, sync: always", "50 clients, pipeline 1, sync: always"],
+            "requests": [1000, 1000],
+            "requests_per_s": [900.0, 9000.0],
+            "slowest_per_s": [800.0, 7000.0],
+            "fastest_per_s": [1000.0, 9500.0],
+            "calls_per_request": [5.0, 3.0],
+            "syncs_per_request": [1.0, 0.04],
+        }
+    )
+    left = capstone.plot(frame, fresh())
+    right = left.get_figure().axes[1]
+    assert [bar.get_width() for bar in left.patches] == [1.0, 0.04]
+    assert [bar.get_width() for bar in right.patches] == [900, 9000]
+    (lines,) = right.containers[1].lines[2]
+    assert [line[:, 0].tolist() for line in lines.get_segments()] == [[800, 1000], [7000, 9500]]
+
+
+@pytest.mark.parametrize("frame", [sqlite(arm("wal, full")), redis()], ids=["sqlite", "redis"])
+def test_a_recording_says_so(frame) -> None:
+    frame.attrs.update(recorded=True, kernel="5.10.0")
+    assert "RECORDED on kernel 5.10.0" in capstone.plot(frame, fresh()).get_title(loc="left")

@@ -1,0 +1,85 @@
+"""Lesson 07's sentence compares like with like, and says what is the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from labkit import schema
+from labkit.lessons.io_engines.findings import finding
+
+RATES = {"sync": 1.0, "libaio": 4.0, "io_uring": 5.0}  # at depth 32; four times as many at 64 KiB as at 4 KiB
+
+
+def run(engines: str, sizes: tuple[int, ...] = (4096,), depths: tuple[int, ...] = (32,), **more: Any) -> pd.DataFrame:
+    rows = []
+    for engine in engines.split():
+        for size in sizes:
+            for depth in (1,) if engine == "sync" else depths:
+                rate = RATES[engine] if depth > 1 or engine == "sync" else 1.5
+                row = {"engine": engine, "cache": "direct", "block_bytes": size, "queue_depth": depth, "run": 1}
+                row |= {"p50_ns": 12_300, "ios_per_s": 1009.0, "bytes_per_s": rate * (size**0.5)}
+                rows.append(row | more)
+    return schema.frame(rows)
+
+
+BOTH = (4096, 65536)
+ALONE = "1.01 k I/Os a second; half of them took less than 12.3 µs."
+
+
+@pytest.mark.parametrize(
+    ("frame", "said"),
+    [
+        (run("sync"), f"sync, 4 KiB, depth 1, O_DIRECT: {ALONE}"),
+        (run("libaio"), f"libaio, 4 KiB, depth 32, O_DIRECT: {ALONE}"),
+        (
+            run("sync libaio io_uring"),
+            "4 KiB, depth 32, O_DIRECT: io_uring moves 1.25 times as many bytes a second as libaio; "
+            "and 5 times as many as sync, which has one I/O at a time.",
+        ),
+        (
+            run("sync libaio"),
+            "4 KiB, depth 32, O_DIRECT: "
+            "libaio moves 4 times as many bytes a second as sync, which has one I/O at a time.",
+        ),
+        (
+            run("sync libaio io_uring", depths=(1,)),
+            "4 KiB, depth 1, O_DIRECT: io_uring moves 1.5 times as many bytes a second as sync.",
+        ),
+        (
+            run("io_uring", BOTH),
+            "io_uring, depth 32, O_DIRECT: 64 KiB moves 4 times as many bytes a second as 4 KiB.",
+        ),
+        (
+            run("libaio io_uring", BOTH),
+            "4 KiB, depth 32, O_DIRECT: io_uring moves 1.25 times as many bytes a second as libaio. "
+            "io_uring, depth 32, O_DIRECT: 64 KiB moves 4 times as many bytes a second as 4 KiB.",
+        ),
+        (
+            run("libaio", depths=(1, 32)),
+            "libaio, 4 KiB, O_DIRECT: depth 32 moves 2.67 times as many bytes a second as depth 1.",
+        ),
+        (
+            pd.concat([run("libaio"), run("libaio", cache="warm", bytes_per_s=40.0 * 64)], ignore_index=True),
+            "libaio, 4 KiB, depth 32: page cache, warm moves 10 times as many bytes a second as O_DIRECT.",
+        ),
+        (
+            pd.concat([run("libaio"), run("sync", bytes_per_s=8.0 * 64)], ignore_index=True),
+            "4 KiB, depth 32, O_DIRECT: sync, which has one I/O at a time, "
+            "moves 2 times as many bytes a second as libaio.",
+        ),
+        (
+            pd.concat([run("libaio"), run("sync", (65536,))], ignore_index=True),
+            f"libaio, 4 KiB, depth 32, O_DIRECT: {ALONE}",
+        ),
+    ],
+)  # fmt: skip
+def test_it_compares_what_differs_in_one_thing(frame: pd.DataFrame, said: str) -> None:
+    assert finding(frame) == said
+
+
+def test_of_several_runs_it_speaks_of_the_last_and_says_so() -> None:
+    frame = pd.concat([run("sync"), run("io_uring", BOTH, run=2)], ignore_index=True)
+    assert finding(frame).startswith("Run 2. io_uring, depth 32, O_DIRECT: 64 KiB moves")

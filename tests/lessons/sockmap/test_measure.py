@@ -1,0 +1,635 @@
+"""Lesson 09: each message takes the short cut, every byte arrives, nobody else is touched, nothing stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from labkit.errors import BadArgument, Missing, Stopped, WorkloadError
+from labkit.lessons import sockmap
+from labkit.lessons.sockmap import exercises, live, servers
+from labkit.lessons.sockmap.shortcut import ShortCut, lo_traffic
+from labkit.lessons.sockmap.slices import SHORT_CUT, TCP, UNIX
+from labkit.machine.folders import repo_folder
+from labkit.running import truths
+from labkit.running.cgroup import sweep_cgroups
+from labkit.running.pinning import CROSS, SAME
+from labkit.running.workload import Workload
+from labkit.stats import trial
+
+bpf = pytest.mark.bpf
+
+
+@pytest.fixture
+def cut() -> Iterator[ShortCut]:
+    with ShortCut() as made:
+        yield made
+
+
+# A connection between two sockets of one process: `listener`, `client`, `server`.
+PAIR = """
+import array, fcntl, json, os, select, socket, sys, termios, threading
+def pair(family=socket.AF_INET, address="127.0.0.1"):
+    listener = socket.create_server((address, 0), family=family)
+    client = socket.create_connection(listener.getsockname()[:2])
+    server, _ = listener.accept()
+    return listener, client, server
+def all_of(connection):
+    parts = []
+    while part := connection.recv(1 << 16):
+        parts.append(part)
+    return b"".join(parts)
+"""
+
+
+def talk(cut: ShortCut, script: str, *, before: str = "") -> Any:
+    """Run Python inside the cgroup, with `PAIR` before it, and return the JSON that it prints."""
+    command = cut.cgroup.command([sys.executable, "-c", PAIR + textwrap.dedent(before + script)])
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+# -- where the messages go ------------------------------------------------------------------------------
+
+
+@bpf
+def test_each_message_takes_the_short_cut_and_none_is_a_segment() -> None:
+    row = sockmap.proof(997).set_index("arm").loc[SHORT_CUT]
+    assert row["redirects"] == row["messages"] > 2 * 997
+    assert row["misses"] == row["data_segments"] == 0
+    assert row["lo_packets"] < row["messages"] / 2  # the handshake and the FINs, and what others send meanwhile
+
+
+@bpf
+def test_a_pair_outside_the_cgroup_is_untouched() -> None:
+    row = sockmap.proof(997).set_index("arm").loc[TCP]
+    assert row["redirects"] == row["misses"] == 0
+    assert row["data_segments"] > 997
+    assert row["lo_packets"] >= row["messages"]
+
+
+@bpf
+def test_a_unix_socket_does_not_meet_the_short_cut() -> None:
+    row = sockmap.proof(997).set_index("arm").loc[UNIX]
+    assert row["redirects"] == row["misses"] == row["data_segments"] == 0
+
+
+@bpf
+def test_lo_carries_the_handshake_and_the_fin_and_nothing_else() -> None:
+    """In a network namespace of its own, where nobody else uses lo: the count is exact."""
+    script = "from labkit.lessons import sockmap; print(sockmap.proof(499).to_json(orient='records'))"
+    inside = f"ip link set lo up && exec {sys.executable} -c {json.dumps(script)}"
+    command = ["unshare", "--net", "sh", "-c", inside]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=repo_folder())
+    assert done.returncode == 0, done.stderr
+    tcp, short_cut, unix = json.loads(done.stdout)
+    assert short_cut["lo_packets"] <= 8  # SYN, SYN-ACK, ACK; FIN, ACK, FIN, ACK
+    assert tcp["lo_packets"] >= tcp["messages"]
+    assert unix["lo_packets"] == 0
+
+
+@bpf
+@pytest.mark.parametrize(
+    ("family", "listen", "connect"),
+    [("AF_INET", "127.0.0.1", "127.0.0.1"), ("AF_INET6", "::1", "::1"), ("AF_INET", "0.0.0.0", "127.9.9.9")],
+)
+def test_ipv4_ipv6_and_all_of_127_are_at_home(cut: ShortCut, family: str, listen: str, connect: str) -> None:
+    told = talk(
+        cut,
+        f"""
+        listener = socket.create_server(({listen!r}, 0), family=socket.{family})
+        client = socket.create_connection(({connect!r}, listener.getsockname()[1]))
+        server, _ = listener.accept()
+        client.sendall(b"ping"); got = server.recv(9); server.sendall(b"pong")
+        print(json.dumps([got.decode(), client.recv(9).decode()]))
+        """,
+    )
+    assert told == ["ping", "pong"]
+    assert cut.counts().redirects == 2
+
+
+@bpf
+def test_an_ipv4_client_of_an_ipv6_server_takes_the_short_cut(cut: ShortCut) -> None:
+    told = talk(
+        cut,
+        """
+        listener = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+        client = socket.create_connection(("127.0.0.1", listener.getsockname()[1]))
+        server, peer = listener.accept()
+        client.sendall(b"ping"); got = server.recv(9); server.sendall(b"pong")
+        print(json.dumps([peer[0], got.decode(), client.recv(9).decode()]))
+        """,
+    )
+    assert told == ["::ffff:127.0.0.1", "ping", "pong"]
+    assert cut.counts().redirects == 2
+
+
+@bpf
+def test_the_same_addresses_in_another_network_namespace_are_another_connection(cut: ShortCut) -> None:
+    """Two connections with equal addresses and ports: each message reaches its own other end."""
+    talker = """
+        listener = socket.socket(); listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", 40123)); listener.listen()
+        client = socket.socket(); client.bind(("127.0.0.1", 40124)); client.connect(("127.0.0.1", 40123))
+        server, _ = listener.accept()
+        print("open", flush=True); sys.stdin.readline()
+        client.sendall(sys.argv[1].encode()); print(server.recv(9).decode(), flush=True); sys.stdin.readline()
+    """
+    shell = f'ip link set lo up && exec {sys.executable} -c "$0" "$1"'
+    script = PAIR + textwrap.dedent(talker)
+    pipe = subprocess.PIPE
+    talkers = [
+        subprocess.Popen(
+            cut.cgroup.command(["unshare", "--net", "sh", "-c", shell, script, word]),
+            stdin=pipe,
+            stdout=pipe,
+            text=True,
+        )
+        for word in ("mine", "yours")
+    ]
+    for talker_process in talkers:
+        assert talker_process.stdout.readline() == "open\n"
+    for talker_process, word in zip(talkers, ("mine", "yours"), strict=True):
+        talker_process.stdin.write("\n")
+        talker_process.stdin.flush()
+        assert talker_process.stdout.readline() == f"{word}\n"
+    for talker_process in talkers:
+        talker_process.communicate("\n", timeout=30)
+    assert cut.counts().redirects == 2
+
+
+@bpf
+def test_a_peer_that_is_not_on_this_machine_is_left_to_tcp(cut: ShortCut, tmp_path: Path) -> None:
+    """Two network namespaces joined by a cable: for the kernel's TCP that is another machine."""
+    server = "s = socket.create_server(('10.99.0.2', 0)); print(s.getsockname()[1], flush=True); c, _ = s.accept(); "
+    server += "c.sendall(all_of(c)); c.close()"
+    client = "c = socket.create_connection(('10.99.0.2', int(sys.argv[1]))); c.sendall(b'far'); c.shutdown(1); "
+    client += "print(json.dumps(all_of(c).decode()))"
+    cable = f"""
+        set -e
+        ip link add near type veth peer name far
+        unshare --net sh -c 'echo $$ > {tmp_path}/pid; exec sleep 60' &
+        while [ ! -s {tmp_path}/pid ]; do :; done
+        there=$(cat {tmp_path}/pid)
+        while [ "$(readlink /proc/$there/ns/net)" = "$(readlink /proc/self/ns/net)" ]; do :; done
+        ip link set far netns $there
+        ip addr add 10.99.0.1/24 dev near && ip link set near up
+        nsenter --net=/proc/$there/ns/net sh -c 'ip addr add 10.99.0.2/24 dev far && ip link set far up'
+        mkfifo {tmp_path}/port
+        nsenter --net=/proc/$there/ns/net "$0" -c "$1" > {tmp_path}/port &
+        read port < {tmp_path}/port
+        "$0" -c "$2" $port
+        kill $there
+    """
+    command = ["unshare", "--net", "sh", "-c", cable, sys.executable, PAIR + server, PAIR + client]
+    done = subprocess.run(cut.cgroup.command(command), capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.strip() == '"far"', done.stderr
+    counted = cut.counts()
+    assert (counted.skips, counted.inserts, counted.redirects, counted.misses) == (2, 0, 0, 0)
+
+
+@bpf
+def test_a_client_whose_server_is_outside_the_cgroup_falls_back_to_tcp(cut: ShortCut) -> None:
+    """A look-up that misses is no "permission denied": the message goes by TCP, and is counted."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        script = f"""
+        client = socket.create_connection(("127.0.0.1", {listener.getsockname()[1]}))
+        client.sendall(b"ping"); client.sendall(b"pang")
+        print(json.dumps(all_of(client).decode()))
+        """
+        command = cut.cgroup.command([sys.executable, "-c", PAIR + textwrap.dedent(script)])
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
+            server, _ = listener.accept()
+            with server:
+                got = b""
+                while len(got) < 8:
+                    got += server.recv(9)
+                server.sendall(b"pong")
+            told, _ = client.communicate(timeout=30)
+    assert (got, json.loads(told)) == (b"pingpang", "pong")
+    counted = cut.counts()
+    assert (counted.redirects, counted.misses, counted.inserts) == (0, 2, 1)
+
+
+# -- not a byte lost ------------------------------------------------------------------------------------
+
+
+@bpf
+@pytest.mark.parametrize("ipv6", [False, True])
+def test_a_hundred_million_bytes_arrive_intact_over_connections_that_come_and_go(ipv6: bool) -> None:
+    (row,) = sockmap.integrity(10**8, 64, ipv6=ipv6).to_dict("records")
+    assert row["sent_bytes"] == row["received_bytes"] == 10**8
+    assert row["wrong_bytes"] == row["misses"] == row["insert_failures"] == 0
+    assert row["connections"] > 64
+    assert row["redirects"] == row["messages"]
+    assert row["inserts"] == 2 * row["connections"]
+
+
+@bpf
+@pytest.mark.parametrize("max_sockets", [2, 37, 64])
+def test_a_map_that_is_full_costs_speed_and_no_byte(max_sockets: int) -> None:
+    (row,) = sockmap.integrity(5_000_011, 64, max_sockets=max_sockets).to_dict("records")
+    assert row["received_bytes"] == 5_000_011
+    assert row["wrong_bytes"] == 0
+    assert row["insert_failures"] > 0
+    assert row["inserts"] + row["insert_failures"] == 2 * row["connections"]
+    assert row["redirects"] < row["messages"]
+
+
+@bpf
+def test_bytes_sent_before_a_close_can_still_be_read(cut: ShortCut) -> None:
+    told = talk(
+        cut,
+        """
+        _, client, server = pair()
+        for _ in range(23):
+            client.sendall(b"x" * 40_009)
+        client.close()
+        print(json.dumps(len(all_of(server))))
+        """,
+    )
+    assert told == 23 * 40_009
+
+
+@bpf
+def test_a_half_closed_connection_carries_the_answer(cut: ShortCut) -> None:
+    told = talk(
+        cut,
+        """
+        _, client, server = pair()
+        client.sendall(b"question"); client.shutdown(socket.SHUT_WR)
+        asked = all_of(server)
+        server.sendall(b"answer"); server.close()
+        answer = b""
+        while True:
+            try:
+                part = client.recv(99)
+            except BlockingIOError:  # the FIN was acknowledged just now
+                continue
+            if not part:
+                break
+            answer += part
+        print(json.dumps([asked.decode(), answer.decode()]))
+        """,
+    )
+    assert told == ["question", "answer"]
+    assert cut.counts().redirects == 2
+
+
+@bpf
+def test_a_message_is_seen_by_poll_epoll_and_peek(cut: ShortCut) -> None:
+    told = talk(
+        cut,
+        """
+        _, client, server = pair()
+        edge = select.epoll(); edge.register(server, select.EPOLLIN | select.EPOLLET)
+        before = [bool(select.select([server], [], [], 0)[0]), edge.poll(0)]
+        client.sendall(b"ping")
+        seen = [bool(select.select([server], [], [], 9)[0]), len(edge.poll(9)), len(edge.poll(0))]
+        print(json.dumps([before, seen, server.recv(9, socket.MSG_PEEK).decode(), server.recv(9).decode()]))
+        """,
+    )
+    assert told == [[False, []], [True, 1, 0], "ping", "ping"]
+
+
+@bpf
+def test_a_message_does_not_overtake_one_sent_before_by_tcp(cut: ShortCut) -> None:
+    """TCP_DEFER_ACCEPT holds the server's end back until data comes: the first message cannot find it in the map."""
+    told = talk(
+        cut,
+        """
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)
+        client = socket.create_connection(listener.getsockname())
+        client.sendall(b"one "); server, _ = listener.accept(); client.sendall(b"two "); client.sendall(b"three")
+        client.close()
+        print(json.dumps(all_of(server).decode()))
+        """,
+    )
+    assert told == "one two three"
+    counted = cut.counts()
+    assert (counted.redirects, counted.misses, counted.inserts) == (0, 3, 2)
+
+
+@bpf
+def test_a_message_does_not_overtake_one_sent_with_the_syn(cut: ShortCut) -> None:
+    """TCP Fast Open: the first message goes before the connection is established."""
+    script = """
+        open("/proc/sys/net/ipv4/tcp_fastopen", "w").write(str(0x1 | 0x2 | 0x4 | 0x200 | 0x400))
+        listener = socket.create_server(("127.0.0.1", 0))
+        client = socket.socket()
+        client.sendto(b"one ", socket.MSG_FASTOPEN, listener.getsockname())
+        server, _ = listener.accept(); client.sendall(b"two "); client.sendall(b"three"); client.close()
+        print(json.dumps(all_of(server).decode()))
+        """
+    shell = f'ip link set lo up && exec {sys.executable} -c "$0"'
+    command = ["unshare", "--net", "sh", "-c", shell, PAIR + textwrap.dedent(script)]
+    done = subprocess.run(cut.cgroup.command(command), capture_output=True, text=True, timeout=60, check=False)
+    assert json.loads(done.stdout) == "one two three", done.stderr
+    assert cut.counts().redirects == 0
+
+
+@bpf
+def test_a_sender_learns_that_its_peer_has_died(cut: ShortCut) -> None:
+    with Workload("stream", ["--total-bytes", "4GiB"]) as run:
+        cut.cgroup.add(run.pid)
+        run.start()
+        children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
+        while not cut.counts().redirects > 100:
+            pass
+        os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
+        with pytest.raises(WorkloadError, match="the receiver is gone"):
+            run.result()
+
+
+@bpf
+def test_off_leaves_open_connections_alone_and_new_ones_to_tcp(cut: ShortCut) -> None:
+    script = """
+        listener, client, server = pair()
+        def exchange(n):
+            client.sendall(b"a" * n); assert len(server.recv(99)) == n
+        exchange(3); print("1", flush=True); sys.stdin.readline()
+        exchange(5); _, client, server = pair(); exchange(7); print("2", flush=True); sys.stdin.readline()
+        """
+    command = cut.cgroup.command([sys.executable, "-c", PAIR + textwrap.dedent(script)])
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as talker:
+        assert talker.stdout.readline() == "1\n"
+        cut.off()
+        talker.stdin.write("\n")
+        talker.stdin.flush()
+        assert talker.stdout.readline() == "2\n"
+        counted = cut.counts()
+        talker.communicate("\n", timeout=30)
+    assert (counted.redirects, counted.redirect_bytes, counted.inserts) == (2, 3 + 5, 2)
+
+
+# -- what bites: facts that the lesson tells ------------------------------------------------------------
+
+
+@bpf
+def test_a_blocking_recv_may_be_woken_for_nothing(cut: ShortCut) -> None:
+    """The kernel says EAGAIN (tcp_bpf_recvmsg) when a close in the other direction is acknowledged meanwhile."""
+    told = talk(
+        cut,
+        """
+        _, client, server = pair()
+        said = []
+        def read():
+            try:
+                said.append(client.recv(9).decode())
+            except BlockingIOError:
+                said.append("EAGAIN")
+        reader = threading.Thread(target=read); reader.start()
+        status = f"/proc/self/task/{reader.native_id}/stat"
+        while open(status).read().rpartition(")")[2].split()[0] != "S":
+            pass
+        client.shutdown(socket.SHUT_WR); server.recv(9); server.sendall(b"answer"); reader.join()
+        print(json.dumps(said))
+        """,
+    )
+    assert told in (["EAGAIN"], ["answer"])  # either; a program has to stand both
+
+
+# -- nothing stays --------------------------------------------------------------------------------------
+
+
+def attached_programs() -> list[str]:
+    tree = json.loads(subprocess.run(["bpftool", "-j", "cgroup", "tree"], capture_output=True, check=True).stdout)
+    return [program["name"] for group in tree for program in group["programs"]]
+
+
+def held_programs() -> list[int]:
+    listed = json.loads(subprocess.run(["bpftool", "-j", "prog"], capture_output=True, check=True).stdout)
+    return [program["id"] for program in listed if program.get("name") in ("note_connection", "send_message")]
+
+
+@bpf
+def test_while_it_is_on_one_cgroup_has_it_and_afterwards_none() -> None:
+    before = attached_programs().count("note_connection")
+    with ShortCut() as cut:
+        assert attached_programs().count("note_connection") == before + 1
+        folder = cut.cgroup.path
+    assert attached_programs().count("note_connection") == before
+    assert not folder.exists()
+
+
+HOLDER = """
+import sys
+from labkit.bpf import attach
+from labkit.running.workload import Workload
+from labkit.lessons.sockmap.shortcut import ShortCut
+if sys.argv[1] == "without links":
+    attach._link = lambda *_: -22
+with ShortCut() as cut, Workload("ping_pong", ["--seconds", "600"]) as run:
+    cut.cgroup.add(run.pid)
+    run.start()
+    while not cut.counts().redirects:
+        pass
+    print(cut.cgroup.path, run.pid, flush=True)
+    sys.stdin.read()
+"""
+
+
+@bpf
+@pytest.mark.parametrize("how", ["with links", "without links"])
+def test_after_sigkill_and_restart_nothing_is_attached(how: str) -> None:
+    before = set(held_programs())
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, how], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=repo_folder()
+    ) as lab:
+        folder, pid = lab.stdout.readline().split()
+        assert set(held_programs()) - before
+        handle = os.pidfd_open(int(pid))
+        lab.kill()
+    with ShortCut():  # the restart: it sweeps
+        assert not Path(folder).exists()
+    import select
+
+    assert select.select([handle], [], [], 30)[0]  # the workload has ended
+    os.close(handle)
+    assert sweep_cgroups() == []
+    # that no program stays is checked after every test
+
+
+# -- the measurements -----------------------------------------------------------------------------------
+
+QUICK = {"slices": 2, "slice_s": 0.01}
+
+
+@bpf
+def test_measure_has_a_row_for_every_slice_and_an_arm_against_itself() -> None:
+    frame = sockmap.measure([64, 4096], SAME, **QUICK)
+    counts = frame.groupby(["message_bytes", "arm"])["slice"].count()
+    assert set(frame["arm"]) == {TCP, SHORT_CUT, UNIX, f"{SHORT_CUT} (again)"}
+    assert (counts == 2).all() and len(counts) == 2 * 4
+    assert frame.attrs["baseline"] == SHORT_CUT and "kernel" in frame.attrs
+
+
+@bpf
+@pytest.mark.parametrize(
+    "measure", [lambda: sockmap.measure([64], SAME, **QUICK), lambda: sockmap.throughput([4096], SAME, slices=2)]
+)
+def test_in_every_slice_redirects_equal_messages_or_are_none(measure: Callable[[], pd.DataFrame]) -> None:
+    frame = measure()
+    by_short_cut = frame["arm"].str.startswith(SHORT_CUT)
+    assert (frame.loc[by_short_cut, "redirects"] == frame.loc[by_short_cut, "messages"]).all()
+    assert (frame.loc[~by_short_cut, "redirects"] == 0).all()
+    assert (frame["misses"] == 0).all()
+
+
+@bpf
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU only")
+def test_pinning_is_where_the_program_says_it_ran() -> None:
+    frame = sockmap.measure([64], [SAME, CROSS], **QUICK)
+    here = frame["client_cpu"] == frame["server_cpu"]
+    assert (here == (frame["pinning"] == SAME)).all()
+
+
+@bpf
+def test_ratios_have_an_interval_for_each_setting() -> None:
+    frame = sockmap.measure([64, 4096], SAME, slices=3, slice_s=0.01)
+    ratios = sockmap.ratios(frame)
+    assert len(ratios) == 2 * 3
+    assert (ratios["low"] <= ratios["ratio"]).all() and (ratios["ratio"] <= ratios["high"]).all()
+    assert SHORT_CUT not in set(ratios["arm"])
+    assert ratios.attrs["warnings"].count(trial.TOO_FEW) == 1  # and not once a setting
+
+
+@bpf
+def test_medians_have_a_row_for_each_setting_and_arm_in_a_fixed_order() -> None:
+    frame = sockmap.measure([4096, 64], SAME, **QUICK)
+    medians = sockmap.medians(frame)
+    arms = [TCP, SHORT_CUT, UNIX, f"{SHORT_CUT} (again)"]
+    assert medians["arm"].tolist() == arms * 2
+    assert medians["message_bytes"].tolist() == [4096] * 4 + [64] * 4
+    first = frame[(frame["arm"] == TCP) & (frame["message_bytes"] == 4096)]
+    assert medians["p50_ns"].iloc[0] == first["p50_ns"].median()
+
+
+@bpf
+def test_ipv6_is_measured_too() -> None:
+    frame = sockmap.measure([64], SAME, ipv6=True, **QUICK)
+    short_cut = frame[frame["arm"] == SHORT_CUT]
+    assert (short_cut["redirects"] == short_cut["messages"]).all()
+
+
+@bpf
+def test_stop_ends_a_long_slice_and_leaves_nothing() -> None:
+    def press_stop(share: float, note: str) -> None:
+        if "slice" in note and press_stop.calls > 3:  # type: ignore[attr-defined]
+            raise Stopped
+        press_stop.calls += 1  # type: ignore[attr-defined]
+
+    press_stop.calls = 0  # type: ignore[attr-defined]
+    with pytest.raises(Stopped):
+        sockmap.measure([64], SAME, slices=2, slice_s=60, progress=press_stop)
+
+
+@bpf
+def test_live_follows_the_switch() -> None:
+    plan, seen = [False, True, True, False], []
+    frame = live.live(lambda: plan[len(seen)], seen.append, seconds=0.1, window_s=0.025)
+    assert frame["arm"].tolist() == [TCP, SHORT_CUT, SHORT_CUT, TCP]
+    assert frame["redirects"].tolist() == [m if on else 0 for m, on in zip(frame["messages"], plan, strict=True)]
+    assert [len(part) for part in seen] == [1, 2, 3, 4]
+
+
+@bpf
+def test_lo_traffic_is_what_ip_tells() -> None:
+    script = "ip link set lo up; ping -c 1 127.0.0.1 > /dev/null 2>&1; ip -j -s link show lo; "
+    script += f"{sys.executable} -c 'from labkit.lessons.sockmap.shortcut import *; print(lo_traffic().packets)'"
+    done = subprocess.run(["unshare", "--net", "sh", "-c", script], capture_output=True, text=True, cwd=repo_folder())
+    told, ours = done.stdout.splitlines()
+    assert json.loads(told)[0]["stats64"]["rx"]["packets"] == int(ours)
+    assert lo_traffic().bytes > 0 or lo_traffic().packets == 0
+
+
+# -- riddles --------------------------------------------------------------------------------------------
+
+
+@bpf
+def test_the_round_trips_can_be_worked_out_from_the_counters() -> None:
+    row = exercises.how_many_round_trips().iloc[0]
+    greetings = row["inserts"] // 2
+    assert (row["redirects"] - greetings) // 2 == truths.expected("09-q1")
+
+
+@bpf
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU only")
+def test_the_odd_run_shows_in_the_cpus() -> None:
+    frame = exercises.which_run_is_odd(200)
+    odd = frame.loc[frame["client_cpu"] != frame["server_cpu"], "run"]
+    assert odd.tolist() == [truths.expected("09-q2")]
+
+
+@bpf
+def test_the_room_is_the_sockets_that_went_in() -> None:
+    row = exercises.how_much_room().iloc[0]
+    assert row["inserts"] == truths.expected("09-q3")
+    assert row["inserts"] + row["insert_failures"] == 2 * row["connections"]
+
+
+# -- bad input: nothing has been started ----------------------------------------------------------------
+
+BAD = [
+    (sockmap.measure, {"message_bytes": [0]}, "message_bytes=0 is not allowed"),
+    (sockmap.measure, {"message_bytes": []}, r"message_bytes=\[\] is not allowed"),
+    (sockmap.measure, {"message_bytes": [64, 2**21]}, "message_bytes=2097152 is not allowed"),
+    (sockmap.measure, {"message_bytes": ["big"]}, "message_bytes='big' is not allowed"),
+    (sockmap.measure, {"pinning": "same cor"}, "did you mean 'same core'"),
+    (sockmap.measure, {"pinning": []}, r"pinning=\[\] is not allowed"),
+    (sockmap.measure, {"connections": 0}, "connections=0 is not allowed"),
+    (sockmap.measure, {"slices": 1}, "slices=1 is not allowed"),
+    (sockmap.measure, {"slice_s": 0}, "slice_s=0 is not allowed"),
+    (sockmap.measure, {"slice_s": float("nan")}, "slice_s=nan is not allowed"),
+    (sockmap.throughput, {"message_bytes": 0}, "message_bytes=0 is not allowed"),
+    (sockmap.throughput, {"pinning": "both"}, "pinning='both' is not known"),
+    (sockmap.throughput, {"connections": 1025}, "connections=1025 is not allowed"),
+    (sockmap.throughput, {"slices": True}, "slices=True is not allowed"),
+    (sockmap.proof, {"round_trips": 0}, "round_trips=0 is not allowed"),
+    (sockmap.integrity, {"total_bytes": 0}, "total_bytes=0 is not allowed"),
+    (sockmap.integrity, {"connections": -1}, "connections=-1 is not allowed"),
+    (sockmap.integrity, {"max_sockets": 1}, "max_sockets=1 is not allowed"),
+    (sockmap.integrity, {"seed": 0}, "seed=0 is not allowed"),
+    (live.live, {"switch": bool, "message_bytes": 0}, "message_bytes=0 is not allowed"),
+    (live.live, {"switch": bool, "pinning": "nowhere"}, "pinning='nowhere' is not known"),
+    (live.live, {"switch": bool, "seconds": 0}, "seconds=0 is not allowed"),
+    (live.live, {"switch": bool, "window_s": 11}, "window_s=11 is not allowed"),
+    (servers.measure, {"pipeline": 0}, "pipeline=0 is not allowed"),
+    (servers.measure, {"pipeline": []}, r"pipeline=\[\] is not allowed"),
+    (servers.measure, {"pinning": "same"}, "pinning='same' is not known"),
+    (servers.measure, {"clients": 0}, "clients=0 is not allowed"),
+    (servers.measure, {"requests": 3}, "requests=3 is not allowed"),
+    (servers.measure, {"value_bytes": 0}, "value_bytes=0 is not allowed"),
+    (servers.measure, {"slices": 0}, "slices=0 is not allowed"),
+]
+
+
+@pytest.mark.parametrize(("experiment", "arguments", "message"), BAD)
+def test_a_bad_argument_is_named_before_anything_starts(
+    experiment: Callable[..., Any], arguments: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    with pytest.raises(BadArgument, match=message):
+        experiment(**arguments)
+
+
+def test_one_cpu_is_no_place_for_cross_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    with pytest.raises(Missing, match="one CPU only"):
+        sockmap.measure([64], CROSS)
+    with pytest.raises(Missing, match="two CPUs"):
+        exercises.which_run_is_odd()

@@ -1,0 +1,61 @@
+"""Lesson 09's panels on the running kernel."""
+
+from __future__ import annotations
+
+import pytest
+
+from labkit.errors import BadArgument
+from labkit.lessons import sockmap
+from labkit.lessons.sockmap import servers
+from labkit.notebook.panel.panel import Panel
+
+pytestmark = pytest.mark.bpf
+
+
+def finished(made: Panel) -> Panel:
+    made.run()
+    made.wait(600)
+    assert made._message.value == ""
+    return made
+
+
+@pytest.mark.parametrize(
+    ("subject", "said"), [("round trips", "A round trip by TCP takes"), ("streams", "TCP carries")]
+)
+def test_it_measures_the_three_ways(subject: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABKIT_QUICK", "1")
+    made = sockmap.panel(subject)
+    made.controls["message_bytes"].value = (4096,)
+    made.controls["slices"].value = 2
+    frame = finished(made).frame
+    short_cut = frame[frame["arm"] == sockmap.SHORT_CUT]
+    assert (short_cut["redirects"] == short_cut["messages"]).all()
+    assert said.casefold() in made._result.value.casefold()
+
+
+@pytest.mark.skipif(bool(servers.why_not()), reason=servers.why_not())
+def test_it_measures_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABKIT_QUICK", "1")
+    made = sockmap.panel("Redis")
+    made.controls["pipeline"].value = (16,)
+    made.controls["slices"].value = 2
+    assert "with the short cut Redis answers" in finished(made)._result.value
+
+
+def test_the_switch_can_be_turned_while_messages_flow() -> None:
+    made = sockmap.panel("switch")
+    made.controls["seconds"].value = 1
+    shown = made._show
+
+    def turn_and_show(frame) -> None:
+        shown(frame)
+        made.controls["on"].value = len(frame) % 2 == 1
+
+    made._show = turn_and_show
+    arms = finished(made).frame["arm"].tolist()
+    assert arms[:4] == [sockmap.TCP, sockmap.SHORT_CUT] * 2
+
+
+def test_a_subject_that_does_not_exist_is_refused_in_words() -> None:
+    with pytest.raises(BadArgument, match="did you mean 'streams'"):
+        sockmap.panel("stream")

@@ -1,0 +1,84 @@
+"""Lesson 09 on Redis, which nobody here wrote: its messages take the short cut, and it ends with the measurement."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+
+import pytest
+
+from labkit.errors import LabkitError, Missing, Stopped
+from labkit.lessons import sockmap
+from labkit.lessons._redis import server
+from labkit.lessons.sockmap import servers
+from labkit.lessons.sockmap.slices import SHORT_CUT
+from labkit.running.pinning import SAME
+
+pytestmark = pytest.mark.bpf
+
+needs_redis = pytest.mark.skipif(bool(servers.why_not()), reason=servers.why_not())
+QUICK = {"requests": 1600, "slices": 2}
+
+
+@needs_redis
+@pytest.mark.parametrize("pipeline", [1, 16])
+def test_every_request_and_answer_takes_the_short_cut(pipeline: int) -> None:
+    frame = servers.measure(pipeline, SAME, **QUICK)
+    by_short_cut = frame["arm"].str.startswith(SHORT_CUT)
+    messages = 2 * 1600 // pipeline
+    settings = 4  # redis-benchmark asks the server for its settings first
+    # On a machine as slow as an emulated one a client may send before the server's end is in the map: then its
+    # connection stays with TCP, and the program counts its messages there.
+    counted = frame.loc[by_short_cut, ["redirects", "misses"]]
+    assert counted.sum(axis=1).between(messages, messages + settings).all(), counted
+    assert (counted["redirects"] > counted["misses"]).all(), counted
+    assert (frame.loc[~by_short_cut, ["redirects", "misses"]] == 0).all(axis=None)
+
+
+@needs_redis
+def test_the_numbers_of_redis_benchmark_are_told() -> None:
+    frame = servers.measure(1, SAME, **QUICK)
+    assert (frame["requests_per_s"] > 0).all() and (frame["p50_ns"] <= frame["p99_ns"]).all()
+    assert frame.attrs["server"].startswith("Redis server")
+    assert len(sockmap.ratios(frame, "requests_per_s")) == 3
+
+
+@needs_redis
+def test_a_port_that_is_in_use_is_left_to_its_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    free, asked = server._free_port, []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+
+        def first_a_taken_one() -> int:
+            asked.append(free() if asked else taken.getsockname()[1])
+            return asked[-1]
+
+        monkeypatch.setattr(server, "_free_port", first_a_taken_one)
+        frame = servers.measure(1, SAME, **QUICK)
+    assert len(asked) == 3 and not frame.empty
+
+
+@needs_redis
+def test_without_a_free_port_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setattr(server, "_free_port", lambda: taken.getsockname()[1])
+        with pytest.raises(LabkitError, match="found no free port"):
+            servers.measure(1, SAME, **QUICK)
+
+
+@needs_redis
+def test_stop_ends_it() -> None:
+    def press_stop(_: float, note: str) -> None:
+        if "slice" in note and press_stop.calls > 3:  # type: ignore[attr-defined]
+            raise Stopped
+        press_stop.calls += 1  # type: ignore[attr-defined]
+
+    press_stop.calls = 0  # type: ignore[attr-defined]
+    with pytest.raises(Stopped):
+        servers.measure(1, SAME, requests=100_000_000, slices=2, progress=press_stop)
+
+
+def test_without_redis_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(Missing, match="not installed") as refused:
+        servers.measure()
+    assert refused.value.fix == "sudo apt-get install redis-server redis-tools"

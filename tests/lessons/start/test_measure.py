@@ -1,0 +1,55 @@
+"""Lesson 00: each read of this process is seen, with the bytes that it returned."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from labkit.errors import BadArgument, LabkitError
+from labkit.lessons import start
+
+pytestmark = pytest.mark.bpf
+
+
+def test_every_read_is_seen_with_what_it_returned() -> None:
+    frame = start.measure(block_bytes=4096, blocks=97)
+    assert frame["bytes"].tolist() == [4096] * 97
+    assert frame.attrs["lost_events"] == 0
+
+
+def test_a_read_ends_before_the_next_begins() -> None:
+    frame = start.measure(block_bytes=65536, blocks=29)
+    ends = frame["time_ns"] + frame["latency_ns"]
+    assert (ends.iloc[:-1].to_numpy() <= frame["time_ns"].iloc[1:].to_numpy()).all()
+
+
+def test_the_file_is_gone_afterwards(data_folder: Path) -> None:
+    start.measure(block_bytes=1, blocks=1)
+    assert list(data_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"block_bytes": 0}, "block_bytes=0"),
+        ({"block_bytes": -4096}, "block_bytes=-4096"),
+        ({"block_bytes": 1 << 30}, "1 to 4194304 bytes"),
+        ({"block_bytes": "4k"}, "block_bytes='4k'"),
+        ({"blocks": 0}, "blocks=0"),
+        ({"blocks": 10_001}, "1 to 10000 reads"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: dict[str, object], told: str) -> None:
+    with pytest.raises(BadArgument, match=told):
+        start.measure(**arguments)  # type: ignore[arg-type]
+
+
+def test_a_full_disk_is_said_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        f_bavail, f_frsize = 1, 4096
+
+    monkeypatch.setattr(os, "statvfs", lambda path: Full)
+    with pytest.raises(LabkitError, match="no room"):
+        start.measure()

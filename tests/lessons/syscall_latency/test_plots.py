@@ -1,0 +1,104 @@
+"""Lesson 06's plots: what is drawn is what the frame holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+
+from labkit import schema
+from labkit.lessons import syscall_latency
+from labkit.lessons.syscall_latency.stages import STAGES
+from labkit.notebook.plotting import style
+
+
+def draw(frame: pd.DataFrame) -> Axes:
+    return syscall_latency.plot(frame, style.figure().subplots())
+
+
+def sweep(**more: Any) -> pd.DataFrame:
+    rows = [
+        {"operation": "read", "cache": cache, "block_bytes": size, "ios": 7, "count": 7, "p25_ns": low,
+         "p50_ns": low + 1, "p75_ns": low + 5, "p99_ns": low + 90, "program_p50_ns": low + 2,
+         "ios_per_s": 1.0, "bytes_per_s": 1.0}
+        for cache, low in (("direct", 100), ("warm", 10))
+        for size in (65536, 4096)
+    ]  # fmt: skip
+    return schema.frame(rows).assign(**more)
+
+
+def stages(**more: Any) -> pd.DataFrame:
+    parts = dict.fromkeys(["before_ns", *STAGES, "after_ns"], 10)
+    row = {"cache": "direct", "block_bytes": 4096, **parts, "latency_ns": 50, "program_ns": 70}
+    return schema.frame([row, {**row, "block_bytes": 65536}]).assign(**more)
+
+
+def test_a_histogram_draws_every_call_once() -> None:
+    ax = draw(schema.frame({"latency_ns": [1000, 1001, 90_000], "count": [3, 4, 5]}))
+    assert sum(bar.get_height() for bar in ax.patches) == 12
+    assert "12 system calls" in ax.get_title(loc="left")
+
+
+def test_a_sweep_draws_a_line_for_each_way_through_its_medians() -> None:
+    ax = draw(sweep())
+    lines = {box.get_label(): box.lines[0].get_xydata().tolist() for box in ax.containers}
+    assert lines == {
+        "O_DIRECT": [[4096, 101], [65536, 101]],
+        "page cache, warm": [[4096, 11], [65536, 11]],
+    }
+
+
+def test_the_bars_of_a_sweep_reach_from_quartile_to_quartile() -> None:
+    (segments,) = draw(sweep()).containers[0].lines[2]
+    assert segments.get_segments()[0].tolist() == [[4096, 100], [4096, 105]]
+
+
+@pytest.mark.parametrize(
+    ("second", "names"),
+    [
+        ({"run": 2}, ["O_DIRECT, run 1", "page cache, warm, run 1", "O_DIRECT, run 2", "page cache, warm, run 2"]),
+        ({"run": 1, "operation": "write"},
+         ["read, O_DIRECT", "read, page cache, warm", "write, O_DIRECT", "write, page cache, warm"]),
+    ],
+)  # fmt: skip
+def test_runs_and_operations_have_lines_of_their_own(second: dict[str, Any], names: list[str]) -> None:
+    ax = draw(pd.concat([sweep(run=1), sweep(**second)], ignore_index=True))
+    assert [box.get_label() for box in ax.containers] == names
+
+
+def test_a_heat_map_holds_each_count_at_its_place() -> None:
+    frame = schema.frame(
+        {"elapsed_s": [0.0, 0.1, 0.1], "latency_ns": [1000, 1000, 2000], "count": [3, 4, 5]},
+        slice_s=0.1, neighbour_s=[0.05, 0.1],
+    )  # fmt: skip
+    ax = draw(frame)
+    shown = ax.collections[0].get_array().filled(0)
+    assert shown.tolist() == [[3, 4]] + [[0, 0]] * 7 + [[0, 5]]
+    assert [line.get_xdata()[0] for line in ax.lines] == [0.05, 0.1]
+
+
+def test_a_stack_ends_where_the_program_measured() -> None:
+    ax = draw(stages())
+    assert [text.get_text() for text in ax.texts] == ["70 ns", "70 ns"]
+    assert max(bar.get_x() + bar.get_width() for bar in ax.patches) == 70
+    assert len(ax.patches) == 2 * 7
+
+
+def test_reads_without_a_program_of_their_own_are_drawn_one_by_one() -> None:
+    ax = draw(stages().drop(columns="program_ns"))
+    assert sum(bar.get_height() for bar in ax.patches) == 2 * 50
+
+
+def test_each_witness_has_its_count_beside_its_bar() -> None:
+    ax = draw(schema.frame({"witness": ["strace", "fio"], "count": [23, 23], "p50_ns": [None, 5], "mean_ns": [9, 7]}))
+    assert [bar.get_width() for bar in ax.patches] == [9, 7]
+    assert [text.get_text() for text in ax.texts] == ["9 ns, 23 calls", "7 ns, 23 calls"]
+
+
+def test_the_watchers_stand_below_nobody() -> None:
+    arms = ["strace", "eBPF timer", "nobody watches", "nobody watches (again)", "eBPF stages"]
+    ax = draw(schema.frame({"arm": arms, "slice": 0, "ns_per_call": [900, 20, 10, 11, 30]}))
+    shown = [label.get_text() for label in ax.get_yticklabels()]
+    assert shown == ["nobody watches", "nobody watches (again)", "eBPF timer", "eBPF stages", "strace"]

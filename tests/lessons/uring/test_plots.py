@@ -1,0 +1,117 @@
+"""Lesson 08's plots: what is drawn is what the frames hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from matplotlib.axes import Axes
+
+from labkit import schema
+from labkit.lessons import uring
+from labkit.notebook.plotting import style
+
+
+def fresh() -> Axes:
+    return style.figure().subplots()
+
+
+def batches(**more: Any) -> Any:
+    rows = [
+        {"submitter": who, "batch": size, "block_bytes": 4096, "registered": "nothing", "calls_per_io": per / size}
+        for who, per in (("program", 1.0), ("iou-sqp", 0.0))
+        for size in (1, 8, 64)
+    ]
+    return schema.frame(rows, **more)
+
+
+def test_calls_fall_beside_the_line_of_one_by_batch_and_none_is_said() -> None:
+    ax = uring.plot(batches(), fresh())
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
+    assert drawn["program"] == drawn["1 / batch"] == [[1, 1], [8, 1 / 8], [64, 1 / 64]]
+    assert drawn["iou-sqp"] == []  # a logarithmic axis has no zero: the title says so
+    assert "none by iou-sqp" in ax.get_title(loc="left")
+    assert ax.get_xscale() == ax.get_yscale() == "log"
+
+
+def test_where_nobody_watched_the_programs_own_count_is_drawn_and_named() -> None:
+    frame = batches()
+    frame["calls_per_io"], frame["ios"], frame["calls"] = float("nan"), 64, [64, 8, 1] * 2
+    ax = uring.plot(frame, fresh())
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
+    assert drawn["program"] == drawn["iou-sqp"] == [[1, 1], [8, 1 / 8], [64, 1 / 64]]
+    assert ax.get_title(loc="left") == "Calls for one I/O, as the program counts"
+
+
+def test_the_cpu_time_of_both_threads_stands_beside_the_calls() -> None:
+    frame = batches()
+    frame["program_cpu_ns_per_io"], frame["kernel_cpu_ns_per_io"] = 100.0, [0.0] * 3 + [50.0] * 3
+    left = uring.plot(frame, fresh())
+    right = next(one for one in left.get_figure().axes if one is not left)
+    assert [line.get_ydata().tolist() for line in right.lines] == [[100] * 3, [150] * 3]
+    assert right.get_ylabel() == schema.label("cpu_ns_per_io")
+
+
+def test_runs_of_the_panel_are_told_apart() -> None:
+    frame = batches()
+    frame["run"] = [1, 1, 1, 2, 2, 2]
+    labels = [line.get_label() for line in uring.plot(frame, fresh()).lines]
+    assert labels == ["program, run 1", "iou-sqp, run 2", "1 / batch"]
+
+
+def test_the_cpu_time_of_both_threads_is_one_upon_the_other() -> None:
+    rows = [
+        {"arm": arm, "by_sqpoll": 1, "ios_per_s": 1e6, "program_cpu_ns_per_io": own, "kernel_cpu_ns_per_io": other}
+        for arm, own, other in (("the program", 900.0, 0.0), ("iou-sqp on its own CPU", 100.0, 1500.0))
+    ]
+    left = uring.plot(schema.frame(rows), fresh())
+    spans = sorted((bar.get_y(), bar.get_x(), bar.get_width()) for bar in left.patches)
+    assert [(x, width) for _, x, width in spans] == [(0, 900), (900, 0), (0, 100), (100, 1500)]
+    assert {text.get_text() for text in left.texts} == {"900 ns", "1.6 µs"}
+
+
+def test_savings_are_ratios_by_block_size_and_nothing_again_stands_beside_them() -> None:
+    rows = [
+        {"block_bytes": size, "arm": arm, "slice": number, "cpu_ns_per_io": value + number}
+        for size in (512, 65536)
+        for arm, value in (("nothing", 100.0), ("buffers", 90.0), ("files", 80.0), ("nothing (again)", 100.0))
+        for number in range(3)
+    ]
+    ax = uring.plot(schema.frame(rows), fresh())
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["512 B", "64 KiB"]
+    assert ax.get_legend_handles_labels()[1] == ["buffers", "files", "nothing (again)"]
+
+
+def test_workers_are_a_part_of_the_reads() -> None:
+    rows = [
+        {"place": place, "filesystem": kind, "ios": 100, "calls": 110, "punted": punted, "workers": workers}
+        for place, kind, punted, workers in (("page cache", "ext4", 0, 0), ("tmpfs", "tmpfs", 100, 1))
+    ]
+    ax = uring.plot(schema.frame(rows), fresh())
+    assert [bar.get_width() for bar in ax.patches] == [100, 0, 0, 100]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["page cache\n(ext4)", "tmpfs"]
+    assert "1 worker, 110 calls" in [text.get_text() for text in ax.texts]
+
+
+def test_every_slice_of_many_files_is_a_mark() -> None:
+    rows = [
+        {"arm": arm, "slice": number, "value": 1.0, "ns_per_file": 1000.0 * (number + 1)}
+        for arm in ("plain", "io_uring", "plain (again)")
+        for number in range(3)
+    ]
+    ax = uring.plot(schema.frame(rows, files=7), fresh())
+    marks = [line.get_xdata().tolist() for line in ax.lines if len(line.get_xdata()) == 3]
+    assert marks == [[1000, 2000, 3000]] * 3
+    assert "7 files" in ax.get_title(loc="left")
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_clocks_leave_out_what_was_not_timed_and_a_recording_says_so(recorded: bool) -> None:
+    rows = [
+        {"arrived": number, "kind": "timeout", "asked_ns": 1000 * number, "took_ns": took, "result": ""}
+        for number, took in ((1, 1100), (2, 2100), (3, -1))
+    ]
+    ax = uring.plot(schema.frame(rows, recorded=recorded, kernel="6.1"), fresh())
+    asked = next(line for line in ax.lines if line.get_label() == "asked for")
+    assert asked.get_xdata().tolist() == [1000, 2000]
+    assert ("RECORDED" in ax.get_title(loc="left")) == recorded

@@ -1,0 +1,109 @@
+"""Axes speak of KiB and µs, styles differ in more than colour, figures carry twice the pixels."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from labkit import schema
+from labkit.notebook.plotting import style
+
+
+def tick_texts(column: str, values: list[float], **how: object) -> list[str]:
+    drawn = style.figure()
+    ax = style.axes(drawn.subplots())
+    ax.plot(values, values)
+    style.axis(ax, "x", column, **how)  # type: ignore[arg-type]
+    drawn.draw_without_rendering()
+    low, high = ax.get_xlim()
+    return [label.get_text() for label in ax.get_xticklabels() if low <= label.get_position()[0] <= high]
+
+
+def test_bytes_are_marked_at_powers_of_two() -> None:
+    assert "4 KiB" in tick_texts("block_bytes", [512, 2**20], log=2, ticks=[512, 4096, 2**20])
+    assert tick_texts("block_bytes", [0, 2**20])[-1] == "1 MiB"
+
+
+def test_durations_are_marked_in_the_unit_people_say() -> None:
+    assert {"10 µs", "100 µs"} <= set(tick_texts("latency_ns", [8_000, 300_000], log=10))
+
+
+def test_a_short_logarithmic_axis_has_several_marks() -> None:
+    assert {"5 µs", "10 µs", "20 µs"} <= set(tick_texts("latency_ns", [4_000, 40_000], log=10))
+    assert {"8 µs", "10 µs", "15 µs"} <= set(tick_texts("latency_ns", [7_900, 16_000], log=10))
+
+
+def test_counts_are_marked_without_decimals() -> None:
+    assert all("." not in text for text in tick_texts("count", [0, 23]))
+
+
+def test_the_axis_says_what_the_schema_says() -> None:
+    ax = style.axes(style.figure().subplots())
+    style.axis(ax, "y", "latency_ns")
+    assert ax.get_ylabel() == schema.label("latency_ns")
+
+
+def test_too_many_ticks_are_thinned_to_what_fits() -> None:
+    blocks = [2.0**n for n in range(9, 23)]
+    assert len(tick_texts("block_bytes", blocks, log=2, ticks=blocks)) <= 11
+
+
+def test_no_two_series_share_a_colour_a_marker_or_a_line() -> None:
+    made = list(style.series(["a", "b", "c", "d", "e"]).values())
+    for what in ("color", "marker", "linestyle"):
+        assert len({str(how[what]) for how in made}) == 5
+
+
+def test_bars_differ_in_hatching_too() -> None:
+    assert len({how["hatch"] for how in style.bars("abcd").values()}) == 4
+
+
+def test_the_picture_has_two_pixels_for_each_of_the_screen() -> None:
+    drawn = style.figure()
+    width, height = struct.unpack(">II", style.png(drawn)[16:24])
+    assert (width, height) == tuple(2 * int(side * 100) for side in style.SIZE_IN)
+
+
+def test_a_picture_comes_with_what_is_written_on_it() -> None:
+    drawn = style.figure()
+    for ax, title in zip(drawn.subplots(1, 2), ('Reads of 4 KiB & "more"', "Writes"), strict=True):
+        for name in ("sync", "io_uring"):
+            ax.plot([1, 2], [1, 2], label=name)
+        style.axis(ax, "y", "latency_ns")
+        style.finish(ax, pd.DataFrame(), title=title)
+    assert style.words(drawn).startswith('Plot. Reads of 4 KiB & "more". Up: latency. Series: sync, io_uring. Writes.')
+    assert 'alt="Plot. Reads of 4 KiB &amp; &quot;more&quot;. Up: ' in style.image(drawn)
+
+
+def test_a_figure_without_a_layout_is_not_cut() -> None:
+    import matplotlib.pyplot as plt
+
+    drawn, ax = plt.subplots(figsize=(3, 2))
+    ax.set_ylabel("a label\nof many\nlines\nbeside\nthe axis\nthat\nneeds\nroom")
+    assert struct.unpack(">I", style.png(drawn)[16:20])[0] > 600
+    plt.close(drawn)
+
+
+def test_a_recording_says_so_on_the_picture() -> None:
+    frame = pd.DataFrame()
+    frame.attrs.update(recorded=True, kernel="1.2.3")
+    ax = style.finish(style.axes(style.figure().subplots()), frame, title="Counts")
+    assert "RECORDED on kernel 1.2.3" in ax.get_title(loc="left")
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 2), (2, 1), (2, 2)])
+def test_split_puts_a_grid_in_the_place_of_the_axes(rows: int, columns: int) -> None:
+    drawn = style.figure()
+    made = style.split(style.axes(drawn.subplots()), rows, columns)
+    assert drawn.axes == made and len(made) == rows * columns
+
+
+def test_figures_for_panels_are_unknown_to_pyplot() -> None:
+    import matplotlib.pyplot as plt
+
+    before = plt.get_fignums()
+    style.axes(style.figure().subplots()).plot(np.arange(3))
+    assert plt.get_fignums() == before

@@ -1,0 +1,76 @@
+"""A learner who runs every cell of a lesson, gives wrong answers first, and then those of the solutions."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from labkit.machine.folders import repo_folder
+from labkit.runner.lesson import Lesson
+
+WRONG = ("-1", "'nonsense'", "None", "[]", "1e18", "object()")
+_SOLUTIONS = re.compile(r"<summary>Solutions?\b[^<]*</summary>\n+```python\n(.*?)```", re.DOTALL)
+_QUESTION = re.compile(r"labkit\.check\(\"(\d\d-q\d+)\"")
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What became of a lesson."""
+
+    error: str
+    facts: dict[str, Any]
+    questions: list[str]
+    wrong_accepted: list[str]  # "01-q2: -1", a wrong answer that was taken as right
+    solved: list[str]
+
+
+def follow(stem: str, facts: str, folder: Path) -> Followed:
+    """Execute a lesson headless and quick, then its solutions.
+
+    Parameters
+    ----------
+    stem : the notebook's name, such as "01-hello".
+    facts : Python that gives a dict of plain values from the lesson's own variables, to be asserted by a test.
+    folder : an empty folder to work in.
+    """
+    notebook = nbformat.read(repo_folder() / "notebooks" / f"{stem}.ipynb", as_version=4)
+    text = "\n".join(cell.source for cell in notebook.cells)
+    questions = list(dict.fromkeys(_QUESTION.findall(text)))
+    wrong = [f"{question}: {answer}" for question in questions for answer in WRONG]
+    tries = ", ".join(
+        f"{f'{question}: {answer}'!r}: labkit.check({question!r}, {answer}).ok"
+        for question in questions
+        for answer in WRONG
+    )
+    notebook.cells += [
+        nbformat.v4.new_code_cell(code)
+        for code in (
+            f"import json\nprint(json.dumps({{{tries}}}))",
+            *_SOLUTIONS.findall(text),
+            "from labkit.notebook.solved import solved\nprint(json.dumps(sorted(solved())))",
+            f"print(json.dumps({facts}, default=lambda value: value.item()))",  # NumPy's numbers too
+        )
+    ]
+    work = folder / "work"
+    work.mkdir()
+    said: list[str] = []
+    error = Lesson(stem, notebook, work, quick=True, timeout_s=300, say=said.append).execute()
+    if error:
+        return Followed(error, {}, questions, wrong, [])
+    printed = (_printed(cell) for cell in notebook.cells if cell.cell_type == "code")
+    tried, *_, solved, found = (value for value in printed if value is not None)
+    return Followed("", found, questions, [name for name, taken in tried.items() if taken], solved)
+
+
+def _printed(cell: Any) -> Any:
+    """Return the JSON that a cell printed, or None."""
+    text = "".join(output.get("text", "") for output in cell.get("outputs", []))
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return None

@@ -1,0 +1,176 @@
+"""Interleaving is balanced, and an interval covers what it should."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from labkit.errors import BadArgument, Stopped
+from labkit.stats import trial
+
+
+def test_each_arm_runs_once_in_each_slice() -> None:
+    plan = trial.order(["a", "b", "c"], 6, seed=1)
+    for number in range(6):
+        assert sorted(arm for slice_number, arm in plan if slice_number == number) == ["a", "b", "c"]
+
+
+def test_every_second_round_mirrors_the_one_before() -> None:
+    plan = [arm for _, arm in trial.order(["a", "b", "c"], 4, seed=1)]
+    assert plan[3:6] == plan[0:3][::-1]
+    assert plan[9:12] == plan[6:9][::-1]
+
+
+def test_the_mean_place_of_every_arm_is_the_same() -> None:
+    places: dict[str, list[int]] = {}
+    for place, (_, arm) in enumerate(trial.order(["a", "b", "c", "d"], 8, seed=7)):
+        places.setdefault(arm, []).append(place)
+    assert len({np.mean(place) for place in places.values()}) == 1
+
+
+def test_the_baseline_runs_a_second_time_as_the_aa_arm() -> None:
+    frame = trial.compare({"slow": lambda: 2.0, "fast": lambda: 1.0}, baseline="slow", slices=3)
+    assert frame.groupby("arm").size().to_dict() == {"slow": 3, "fast": 3, "slow (again)": 3}
+
+
+def test_a_drift_of_the_machine_does_not_move_the_ratio() -> None:
+    clock = iter(np.linspace(1, 5, 1000))  # the machine gets five times slower while we measure
+    frame = trial.compare(
+        {"a": lambda: float(next(clock)), "b": lambda: 2 * float(next(clock))}, baseline="a", slices=40, seed=3
+    )
+    row = trial.ratios(frame).set_index("arm").loc["b"]
+    assert row["low"] <= 2.0 <= row["high"] or row["ratio"] == pytest.approx(2.0, rel=0.02)
+
+
+def test_the_interval_covers_the_true_ratio_about_as_often_as_it_says() -> None:
+    chance = np.random.default_rng(5)
+    covered = 0
+    for _ in range(200):
+        noise = chance.lognormal(0, 0.2, size=(2, 20))
+        rows = [
+            {"arm": arm, "slice": number, "value": base * noise[row, number]}
+            for row, (arm, base) in enumerate([("a", 1.0), ("b", 1.5)])
+            for number in range(20)
+        ]
+        made = trial.ratios(pd.DataFrame(rows), "a").iloc[0]
+        covered += made["low"] <= 1.5 <= made["high"]
+    assert 0.88 <= covered / 200 <= 0.995
+
+
+def test_an_unsteady_machine_is_said() -> None:
+    values = iter([1.0, 2.0] * 20)
+    frame = pd.DataFrame(
+        [{"arm": arm, "slice": number, "value": next(values)} for number in range(20) for arm in ("a", "a (again)")]
+    )
+    made = trial.ratios(frame, "a")
+    assert any("A/A" in warning for warning in made.attrs["warnings"])
+
+
+def test_differences_carry_their_interval() -> None:
+    frame = trial.compare({"a": lambda: 10.0, "b": lambda: 13.0}, baseline="a", slices=4)
+    row = trial.differences(frame).set_index("arm").loc["b"]
+    assert (row["difference"], row["low"], row["high"]) == (3.0, 3.0, 3.0)
+
+
+def test_stop_ends_a_trial() -> None:
+    def stop(share: float, note: str) -> None:
+        if share > 0.5:
+            raise Stopped
+
+    ran: list[int] = []
+    with pytest.raises(Stopped):
+        trial.compare({"a": lambda: ran.append(1) or 1.0}, baseline="a", slices=10, progress=stop)  # type: ignore[func-returns-value]
+    assert 0 < len(ran) < 20
+
+
+@pytest.mark.parametrize(("bad", "told"), [({"slices": 1}, "slices=1"), ({"baseline": "z"}, "baseline='z'")])
+def test_bad_arguments_are_named(bad: dict[str, object], told: str) -> None:
+    arguments: dict[str, object] = {"baseline": "a", "slices": 2} | bad
+    with pytest.raises(BadArgument, match=told):
+        trial.compare({"a": lambda: 1.0}, **arguments)  # type: ignore[arg-type]
+
+
+def synthetic(levels: dict[str, float], slices: int = 30, noise: float = 0.1, seed: int = 2) -> pd.DataFrame:
+    """Slices of arms whose true levels are known; what slows a round slows all arms of it."""
+    chance = np.random.default_rng(seed)
+    rounds = chance.lognormal(0, 0.3, slices)
+    rows = [
+        {"arm": arm, "slice": number, "value": level * rounds[number] * chance.lognormal(0, noise)}
+        for arm, level in levels.items()
+        for number in range(slices)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_what_two_arms_add_is_compared_by_its_known_ratio() -> None:
+    frame = synthetic({"bare": 1000, "lab": 1300, "peer": 1600}, slices=200, noise=0.02)
+    told = trial.added_ratio(frame, "lab", "peer", "bare")
+    assert told["low"] <= 0.5 <= told["high"]
+    assert told["high"] - told["low"] < 0.2
+    assert told["slices"] == 200
+
+
+def test_the_interval_of_what_is_added_covers_about_as_often_as_it_says() -> None:
+    covered = 0
+    for seed in range(100):
+        told = trial.added_ratio(synthetic({"bare": 1000, "lab": 1500, "peer": 2000}, seed=seed), "lab", "peer", "bare")
+        covered += told["low"] <= 0.5 <= told["high"]
+    assert covered >= 85
+
+
+@pytest.mark.parametrize("compared", [trial.ratios, trial.differences])
+@pytest.mark.parametrize("slices", range(2, 8))
+def test_fewer_than_six_slices_have_a_range_and_no_verdict_on_noise(compared: Any, slices: int) -> None:
+    frame = synthetic({"a": 1.0, "b": 2.0, "a" + trial.AGAIN: 1.05}, slices=slices, noise=0.001)
+    said = compared(frame, "a").attrs["warnings"]
+    assert [trial.TOO_FEW in said, any("twice differs" in each for each in said)] == [slices < 6, slices >= 6]
+
+
+def test_from_six_slices_on_the_interval_covers_about_as_often_as_it_says() -> None:
+    chance, covered = np.random.default_rng(3), dict.fromkeys((trial.ENOUGH - 1, trial.ENOUGH), 0)
+    for slices in covered:
+        for _ in range(400):
+            _, low, high = trial.median_interval(list(chance.normal(0, 1, slices)))
+            covered[slices] += low <= 0 <= high
+    assert covered[trial.ENOUGH] > covered[trial.ENOUGH - 1]
+    assert covered[trial.ENOUGH] >= 0.9 * 400
+
+
+def test_differences_of_an_unsteady_machine_are_said_in_their_unit() -> None:
+    frame = synthetic({"a": 1000, "b": 2000, "a" + trial.AGAIN: 1050}, slices=100, noise=0.01)
+    (said,) = trial.differences(frame, "a", unit="ns").attrs["warnings"]
+    assert said.startswith("A/A: the same arm measured twice differs by ") and " ns: " in said
+    steady = synthetic({"a": 1000, "b": 2000, "a" + trial.AGAIN: 1000}, slices=60, noise=0.01, seed=4)
+    assert trial.differences(steady, "a").attrs["warnings"] == []
+
+
+@pytest.mark.parametrize("compared", [trial.ratios, trial.differences])
+def test_what_the_frame_warns_of_is_kept_once(compared: Any) -> None:
+    frame = synthetic({"a": 1.0, "a" + trial.AGAIN: 1.0}, slices=3)
+    frame.attrs["warnings"] = ["one CPU"]
+    assert compared(frame, "a").attrs["warnings"][:2] == ["one CPU", trial.TOO_FEW]
+
+
+def test_an_arm_that_is_not_there_is_named() -> None:
+    with pytest.raises(BadArgument, match="other='strace'"):
+        trial.added_ratio(synthetic({"bare": 1, "lab": 2}), "lab", "strace", "bare")
+
+
+def test_a_biased_machine_is_said_though_its_interval_is_narrow() -> None:
+    frame = synthetic({"a": 1.0, "a" + trial.AGAIN: 1.05}, slices=100, noise=0.01)
+    said = trial.ratios(frame, "a").attrs["warnings"]
+    assert len(said) == 1 and "differs" in said[0]
+
+
+def test_a_steady_machine_is_not_complained_of() -> None:
+    frame = synthetic({"a": 1.0, "b": 2.0, "a" + trial.AGAIN: 1.0}, slices=60, noise=0.01, seed=4)
+    assert trial.ratios(frame, "a").attrs["warnings"] == []
+
+
+def test_the_median_of_a_few_values_has_an_interval_that_holds_it() -> None:
+    middle, low, high = trial.median_interval([1, 2, 3, 4, 100])
+    assert (middle, low, high) == (3, pytest.approx(low), pytest.approx(high))
+    assert 1 <= low <= 3 <= high <= 100
