@@ -81,17 +81,15 @@ def _rate(frame: pd.DataFrame, events: int, took_s: float) -> float:
 
 
 def _against_callback(progress: Progress) -> list[Figure]:
-    events = 20_000 if quick() else 300_000
+    events = quick(300_000, 20_000)
     with Program(source=PROGRAM, flags={"PAGES": 4096}) as program:
         arms = {LAB: lambda: _by_lab(program, events), PEER: lambda: _by_callback(program, events)}
-        return [
-            compare("events.rate_vs_bcc", arms, arm=LAB, baseline=PEER, slices=2 if quick() else 8, progress=progress)
-        ]
+        return [compare("events.rate_vs_bcc", arms, arm=LAB, baseline=PEER, slices=quick(8, 2), progress=progress)]
 
 
 def _sustained(progress: Progress) -> list[Figure]:
     """A producer at a million a second: is each event delivered? Counted by the producer, not by the lab."""
-    rate, seconds = 1_000_000, 1 if quick() else 10
+    rate, seconds = 1_000_000, quick(10, 1)
     asked = rate * seconds
     with Program(source=PROGRAM, flags={"PAGES": 4096}) as program, exclusive("bench: events.sustained", progress):
         program.clear("made", "labkit_lost")

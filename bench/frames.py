@@ -41,17 +41,17 @@ def _ns_per_event(records: np.ndarray, least_s: float = 0.05) -> float:
 
 
 def _growth(progress: Progress) -> list[Figure]:
-    small, large = _records(SMALL), _records(LARGE // (10 if quick() else 1))
+    small, large = _records(SMALL), _records(LARGE // quick(1, 10))
     arms = {"10^7 events": lambda: _ns_per_event(large), "10^5 events": lambda: _ns_per_event(small)}
     return [
-        compare("frames.growth", arms, arm="10^7 events", baseline="10^5 events", slices=2 if quick() else 8,
+        compare("frames.growth", arms, arm="10^7 events", baseline="10^5 events", slices=quick(8, 2),
                 progress=progress)
     ]  # fmt: skip
 
 
 def _width(progress: Progress) -> list[Figure]:
     """The same arm twice for 30 seconds: the half-width of the interval is what a small effect has to exceed."""
-    job, began, budget_s = Job("sync", cache="warm"), time.monotonic(), 2 if quick() else 30
+    job, began, budget_s = Job("sync", cache="warm"), time.monotonic(), quick(30, 2)
 
     def rate() -> float:
         with Workload("io_engines", job.arguments(seconds=0.1, file=file), cpu=last_cpu()) as run:

@@ -50,7 +50,7 @@ def blocks() -> Iterator[Path]:
     with run_folder() as folder:
         path = folder / "blocks"
         with path.open("wb") as file:
-            for _ in range(0, FILE_BYTES // (4 if quick() else 1), _CHUNK_BYTES):
+            for _ in range(0, FILE_BYTES // quick(1, 4), _CHUNK_BYTES):
                 file.write(os.urandom(_CHUNK_BYTES))
             file.flush()
             os.fsync(file.fileno())
@@ -77,7 +77,7 @@ def _lab(job: Job, file: Path, seconds: float, *more: str) -> dict[str, float]:
 
 
 def _against_fio(setting: _Setting, progress: Progress) -> pd.DataFrame:
-    seconds = 0.05 if quick() else 0.4
+    seconds = quick(0.4, 0.05)
     more = ["--registered-buffers", "--registered-files"] if setting.registered else []
     with blocks() as file:
         line = fio.command(setting.job, file, seconds, last_cpu(), registered=setting.registered)
@@ -88,7 +88,7 @@ def _against_fio(setting: _Setting, progress: Progress) -> pd.DataFrame:
                 PEER: lambda: fio.run(line),
             },
             baseline=PEER,
-            slices=2 if quick() else 10,
+            slices=quick(10, 2),
             progress=progress,
         )
     return made
@@ -115,7 +115,7 @@ def _several(progress: Progress) -> list[Figure]:
 
 def _timing(progress: Progress) -> list[Figure]:
     """What the time stamps cost where they cost most: the shortest I/Os, one by one."""
-    seconds, job = 0.02 if quick() else 0.25, WARM[1].job
+    seconds, job = quick(0.25, 0.02), WARM[1].job
     progress(0, "a file of blocks")
     with blocks() as file:
         arms = {
@@ -123,7 +123,7 @@ def _timing(progress: Progress) -> list[Figure]:
             "not timed": lambda: _rate(job, file, seconds, "--no-timing"),
         }
         return [
-            compare("io.timing_cost", arms, arm="timed", baseline="not timed", slices=2 if quick() else 20,
+            compare("io.timing_cost", arms, arm="timed", baseline="not timed", slices=quick(20, 2),
                     progress=part(progress, 0.02, 1))
         ]  # fmt: skip
 

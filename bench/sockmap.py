@@ -16,7 +16,7 @@ VALUE = "p50_ns"  # the median round trip of a slice: one pause of the machine d
 
 
 def _round_trips(progress: Progress) -> list[Figure]:
-    made = sockmap.measure((64, 65536), SAME, slices=2 if quick() else 16, slice_s=0.02 if quick() else 0.1,
+    made = sockmap.measure((64, 65536), SAME, slices=quick(16, 2), slice_s=quick(0.1, 0.02),
                            progress=progress)  # fmt: skip
     small, large = (made[made["message_bytes"] == size].reset_index(drop=True) for size in (64, 65536))
     return [
@@ -27,7 +27,7 @@ def _round_trips(progress: Progress) -> list[Figure]:
 
 
 def _redis(progress: Progress) -> list[Figure]:
-    made = servers.measure(1, SAME, slices=2 if quick() else 10, progress=progress)
+    made = servers.measure(1, SAME, slices=quick(10, 2), progress=progress)
     return [ratio("sockmap.redis", made, "requests_per_s", SHORT_CUT, TCP, server=made.attrs["server"])]
 
 

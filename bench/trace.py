@@ -12,7 +12,7 @@ from bench.figure import Figure, Step, compare, rounds
 from bench.io import blocks, last_cpu
 from labkit.bpf.program import Program
 from labkit.lessons._io.job import Job
-from labkit.lessons.syscall_latency import stages
+from labkit.lessons.syscall_latency import stage_times
 from labkit.lessons.syscall_latency.timer import flags
 from labkit.machine.folders import quick
 from labkit.running.progress import Progress
@@ -55,7 +55,7 @@ def _slowdown(cache: str, ios: int, slices: int) -> Step:
                 LAB: lambda: _ns_per_call(job, file, ios, timer),
                 NOBODY: lambda: _ns_per_call(job, file, ios),
             }
-            return [compare(name, arms, arm=LAB, baseline=NOBODY, slices=2 if quick() else slices, progress=progress)]
+            return [compare(name, arms, arm=LAB, baseline=NOBODY, slices=quick(slices, 2), progress=progress)]
 
     return Step((name,), measure, 25)
 
@@ -81,7 +81,7 @@ def _cost_vs(name: str, peer: str, watch: str, ios: int) -> Step:
                 LAB: lambda: {"value": _ns_per_call(job, file, ios, timer)},
                 peer: lambda: {"value": by_peer(file)},
             }
-            frame = rounds(f"bench: {name}", arms, baseline=NOBODY, slices=2 if quick() else 10, progress=progress)
+            frame = rounds(f"bench: {name}", arms, baseline=NOBODY, slices=quick(10, 2), progress=progress)
         told = trial.added_ratio(frame, LAB, peer, NOBODY)
         added = trial.differences(frame).set_index("arm")["difference"]
         facts = {"added_ns": {arm: round(float(added[arm]), 1) for arm in added.index}}
@@ -93,10 +93,10 @@ def _cost_vs(name: str, peer: str, watch: str, ios: int) -> Step:
 
 def _closure(progress: Progress) -> list[Figure]:
     """The stages add up to the system call; does the program agree that it took so long?"""
-    slices, values = 2 if quick() else 8, []
+    slices, values = quick(8, 2), []
     for number in range(slices):
         progress(number / slices, f"slice {number + 1} of {slices}")
-        made = stages.stages(4096, ios=97 if quick() else 997)
+        made = stage_times.stages(4096, ios=quick(997, 97))
         values.append(float((made["latency_ns"] / made["program_ns"]).median()))
     return [Figure("trace.closure", *trial.median_interval(values), slices)]
 

@@ -70,7 +70,7 @@ def _run(client: Any, code: str) -> tuple[float, bool]:
 
 
 def _rerun(progress: Progress) -> list[Figure]:
-    slices = 2 if quick() else 10
+    slices = quick(10, 2)
     values: list[float] = []
     with _notebook() as client:
         for code in (SETUP, CELL):  # the first run imports, compiles and loads
@@ -106,9 +106,7 @@ def _compile(progress: Progress) -> list[Figure]:
         return load()
 
     arms = {"first run": first, "rerun": again}
-    return [
-        compare("ui.compile", arms, arm="first run", baseline="rerun", slices=2 if quick() else 6, progress=progress)
-    ]
+    return [compare("ui.compile", arms, arm="first run", baseline="rerun", slices=quick(6, 2), progress=progress)]
 
 
 STEPS = (

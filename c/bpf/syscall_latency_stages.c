@@ -9,7 +9,7 @@
  *	RUNNING		the scheduler lets the thread run again
  *	RETURNED	the system call ends
  *
- * Python puts the records of one I/O together (labkit/lessons/syscall_latency/stages.py). ENTER and EXIT are
+ * Python puts the records of one I/O together (labkit/lessons/syscall_latency/stage_times.py). ENTER and EXIT are
  * given when this file is compiled, such as sys_enter_pread64. Only fields of tracepoints are read, no structs of
  * the kernel: those differ from version to version.
  */

@@ -62,7 +62,7 @@ def load(module: Any, function: str, kind: int) -> tuple[int, int, str]:
     function : its name in the C file.
     kind : the program type, a number of `enum bpf_prog_type` such as `bcc.BPF.KPROBE`.
     """
-    return _load(getattr(module, "module", module), function, kind, _LOG_VERDICT, _VERDICT_BYTES)
+    return attempt(getattr(module, "module", module), function, kind, _LOG_VERDICT, _VERDICT_BYTES)
 
 
 @uninterrupted()
@@ -86,7 +86,7 @@ def examine(text: str, cflags: Sequence[str], function: str, kind: int) -> Evide
 # -- loading -------------------------------------------------------------------------------------
 
 
-def _load(
+def attempt(
     module: Any, function: str, kind: int, level: int, log_bytes: int, instructions: Any = None
 ) -> tuple[int, int, str]:
     lib, name = load_bcc().lib, function.encode()
@@ -103,13 +103,13 @@ def _load(
 
 
 def _full_log(module: Any, function: str, kind: int) -> tuple[bool, str]:
-    fd, _, verdict = _load(module, function, kind, _LOG_VERDICT, _VERDICT_BYTES)
+    fd, _, verdict = attempt(module, function, kind, _LOG_VERDICT, _VERDICT_BYTES)
     if fd >= 0:
         os.close(fd)
         return True, verdict
     log = ""
     for log_bytes in _LOG_BYTES:
-        _, error, log = _load(module, function, kind, _LOG_PATH, log_bytes)
+        _, error, log = attempt(module, function, kind, _LOG_PATH, log_bytes)
         if error != errno.ENOSPC:
             break
     is_whole = "\nprocessed " in log  # the last line of every log
@@ -189,7 +189,7 @@ def _line_table(module: Any, function: str, kind: int) -> list[Row]:
     count = load_bcc().lib.bpf_function_size(module, function.encode()) // 8
     do_nothing, leave = b"\xb7" + bytes(7), b"\x95" + bytes(7)  # r0 = 0; exit
     twin = ct.create_string_buffer(do_nothing * (count - 1) + leave, 8 * count)
-    fd, _, _ = _load(module, function, kind, _LOG_VERDICT, _VERDICT_BYTES, ct.addressof(twin))
+    fd, _, _ = attempt(module, function, kind, _LOG_VERDICT, _VERDICT_BYTES, ct.addressof(twin))
     if fd < 0:
         return []
     room = (_LineInfo * count)()

@@ -18,7 +18,7 @@ import errno
 import os
 import re
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -188,7 +188,7 @@ class Program:
     def verifier_log(self, function: str) -> str:
         """Return all that the verifier says while it checks a function, accepted or not."""
         kind = next((kind for prefix, kind in _KINDS.items() if function.startswith(prefix)), "KPROBE")
-        fd, _, log = load._load(self.bcc.module, function, getattr(type(self.bcc), kind), _LOG_ALL, 1 << 24)
+        fd, _, log = load.attempt(self.bcc.module, function, getattr(type(self.bcc), kind), _LOG_ALL, 1 << 24)
         if fd >= 0:
             os.close(fd)
         return log
@@ -229,6 +229,25 @@ class Program:
         for each in pids:
             self.table("labkit_pids")[ct.c_uint32(each)] = ct.c_uint8(1)
         maps.write_array(self.map_fd("labkit_target"), target)
+
+    @contextlib.contextmanager
+    def watching(self, *pids: int, attach: Callable[[], None] | None = None) -> Iterator[Program]:
+        """Watch processes during a block: aim at them, attach, and detach at its end.
+
+            with Workload("hello") as run, program.watching(run.pid):
+                told = run.go()
+
+        Parameters
+        ----------
+        pids : as of `aim`.
+        attach : attaches what needs more than its name says, such as uprobes; None is `self.attach`.
+        """
+        self.aim(pid=pids)
+        try:
+            (attach or self.attach)()
+            yield self
+        finally:
+            self.detach()
 
     # -- attach and detach -----------------------------------------------------------------------
 

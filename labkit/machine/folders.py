@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def repo_folder() -> Path:
@@ -30,6 +33,11 @@ def cache_folder() -> Path:
     return folder.resolve()
 
 
-def quick() -> bool:
+def is_quick() -> bool:
     """Return True when `LABKIT_QUICK=1` asks for sizes as small as can still show the point."""
     return os.environ.get("LABKIT_QUICK", "") not in ("", "0")
+
+
+def quick(full: T, short: T) -> T:
+    """Return the usual size of something, or the short one when `LABKIT_QUICK=1` asks for it."""
+    return short if is_quick() else full

@@ -20,8 +20,11 @@ TELL_AFTER_S = 1.0
 
 
 @contextlib.contextmanager
-def exclusive(purpose: str, progress: Progress | None = None, *, timeout_s: float = 600.0) -> Iterator[None]:
+def exclusive(purpose: str, progress: Progress | None = None, *, timeout_s: float = 600.0) -> Iterator[Progress]:
     """Hold the machine for one measurement (flock(2), so a killed process lets go by itself).
+
+    Yields the progress to report to: `progress`, or one that reports nothing. Leaving the block reports that all is
+    done.
 
     Parameters
     ----------
@@ -53,7 +56,8 @@ def exclusive(purpose: str, progress: Progress | None = None, *, timeout_s: floa
         held.flush()
         sweep.sweep()
         try:
-            yield
+            yield report
+            report(1.0, "done")
         finally:
             held.truncate(0)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 Progress = Callable[[float, str], None]
+Tick = Callable[[float], None]  # called about ten times a second with the seconds gone by; may raise to stop the work
 
 
 def silent(share: float, note: str) -> None:

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,12 @@ from typing import Any
 from labkit.errors import WorkloadError, WorkloadUnable, bad_argument, unknown_name
 from labkit.machine.folders import build_folder, repo_folder
 from labkit.running.interrupts import uninterrupted
+from labkit.running.progress import Tick
 
 READY_TIMEOUT_S = 60.0
 TICK_S = 0.1
 ENDING_GRACE_S = 2.0
 UNABLE = 77
-
-Tick = Callable[[float], None]
 
 
 def build(name: str) -> Path:

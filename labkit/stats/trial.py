@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 
 from labkit import schema
-from labkit.errors import check_choice, check_int, check_seed
-from labkit.running.progress import Progress, silent
+from labkit.errors import WorkloadUnable, check_choice, check_int, check_seed
+from labkit.machine.folders import quick
+from labkit.running.progress import Progress, Tick, silent
+
+T = TypeVar("T")
 
 AGAIN = " (again)"
 WIDE = 0.10  # an A/A interval wider than this to either side hides any effect of a few per cent
@@ -28,6 +32,94 @@ TOO_FEW = (
     "Too few slices for a 95 % interval: low and high are their range, and A/A tells nothing of noise; "
     "take six or more."
 )
+
+
+@dataclass(frozen=True)
+class Slice(Generic[T]):
+    """One slice of an arm, and what running it returned."""
+
+    arm: str
+    number: int
+    value: T
+
+
+@dataclass(frozen=True)
+class Slices(Generic[T]):
+    """All slices in the order in which they ran.
+
+    `warnings` names what this machine refused: those arms have no slices.
+    """
+
+    taken: list[Slice[T]]
+    seed: int
+    warnings: list[str]
+
+    def by_arm(self) -> dict[str, list[T]]:
+        """Return what each arm's slices returned, in the order of their numbers; arms in the order of their first."""
+        found: dict[str, list[T]] = {}
+        for each in sorted(self.taken, key=lambda each: each.number):
+            found.setdefault(each.arm, []).append(each.value)
+        return found
+
+    def frame(self) -> pd.DataFrame:
+        """Return one row per slice where each slice returned a mapping: arm, slice, and its keys."""
+        rows = [{"arm": each.arm, "slice": each.number, **cast("Mapping[str, Any]", each.value)} for each in self.taken]
+        return pd.DataFrame(rows)
+
+
+def interleaved(
+    arms: Sequence[str],
+    run: Callable[[str, Tick], T],
+    *,
+    slices: int,
+    seed: int | None = None,
+    progress: Progress | None = None,
+    seconds: float = 0.0,
+    refused_with: Callable[[str], str] = str,
+) -> Slices[T]:
+    """Run every arm `slices` times, interleaved.
+
+    Parameters
+    ----------
+    arms : their names.
+    run : runs one slice of an arm and returns what it found; it calls its second argument about ten times a second
+        with the seconds gone by, so that the bar moves and Stop works during a long slice.
+    slices : slices per arm, at least 1.
+    seed : of the order; None draws one.
+    progress : called before each slice, and from `run`.
+    seconds : how long a slice is expected to take; 0 if nobody knows.
+    refused_with : arm -> what a refusal of it concerns, such as its engine: all arms of that are left out then.
+
+    Raises
+    ------
+    WorkloadUnable : this machine refuses every arm. If it refuses some, they are left out, and `warnings` says why.
+    """
+    check_int("slices", slices, 1, 100_000, "slices")
+    seed, report = check_seed(seed), progress or silent
+    taken: list[Slice[T]] = []
+    refused: dict[str, WorkloadUnable] = {}
+    plan = order(list(arms), slices, seed)
+    for done, (number, arm) in enumerate(plan):
+        if refused_with(arm) in refused:
+            continue
+        note = f"{arm}: slice {number + 1} of {slices}"
+        report(done / len(plan), note)
+
+        def tick(gone_s: float, done: int = done, note: str = note) -> None:
+            report((done + (min(gone_s / seconds, 1.0) if seconds else 0.0)) / len(plan), note)
+
+        try:
+            taken.append(Slice(arm, number, run(arm, tick)))
+        except WorkloadUnable as error:
+            refused[refused_with(arm)] = error
+    if not taken:
+        raise next(iter(refused.values()))
+    return Slices(taken, seed, [f"{error.what} Fix: {error.fix}" for error in refused.values()])
+
+
+def check_slices(slices: object, full: int, short: int, *, least: int = 2) -> int:
+    """Return the number of slices: `full` (`short` under LABKIT_QUICK=1) if None, else checked, `least` to 1000."""
+    return check_int("slices", quick(full, short) if slices is None else slices, least, 1000, "slices")
 
 
 def compare(
@@ -45,22 +137,18 @@ def compare(
     arms : name -> a function that runs one slice and returns its value, in the same unit for each arm.
     baseline : the arm that the others are compared with; it runs a second time as "NAME (again)".
     slices : slices per arm, at least 2.
-    seed : of the order; None draws one. It stands in `attrs["seed"]`.
+    seed : of the order; None draws one. It is kept in `attrs["seed"]`.
     progress : called before each slice.
 
     Returns a frame with the columns arm, slice, value; `attrs` holds baseline and seed.
     """
     check_choice("baseline", baseline, arms)
     check_int("slices", slices, 2, 100_000, "slices")
-    seed = check_seed(seed)
     everyone = dict(arms) | {baseline + AGAIN: arms[baseline]}
-    report, rows = progress or silent, []
-    plan = order(list(everyone), slices, seed)
-    for done, (number, arm) in enumerate(plan):
-        report(done / len(plan), f"{arm}: slice {number + 1} of {slices}")
-        rows.append({"arm": arm, "slice": number, "value": float(everyone[arm]())})
-    report(1.0, "done")
-    return schema.frame(rows, baseline=baseline, seed=seed)
+    made = interleaved(
+        list(everyone), lambda arm, _: {"value": float(everyone[arm]())}, slices=slices, seed=seed, progress=progress
+    )
+    return schema.frame(made.frame(), baseline=baseline, seed=made.seed)
 
 
 def order(arms: list[str], slices: int, seed: int) -> list[tuple[int, str]]:

@@ -42,7 +42,7 @@ def examined() -> load.Evidence:
 def asked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Let this kernel cut logs as those before 6.4; list how long a full log each load asked for."""
     lengths: list[int] = []
-    plain = load._load
+    plain = load.attempt
 
     def cut(module: Any, function: str, kind: int, level: int, log_bytes: int, *more: Any) -> tuple[int, int, str]:
         fd, error, log = plain(module, function, kind, level, 1 << 20, *more)
@@ -54,7 +54,7 @@ def asked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> li
         fits = len(log) < log_bytes
         return (fd, error, log) if fits else (fd, errno.ENOSPC, log[: log_bytes - 1])
 
-    monkeypatch.setattr(load, "_load", cut)
+    monkeypatch.setattr(load, "attempt", cut)
     return lengths
 
 

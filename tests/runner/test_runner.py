@@ -190,8 +190,8 @@ def test_quick_reaches_the_kernel_and_the_learners_progress_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LABKIT_PROGRESS", str(tmp_path / "mine.json"))
-    imports = "from labkit.machine.folders import quick\nfrom labkit.notebook import solved\n"
-    cell = f"{imports}assert quick()\nsolved.remember('01-q1')"
+    imports = "from labkit.machine.folders import is_quick\nfrom labkit.notebook import solved\n"
+    cell = f"{imports}assert is_quick()\nsolved.remember('01-q1')"
     [outcome], _ = run(tmp_path, write(tmp_path, "01-try", cell), quick=True)
     assert outcome.status == "ok" and not (tmp_path / "mine.json").exists()
 

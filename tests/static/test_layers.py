@@ -30,8 +30,8 @@ HEIGHT = {
 ONLY_IN_NOTEBOOKS = {"IPython", "ipywidgets", "matplotlib"}
 # of a lesson, what a learner sees; the rest measures, and knows nothing of notebooks
 SHOWING = ("panel", "plot", "questions", "findings", "__init__")
-# protocols of others whose names begin with an underscore: IPython's, ctypes', os._exit
-PROTOCOLS = {"_repr_mimebundle_", "_repr_html_", "_render_traceback_", "_fields_"}
+# names of others that begin with an underscore: protocols of IPython and ctypes; what nbclient gives to atexit
+PROTOCOLS = {"_repr_mimebundle_", "_repr_html_", "_render_traceback_", "_fields_", "_cleanup_kernel"}
 PYTHON = named(".py", under="labkit")
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from labkit.errors import BadArgument, Stopped
+from labkit.errors import BadArgument, Stopped, WorkloadUnable
 from labkit.stats import trial
 
 
@@ -174,3 +175,51 @@ def test_the_median_of_a_few_values_has_an_interval_that_holds_it() -> None:
     middle, low, high = trial.median_interval([1, 2, 3, 4, 100])
     assert (middle, low, high) == (3, pytest.approx(low), pytest.approx(high))
     assert 1 <= low <= 3 <= high <= 100
+
+
+def test_interleaved_slices_run_every_arm_as_often_as_asked() -> None:
+    made = trial.interleaved(["a", "b", "c"], lambda arm, _: arm * 2, slices=5, seed=1)
+    assert made.by_arm() == {arm: [arm * 2] * 5 for arm in made.by_arm()}
+    assert sorted(made.by_arm()) == ["a", "b", "c"]
+
+
+def test_what_a_slice_returns_becomes_its_row() -> None:
+    frame = trial.interleaved(["a", "b"], lambda arm, _: {"value": ord(arm)}, slices=2, seed=1).frame()
+    assert (frame["value"] == frame["arm"].map(ord)).all()
+    assert frame.groupby("arm")["slice"].apply(sorted).tolist() == [[0, 1], [0, 1]]
+
+
+def test_a_refused_arm_is_left_out_with_all_that_shares_its_reason() -> None:
+    tried = []
+
+    def run(arm: str, _: object) -> int:
+        tried.append(arm)
+        if arm.startswith("libaio"):
+            raise WorkloadUnable("No libaio here.", "take another kernel")
+        return 1
+
+    made = trial.interleaved(
+        ["sync", "libaio 1", "libaio 2"], run, slices=3, seed=1, refused_with=lambda arm: arm.split()[0]
+    )
+    assert made.by_arm() == {"sync": [1, 1, 1]}
+    assert made.warnings == ["No libaio here. Fix: take another kernel"]
+    assert sum(arm.startswith("libaio") for arm in tried) == 1
+
+
+def test_if_every_arm_is_refused_the_reason_is_raised() -> None:
+    def run(arm: str, _: object) -> int:
+        raise WorkloadUnable("Nothing works here.", "take another kernel")
+
+    with pytest.raises(WorkloadUnable, match="Nothing works"):
+        trial.interleaved(["a", "b"], run, slices=2)
+
+
+def test_a_tick_moves_the_bar_within_its_slice() -> None:
+    shares = []
+
+    def run(arm: str, tick: Callable[[float], None]) -> None:
+        tick(0.5)
+        tick(99.0)
+
+    trial.interleaved(["a", "b"], run, slices=1, seconds=1.0, progress=lambda share, _: shares.append(share))
+    assert shares == [0.0, 0.25, 0.5, 0.5, 0.75, 1.0]

@@ -71,7 +71,7 @@ class Job:
     @property
     def file_bytes(self) -> int:
         """Size of the data file: small enough to be made in a moment, and never less than some blocks."""
-        return max((4 if quick() else 16) << 20, 4 * self.block_bytes)
+        return max(quick(16, 4) << 20, 4 * self.block_bytes)
 
     @property
     def calls(self) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from pathlib import Path
 from labkit.errors import LabkitError, WorkloadError
 from labkit.running.cgroup import Cgroup
 from labkit.running.pinning import cpus_for
-from labkit.running.workload import TICK_S, Tick
+from labkit.running.progress import Tick
+from labkit.running.workload import TICK_S
 
 __all__ = ["Server", "redis_version", "why_not"]
 

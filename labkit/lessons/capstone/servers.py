@@ -26,8 +26,7 @@ from labkit.running.cgroup import Cgroup
 from labkit.running.lock import exclusive
 from labkit.running.owned import run_folder
 from labkit.running.pinning import CROSS, SAME
-from labkit.running.progress import Progress, silent
-from labkit.running.workload import Tick
+from labkit.running.progress import Progress, Tick, silent
 from labkit.stats import trial
 
 __all__ = ["APPEND_ONLY", "measure", "summary", "why_not"]
@@ -180,7 +179,7 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _chosen(asked: int | None, usual: int, hurried: int) -> int:
-    return asked if asked is not None else hurried if quick() else usual
+    return asked if asked is not None else quick(usual, hurried)
 
 
 def _enough(load: Load) -> int:

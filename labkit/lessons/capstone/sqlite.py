@@ -13,7 +13,8 @@ from labkit.bpf.program import Program
 from labkit.errors import LabkitError, Missing, WorkloadError, bad_argument, check_choice, check_int
 from labkit.lessons.capstone.calls import NO_FILE, Call, Calls, aim, read_calls
 from labkit.machine.mounts import IN_MEMORY, mount_of
-from labkit.running.workload import Tick, Workload
+from labkit.running.progress import Tick
+from labkit.running.workload import Workload
 
 __all__ = [
     "DATABASE", "FILES", "FOLDER", "JOURNALS", "SYNCHRONOUS", "Job", "Seen", "application", "check_room", "in_memory",

@@ -19,7 +19,7 @@ import pandas as pd
 from labkit import schema
 from labkit.bpf.program import Program
 from labkit.bpf.ring import RingReader
-from labkit.errors import Missing, WorkloadError, check_int, check_seed, several
+from labkit.errors import Missing, WorkloadError, check_seed, several
 from labkit.lessons.capstone.calls import SYNCS, aim, call_rows, file_of, name_of, read_calls
 from labkit.lessons.capstone.sqlite import (
     FILES,
@@ -84,13 +84,13 @@ def measure(
     Missing : BPF cannot be loaded, or no Python here has SQLite.
     LabkitError : the data folder is full, or may not be written.
     """
-    transactions = (23 if quick() else 53) if transactions is None else transactions
+    transactions = quick(53, 23) if transactions is None else transactions
     asked = product(
         several("journal", journal), several("synchronous", synchronous),
         several("rows_per_transaction", rows_per_transaction),
     )  # fmt: skip
     jobs = {job.name: job for job in (Job(mode, care, transactions, batch, row_bytes) for mode, care, batch in asked)}
-    slices = check_int("slices", (2 if quick() else 6) if slices is None else slices, 2, 100, "slices")
+    slices = trial.check_slices(slices, 6, 2)
     report, seed = progress or silent, check_seed(seed)
     first, seen, times = next(iter(jobs)), {name: Seen() for name in jobs}, []
     with exclusive("lesson 10: SQLite", report), Program("capstone") as program, run_folder() as folder:

@@ -73,7 +73,7 @@ def measure(
     WorkloadError : no engine can do this here: the block size is no multiple of the disk's sector, the disk is full …
     """
     jobs = _jobs(engine, block_bytes, queue_depth, cache, operation, order, batch)
-    seconds = check_float("seconds", (0.02 if quick() else 0.08) if seconds is None else seconds, 0.01, 60, "seconds")
+    seconds = check_float("seconds", quick(0.08, 0.02) if seconds is None else seconds, 0.01, 60, "seconds")
     check_int("slices", slices, 1, 100, "slices")
     report, seed = progress or silent, check_seed(seed)
     made: dict[str, Outcome] = {}

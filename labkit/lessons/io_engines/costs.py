@@ -18,8 +18,7 @@ from labkit.machine.mounts import IN_MEMORY, mount_of
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
 from labkit.running.owned import run_folder
-from labkit.running.progress import Progress, silent
-from labkit.running.workload import Tick
+from labkit.running.progress import Progress, Tick, silent
 from labkit.stats.histogram import BUCKETS, bucket_low, quantile
 
 __all__ = ["call_rows", "calls", "content", "in_memory", "lanes", "lanes_of", "overlap"]
@@ -55,7 +54,7 @@ def calls(
     ------
     Missing : BPF cannot be loaded.
     """
-    ios = check_int("ios", (211 if quick() else 997) if ios is None else ios, 1, MOST_IOS, "I/Os")
+    ios = check_int("ios", quick(997, 211) if ios is None else ios, 1, MOST_IOS, "I/Os")
     jobs = [
         Job(name, "read", "random", way, block_bytes, _depth(name, queue_depth))
         for way in several("cache", cache)
@@ -242,7 +241,7 @@ def in_memory(ios: int | None = None, *, progress: Progress | None = None) -> pd
     Missing : there is no tmpfs at /dev/shm, or the data folder is in one too, or BPF cannot be loaded, or io_uring is
         refused.
     """
-    ios = check_int("ios", (499 if quick() else 4999) if ios is None else ios, 1, MOST_IOS, "I/Os")
+    ios = check_int("ios", quick(4999, 499) if ios is None else ios, 1, MOST_IOS, "I/Os")
     if not MEMORY.is_dir() or mount_of(MEMORY).kind != "tmpfs":
         raise Missing(f"{MEMORY} is no tmpfs here.", f"mount -t tmpfs tmpfs {MEMORY}")
     if mount_of(data_folder()).kind in IN_MEMORY:

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from labkit.bpf.program import TRACING, Program
 from labkit.lessons._io.job import Job
 from labkit.lessons._io.watch import watching
-from labkit.running.workload import Tick, Workload, build
+from labkit.running.progress import Tick
+from labkit.running.workload import Workload, build
 from labkit.stats.histogram import BUCKETS, Counts, from_buckets
 
 __all__ = ["CALLS", "Outcome", "Runner", "runner"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labkit.lessons.maps.channels import CHANNELS, channels, order
+from labkit.lessons.maps.buffers import CHANNELS, channels, order
 from labkit.lessons.maps.counts import (
     WAYS,
     forgotten_test,

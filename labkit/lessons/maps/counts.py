@@ -23,8 +23,8 @@ from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running import truths
 from labkit.running.lock import exclusive
-from labkit.running.progress import Progress, silent
-from labkit.running.workload import Tick, Workload
+from labkit.running.progress import Progress, Tick, silent
+from labkit.running.workload import Workload
 from labkit.stats import trial
 
 __all__ = [
@@ -67,9 +67,9 @@ def measure(
     them), count (what the map says), lost_updates, ns_per_call (of one thread's calls). The arm "no program" counts
     nothing; it runs twice, which shows the noise.
     """
-    calls = check_int("calls", (20_011 if quick() else 100_003) if calls is None else calls, 1, 10_000_000, "calls")
+    calls = check_int("calls", quick(100_003, 20_011) if calls is None else calls, 1, 10_000_000, "calls")
     check_int("threads", threads, 1, 64, "threads")
-    slices = check_int("slices", (2 if quick() else 6) if slices is None else slices, 2, 100, "slices")
+    slices = trial.check_slices(slices, 6, 2)
     chosen = check_choices("ways", ways, WAYS)
     arguments = ["--work", "count", "--threads", str(threads), "--calls", str(calls)]
     arguments += ["--same-cpu"] if same_cpu else []

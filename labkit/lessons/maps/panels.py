@@ -6,7 +6,7 @@ import pandas as pd
 
 from labkit import schema
 from labkit.errors import check_choice
-from labkit.lessons.maps import channels, counts
+from labkit.lessons.maps import buffers, counts
 from labkit.lessons.maps.plots import plot
 from labkit.notebook.panel import controls
 from labkit.notebook.panel.panel import Panel
@@ -69,7 +69,7 @@ def panel(subject: str = "lost updates") -> Panel:
             "pages": controls.choose("count", [1 << bit for bit in range(1, 12)], 512, label="pages of room"),
             "slices": controls.whole("slices", 3, 2, 20),
         },
-        measure=channels.channels,
+        measure=buffers.channels,
         plot=plot,
         finding=_channels,
         table=_medians,

@@ -120,8 +120,8 @@ def cost(
     One row a slice: arm, slice, calls, ns_per_call. The baseline is "nothing"; "nothing (again)" shows the noise.
     `added` makes the table of costs of it.
     """
-    calls = check_int("calls", (2003 if quick() else 20_011) if calls is None else calls, 100, 10_000_000, "calls")
-    slices = check_int("slices", (3 if quick() else 12) if slices is None else slices, 2, 1000, "slices")
+    calls = check_int("calls", quick(20_011, 2003) if calls is None else calls, 100, 10_000_000, "calls")
+    slices = trial.check_slices(slices, 12, 3)
     chosen = check_choices("mechanisms", mechanisms, MECHANISMS)
     sides = check_choices("ends", ends, ENDS)
     seed = check_seed(seed)

@@ -19,8 +19,8 @@ from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
 from labkit.running.pinning import SAME, check_pinning
-from labkit.running.progress import Progress, silent
-from labkit.running.workload import Tick, Workload
+from labkit.running.progress import Progress, Tick, silent
+from labkit.running.workload import Workload
 from labkit.stats import trial
 
 __all__ = ["integrity", "measure", "medians", "proof", "ratios", "throughput"]
@@ -64,8 +64,8 @@ def measure(
     """
     settings = _settings(message_bytes, pinning)
     check_int("connections", connections, 1, 1024, "connections")
-    slices = check_int("slices", (3 if quick() else 8) if slices is None else slices, 2, 1000, "slices")
-    slice_s = check_float("slice_s", (0.02 if quick() else 0.1) if slice_s is None else slice_s, 0.005, 60, "seconds")
+    slices = trial.check_slices(slices, 8, 3)
+    slice_s = check_float("slice_s", quick(0.1, 0.02) if slice_s is None else slice_s, 0.005, 60, "seconds")
     seed = check_seed(seed)
     options = ["--connections", str(connections), "--seconds", str(slice_s)]
 
@@ -98,7 +98,7 @@ def throughput(
     """
     settings = _settings(message_bytes, pinning)
     check_int("connections", connections, 1, 1024, "connections")
-    slices = check_int("slices", (3 if quick() else 8) if slices is None else slices, 2, 1000, "slices")
+    slices = trial.check_slices(slices, 8, 3)
     seed = check_seed(seed)
     options = ["--connections", str(connections)]
 
@@ -107,7 +107,7 @@ def throughput(
 
         def run(arm: str, setting: Setting, tick: Tick) -> dict[str, Any]:
             place, size = setting["pinning"], setting["message_bytes"]
-            total = min(100_000_000, size * 40_000) // (10 if quick() else 1)
+            total = min(100_000_000, size * 40_000) // quick(1, 10)
             return stream(arm, cut, place, size, [*options, "--total-bytes", str(total)], ipv6=ipv6, tick=tick)
 
         made = sweep(settings, run, "bytes_per_s", slices, seed, report)

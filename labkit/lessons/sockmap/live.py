@@ -51,7 +51,7 @@ def live(
     """
     size = check_int("message_bytes", message_bytes, 1, MOST_BYTES, "bytes")
     (place,) = check_pinning(check_choice("pinning", pinning, PINNINGS))
-    seconds = check_float("seconds", (2 if quick() else 20) if seconds is None else seconds, 0.1, 3600, "seconds")
+    seconds = check_float("seconds", quick(20, 2) if seconds is None else seconds, 0.1, 3600, "seconds")
     check_float("window_s", window_s, 0.01, 10, "seconds")
     report, rows, gone_s = progress or silent, [], 0.0
     options = ["--seconds", str(window_s)]

@@ -22,8 +22,8 @@ from labkit.running.cgroup import Cgroup
 from labkit.running.lock import exclusive
 from labkit.running.owned import run_folder
 from labkit.running.pinning import check_pinning
-from labkit.running.progress import Progress, silent
-from labkit.running.workload import Tick
+from labkit.running.progress import Progress, Tick, silent
+from labkit.stats import trial
 
 __all__ = ["measure"]
 
@@ -66,7 +66,7 @@ def measure(
     if requests is not None:
         check_int("requests", requests, 100, 100_000_000, "requests")
     check_int("value_bytes", value_bytes, 1, 1 << 20, "bytes")
-    slices = check_int("slices", (2 if quick() else 6) if slices is None else slices, 2, 1000, "slices")
+    slices = trial.check_slices(slices, 6, 2)
     seed = check_seed(seed)
     if why_not():
         what, _, fix = why_not().partition(": ")
@@ -83,7 +83,7 @@ def measure(
             place, batch = setting["pinning"], setting["pipeline"]
             if (cgroup, place) not in servers:
                 servers[cgroup, place] = Server(cgroup, place, folder, options)
-            total = requests or (2_000 if quick() else 12_000) * batch
+            total = requests or quick(12_000, 2_000) * batch
             before, lo_before = cut.counts(), lo_traffic()
             server, arguments = servers[cgroup, place], ["-t", "get", "-n", str(total), "-P", str(batch)]
             told = server.ask(arguments, by_file=arm == UNIX, tick=tick)

@@ -10,8 +10,8 @@ import pandas as pd
 from labkit.errors import check_ints
 from labkit.lessons.sockmap.shortcut import ShortCut, lo_traffic
 from labkit.running.pinning import cpus_for
-from labkit.running.progress import Progress, part
-from labkit.running.workload import Tick, Workload
+from labkit.running.progress import Progress, Tick, part
+from labkit.running.workload import Workload
 from labkit.stats import trial
 from labkit.stats.histogram import from_buckets, quantile
 

@@ -104,7 +104,7 @@ def measure(
     """
     asked = [(each, size) for each in several("cache", cache) for size in several("block_bytes", block_bytes)]
     jobs = [Job(block_bytes=size, cache=each, operation=operation) for each, size in asked]
-    seconds = check_float("seconds", (0.02 if quick() else 0.1) if seconds is None else seconds, 0.01, 60, "seconds")
+    seconds = check_float("seconds", quick(0.1, 0.02) if seconds is None else seconds, 0.01, 60, "seconds")
     check_int("slices", slices, 1, 100, "slices")
     report, seed = progress or silent, check_seed(seed)
     names = {f"{job.cache}, {schema.si_bytes(job.block_bytes)}": job for job in jobs}
@@ -152,7 +152,7 @@ def heat_map(
     latency_ns (the bucket's middle; 8 buckets per octave), count. `attrs` carries slice_s, ios, and neighbour_s: from
     when to when the neighbour worked, or an empty list.
     """
-    seconds = check_float("seconds", (0.6 if quick() else 3.0) if seconds is None else seconds, 0.2, 600, "seconds")
+    seconds = check_float("seconds", quick(3.0, 0.6) if seconds is None else seconds, 0.2, 600, "seconds")
     job = Job(block_bytes=block_bytes, cache=cache, operation=operation)
     report, slice_s = progress or silent, seconds / HEAT_SLICES
     with ExitStack() as stack:

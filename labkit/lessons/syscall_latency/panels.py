@@ -7,7 +7,7 @@ import pandas as pd
 from labkit import schema
 from labkit.errors import check_choice
 from labkit.lessons._io import job
-from labkit.lessons.syscall_latency import latencies, stages
+from labkit.lessons.syscall_latency import latencies, stage_times
 from labkit.lessons.syscall_latency.plots import plot
 from labkit.notebook.panel import controls
 from labkit.notebook.panel.panel import Panel
@@ -59,10 +59,10 @@ def panel(subject: str = "block sizes") -> Panel:
             "operation": operation,
             "ios": controls.whole("ios", 97, 1, 10_000, label="I/Os of each size"),
         },
-        measure=stages.stages,
+        measure=stage_times.stages,
         plot=plot,
         finding=_stages,
-        table=stages.breakdown,
+        table=stage_times.breakdown,
     )
 
 
@@ -101,7 +101,7 @@ def _median(frame: pd.DataFrame) -> float:
 
 
 def _stages(frame: pd.DataFrame) -> str:
-    parts = stages.breakdown(frame)
+    parts = stage_times.breakdown(frame)
     most = parts.sort_values("share").groupby("block_bytes").tail(1).sort_values("block_bytes")
     said = [
         f"{schema.si_bytes(row['block_bytes'])}: {schema.label(row['stage'])}, {row['share']:.0%}"

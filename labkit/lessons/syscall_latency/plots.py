@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
 from labkit import schema
-from labkit.lessons.syscall_latency.stages import STAGES, breakdown
+from labkit.lessons.syscall_latency.stage_times import STAGES, breakdown
 from labkit.notebook.plotting import style
 
 __all__ = ["plot"]

@@ -12,7 +12,8 @@ import numpy as np
 from labkit.bpf.maps import write_array
 from labkit.bpf.program import Program
 from labkit.lessons._io.job import Job
-from labkit.running.workload import Tick, Workload
+from labkit.running.progress import Tick
+from labkit.running.workload import Workload
 from labkit.stats.histogram import Counts, from_buckets, quantile
 
 __all__ = ["Timed", "flags", "timed"]

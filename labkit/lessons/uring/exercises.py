@@ -9,8 +9,8 @@ import pandas as pd
 from labkit import schema
 from labkit.errors import LabkitError
 from labkit.lessons._io.job import Job
+from labkit.lessons.uring.other_io import run_stop
 from labkit.lessons.uring.rings import a_file, ring_steps
-from labkit.lessons.uring.tour import run_stop
 from labkit.lessons.uring.watched import PROGRAM, watcher
 from labkit.machine.provenance import provenance
 from labkit.running import truths

@@ -76,7 +76,7 @@ def measure(
     WorkloadUnable : this machine has no io_uring, refuses it, or lacks what was asked of it.
     """
     check_choice("register", register, REGISTERED)
-    seconds = check_float("seconds", (0.02 if quick() else 0.1) if seconds is None else seconds, 0.01, 60, "seconds")
+    seconds = check_float("seconds", quick(0.1, 0.02) if seconds is None else seconds, 0.01, 60, "seconds")
     settings = [
         (check_choice("submitter", who, SUBMITTERS), _job(together, block_bytes, cache))
         for who, together in product(several("submitter", submitter), several("batch", batch))
@@ -151,7 +151,7 @@ def sqpoll(
     Missing : BPF cannot be loaded, or io_uring is refused.
     """
     job = _job(batch, 4096, cache)
-    seconds = check_float("seconds", (0.05 if quick() else 0.3) if seconds is None else seconds, 0.01, 60, "seconds")
+    seconds = check_float("seconds", quick(0.3, 0.05) if seconds is None else seconds, 0.01, 60, "seconds")
     cpus = sorted(os.sched_getaffinity(0))
     report, rows = progress or silent, []
     warnings: list[str] = []
@@ -215,13 +215,13 @@ def registered(
     `savings(frame)` turns it into ratios.
     """
     jobs = [_job(32, size, cache) for size in several("block_bytes", block_bytes)]
-    slices = check_int("slices", (2 if quick() else 6) if slices is None else slices, 2, 100, "slices")
+    slices = trial.check_slices(slices, 6, 2)
     seed = check_seed(seed)
     report, frames = progress or silent, []
     with exclusive("lesson 08: registered buffers and files", report), shared_file(jobs) as file:
         run = Watcher(None)
         for number, job in enumerate(jobs):
-            ios = max(64, min(2000 if quick() else 20_000, (128 << 20) // job.block_bytes))
+            ios = max(64, min(quick(20_000, 2000), (128 << 20) // job.block_bytes))
             ios = min(ios, 2000) if cache != "warm" else ios
             options = [*job.arguments(ios=ios, file=file), "--one-call"]
 
@@ -278,7 +278,7 @@ def workers(ios: int | None = None, *, progress: Progress | None = None) -> pd.D
     ------
     Missing : BPF cannot be loaded, or io_uring is refused.
     """
-    ios = check_int("ios", (211 if quick() else 997) if ios is None else ios, 1, MOST_IOS, "I/Os")
+    ios = check_int("ios", quick(997, 211) if ios is None else ios, 1, MOST_IOS, "I/Os")
     job = Job("io_uring", cache="warm", queue_depth=8)
     report, rows = progress or silent, []
     warnings: list[str] = []

@@ -11,7 +11,8 @@ from typing import Any
 from labkit.bpf.program import TRACING, Program
 from labkit.errors import Missing
 from labkit.lessons._io.watch import watching
-from labkit.running.workload import Tick, Workload
+from labkit.running.progress import Tick
+from labkit.running.workload import Workload
 
 __all__ = ["ENTERS", "EVENTS", "PROGRAM", "SQPOLL", "WORKER", "Seen", "Watched", "Watcher", "flags", "watcher"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from labkit.lessons.usdt.cost import cost
 from labkit.lessons.usdt.live import live_code, semaphore, tell_apart
 from labkit.lessons.usdt.others import gc_pauses, python_calls, python_probes, throw_mystery, throws
+from labkit.lessons.usdt.overhead import cost
 from labkit.lessons.usdt.panels import panel
 from labkit.lessons.usdt.plots import plot
 from labkit.lessons.usdt.requests import PROBES, find_slow, latency, measure, mystery, probes, read_a_note, readelf

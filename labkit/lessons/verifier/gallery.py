@@ -151,7 +151,7 @@ def loops(
     -------
     One row a loop: rounds, body, verdict, cause, walked, said.
     """
-    defaults = (10, 1000, 100_000) if quick() else (10, 100, 1000, 5000, 10_000, 100_000, 1_000_000)
+    defaults = quick((10, 100, 1000, 5000, 10_000, 100_000, 1_000_000), (10, 1000, 100_000))
     limits = check_ints("rounds", defaults if rounds is None else rounds, 1, _MOST_ROUNDS, "rounds")
     chosen = check_choices("bodies", bodies, BODIES)
     report = progress or silent

@@ -21,8 +21,17 @@ from labkit.errors import BadArgument, LabkitError, Stopped, WorkloadError
 from labkit.lessons import syscall_latency
 from labkit.lessons._io import job
 from labkit.lessons._io.job import Job
-from labkit.lessons.syscall_latency import stages
-from labkit.lessons.syscall_latency.stages import COMPLETED, ENTERED, ISSUED, QUEUED, RETURNED, RUNNING, STAGES, join
+from labkit.lessons.syscall_latency import stage_times
+from labkit.lessons.syscall_latency.stage_times import (
+    COMPLETED,
+    ENTERED,
+    ISSUED,
+    QUEUED,
+    RETURNED,
+    RUNNING,
+    STAGES,
+    join,
+)
 from labkit.running import truths
 from labkit.running.workload import Workload
 
@@ -168,8 +177,8 @@ def test_reads_of_missing_pages_go_to_the_disk_and_no_others(
         present.append(int(told.stdout))
         return plain_ring(*arguments, **more)
 
-    plain_ring = stages.RingReader
-    monkeypatch.setattr(stages, "RingReader", ring)
+    plain_ring = stage_times.RingReader
+    monkeypatch.setattr(stage_times, "RingReader", ring)
     frame = syscall_latency.cached(ios=61)
     assert len(frame) == 61
     assert (frame["block_requests"] > 0).sum() == 61 - present[0] == truths.expected("06-q2")
@@ -274,7 +283,7 @@ def test_the_closure_shows_records_of_another_io_though_the_stages_still_add_up(
     own.tofile(tmp_path / "timeline")
     began = [int(time) + 70 for time in own["submit_ns"]]
     joined = join(pd.concat([events(*((at + t, s, w) for t, s, w in WHOLE), io=n + 1) for n, at in enumerate(began)]))
-    frame = stages._beside(joined.assign(io=joined["io"] + shift), tmp_path / "timeline", Job())
+    frame = stage_times._beside(joined.assign(io=joined["io"] + shift), tmp_path / "timeline", Job())
     assert (frame[["before_ns", *STAGES, "after_ns"]].sum(axis=1) == frame["program_ns"]).all()
     told = syscall_latency.closure(frame)
     assert told.to_dict() == {

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from labkit import schema
 from labkit.lessons import syscall_latency
-from labkit.lessons.syscall_latency.stages import STAGES
+from labkit.lessons.syscall_latency.stage_times import STAGES
 from labkit.notebook.plotting import style
 
 

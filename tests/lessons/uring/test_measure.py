@@ -24,7 +24,7 @@ from labkit.errors import BadArgument, Missing, Stopped, WorkloadUnable
 from labkit.lessons import uring
 from labkit.lessons._io import watch
 from labkit.lessons._io.job import Job
-from labkit.lessons.uring import modes, tour, watched
+from labkit.lessons.uring import modes, other_io, watched
 from labkit.lessons.uring.rings import HEADS_AND_TAILS
 from labkit.lessons.uring.watched import EVENTS, PROGRAM, SQPOLL, WORKER, Watched, watcher
 from labkit.running import truths, workload
@@ -459,4 +459,4 @@ def test_bad_arguments_are_named_before_anything_starts(
 
 
 def test_the_modules_name_what_they_offer() -> None:
-    assert set(tour.__all__) - {"run_stop"} <= set(modes.__all__)
+    assert set(other_io.__all__) - {"run_stop"} <= set(modes.__all__)

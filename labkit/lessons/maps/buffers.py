@@ -98,12 +98,12 @@ def channels(
     received, lost_events, ns_per_call. The baseline "no channel" makes each record and throws it away. The arms
     "waking" ask for an interrupt that wakes the reader after each record.
     """
-    calls = check_int("calls", (2003 if quick() else 10_007) if calls is None else calls, 1, 1_000_000, "calls")
+    calls = check_int("calls", quick(10_007, 2003) if calls is None else calls, 1, 1_000_000, "calls")
     check_int("threads", threads, 1, 64, "threads")
     pages = check_int("pages", pages, 1, 4096, "that is a power of two: the kernel takes no other size")
     if pages & (pages - 1):
         raise bad_argument("pages", pages, "a power of two from 1 to 4096: the kernel takes no other size")
-    slices = check_int("slices", (2 if quick() else 6) if slices is None else slices, 2, 100, "slices")
+    slices = trial.check_slices(slices, 6, 2)
     arguments = ["--work", "sizes", "--threads", str(threads), "--calls", str(calls)]
     seed = check_seed(seed)
     report, rows, lost = progress or silent, [], 0

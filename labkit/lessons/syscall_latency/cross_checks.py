@@ -105,8 +105,8 @@ def cost(seconds: float | None = None, slices: int | None = None, *, progress: P
     Returns a frame with the columns arm, slice, ns_per_call; `added(frame)` says what each arm adds to a call. Where
     strace is not installed, or may not follow a process, it is left out, with a warning.
     """
-    seconds = check_float("seconds", (0.02 if quick() else 0.05) if seconds is None else seconds, 0.01, 60, "seconds")
-    slices = check_int("slices", (2 if quick() else 6) if slices is None else slices, 2, 100, "slices")
+    seconds = check_float("seconds", quick(0.05, 0.02) if seconds is None else seconds, 0.01, 60, "seconds")
+    slices = trial.check_slices(slices, 6, 2)
     job, report = Job(cache="warm", block_bytes=512), progress or silent
     (call,) = job.calls
     arguments = job.arguments(seconds=seconds)

@@ -16,7 +16,6 @@ from labkit.bpf.program import Program
 from labkit.bpf.usdt.tracer import Usdt, probes_of
 from labkit.errors import LabkitError, check_int
 from labkit.lessons.usdt.live import server
-from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
 from labkit.running.progress import Progress
@@ -64,7 +63,7 @@ def cost(
     LabkitError : eBPF counted another number of passes than the loop made.
     """
     iterations = check_int("iterations", 2_000_000 if iterations is None else iterations, 1000, 10**9, "turns")
-    slices = check_int("slices", (3 if quick() else 10) if slices is None else slices, 2, 1000, "slices")
+    slices = trial.check_slices(slices, 10, 3)
     chosen = max(os.sched_getaffinity(0)) if cpu is None else check_cpu(cpu)
     binary = server()
     has_probe = {probe.name for probe in probes_of(binary)}

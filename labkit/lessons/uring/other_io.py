@@ -119,10 +119,10 @@ def files(
     ------
     Missing : BPF cannot be loaded, or io_uring is refused.
     """
-    files = check_int("files", (100 if quick() else 500) if files is None else files, 1, MOST_FILES, "files")
+    files = check_int("files", quick(500, 100) if files is None else files, 1, MOST_FILES, "files")
     check_int("batch", batch, 1, 256, "chains")
     check_choice("cache", cache, ("cold", "warm"))
-    slices = check_int("slices", (2 if quick() else 6) if slices is None else slices, 2, 100, "slices")
+    slices = trial.check_slices(slices, 6, 2)
     seed = check_seed(seed)
     report, per_file = progress or silent, {}
     more = ("--cold",) if cache == "cold" else ()
