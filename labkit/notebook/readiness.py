@@ -12,7 +12,7 @@ from html import escape
 
 from labkit.machine.doctor import Capability, examine, lessons_status, summary
 from labkit.notebook.recorded import has_recordings
-from labkit.notebook.render import TEXT, Rendered, box
+from labkit.notebook.render import Rendered, box, html_table
 
 __all__ = ["Readiness", "doctor", "ready"]
 
@@ -65,19 +65,15 @@ def _row_text(row: Capability) -> str:
 
 
 def _html(rows: Sequence[Capability]) -> str:
-    cell = "padding: 2px 10px; text-align: left; vertical-align: top; border-bottom: 1px solid #8888;"
     signs = {"ok": "✓ ok", "missing": "✗ missing", "refused": "✗ refused"}
-    heads = "".join(f'<th scope="col" style="{cell}">{head}</th>' for head in HEADS)
-    body = "".join(
-        f'<tr><th scope="row" style="{cell}">{escape(row.name)}</th>'
-        f'<td style="{cell} white-space: nowrap;">{escape(signs.get(row.state, row.state))}</td>'
-        f'<td style="{cell}">{escape(row.reason)}</td>'
-        f'<td style="{cell}">{f"<code>{escape(row.fix)}</code>" if row.fix and row.state != "ok" else ""}</td>'
-        f'<td style="{cell}">{escape(", ".join(row.lessons))}</td></tr>'
+    cells = [
+        [
+            escape(row.name),
+            escape(signs.get(row.state, row.state)),
+            escape(row.reason),
+            f"<code>{escape(row.fix)}</code>" if row.fix and row.state != "ok" else "",
+            escape(", ".join(row.lessons)),
+        ]
         for row in rows
-    )
-    return (
-        f'<div tabindex="0" style="overflow-x: auto; {TEXT}">'
-        f'<table class="labkit-table" style="border-collapse: collapse;">'
-        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
+    ]
+    return html_table(HEADS, cells, ["", "text-align: left; white-space: nowrap;", "", "", ""])

@@ -35,9 +35,7 @@ def has_recordings(lesson: str) -> bool:
     return any(recordings().glob(f"{lesson}-*.csv"))
 
 
-def measured(
-    lesson: str, name: str, measure: Callable[..., pd.DataFrame], /, *args: Any, **params: Any
-) -> pd.DataFrame:
+def measured(lesson: str, name: str, measure: Callable[..., pd.DataFrame], /, **params: Any) -> pd.DataFrame:
     """Measure here, or, where this machine lacks what that needs, return the recording and say why.
 
     Parameters

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Rendered", "box", "escape", "note"]
+__all__ = ["Rendered", "box", "escape", "html_table", "note"]
 
 # A state has a word beside its colour, so nothing hangs on the colour. Each has contrast on white and on black.
 EDGES = {"ok": "#2a9d4a", "warning": "#c77700", "error": "#d64545", "note": "#4a86c5"}
 
 TEXT = "color: var(--jp-ui-font-color1, inherit);"
+_CELL = "padding: 2px 12px; vertical-align: top; border-bottom: 1px solid var(--jp-border-color2, #8888);"
 
 
 @dataclass(frozen=True, repr=False)
@@ -41,3 +42,36 @@ def note(state: str, lines: Iterable[str]) -> Rendered:
     shown = [line for line in lines if line]
     head, *rest = (escape(line) for line in shown)
     return Rendered("\n".join(shown), box(state, "<br>".join([f"<strong>{head}</strong>", *rest])))
+
+
+def html_table(
+    heads: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    styles: Sequence[str] = (),
+    *,
+    caption: str = "",
+    below: str = "",
+) -> str:
+    """Return a table that scrolls sideways where it is too wide, and is read well by a screen reader.
+
+    Parameters
+    ----------
+    heads : the head of each column, plain text.
+    rows : the cells, as HTML.
+    styles : CSS of each column's cells, such as "text-align: right;"; none if empty.
+    caption, below : one line above and one below the table, plain text.
+    """
+    how = [f"{_CELL} {style or 'text-align: left;'}" for style in (styles or [""] * len(heads))]
+    head = "".join(f'<th scope="col" style="{one}">{escape(name)}</th>' for name, one in zip(heads, how, strict=True))
+    body = "".join(
+        "<tr>" + "".join(f'<td style="{one}">{cell}</td>' for cell, one in zip(row, how, strict=True)) + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div tabindex="0" style="overflow-x: auto; {TEXT}"><table class="labkit-table" style="border-collapse: '
+        f'collapse; font-variant-numeric: tabular-nums; line-height: 1.4; margin: 4px 0;">'
+        + (f'<caption style="text-align: left; {TEXT}">{escape(caption)}</caption>' if caption else "")
+        + f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        + (f"<small>{escape(below)}</small>" if below else "")
+        + "</div>"
+    )

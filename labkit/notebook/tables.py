@@ -9,11 +9,10 @@ from typing import Any
 import pandas as pd
 
 from labkit import schema
-from labkit.notebook.render import TEXT, Rendered, box
+from labkit.notebook.render import TEXT, Rendered, box, html_table
 
 __all__ = ["finding", "listing", "provenance", "table", "times"]
 
-_CELL = "padding: 2px 12px; border-bottom: 1px solid var(--jp-border-color2, #bbb);"
 # a number or a name stays whole; a text wraps, and a very long word breaks, so that the columns after it stay in sight
 _WHOLE = "white-space: nowrap;"
 _WRAPPED = "overflow-wrap: break-word; max-width: 32em;"
@@ -117,25 +116,6 @@ def _write(write: Callable[[Any], str], value: Any) -> str:
 def _html(cells: pd.DataFrame, heads: Sequence[str], numbers: Sequence[bool], caption: str, more: str) -> str:
     sides = ["right" if is_number else "left" for is_number in numbers]
     whole = [is_number or cells[name].str.len().max() <= _NAME for name, is_number in zip(cells, numbers, strict=True)]
-    wraps = [_WHOLE if one else _WRAPPED for one in whole]
-    head = "".join(
-        f'<th scope="col" style="{_CELL} text-align: {side};">{escape(name)}</th>'
-        for name, side in zip(heads, sides, strict=True)
-    )
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<td style="{_CELL} text-align: {side}; {wrap}">{escape(value)}</td>'
-            for value, side, wrap in zip(row, sides, wraps, strict=True)
-        )
-        + "</tr>"
-        for row in cells.itertuples(index=False)
-    )
-    return (
-        f'<div tabindex="0" style="overflow-x: auto; {TEXT}"><table class="labkit-table" style="border-collapse: '
-        f'collapse; font-variant-numeric: tabular-nums; line-height: 1.4; margin: 4px 0;">'
-        + (f'<caption style="text-align: left; {TEXT}">{escape(caption)}</caption>' if caption else "")
-        + f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        + (f"<small>{escape(more)}</small>" if more else "")
-        + "</div>"
-    )
+    styles = [f"text-align: {side}; {_WHOLE if one else _WRAPPED}" for side, one in zip(sides, whole, strict=True)]
+    rows = [[escape(value) for value in row] for row in cells.itertuples(index=False)]
+    return html_table(heads, rows, styles, caption=caption, below=more)

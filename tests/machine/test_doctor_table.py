@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from labkit import cli
-from labkit.errors import BadArgument, Missing
+from labkit.course import NUMBERS
+from labkit.errors import BadArgument
 from labkit.machine import doctor
 from labkit.machine.doctor import Capability, as_text, lessons_status, summary
 from labkit.machine.doctor.catalogue import CATALOGUE, Entry
@@ -37,9 +38,9 @@ def test_names_are_unique_and_plain() -> None:
 
 def test_every_lesson_is_used_and_what_is_vital_is_used() -> None:
     for entry in CATALOGUE:
-        assert entry.lessons and set(entry.lessons) <= set(doctor.LESSONS)
+        assert entry.lessons and set(entry.lessons) <= set(NUMBERS)
         assert set(entry.vital) <= set(entry.lessons), entry.name
-    assert {lesson for entry in CATALOGUE for lesson in entry.lessons} == set(doctor.LESSONS)
+    assert {lesson for entry in CATALOGUE for lesson in entry.lessons} == set(NUMBERS)
 
 
 def test_every_probe_says_what_it_does() -> None:
@@ -126,21 +127,7 @@ def test_the_kernels_errors_are_told_apart(error: OSError, state: str) -> None:
     assert found.reason.startswith("a step: ") and found.fix
 
 
-def test_require_is_silent_when_all_is_well() -> None:
-    doctor.require("kernel", "01")
-
-
-def test_require_raises_what_failed_and_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = (Entry("kernel", lambda: missing("it is gone", "fetch it"), ("00",)),)
-    monkeypatch.setattr(examination, "CATALOGUE", table)
-    with pytest.raises(Missing) as raised:
-        doctor.require("kernel", "04")
-    assert str(raised.value) == "Lesson 04 needs kernel, which is missing on this machine: it is gone.\nFix: fetch it"
-
-
-def test_unknown_names_and_lessons_are_named() -> None:
-    with pytest.raises(BadArgument, match="did you mean 'kprobes'"):
-        doctor.require("kprobe")
+def test_an_unknown_lesson_is_named() -> None:
     with pytest.raises(BadArgument, match="lesson='4' is not known"):
         doctor.examine("4")
 
@@ -152,13 +139,6 @@ def test_only_the_lessons_rows_are_tried(monkeypatch: pytest.MonkeyPatch) -> Non
     table = (Entry("kernel", lambda: ok("here"), ("00", "05")), Entry("bpf", never, ("00",)))
     monkeypatch.setattr(examination, "CATALOGUE", table)
     assert [row.name for row in doctor.examine("05")] == ["kernel"]
-
-
-def test_the_frame_has_the_rows() -> None:
-    frame = doctor.as_frame(rows_with(kprobes="missing"))
-    assert list(frame.columns) == ["name", "state", "reason", "fix", "lessons"]
-    assert frame.set_index("name").loc["kprobes", "state"] == "missing"
-    assert list(doctor.as_frame([]).columns) == list(frame.columns)
 
 
 # -- the command --------------------------------------------------------------------------------------
@@ -189,7 +169,7 @@ def test_a_wrong_lesson_is_two_lines_on_stderr(capsys: pytest.CaptureFixture[str
     assert out == ""
     assert err.splitlines() == [
         "labkit: lesson='99' is not known.",
-        f"Fix: pass lesson as one of: {', '.join(doctor.LESSONS)}",
+        f"Fix: pass lesson as one of: {', '.join(NUMBERS)}",
     ]
 
 

@@ -2,25 +2,13 @@
 
     >>> for row in examine("09"): print(row.name, row.state, row.reason, row.fix)
 
-`catalogue` is the table; the modules beside it hold the probes, by subject; nothing compares version numbers.
+`catalogue` is the table; the modules next to it hold the probes, by subject; nothing compares version numbers.
 """
 
 from __future__ import annotations
 
-from labkit.machine.doctor.catalogue import LESSONS
-from labkit.machine.doctor.examination import NAMES, as_dict, as_frame, examine, lessons_status, require
+from labkit.machine.doctor.examination import NAMES, as_dict, examine, lessons_status
 from labkit.machine.doctor.rows import Capability
 from labkit.machine.doctor.text import as_text, summary
 
-__all__ = [
-    "LESSONS",
-    "NAMES",
-    "Capability",
-    "as_dict",
-    "as_frame",
-    "as_text",
-    "examine",
-    "lessons_status",
-    "require",
-    "summary",
-]
+__all__ = ["NAMES", "Capability", "as_dict", "as_text", "examine", "lessons_status", "summary"]

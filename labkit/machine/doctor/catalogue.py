@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from labkit.course import NUMBERS
 from labkit.machine.doctor import bpf, events, files, host, sockets, software, usdt
 from labkit.machine.doctor.rows import Finding
 
-__all__ = ["CATALOGUE", "LESSONS", "Entry"]
-
-LESSONS = tuple(f"{number:02}" for number in range(11))
+__all__ = ["CATALOGUE", "Entry"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,11 @@ def _numbers(text: str) -> tuple[str, ...]:
     numbers: list[str] = []
     for part in text.split():
         first, _, last = part.partition("-")
-        numbers += LESSONS[int(first) : int(last or first) + 1]
+        numbers += NUMBERS[int(first) : int(last or first) + 1]
     return tuple(numbers)
 
 
-_ALL = "00-10"
+_ALL = f"{NUMBERS[0]}-{NUMBERS[-1]}"
 _BPF = "01-06 09-10"  # 00's table needs no BPF; the programs of 07 and 08 measure themselves too
 
 CATALOGUE: Sequence[Entry] = (

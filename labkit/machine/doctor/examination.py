@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from labkit.errors import LabkitError, Missing, check_choice
-from labkit.machine.doctor.catalogue import CATALOGUE, LESSONS, Entry
+from labkit.course import NUMBERS
+from labkit.errors import LabkitError, check_choice
+from labkit.machine.doctor.catalogue import CATALOGUE, Entry
 from labkit.machine.doctor.programs import quiet
 from labkit.machine.doctor.rows import Capability, Finding, from_error, from_lab_error, missing
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["NAMES", "as_dict", "as_frame", "examine", "lessons_status", "require"]
+__all__ = ["NAMES", "as_dict", "examine", "lessons_status"]
 
 NAMES = tuple(entry.name for entry in CATALOGUE)
 Status = Literal["full", "partial", "recorded only"]
@@ -35,31 +33,9 @@ def examine(lesson: str | None = None) -> list[Capability]:
     BadArgument : there is no such lesson.
     """
     if lesson is not None:
-        check_choice("lesson", lesson, LESSONS)
+        check_choice("lesson", lesson, NUMBERS)
     with quiet():
         return [_row(entry) for entry in CATALOGUE if lesson is None or lesson in entry.lessons]
-
-
-def require(name: str, lesson: str | None = None) -> None:
-    """Raise if this machine lacks one capability.
-
-    Parameters
-    ----------
-    name : one of `NAMES`.
-    lesson : named in the message.
-
-    Raises
-    ------
-    Missing : it is missing or refused; the error has the reason and the fix.
-    BadArgument : there is no such capability.
-    """
-    check_choice("name", name, NAMES)
-    entry = next(entry for entry in CATALOGUE if entry.name == name)
-    with quiet():
-        row = _row(entry)
-    if row.state != "ok":
-        who = f"Lesson {lesson} needs" if lesson else "This needs"
-        raise Missing(f"{who} {name}, which is {row.state} on this machine: {row.reason}.", row.fix)
 
 
 def lessons_status(rows: Sequence[Capability]) -> dict[str, Status]:
@@ -77,7 +53,7 @@ def lessons_status(rows: Sequence[Capability]) -> dict[str, Status]:
     tried = {row.name for row in rows}
     bad = {row.name for row in rows if row.state != "ok"}
     status: dict[str, Status] = {}
-    for lesson in LESSONS:
+    for lesson in NUMBERS:
         if not {entry.name for entry in CATALOGUE if lesson in entry.lessons} <= tried:
             continue
         if any(entry.name in bad and lesson in entry.vital for entry in CATALOGUE):
@@ -87,14 +63,6 @@ def lessons_status(rows: Sequence[Capability]) -> dict[str, Status]:
         else:
             status[lesson] = "full"
     return status
-
-
-def as_frame(rows: Sequence[Capability]) -> pd.DataFrame:
-    """Return the rows as a frame: name, state, reason, fix, lessons (as text)."""
-    import pandas as pd  # half a second that `labkit doctor` need not wait for
-
-    table = [{**asdict(row), "lessons": " ".join(row.lessons)} for row in rows]
-    return pd.DataFrame(table, columns=["name", "state", "reason", "fix", "lessons"])
 
 
 def as_dict(rows: Sequence[Capability], kernel: str) -> dict[str, Any]:
