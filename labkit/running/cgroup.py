@@ -26,6 +26,7 @@ from pathlib import Path
 
 from labkit.errors import BadArgument, LabkitError, Missing
 from labkit.machine.cgroups import SCRATCH_PREFIX, cgroup_mounts, own_cgroup
+from labkit.running import owner
 from labkit.running.owned import PREFIX, RANDOM
 
 __all__ = ["Cgroup", "lab_parent", "sweep_cgroups"]
@@ -48,23 +49,33 @@ class Cgroup:
 
     def __init__(self) -> None:
         self._folder: Path | None = None
-        self._held = -1
+        self._descriptor = -1
+        self._held: owner.Held | None = None
 
     def __enter__(self) -> Cgroup:
         sweep_cgroups()
-        parent = lab_parent()
-        try:
-            self._folder, self._held = _make(parent)
-        except OSError:
-            raise _not_writable(parent) from None
+        self._held = owner.acquire("a cgroup", self._make, self._release)
         return self
 
     def __exit__(self, *_: object) -> None:
-        folder, self._folder = self.path, None
+        if self._held is not None:
+            self._held.close()
+
+    def _make(self) -> None:
+        parent = lab_parent()
+        try:
+            self._folder, self._descriptor = _make(parent)
+        except OSError:
+            raise _not_writable(parent) from None
+
+    def _release(self) -> None:
+        if self._folder is None:
+            return
+        folder, self._folder = self._folder, None
         try:
             _remove(folder)
         finally:
-            os.close(self._held)
+            os.close(self._descriptor)
 
     @property
     def path(self) -> Path:

@@ -9,10 +9,12 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from labkit.errors import Busy
 from labkit.machine.folders import cache_folder
-from labkit.running import sweep
+from labkit.running import owner, sweep
+from labkit.running.interrupts import uninterrupted
 from labkit.running.progress import Progress, silent
 
 POLL_S = 0.1
@@ -36,38 +38,76 @@ def exclusive(purpose: str, progress: Progress | None = None, *, timeout_s: floa
     ------
     Busy : the other measurement did not end in time.
     """
-    report, told = progress or silent, False
-    with _lock_file().open("a+") as held:
+    owner.close_abandoned()
+    lock = _Lock(_lock_file())
+    held = owner.acquire("the measurement lock", lock.open, lock.close, starts_a_measurement=True)
+    report = progress or silent
+    try:
+        lock.wait(report, timeout_s, warn=progress is None)
+        lock.write(f"{purpose} (process {os.getpid()})")
+        sweep.sweep()
+        yield report
+        report(1.0, "done")
+    finally:
+        try:
+            held.close_with_newer()
+        except KeyboardInterrupt:  # perhaps on its first line
+            held.close_with_newer()
+            raise
+
+
+class _Lock:
+    """A file that one measurement holds at a time (flock(2)), with the holder's name in it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: TextIO | None = None
+        self._is_ours = False
+
+    def open(self) -> None:
+        self._file = self._path.open("a+")
+
+    def wait(self, report: Progress, timeout_s: float, *, warn: bool) -> None:
+        """Wait until nobody else holds it, and say for whom."""
         started = time.monotonic()
-        while not _try(held.fileno()):
-            held.seek(0)
-            holder = held.read().strip() or "another measurement"
-            if time.monotonic() - started > timeout_s:
+        while not self._try():
+            holder, waited_s = self._holder(), time.monotonic() - started
+            if waited_s > timeout_s:
                 raise Busy(
                     f"Waited {timeout_s:g} s for {holder}.", "stop that measurement, or restart its notebook's kernel"
                 )
             report(0.0, f"waiting for {holder}")
-            if progress is None and not told and time.monotonic() - started > TELL_AFTER_S:
-                warnings.warn(f"Waiting for {holder} to end: one measurement at a time.", stacklevel=4)
-                told = True
+            if warn and waited_s > TELL_AFTER_S:
+                warnings.warn(f"Waiting for {holder} to end: one measurement at a time.", stacklevel=5)
+                warn = False
             time.sleep(POLL_S)
-        held.truncate(0)
-        held.write(f"{purpose} (process {os.getpid()})")
-        held.flush()
-        sweep.sweep()
-        try:
-            yield report
-            report(1.0, "done")
-        finally:
-            held.truncate(0)
 
+    def write(self, holder: str) -> None:
+        """Replace what the file says of its holder."""
+        assert self._file is not None
+        self._file.truncate(0)
+        self._file.write(holder)
+        self._file.flush()
 
-def _try(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    def close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with file:
+                if self._is_ours:
+                    file.truncate(0)
+
+    @uninterrupted()
+    def _try(self) -> bool:
+        assert self._file is not None
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._is_ours = True
+        return self._is_ours
+
+    def _holder(self) -> str:
+        assert self._file is not None
+        self._file.seek(0)
+        return self._file.read().strip() or "another measurement"
 
 
 def _lock_file() -> Path:

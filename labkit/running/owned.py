@@ -21,6 +21,7 @@ from pathlib import Path
 
 from labkit.errors import LabkitError
 from labkit.machine.folders import data_folder
+from labkit.running import owner
 
 PREFIX = "labkit-"
 RANDOM = "[a-z0-9_]{8}"  # what mkdtemp puts behind a prefix
@@ -32,22 +33,40 @@ _NEW_FOR_S = 60.0  # a folder that is being made is left alone this long
 @contextlib.contextmanager
 def owned_folder(parent: Path) -> Iterator[Path]:
     """Make a folder `labkit-…` in `parent`, hold it, and remove it at the end."""
+    made = _Folder(parent)
     try:
-        made, descriptor = _make(parent)
+        held = owner.acquire("a folder for data files", made.make, made.remove)
     except OSError as cause:
         raise LabkitError(
             f"No folder can be made in {parent}: {cause.strerror}.",
             "set LABKIT_DATA to a folder on a real disk that you may write to",
         ) from None
-    folder = made.with_name(made.name.replace(_NEW_PREFIX, PREFIX, 1))
     try:
-        made.rename(folder)  # only now does sweep() look at it
-        yield folder
+        yield made.path
     finally:
-        for left in (made, folder):
-            if left.is_dir():
-                remove(left)
-        os.close(descriptor)
+        held.close()
+
+
+class _Folder:
+    """A folder that this process holds from `make` to `remove`."""
+
+    def __init__(self, parent: Path) -> None:
+        self.path = parent
+        self._descriptor = -1
+
+    def make(self) -> None:
+        self.path, self._descriptor = _make(self.path)
+        # only now does sweep() look at it
+        self.path = self.path.rename(self.path.with_name(self.path.name.replace(_NEW_PREFIX, PREFIX, 1)))
+
+    def remove(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            try:
+                if self.path.is_dir():
+                    remove(self.path)
+            finally:
+                os.close(descriptor)
 
 
 def left_behind(parent: Path) -> list[Path]:

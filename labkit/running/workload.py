@@ -20,11 +20,11 @@ import time
 from collections.abc import Sequence
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from labkit.errors import WorkloadError, WorkloadUnable, bad_argument, unknown_name
 from labkit.machine.folders import build_folder, repo_folder
-from labkit.running.interrupts import uninterrupted
+from labkit.running import owner
 from labkit.running.progress import Tick
 
 READY_TIMEOUT_S = 60.0
@@ -111,10 +111,28 @@ class Workload:
         self._folder = folder
         self._ready_timeout_s = ready_timeout_s
         self._process: subprocess.Popen[bytes] | None = None
+        self._held: owner.Held | None = None
         self._pending = b""
-        self._said = tempfile.TemporaryFile()
+        self._said: IO[bytes] | None = None
+        self._stderr = ""
 
     def __enter__(self) -> Workload:
+        self._held = owner.acquire(f"workload {self.name}", self._launch, self._end)
+        try:
+            line = self._line(self._ready_timeout_s, None, "to get ready")
+            if line != "ready":
+                raise self._nonsense(line, "ready")
+        except BaseException:
+            self._held.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._held is not None:
+            self._held.close()
+
+    def _launch(self) -> None:
+        self._said = tempfile.TemporaryFile()
         # a session of its own: Ctrl-C in a terminal ends it through our __exit__, and its children with it
         self._process = subprocess.Popen(
             self.command,
@@ -124,17 +142,6 @@ class Workload:
             cwd=self._folder,
             start_new_session=True,
         )
-        try:
-            line = self._line(self._ready_timeout_s, None, "to get ready")
-            if line != "ready":
-                raise self._nonsense(line, "ready")
-        except BaseException:
-            self._end()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end()
 
     @property
     def pid(self) -> int:
@@ -144,8 +151,10 @@ class Workload:
     @property
     def stderr(self) -> str:
         """What it has said to people."""
-        self._said.seek(0)
-        return self._said.read().decode(errors="replace")
+        if self._said is not None:
+            self._said.seek(0)
+            self._stderr = self._said.read().decode(errors="replace")
+        return self._stderr
 
     def go(self, *, timeout_s: float = 120.0, tick: Tick | None = None) -> dict[str, Any]:
         """Let it work, wait for the end and return its JSON line.
@@ -254,27 +263,26 @@ class Workload:
             self.stderr,
         )
 
-    @uninterrupted()
     def _end(self) -> None:
         """End the process and its children, gently first."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        try:
-            if process.stdin is not None:
-                process.stdin.close()  # end of file instead of "go" lets it leave by itself
-        except BrokenPipeError:
-            pass
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(ENDING_GRACE_S)
-            except subprocess.TimeoutExpired:
-                pass
-        try:
-            os.killpg(process.pid, signal.SIGKILL)  # its session's group: whatever children are left
-        except ProcessLookupError:
-            pass
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        if process is not None:
+            _end(process)
+        if self._said is not None:
+            said, self._stderr, self._said = self._said, self.stderr, None
+            said.close()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        if process.stdin is not None:
+            process.stdin.close()  # end of file instead of "go" lets it leave by itself
+    if process.poll() is None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(ENDING_GRACE_S)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # its session's group: whatever children are left
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
