@@ -37,7 +37,7 @@ class Held:
         self.what = what
         self.starts_a_measurement = starts_a_measurement
         self._release = release
-        self._thread = threading.current_thread()
+        self.thread = threading.current_thread()
         _HELD.append(self)
 
     @uninterrupted()
@@ -58,12 +58,12 @@ class Held:
         if self in _HELD:
             with contextlib.ExitStack() as later:
                 for held in _HELD[_HELD.index(self) :]:
-                    if held._thread is self._thread:
+                    if held.thread is self.thread:
                         later.callback(held.close)
 
     def is_abandoned(self) -> bool:
         """Return whether its thread has ended, or is the one that asks, and so has left the block that held it."""
-        return self._thread is threading.current_thread() or not self._thread.is_alive()
+        return self.thread is threading.current_thread() or not self.thread.is_alive()
 
 
 def acquire(
@@ -96,7 +96,7 @@ def close_abandoned() -> list[str]:
     left = []
     for held in reversed(_HELD[:]):
         if held.starts_a_measurement and held.is_abandoned():
-            left += [each.what for each in _HELD[_HELD.index(held) :] if each._thread is held._thread]
+            left += [each.what for each in _HELD[_HELD.index(held) :] if each.thread is held.thread]
             held.close_with_newer()
     return left
 
