@@ -24,11 +24,11 @@ static const char *child_name = "hello-child";
 static const char *open_path;
 
 static const struct option_row options[] = {
-	OPTION_INTEGER("runs", &runs, 0, 100000, "runs", "run a program so many times, one after another"),
+	OPTION_INTEGER("runs", &runs, 0, 100000, "runs", "number of programs to run, one after another"),
 	OPTION_TEXT("name", &child_name, "up to 15 characters", "what the program that is run calls itself"),
 	OPTION_TEXT("open", &open_path, "a path", "instead: open this file and close it"),
 	OPTION_INTEGER("times", &times, 0, 1000000, "times", "how often to open it"),
-	OPTION_INTEGER("getppid", &getppid_calls, 0, 10000000000, "calls", "instead: make so many getppid() calls"),
+	OPTION_INTEGER("getppid", &getppid_calls, 0, 10000000000, "calls", "instead: number of getppid() calls"),
 	OPTION_INTEGER("calls-per-s", &calls_per_s, 0, 100000000, "calls/s",
 		       "how fast to make them; 0: as fast as it can"),
 	OPTION_INTEGER("interval-us", &interval_us, 0, 10000000, "microseconds", "rest between two runs or opens"),
@@ -74,7 +74,7 @@ static int work_runs(void)
 	int status = 0;
 
 	if (!pids || length < 0)
-		die("Mount /proc, or free memory.", "cannot find this program's own file: %s", strerror(errno));
+		die("cannot find this program's own file: %s", "Mount /proc, or free memory.", strerror(errno));
 	self[length] = '\0';
 	if (!workload_ready())
 		goto out;
@@ -84,7 +84,7 @@ static int work_runs(void)
 		pid_t child = run_child(self);
 
 		if (child < 0)
-			die("Look at `ulimit -u` and `free -m`.", "run %" PRId64 " of %s failed", done + 1, self);
+			die("run %" PRId64 " of %s failed", "Look at `ulimit -u` and `free -m`.", done + 1, self);
 		pids[done++] = child;
 		if (interval_us)
 			sleep_us(interval_us);
@@ -111,7 +111,7 @@ static int work_opens(void)
 	uint64_t start_ns, elapsed_ns;
 
 	if (access(open_path, R_OK))
-		die("Name a file that exists and that you may read.", "--open %s: %s", open_path, strerror(errno));
+		die("--open %s: %s", "Name a file that exists and that you may read.", open_path, strerror(errno));
 	if (!workload_ready())
 		return 0;
 
@@ -120,7 +120,7 @@ static int work_opens(void)
 		int file = open(open_path, O_RDONLY | O_CLOEXEC);
 
 		if (file < 0)
-			die("Keep the file in place while this runs.", "open %s: %s", open_path, strerror(errno));
+			die("open %s: %s", "Keep the file in place while this runs.", open_path, strerror(errno));
 		close(file);
 		done++;
 		if (interval_us)
@@ -169,9 +169,9 @@ int main(int argc, char **argv)
 	if (argc == 2 && !strcmp(argv[1], "--child"))
 		return be_the_child(argv[0]);
 
-	workload_begin(argc, argv, "Runs a program, opens a file or makes system calls, so many times.", options);
+	workload_begin(argc, argv, "Runs a program, opens a file or makes system calls, as often as you say.", options);
 	if (strlen(child_name) > 15)
-		die("Allowed: up to 15 characters.", "--name cannot be \"%s\"", child_name);
+		die("--name cannot be \"%s\"", "Allowed: up to 15 characters.", child_name);
 	if (getppid_calls)
 		return work_getppid();
 	if (open_path)

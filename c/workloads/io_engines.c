@@ -35,41 +35,41 @@ static const struct option_row options[] = {
 		      "direct: O_DIRECT; cold: page cache, emptied of this file before each pass; warm: read in first"),
 	OPTION_BYTES("block-bytes", &set.block_bytes, 512, 4 << 20, "size of one I/O"),
 	OPTION_BYTES("file-bytes", &set.file_bytes, 1, 1ll << 40, "size of the data file"),
-	OPTION_INTEGER("queue-depth", &set.queue_depth, 1, MAX_DEPTH, "I/Os", "I/Os under way at a time"),
-	OPTION_INTEGER("batch", &set.batch, 1, MAX_DEPTH, "I/Os", "at most so many are handed over with one call"),
-	OPTION_INTEGER("wait-for", &set.wait_for, 1, MAX_DEPTH, "I/Os", "one call waits for so many to end"),
+	OPTION_INTEGER("queue-depth", &set.queue_depth, 1, MAX_DEPTH, "I/Os", "I/Os in flight at a time"),
+	OPTION_INTEGER("batch", &set.batch, 1, MAX_DEPTH, "I/Os", "I/Os submitted per call, at most"),
+	OPTION_INTEGER("wait-for", &set.wait_for, 1, MAX_DEPTH, "I/Os", "I/Os that one call waits for"),
 	OPTION_REAL("seconds", &set.seconds, 0, 3600, "seconds", "how long; 0: until --ios are done"),
 	OPTION_INTEGER("ios", &set.ios, 0, 1ll << 40, "I/Os", "how many; 0: until --seconds are over"),
 	OPTION_INTEGER("seed", &set.seed, 0, INT32_MAX, "", "what the order and the content are drawn from"),
 	OPTION_TEXT("folder", &set.folder, "a folder", "where the data file is made; it never has a name there"),
 	OPTION_TEXT("file", &set.file, "a path", "read this file instead of making one"),
 	OPTION_INTEGER("fdatasync-every", &set.fdatasync_every, 0, 1ll << 40, "I/Os",
-		       "call fdatasync after every so many writes; 0: never"),
+		       "call fdatasync after this many writes; 0: never"),
 	OPTION_CHOICE("verify", &set.verify, verify_names, "compare every byte with what was written"),
 	OPTION_FLAG("no-timing", &set.no_timing, "take no time stamps: what does timing cost?"),
 	OPTION_TEXT("timeline", &set.timeline, "a path", "write one record per I/O to this file"),
-	OPTION_INTEGER("timeline-ios", &set.timeline_ios, 1, 10000000, "I/Os", "at most so many records"),
+	OPTION_INTEGER("timeline-ios", &set.timeline_ios, 1, 10000000, "I/Os", "records, at most"),
 	OPTION_FLAG("one-call", &set.one_call, "io_uring: submit and wait in one system call"),
 	OPTION_FLAG("registered-buffers", &set.registered_buffers, "io_uring: let the kernel map the buffers once"),
 	OPTION_FLAG("registered-files", &set.registered_files, "io_uring: let the kernel look the file up once"),
 	OPTION_CHOICE("taskrun", &set.taskrun, taskrun_names, "io_uring: when the kernel finishes an I/O"),
 	OPTION_FLAG("sqpoll", &set.sqpoll, "io_uring: a kernel thread submits"),
-	OPTION_INTEGER("sqpoll-idle-ms", &set.sqpoll_idle_ms, 1, 60000, "milliseconds", "it sleeps when idle so long"),
+	OPTION_INTEGER("sqpoll-idle-ms", &set.sqpoll_idle_ms, 1, 60000, "milliseconds", "idle time before it sleeps"),
 	OPTION_INTEGER("sqpoll-cpu", &set.sqpoll_cpu, -1, CPU_SETSIZE - 1, "CPU", "it runs on this CPU; -1: on any"),
 	OPTION_FLAG("spin", &set.spin, "io_uring with --sqpoll: look at the ring again and again instead of sleeping"),
 	OPTION_FLAG("force-async", &set.force_async, "io_uring: give each I/O to a worker thread at once"),
 	OPTION_INTEGER("iowq-bounded", &set.iowq_bounded, 0, 4096, "threads",
-		       "io_uring: at most so many workers for files; 0: the kernel's choice"),
+		       "io_uring: workers for files, at most; 0: the kernel's choice"),
 	OPTION_INTEGER("iowq-unbounded", &set.iowq_unbounded, 0, 4096, "threads",
-		       "io_uring: at most so many workers for the rest; 0: the kernel's choice"),
+		       "io_uring: workers for the rest, at most; 0: the kernel's choice"),
 	OPTIONS_END
 };
 
-/* One place for an I/O that is under way. */
+/* One place for an I/O in flight. */
 struct slot {
 	uint64_t position;	/* in `order` */
 	uint64_t offset;
-	uint64_t submit_ns;	/* before it was handed over */
+	uint64_t submit_ns;	/* before it was submitted */
 	uint64_t submitted_ns;	/* after; only for the time line */
 };
 
@@ -93,10 +93,11 @@ static volatile sig_atomic_t time_is_up;
 __attribute__((noreturn))
 static void fail_io(const struct slot *slot, int result)
 {
-	die(result == -ENOSPC ? "Free some space, or choose another --folder." :
-	    result == -EINVAL ? "Under O_DIRECT --block-bytes must be a multiple of the device's sector." :
+	die("%s of %" PRId64 " bytes at %" PRIu64 ": %s",
+	    result == -ENOSPC ? "Free some space, or choose another --folder." :
+	    result == -EINVAL ? "With O_DIRECT, --block-bytes must be a multiple of the device's sector." :
 	    "Look at `dmesg`. Nothing of this run counts.",
-	    "%s of %" PRId64 " bytes at %" PRIu64 ": %s", operation_names[set.operation], set.block_bytes, slot->offset,
+	    operation_names[set.operation], set.block_bytes, slot->offset,
 	    result < 0 ? strerror(-result) : "only a part was moved");
 }
 
@@ -114,21 +115,22 @@ static void verify_io(const struct slot *slot, const char *buffer)
 	uint64_t seed = (uint64_t)set.seed + (slot->position < written);
 
 	if (!set.file && !pattern_holds(buffer, seed, slot->offset, (uint64_t)set.block_bytes))
-		die("Report this, with the options: the engine or the file system has returned other content.",
-		    "wrong content in the block at %" PRIu64, slot->offset);
+		die("wrong content in the block at %" PRIu64,
+		    "Report this, with the options: the engine or the file system has returned other content.",
+		    slot->offset);
 	verified_sum += checksum(buffer, (uint64_t)set.block_bytes);
 	verified++;
 }
 
 /* ---- the measured loop ---- */
 
-/* However short the time, one I/O is made: a run without any would tell nothing. */
+/* However short the time, one I/O is made: a run without any would show nothing. */
 static bool over(void)
 {
 	return (time_is_up && started) || workload_stopped || (set.ios && started == (uint64_t)set.ios);
 }
 
-/* A time line is laid beside what the kernel saw, so it needs the kernel's own clock; durations alone do not. */
+/* A time line is compared with what the kernel saw, so it needs the kernel's own clock; durations alone do not. */
 static uint64_t stamp(void)
 {
 	return records ? now_ns() : stopwatch_ns();
@@ -169,7 +171,7 @@ static void end_io(struct completion ended, uint64_t stamp_ns)
 }
 
 /*
- * Keeps --queue-depth I/Os under way until `stop_at` of them were started or
+ * Keeps --queue-depth I/Os in flight until `stop_at` of them were started or
  * time is up, then waits for the rest. The clock is read once after each submit
  * and once after each wait, however large the batch; each reading is also the
  * start of what follows. Each I/O touches the histogram once, when it ends.
@@ -247,7 +249,7 @@ static void sync_to_disk(void)
 	uint64_t before_ns = now_ns();
 
 	if (fdatasync(data_file))
-		die("Look at `dmesg`: the disk refuses to write.", "fdatasync: %s", strerror(errno));
+		die("fdatasync: %s", "Look at `dmesg`: the disk refuses to write.", strerror(errno));
 	histogram_add(&fdatasync_time, now_ns() - before_ns);
 }
 
@@ -415,7 +417,7 @@ static void write_timeline(void)
 	FILE *file = fopen(set.timeline, "we");
 
 	if (!file || fwrite(records, sizeof(*records), kept, file) != kept || fclose(file))
-		die("Choose a path where you may write.", "--timeline %s: %s", set.timeline, strerror(errno));
+		die("--timeline %s: %s", "Choose a path where you may write.", set.timeline, strerror(errno));
 	json_integer("timeline_ios", (int64_t)kept);
 	json_integer("timeline_lost", (int64_t)(record_count - kept));
 	records = NULL;
@@ -428,11 +430,11 @@ static void make_order(void)
 {
 	block_count = (uint64_t)(set.file_bytes / set.block_bytes);
 	if (block_count > 1 << 26)
-		die("Give a smaller --file-bytes or a larger --block-bytes.", "%" PRIu64 " blocks are too many: allowed are %d",
-		    block_count, 1 << 26);
+		die("%" PRIu64 " blocks are too many (allowed: %d)",
+		    "Give a smaller --file-bytes or a larger --block-bytes.", block_count, 1 << 26);
 	order = malloc(block_count * sizeof(*order));
 	if (!order)
-		die("Give a smaller --file-bytes.", "no memory for the order of %" PRIu64 " blocks", block_count);
+		die("no memory for the order of %" PRIu64 " blocks", "Give a smaller --file-bytes.", block_count);
 	for (uint64_t i = 0; i < block_count; i++) {
 		uint64_t other = set.order == RANDOM ? pattern_word((uint64_t)set.seed, ~i) % (i + 1) : i;
 
@@ -446,11 +448,12 @@ static void make_buffers(void)
 	size_t bytes = (size_t)set.queue_depth * (size_t)set.block_bytes;
 
 	if (bytes > 1 << 30)
-		die("Allowed: --queue-depth times --block-bytes up to 1 GiB.", "%zu bytes of buffers are too many", bytes);
+		die("%zu bytes of buffers are too many", "Allowed: --queue-depth times --block-bytes up to 1 GiB.",
+		    bytes);
 	/* Whole pages, as O_DIRECT likes them; touched now, so that no page fault is measured. */
 	buffers = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (buffers == MAP_FAILED)
-		die("Give a smaller --queue-depth or --block-bytes.", "no memory for %zu bytes of buffers", bytes);
+		die("no memory for %zu bytes of buffers", "Give a smaller --queue-depth or --block-bytes.", bytes);
 	pattern_fill(buffers, (uint64_t)set.seed + 1, 0, bytes);
 	for (free_count = 0; free_count < (unsigned int)set.queue_depth; free_count++)
 		free_slots[free_count] = free_count;
@@ -461,11 +464,11 @@ static void make_records(void)
 	if (!set.timeline)
 		return;
 	if (set.no_timing)
-		die("Leave out one of the two.", "--timeline and --no-timing exclude each other");
+		die("--timeline and --no-timing exclude each other", "Leave out one of the two.");
 	records = mmap(NULL, (size_t)set.timeline_ios * sizeof(*records), PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (records == MAP_FAILED)
-		die("Give a smaller --timeline-ios.", "no memory for --timeline-ios %" PRId64, set.timeline_ios);
+		die("no memory for --timeline-ios %" PRId64, "Give a smaller --timeline-ios.", set.timeline_ios);
 }
 
 static void check_settings(void)
@@ -474,30 +477,31 @@ static void check_settings(void)
 			  set.force_async || set.iowq_bounded || set.iowq_unbounded || set.taskrun != TASKRUN_AUTO;
 
 	if (set.engine != IO_URING && uring_only)
-		die("Add --engine io_uring, or leave out --one-call, --registered-..., --taskrun, --sqpoll, --spin, "
-		    "--force-async and --iowq-...", "an option for io_uring alone was given to --engine %s",
-		    engine_names[set.engine]);
+		die("an option for io_uring alone was given to --engine %s",
+		    "Add --engine io_uring, or leave out --one-call, --registered-..., --taskrun, --sqpoll, --spin, "
+		    "--force-async and --iowq-...", engine_names[set.engine]);
 	if (set.batch > set.queue_depth || set.wait_for > set.queue_depth)
-		die("Allowed: 1 to --queue-depth.", "--batch %" PRId64 ", --wait-for %" PRId64
-		    ": one of them is larger than --queue-depth %" PRId64, set.batch, set.wait_for, set.queue_depth);
+		die("--batch %" PRId64 ", --wait-for %" PRId64 ": one of them is larger than --queue-depth %" PRId64,
+		    "Allowed: 1 to --queue-depth.", set.batch, set.wait_for, set.queue_depth);
 	if (set.block_bytes % 8)
-		die("Allowed: multiples of 8.", "--block-bytes cannot be \"%" PRId64 "\"", set.block_bytes);
+		die("--block-bytes cannot be \"%" PRId64 "\"", "Allowed: multiples of 8.", set.block_bytes);
 	if (set.seconds == 0 && set.ios == 0)
-		die("Give --seconds or --ios.", "--seconds 0 and --ios 0: it would never end");
+		die("--seconds 0 and --ios 0: it would never end", "Give --seconds or --ios.");
 	if (set.file && set.operation == WRITE)
-		die("Leave out --file: a file to write to is made in --folder.", "--file is for reading only");
+		die("--file is for reading only", "Leave out --file: a file to write to is made in --folder.");
 	if (set.fdatasync_every && set.operation == READ)
-		die("Leave it out, or add --operation write.", "--fdatasync-every is for writing");
+		die("--fdatasync-every is for writing", "Leave it out, or add --operation write.");
 	if (set.verify == VERIFY_DURING && set.operation == WRITE)
-		die("Take --verify after.", "--verify during is for reading");
+		die("--verify during is for reading", "Use --verify after.");
 	if (set.sqpoll && (set.taskrun == TASKRUN_DEFER || set.taskrun == TASKRUN_COOP))
-		die("Leave out --taskrun.", "--sqpoll and --taskrun %s exclude each other", taskrun_names[set.taskrun]);
+		die("--sqpoll and --taskrun %s exclude each other", "Leave out --taskrun.", taskrun_names[set.taskrun]);
 	if (set.sqpoll && set.one_call)
-		die("Leave out --one-call.", "--sqpoll and --one-call exclude each other: the thread submits");
+		die("--sqpoll and --one-call exclude each other: the thread submits", "Leave out --one-call.");
 	if (set.sqpoll_cpu >= 0 && !set.sqpoll)
-		die("Add --sqpoll.", "--sqpoll-cpu %" PRId64 " without --sqpoll: there is no thread to pin", set.sqpoll_cpu);
+		die("--sqpoll-cpu %" PRId64 " without --sqpoll: there is no thread to pin", "Add --sqpoll.",
+		    set.sqpoll_cpu);
 	if (set.spin && !set.sqpoll)
-		die("Add --sqpoll.", "--spin needs --sqpoll: else nobody fills the ring it looks at");
+		die("--spin needs --sqpoll: without it nothing fills the completion ring", "Add --sqpoll.");
 }
 
 int main(int argc, char **argv)

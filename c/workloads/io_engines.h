@@ -29,7 +29,7 @@ static struct settings {
 	.sqpoll_idle_ms = 1000, .sqpoll_cpu = -1, .timeline_ios = 100000, .folder = ".",
 };
 
-/* The data file, and one buffer of block_bytes for each I/O that can be under way. */
+/* The data file, and one buffer of block_bytes for each I/O in flight. */
 static int data_file = -1;
 static char *buffers;
 
@@ -45,8 +45,8 @@ struct completion {
 };
 
 /*
- * One way to do I/O. queue() notes down one I/O; submit() hands the noted ones
- * to the kernel; wait() returns when at least so many have ended, and which.
+ * One way to do I/O. queue() notes down one I/O; submit() submits the noted ones
+ * to the kernel; wait() returns when at least `at_least` have ended, and which.
  */
 struct engine {
 	void (*open)(void);

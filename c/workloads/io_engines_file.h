@@ -105,11 +105,11 @@ static void check_free_space(void)
 	uint64_t free_bytes;
 
 	if (fstatfs(data_file, &about))
-		die("Choose another --folder.", "--folder %s: %s", set.folder, strerror(errno));
+		die("--folder %s: %s", "Choose another --folder.", set.folder, strerror(errno));
 	free_bytes = (uint64_t)about.f_bavail * (uint64_t)about.f_bsize;
 	if (free_bytes / 10 * 9 < (uint64_t)set.file_bytes)
-		die("Give a smaller --file-bytes, free some space, or choose another --folder.",
-		    "--file-bytes %" PRId64 ": only %" PRIu64 " bytes are free in --folder %s", set.file_bytes,
+		die("--file-bytes %" PRId64 ": only %" PRIu64 " bytes are free in --folder %s",
+		    "Give a smaller --file-bytes, free some space, or choose another --folder.", set.file_bytes,
 		    free_bytes, set.folder);
 }
 
@@ -119,14 +119,15 @@ static void fill_file(void)
 	int64_t offset = 0;
 
 	if (!chunk)
-		die("Free some memory.", "no memory for a buffer");
+		die("no memory for a buffer", "Free some memory.");
 	while (offset < set.file_bytes) {
 		int64_t bytes = set.file_bytes - offset < CHUNK_BYTES ? set.file_bytes - offset : CHUNK_BYTES;
 
 		pattern_fill(chunk, (uint64_t)set.seed, (uint64_t)offset, (uint64_t)bytes);
 		if (write(data_file, chunk, (size_t)bytes) != bytes)
-			die("Give a smaller --file-bytes, free some space, or choose another --folder.",
-			    "cannot fill the data file in --folder %s: %s", set.folder, strerror(errno));
+			die("cannot fill the data file in --folder %s: %s",
+			    "Give a smaller --file-bytes, free some space, or choose another --folder.", set.folder,
+			    strerror(errno));
 		offset += bytes;
 	}
 	free(chunk);
@@ -136,7 +137,7 @@ static void fill_file(void)
 static void drop_cache(void)
 {
 	if (fdatasync(data_file))
-		die("Look at `dmesg`: the disk refuses to write.", "fdatasync: %s", strerror(errno));
+		die("fdatasync: %s", "Look at `dmesg`: the disk refuses to write.", strerror(errno));
 	posix_fadvise(data_file, 0, 0, POSIX_FADV_DONTNEED);
 }
 
@@ -145,7 +146,7 @@ static void warm_cache(void)
 	char *chunk = malloc(CHUNK_BYTES);
 
 	if (!chunk || lseek(data_file, 0, SEEK_SET) < 0)
-		die("Free some memory.", "cannot read the data file into the page cache: %s", strerror(errno));
+		die("cannot read the data file into the page cache: %s", "Free some memory.", strerror(errno));
 	while (read(data_file, chunk, CHUNK_BYTES) > 0)
 		;
 	free(chunk);
@@ -179,9 +180,9 @@ static void use_direct(void)
 		       file_system_name(), set.folder, strerror(errno));
 	/* Not every kernel says what it wants, so try. */
 	if (lseek(data_file, 0, SEEK_SET) || read(data_file, buffers, (size_t)set.block_bytes) != set.block_bytes)
-		die("Allowed with --cache direct: multiples of the device's sector, mostly 512 or 4096 bytes.",
-		    "--block-bytes %" PRId64 ": an O_DIRECT read of this size fails: %s", set.block_bytes,
-		    strerror(errno));
+		die("--block-bytes %" PRId64 ": an O_DIRECT read of this size fails: %s",
+		    "Allowed with --cache direct: multiples of the device's sector, mostly 512 or 4096 bytes.",
+		    set.block_bytes, strerror(errno));
 }
 
 static void open_file(void)
@@ -194,19 +195,20 @@ static void open_file(void)
 		if (data_file < 0 && errno == EPERM)
 			data_file = open(set.file, O_RDONLY | O_CLOEXEC);
 		if (data_file < 0 || fstat(data_file, &about))
-			die("Name a file that exists and that you may read.", "--file %s: %s", set.file, strerror(errno));
+			die("--file %s: %s", "Name a file that exists and that you may read.", set.file,
+			    strerror(errno));
 		if (!S_ISREG(about.st_mode))
-			die("Name a regular file.", "--file %s is not a regular file", set.file);
+			die("--file %s is not a regular file", "Name a regular file.", set.file);
 		set.file_bytes = about.st_size;
 	} else {
 		data_file = open_nameless();
 		if (data_file < 0)
-			die("Name a folder that exists and in which you may write.", "--folder %s: %s", set.folder,
+			die("--folder %s: %s", "Name a folder that exists and in which you may write.", set.folder,
 			    strerror(errno));
 	}
 	if (set.file_bytes < set.block_bytes)
-		die("Give a smaller --block-bytes or a larger file.",
-		    "a file of %" PRId64 " bytes is smaller than one block of %" PRId64, set.file_bytes, set.block_bytes);
+		die("a file of %" PRId64 " bytes is smaller than one block of %" PRId64,
+		    "Give a smaller --block-bytes or a larger file.", set.file_bytes, set.block_bytes);
 	set.file_bytes -= set.file_bytes % set.block_bytes;
 	if (!set.file) {
 		check_free_space();

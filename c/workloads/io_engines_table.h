@@ -21,8 +21,8 @@ static uint64_t sync_offset, sync_calls;
 static void sync_open(void)
 {
 	if (set.queue_depth != 1)
-		die("Allowed with --engine sync: 1. It has one I/O under way at a time.",
-		    "--queue-depth cannot be \"%" PRId64 "\" with --engine sync", set.queue_depth);
+		die("--queue-depth cannot be \"%" PRId64 "\" with --engine sync",
+		    "Allowed with --engine sync: 1. It has one I/O in flight at a time.", set.queue_depth);
 }
 
 static void sync_queue(unsigned int slot, uint64_t offset)
@@ -119,7 +119,7 @@ static void aio_submit(void)
 
 		aio_submit_calls++;
 		if (result < 0)
-			die("Look at `dmesg`; try a smaller --block-bytes and --queue-depth.", "io_submit: %s",
+			die("io_submit: %s", "Look at `dmesg`; try a smaller --block-bytes and --queue-depth.",
 			    strerror(-result));
 		taken += (unsigned int)result;
 	}
@@ -136,7 +136,7 @@ static unsigned int aio_wait(unsigned int at_least, struct completion *ended)
 		aio_wait_calls++;
 	} while (count == -EINTR);
 	if (count < 0)
-		die("Look at `dmesg`.", "io_getevents: %s", strerror(-count));
+		die("io_getevents: %s", "Look at `dmesg`.", strerror(-count));
 	for (int i = 0; i < count; i++) {
 		ended[i].slot = (unsigned int)(events[i].obj - aio_blocks);
 		ended[i].result = (int)events[i].res;
@@ -215,8 +215,9 @@ static void uring_open_ring(void)
 		error = -io_uring_queue_init_params((unsigned int)set.queue_depth, &ring, &params);
 	}
 	if (error == EINVAL && set.sqpoll_cpu >= 0)
-		die("Name a CPU that is there and that you may use: see `nproc --all` and `taskset -p $$`.",
-		    "--sqpoll-cpu %" PRId64 ": the kernel cannot run its thread there", set.sqpoll_cpu);
+		die("--sqpoll-cpu %" PRId64 ": the kernel cannot run its thread there",
+		    "Name a CPU that exists and that you may use: see `nproc --all` and `taskset -p $$`.",
+		    set.sqpoll_cpu);
 	if (error)
 		uring_refused(error, set.sqpoll ? " (--sqpoll)" :
 			      set.taskrun == TASKRUN_DEFER ? " (--taskrun defer)" :
@@ -289,7 +290,7 @@ static unsigned int uring_enter(unsigned int submit, unsigned int at_least, unsi
 	int result = io_uring_enter((unsigned int)ring.enter_ring_fd, submit, at_least, flags | uring_flags, NULL);
 
 	if (result < 0 && result != -EINTR)
-		die("Look at `dmesg`; try a smaller --block-bytes and --queue-depth.", "io_uring_enter: %s",
+		die("io_uring_enter: %s", "Look at `dmesg`; try a smaller --block-bytes and --queue-depth.",
 		    strerror(-result));
 	return result < 0 ? 0 : (unsigned int)result;
 }

@@ -3,7 +3,7 @@
  * Two processes of one program that talk over sockets of this machine: for
  * ping_pong.c and stream.c.
  *
- * The sockets are made after "go". A socket belongs for ever to the cgroup that
+ * The sockets are made after "go". A socket belongs forever to the cgroup that
  * its process is in when it is made, so whoever wants the pair in a cgroup puts
  * the process there between "ready" and "go".
  */
@@ -80,13 +80,13 @@ static inline int64_t data_segments(int transport, int fd)
 	return known.tcpi_data_segs_out;
 }
 
-/* Memory that both processes see, filled with zeros: how the server tells the client its part of the result. */
+/* Memory that both processes see, filled with zeros: where the server reports its part of the result. */
 static inline void *shared_memory(size_t bytes)
 {
 	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (memory == MAP_FAILED)
-		die("Free memory: see `free -m`.", "mmap: %s", strerror(errno));
+		die("mmap: %s", "Free memory: see `free -m`.", strerror(errno));
 	return memory;
 }
 
@@ -98,9 +98,9 @@ static inline int make_socket(int transport)
 	int fd = socket(families[transport], SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0 && errno == EAFNOSUPPORT)
-		unable("this kernel has no %s sockets: take another --transport", transports[transport]);
+		unable("this kernel has no %s sockets: use another --transport", transports[transport]);
 	if (fd < 0)
-		die("Allow more open files: see `ulimit -n`.", "socket: %s", strerror(errno));
+		die("socket: %s", "Allow more open files: see `ulimit -n`.", strerror(errno));
 	return fd;
 }
 
@@ -130,7 +130,7 @@ static inline int listen_locally(int transport, int backlog, struct address *add
 		unable("cannot listen on the loopback address of %s: %s", transports[transport], strerror(errno));
 	address->length = sizeof(address->storage);
 	if (getsockname(fd, (struct sockaddr *)&address->storage, &address->length) || listen(fd, backlog))
-		die("Report this: it cannot fail here.", "listen: %s", strerror(errno));
+		die("listen: %s", "Report this: it cannot fail here.", strerror(errno));
 	return fd;
 }
 
@@ -140,7 +140,7 @@ static inline void set_no_delay(int transport, int fd)
 	int on = 1;
 
 	if (transport != TRANSPORT_UNIX && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)))
-		die("Report this: it cannot fail here.", "TCP_NODELAY: %s", strerror(errno));
+		die("TCP_NODELAY: %s", "Report this: it cannot fail here.", strerror(errno));
 }
 
 static inline int accept_one(int listener)
@@ -151,7 +151,7 @@ static inline int accept_one(int listener)
 		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	while (fd < 0 && errno == EINTR);
 	if (fd < 0)
-		die("Allow more open files: see `ulimit -n`.", "accept: %s", strerror(errno));
+		die("accept: %s", "Allow more open files: see `ulimit -n`.", strerror(errno));
 	return fd;
 }
 
@@ -165,8 +165,9 @@ static inline int connect_to(int transport, const struct address *address)
 		failed = connect(fd, (const struct sockaddr *)&address->storage, address->length);
 	while (failed && errno == EINTR);
 	if (failed)
-		die("Look below for what the server said, or whether a firewall closes the loopback device.",
-		    "%sconnect: %s", errno == ECONNREFUSED ? "the server is gone: " : "", strerror(errno));
+		die("%sconnect: %s",
+		    "Look below for what the server said, or whether a firewall closes the loopback device.",
+		    errno == ECONNREFUSED ? "the server is gone: " : "", strerror(errno));
 	return fd;
 }
 

@@ -67,7 +67,7 @@ static _Atomic int64_t turn;
 static void write_bytes(int64_t size)
 {
 	if (pwrite(null_fd, bytes, (size_t)size, 0) != size)
-		die("Check that /dev/null is the device of that name.", "pwrite to /dev/null: %s", strerror(errno));
+		die("pwrite to /dev/null: %s", "Check that /dev/null is the device of that name.", strerror(errno));
 }
 
 static void work_count(struct worker *self)
@@ -191,20 +191,20 @@ int main(int argc, char **argv)
 
 	workload_begin(argc, argv, "Makes system calls from several threads on several CPUs.", options);
 	if (smallest > largest)
-		die("Pass --smallest no larger than --largest.", "no size lies between them");
+		die("no size lies between them", "Pass --smallest no larger than --largest.");
 	if (slow_thread > threads)
-		die("Pass --slow-thread no larger than --threads.", "there is no thread %" PRId64, slow_thread);
+		die("there is no thread %" PRId64, "Pass --slow-thread no larger than --threads.", slow_thread);
 	null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	workers = calloc((size_t)threads, sizeof(*workers));
 	if (null_fd < 0 || !workers || sched_getaffinity(0, sizeof(allowed), &allowed))
-		die("Free memory, and see that /dev/null exists.", "cannot set up: %s", strerror(errno));
+		die("cannot set up: %s", "Free memory, and see that /dev/null exists.", strerror(errno));
 	pthread_barrier_init(&set_up, NULL, (unsigned int)threads + 1);
 	pthread_barrier_init(&gone, NULL, (unsigned int)threads + 1);
 	for (int i = 0; i < threads; i++) {
 		workers[i].number = i;
 		workers[i].cpu = cpu_of(&allowed, i);
 		if ((errno = pthread_create(&workers[i].thread, NULL, run_worker, &workers[i])))
-			die("Look at `ulimit -u`.", "thread %d could not be started: %s", i + 1, strerror(errno));
+			die("thread %d could not be started: %s", "Look at `ulimit -u`.", i + 1, strerror(errno));
 	}
 
 	pthread_barrier_wait(&set_up);		/* each thread is on its CPU */

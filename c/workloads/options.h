@@ -54,16 +54,16 @@ static const struct option_row common_options[] = {
 	OPTIONS_END
 };
 
-/* Says what failed, then how to mend it, and ends the program with status 1. */
-__attribute__((format(printf, 2, 3), noreturn))
-static inline void die(const char *mend, const char *what, ...)
+/* Says what failed (a format, with its arguments at the end), then how to fix it. Ends the program with status 1. */
+__attribute__((format(printf, 1, 3), noreturn))
+static inline void die(const char *what, const char *fix, ...)
 {
 	va_list arguments;
 
-	va_start(arguments, what);
+	va_start(arguments, fix);
 	fprintf(stderr, "%s: ", program_invocation_short_name);
 	vfprintf(stderr, what, arguments);
-	fprintf(stderr, "\n%s\n", mend);
+	fprintf(stderr, "\n%s\n", fix);
 	va_end(arguments);
 	exit(1);
 }
@@ -236,9 +236,9 @@ static inline void options_parse(int argc, char **argv, const char *about, const
 	opterr = 0;
 	while ((found = getopt_long(argc, argv, ":", names, &index)) != -1) {
 		if (found == ':')
-			die("Write it after the name, as in --seconds 2.", "%s needs a value", argv[optind - 1]);
+			die("%s needs a value", "Write it after the name, as in --seconds 2.", argv[optind - 1]);
 		if (found != 0)
-			die("Run it with --help for the list.", "there is no option %s", argv[optind - 1]);
+			die("there is no option %s", "Run it with --help for the list.", argv[optind - 1]);
 		if (index == count) {
 			options_help(about, rows);
 			exit(0);
@@ -246,7 +246,7 @@ static inline void options_parse(int argc, char **argv, const char *about, const
 		option_set(known[index], optarg);
 	}
 	if (optind < argc)
-		die("Options begin with --; run it with --help for the list.", "\"%s\" is not an option", argv[optind]);
+		die("\"%s\" is not an option", "Options begin with --; run it with --help for the list.", argv[optind]);
 }
 
 #endif

@@ -34,7 +34,7 @@ static const struct option_row options[] = {
 	OPTIONS_END
 };
 
-/* What the server tells. */
+/* What the server reports. */
 struct receipt {
 	int cpu;
 	struct usage used;
@@ -52,7 +52,7 @@ static void serve(pid_t client, int listener, unsigned char *message, struct rec
 	if (server_cpu >= 0)
 		workload_pin((int)server_cpu, "--server-cpu");
 	if (!fds)
-		die("Free memory: see `free -m`.", "calloc: %s", strerror(errno));
+		die("calloc: %s", "Free memory: see `free -m`.", strerror(errno));
 	for (int64_t i = 0; i < connections; i++) {
 		fds[i] = accept_one(listener);
 		if (!nagle)
@@ -92,12 +92,12 @@ static void one_round_trip(int fd, unsigned char *message, int64_t round)
 
 	message[0] = message[length - 1] = stamp;
 	if (send_all(fd, message, length) < 0)
-		die("Look below for what the server said.", "the server is gone after %" PRId64 " round trips", round);
+		die("the server is gone after %" PRId64 " round trips", "Look below for what the server said.", round);
 	message[0] = message[length - 1] = (unsigned char)~stamp;
 	if (!receive_all(fd, message, length))
-		die("Look below for what the server said.", "the server is gone after %" PRId64 " round trips", round);
+		die("the server is gone after %" PRId64 " round trips", "Look below for what the server said.", round);
 	if (message[0] != stamp || message[length - 1] != stamp)
-		die("Report this: bytes came out of order.", "round trip %" PRId64 " brought another message", round);
+		die("round trip %" PRId64 " brought another message", "Report this: bytes came out of order.", round);
 }
 
 static void play(const struct address *address, unsigned char *message, struct outcome *outcome)
@@ -109,13 +109,13 @@ static void play(const struct address *address, unsigned char *message, struct o
 	char greeting;
 
 	if (!fds)
-		die("Free memory: see `free -m`.", "calloc: %s", strerror(errno));
+		die("calloc: %s", "Free memory: see `free -m`.", strerror(errno));
 	for (int64_t i = 0; i < connections; i++) {
 		fds[i] = connect_to(transport, address);
 		if (!nagle)
 			set_no_delay(transport, fds[i]);
 		if (!receive_all(fds[i], &greeting, 1))
-			die("Look below for what the server said.", "the server is gone before the first message");
+			die("the server is gone before the first message", "Look below for what the server said.");
 	}
 	for (; round < warm_up && !workload_stopped; round++)
 		one_round_trip(fds[round % connections], message, round);
@@ -157,7 +157,7 @@ int main(int argc, char **argv)
 	workload_begin(argc, argv, "Sends a message to another process and back, again and again.", options);
 	message = calloc(1, (size_t)message_bytes);
 	if (!message)
-		die("Free memory: see `free -m`.", "calloc: %s", strerror(errno));
+		die("calloc: %s", "Free memory: see `free -m`.", strerror(errno));
 	receipt = shared_memory(sizeof(*receipt));
 	if (!workload_ready())
 		goto out;
@@ -165,7 +165,7 @@ int main(int argc, char **argv)
 	listener = listen_locally(transport, (int)connections, &address);
 	server = fork();
 	if (server < 0)
-		die("Look at `ulimit -u` and `free -m`.", "fork: %s", strerror(errno));
+		die("fork: %s", "Look at `ulimit -u` and `free -m`.", strerror(errno));
 	if (server == 0) {
 		serve(client, listener, message, receipt);
 		free(message);
@@ -178,7 +178,7 @@ int main(int argc, char **argv)
 	while (waitpid(server, &status, 0) < 0 && errno == EINTR)
 		;
 	if (!WIFEXITED(status) || WEXITSTATUS(status))
-		die("Look below for what the server said.", "the server is gone after %" PRId64 " round trips",
+		die("the server is gone after %" PRId64 " round trips", "Look below for what the server said.",
 		    outcome.round_trips);
 
 	json_open(NULL, '{');

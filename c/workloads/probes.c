@@ -172,7 +172,7 @@ PROBE_ME static void read_zeros(int64_t times)
 
 	for (int64_t i = 0; i < times; i++) {
 		if (read(zeros, buffer, sizeof(buffer)) != sizeof(buffer))
-			die("Check that /dev/zero is the device of that name.", "read: %s", strerror(errno));
+			die("read: %s", "Check that /dev/zero is the device of that name.", strerror(errno));
 	}
 }
 
@@ -235,10 +235,11 @@ int main(int argc, char **argv)
 
 	workload_begin(argc, argv, "Calls functions for probes to see.", options);
 	if (apple_percent + pear_percent + plum_percent > 100)
-		die("Pass --apple, --pear and --plum that add up to 100 at most.", "the shares are more than the whole");
+		die("the shares are more than the whole",
+		    "Pass --apple, --pear and --plum that add up to 100 at most.");
 	zeros = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 	if (zeros < 0)
-		die("Check that /dev/zero exists.", "open /dev/zero: %s", strerror(errno));
+		die("open /dev/zero: %s", "Check that /dev/zero exists.", strerror(errno));
 	if (!workload_ready())
 		return 0;
 

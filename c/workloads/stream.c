@@ -79,7 +79,7 @@ struct stream {
 	int fd;
 	uint32_t number;	/* the first four bytes that are sent; the payload follows */
 	int64_t offset;		/* payload bytes so far */
-	int64_t end;		/* sender: close it after so many */
+	int64_t end;		/* sender: close it after this many */
 };
 
 static bool ends_half_closed(const struct stream *stream)
@@ -87,7 +87,7 @@ static bool ends_half_closed(const struct stream *stream)
 	return stream->number % 2;
 }
 
-/* What the receiver tells. */
+/* What the receiver reports. */
 struct receipt {
 	int64_t bytes;
 	int64_t connections;
@@ -119,7 +119,7 @@ static void watch(int epoll, int fd, void *what)
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = what };
 
 	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event))
-		die("Free memory: see `free -m`.", "epoll_ctl: %s", strerror(errno));
+		die("epoll_ctl: %s", "Free memory: see `free -m`.", strerror(errno));
 }
 
 static void open_stream(int epoll, int listener)
@@ -127,12 +127,12 @@ static void open_stream(int epoll, int listener)
 	struct stream *stream = calloc(1, sizeof(*stream));
 
 	if (!stream)
-		die("Free memory: see `free -m`.", "calloc: %s", strerror(errno));
+		die("calloc: %s", "Free memory: see `free -m`.", strerror(errno));
 	stream->fd = accept_one(listener);
 	/* The barrier: nothing is sent before both ends know that they are connected. */
 	send_all(stream->fd, "!", 1);
 	if (!receive_all(stream->fd, &stream->number, sizeof(stream->number)))
-		die("Look below for what the sender said.", "a connection ended before its number came");
+		die("a connection ended before its number came", "Look below for what the sender said.");
 	watch(epoll, stream->fd, stream);
 }
 
@@ -173,7 +173,7 @@ static void receive(pid_t sender, int listener, int pipe_end, struct receipt *re
 	if (receiver_cpu >= 0)
 		workload_pin((int)receiver_cpu, "--receiver-cpu");
 	if (!room || epoll < 0)
-		die("Free memory: see `free -m`.", "epoll_create1: %s", strerror(errno));
+		die("epoll_create1: %s", "Free memory: see `free -m`.", strerror(errno));
 	watch(epoll, listener, &listener);
 	watch(epoll, pipe_end, &pipe_end);
 	receipt->first_wrong = -1;
@@ -210,7 +210,7 @@ struct sent {
 
 static void gone(void)
 {
-	die("Look below for what the receiver said.", "the receiver is gone: %s", strerror(errno));
+	die("the receiver is gone: %s", "Look below for what the receiver said.", strerror(errno));
 }
 
 static void open_connection(struct stream *stream, const struct address *address, struct sent *sent)
@@ -240,8 +240,8 @@ static void close_connection(struct stream *stream, struct sent *sent)
 		if (shutdown(stream->fd, SHUT_WR) || !receive_all(stream->fd, &answer, sizeof(answer)))
 			gone();
 		if (answer != stream->offset)
-			die("Report this: bytes were lost.", "connection %u: %" PRId64 " bytes sent, %" PRId64
-			    " arrived", stream->number, stream->offset, answer);
+			die("connection %u: %" PRId64 " bytes sent, %" PRId64 " arrived",
+			    "Report this: bytes were lost.", stream->number, stream->offset, answer);
 	}
 	close(stream->fd);
 }
@@ -267,7 +267,7 @@ static void send_streams(const struct address *address, struct sent *sent)
 	struct usage start = usage_now();
 
 	if (!streams)
-		die("Free memory: see `free -m`.", "calloc: %s", strerror(errno));
+		die("calloc: %s", "Free memory: see `free -m`.", strerror(errno));
 	for (int64_t i = 0; i < connections; i++)
 		open_connection(&streams[i], address, sent);
 
@@ -304,10 +304,10 @@ int main(int argc, char **argv)
 
 	listener = listen_locally(transport, (int)connections, &address);
 	if (pipe2(ends, O_CLOEXEC))
-		die("Allow more open files: see `ulimit -n`.", "pipe: %s", strerror(errno));
+		die("pipe: %s", "Allow more open files: see `ulimit -n`.", strerror(errno));
 	receiver = fork();
 	if (receiver < 0)
-		die("Look at `ulimit -u` and `free -m`.", "fork: %s", strerror(errno));
+		die("fork: %s", "Look at `ulimit -u` and `free -m`.", strerror(errno));
 	if (receiver == 0) {
 		close(ends[1]);
 		receive(sender, listener, ends[0], receipt);
@@ -324,8 +324,8 @@ int main(int argc, char **argv)
 	if (!WIFEXITED(status) || WEXITSTATUS(status))
 		gone();
 	if (receipt->bytes != sent.bytes)
-		die("Report this: bytes were lost.", "%" PRId64 " bytes were sent, %" PRId64 " arrived",
-		    sent.bytes, receipt->bytes);
+		die("%" PRId64 " bytes were sent, %" PRId64 " arrived", "Report this: bytes were lost.", sent.bytes,
+		    receipt->bytes);
 
 	json_open(NULL, '{');
 	json_text("transport", transports[transport]);

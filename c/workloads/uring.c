@@ -32,23 +32,23 @@ static bool sqpoll, trace;
 
 static const struct option_row options[] = {
 	OPTION_TEXT("file", &file_path, "a path", "the file to read; else this program's own"),
-	OPTION_CHOICE("how", &how, how_names, "by hand, or by the library"),
+	OPTION_CHOICE("how", &how, how_names, "by hand, or with the library"),
 	OPTION_BYTES("block-bytes", &block_bytes, 1, 4 << 20, "size of one read; the last may be smaller"),
-	OPTION_INTEGER("queue-depth", &queue_depth, 1, MAX_DEPTH, "reads", "reads under way at a time"),
+	OPTION_INTEGER("queue-depth", &queue_depth, 1, MAX_DEPTH, "reads", "reads in flight at a time"),
 	OPTION_FLAG("sqpoll", &sqpoll, "let a kernel thread watch the submission ring"),
-	OPTION_INTEGER("sqpoll-idle-ms", &sqpoll_idle_ms, 1, 60000, "milliseconds", "it sleeps when idle so long"),
+	OPTION_INTEGER("sqpoll-idle-ms", &sqpoll_idle_ms, 1, 60000, "milliseconds", "idle time before it sleeps"),
 	OPTION_FLAG("trace", &trace, "print where the heads and tails of the rings stood after each step"),
-	OPTION_INTEGER("trace-steps", &trace_steps, 1, 1000000, "steps", "at most so many of them"),
+	OPTION_INTEGER("trace-steps", &trace_steps, 1, 1000000, "steps", "steps recorded, at most"),
 	OPTIONS_END
 };
 
-/* A read that is under way, or free. The completion brings back its index. */
+/* A read in flight, or a free place for one. The completion brings back its index. */
 struct request {
 	uint64_t offset;
 	uint32_t bytes;
 };
 
-struct rings {			/* where everybody stands */
+struct rings {			/* where each head and tail is */
 	uint32_t sq_head, sq_tail, cq_head, cq_tail;
 };
 
@@ -209,7 +209,7 @@ static void note(const struct way *way, const char *what, int64_t request, int64
 static void check(int error, const char *call)
 {
 	if (error < 0 && error != -EINTR)
-		die("Look at `dmesg`; try a smaller --queue-depth.", "%s: %s", call, strerror(-error));
+		die("%s: %s", "Look at `dmesg`; try a smaller --queue-depth.", call, strerror(-error));
 }
 
 /* Reads the whole file into `content`. Returns how many bytes came. */
@@ -254,9 +254,9 @@ static uint64_t read_file(const struct way *way)
 		way->seen(cqe);
 		note(way, "seen", index, result);
 		if (result <= 0)
-			die("Name a file that can be read and that nobody changes meanwhile.",
-			    "read of %u bytes at %" PRIu64 ": %s", requests[index].bytes, requests[index].offset,
-			    result ? strerror(-result) : "the file has become shorter");
+			die("read of %u bytes at %" PRIu64 ": %s",
+			    "Name a file that can be read and that no other program changes.", requests[index].bytes,
+			    requests[index].offset, result ? strerror(-result) : "the file has become shorter");
 		bytes += (uint64_t)result;
 		requests[index].offset += (uint64_t)result;
 		requests[index].bytes -= (uint32_t)result;
@@ -292,15 +292,15 @@ static void open_file(void)
 
 	file = open(file_path, O_RDONLY | O_CLOEXEC);
 	if (file < 0 || fstat(file, &about))
-		die("Name a file that exists and that you may read.", "--file %s: %s", file_path, strerror(errno));
+		die("--file %s: %s", "Name a file that exists and that you may read.", file_path, strerror(errno));
 	if (!S_ISREG(about.st_mode))
-		die("Name a regular file.", "--file %s is not a regular file", file_path);
+		die("--file %s is not a regular file", "Name a regular file.", file_path);
 	if (about.st_size > 1 << 30)
-		die("Allowed: up to 1 GiB.", "--file %s is too large: %lld bytes", file_path, (long long)about.st_size);
+		die("--file %s is too large: %lld bytes", "Allowed: up to 1 GiB.", file_path, (long long)about.st_size);
 	file_bytes = (uint64_t)about.st_size;
 	content = calloc(1, file_bytes + 1);
 	if (!content)
-		die("Name a smaller file.", "no memory for %" PRIu64 " bytes", file_bytes);
+		die("no memory for %" PRIu64 " bytes", "Name a smaller file.", file_bytes);
 }
 
 static void report_steps(uint64_t start_ns)
@@ -338,7 +338,7 @@ int main(int argc, char **argv)
 		unable("this program was built without liburing: run `apt-get install liburing-dev`, then `make -C c`");
 	open_file();
 	if (trace && !(steps = calloc((size_t)trace_steps, sizeof(*steps))))
-		die("Give a smaller --trace-steps.", "no memory for %" PRId64 " steps", trace_steps);
+		die("no memory for %" PRId64 " steps", "Give a smaller --trace-steps.", trace_steps);
 	error = -way->open((uint32_t)queue_depth, sqpoll ? IORING_SETUP_SQPOLL : 0);
 	if (error)
 		uring_refused(error, sqpoll ? " (--sqpoll)" : "");

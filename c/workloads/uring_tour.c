@@ -35,7 +35,7 @@ static const struct option_row options[] = {
 	OPTION_CHOICE("stop", &stop, stop_names, "where to stop on the tour"),
 	OPTION_CHOICE("how", &how, how_names, "one system call after another, or io_uring (files, echo)"),
 	OPTION_INTEGER("ios", &ios, 1, 10000000, "operations", "nops, files, round trips or timeouts in all"),
-	OPTION_INTEGER("batch", &batch, 1, MAX_BATCH, "operations", "so many are handed over with one call"),
+	OPTION_INTEGER("batch", &batch, 1, MAX_BATCH, "operations", "operations submitted per call"),
 	OPTION_TEXT("folder", &folder, "a folder", "files: where they are made, in a folder of their own"),
 	OPTION_BYTES("file-bytes", &file_bytes, 8, MAX_FILE_BYTES, "files: size of each, a multiple of 8"),
 	OPTION_FLAG("cold", &cold, "files: their content is out of the page cache at first"),
@@ -92,7 +92,7 @@ static void submit_and_wait(unsigned int count)
 		enter_calls++;
 	} while (result == -EINTR || (result >= 0 && io_uring_cq_ready(&ring) < count));
 	if (result < 0)
-		die("Look at `dmesg`; try a smaller --batch.", "io_uring_enter: %s", strerror(-result));
+		die("io_uring_enter: %s", "Look at `dmesg`; try a smaller --batch.", strerror(-result));
 }
 
 /* A kind of request: its name, and the least result that is a success. user_data holds its index. */
@@ -120,12 +120,12 @@ static void take_results(unsigned int count, const struct kind *kinds)
 	}
 	io_uring_cq_advance(&ring, seen);
 	if (failed && (result == -EINVAL || result == -EOPNOTSUPP))
-		unable("this kernel's io_uring does not know \"%s\" as it is used here: take --how plain", failed->name);
+		unable("this kernel's io_uring does not know \"%s\" as it is used here: use --how plain", failed->name);
 	if (failed)
-		die("Look at `dmesg` and `ulimit -n`.", "%s: %s", failed->name,
+		die("%s: %s", "Look at `dmesg` and `ulimit -n`.", failed->name,
 		    result < 0 ? strerror(-result) : "only a part was moved");
 	if (seen != count)
-		die("Report this, with the options.", "%u results came instead of %u", seen, count);
+		die("%u results came instead of %u", "Report this, with the options.", seen, count);
 }
 
 static unsigned int size_of_batch(int64_t done)
@@ -206,8 +206,9 @@ static void make_file(int64_t index)
 	for (int64_t i = 0; i < file_bytes / 8; i++)
 		words[i] = (uint64_t)index;
 	if (file < 0 || write(file, buffers[0], (size_t)file_bytes) != file_bytes)
-		die("Free some space, lower --ios or choose another --folder.", "cannot make file %" PRId64 " in %s: %s",
-		    index + 1, tour_folder, strerror(errno));
+		die("cannot make file %" PRId64 " in %s: %s",
+		    "Free some space, lower --ios or choose another --folder.", index + 1, tour_folder,
+		    strerror(errno));
 	close(file);
 }
 
@@ -218,12 +219,12 @@ static void check_folder(void)
 	struct statfs about;
 
 	if (fstatfs(tour_fd, &about))
-		die("Choose another --folder.", "--folder %s: %s", folder, strerror(errno));
+		die("--folder %s: %s", "Choose another --folder.", folder, strerror(errno));
 	if (cold && (about.f_type == TMPFS_MAGIC || about.f_type == RAMFS_MAGIC))
 		unable("--folder %s is in memory, where no file is cold: choose one on a disk, or leave --cold out", folder);
 	if ((int64_t)about.f_bavail * (int64_t)about.f_bsize / 10 * 9 < wanted)
-		die("Free some space, lower --ios or choose another --folder.",
-		    "--folder %s has no room for %" PRId64 " files: they need %" PRId64 " bytes", folder, ios, wanted);
+		die("--folder %s has no room for %" PRId64 " files: they need %" PRId64 " bytes",
+		    "Free some space, lower --ios or choose another --folder.", folder, ios, wanted);
 }
 
 static void make_files(void)
@@ -231,10 +232,11 @@ static void make_files(void)
 	char name[24];
 
 	if (ios > 100000 || file_bytes % 8)
-		die("Allowed with --stop files: --ios up to 100000, --file-bytes a multiple of 8.",
-		    "--ios %" PRId64 ", --file-bytes %" PRId64, ios, file_bytes);
+		die("--ios %" PRId64 ", --file-bytes %" PRId64,
+		    "Allowed with --stop files: --ios up to 100000, --file-bytes a multiple of 8.", ios, file_bytes);
 	if (asprintf(&tour_folder, "%s/uring_tour.XXXXXX", folder) < 0 || !mkdtemp(tour_folder))
-		die("Name a folder that exists and in which you may write.", "--folder %s: %s", folder, strerror(errno));
+		die("--folder %s: %s", "Name a folder that exists and in which you may write.", folder,
+		    strerror(errno));
 	tour_fd = open(tour_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	atexit(remove_files);
 	check_folder();
@@ -256,7 +258,7 @@ static void check_file(int64_t index, const char *content)
 
 	for (int64_t i = 0; i < file_bytes / 8; i++) {
 		if (words[i] != (uint64_t)index)
-			die("Report this, with the options.", "file %" PRId64 " came back with other content", index);
+			die("file %" PRId64 " came back with other content", "Report this, with the options.", index);
 	}
 }
 
@@ -273,7 +275,7 @@ static int64_t plain_files(void)
 		int file = openat(tour_fd, file_name(done, name), O_RDONLY | O_CLOEXEC);
 
 		if (file < 0 || read(file, buffers[0], (size_t)file_bytes) != file_bytes)
-			die("Leave the files alone while this runs.", "file %" PRId64 ": %s", done, strerror(errno));
+			die("file %" PRId64 ": %s", "Leave the files alone while this runs.", done, strerror(errno));
 		close(file);
 		check_file(done, buffers[0]);
 	}
@@ -346,7 +348,7 @@ static void open_ring_of_files(void)
 	error = -io_uring_register_files_sparse(&ring, (unsigned int)batch);
 	if (error)
 		unable("this kernel's io_uring has no table of its own files (5.19 and later have): %s. "
-		       "Take --how plain", strerror(error));
+		       "Use --how plain", strerror(error));
 }
 #endif
 
@@ -395,7 +397,7 @@ static char messages[MAX_BATCH][3][4096];	/* sent, received there, received back
 static void check_echo(unsigned int pair)
 {
 	if (memcmp(messages[pair][0], messages[pair][2], (size_t)message_bytes))
-		die("Report this, with the options.", "a message came back with other content");
+		die("a message came back with other content", "Report this, with the options.");
 }
 
 static void write_message(unsigned int pair, int64_t number)
@@ -412,7 +414,7 @@ static void plain_echo(unsigned int pair)
 	    recv(pairs[pair][1], messages[pair][1], bytes, MSG_WAITALL) != length ||
 	    send(pairs[pair][1], messages[pair][1], bytes, 0) != length ||
 	    recv(pairs[pair][0], messages[pair][2], bytes, MSG_WAITALL) != length)
-		die("Report this, with the options.", "echo: %s", strerror(errno));
+		die("echo: %s", "Report this, with the options.", strerror(errno));
 }
 
 #ifdef HAVE_LIBURING
@@ -475,7 +477,7 @@ static int stop_at_echo(void)
 
 	for (int64_t i = 0; i < batch; i++) {
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pairs[i]))
-			die("Raise `ulimit -n` or lower --batch.", "socketpair: %s", strerror(errno));
+			die("socketpair: %s", "Raise `ulimit -n` or lower --batch.", strerror(errno));
 	}
 #ifdef HAVE_LIBURING
 	if (how == IO_URING)
@@ -565,7 +567,7 @@ static void give_up_a_read(void)
 	int ends[2];
 
 	if (pipe2(ends, O_CLOEXEC))
-		die("Raise `ulimit -n`.", "pipe: %s", strerror(errno));
+		die("pipe: %s", "Raise `ulimit -n`.", strerror(errno));
 	sqe = io_uring_get_sqe(&ring);
 	io_uring_prep_read(sqe, ends[0], &byte, 1, 0);
 	sqe->flags |= IOSQE_IO_LINK;
@@ -587,7 +589,7 @@ static void give_up_a_read(void)
 static int stop_at_timeouts(void)
 {
 	if (ios > MAX_BATCH)
-		die("Allowed with --stop timeouts: 1 to 256.", "--ios cannot be \"%" PRId64 "\"", ios);
+		die("--ios cannot be \"%" PRId64 "\"", "Allowed with --stop timeouts: 1 to 256.", ios);
 	open_ring(MAX_BATCH);
 	if (!workload_ready())
 		return 0;
@@ -610,7 +612,7 @@ int main(int argc, char **argv)
 		unable("this program was built without liburing: run `apt-get install liburing-dev`, then `make -C c`");
 #endif
 	if (how == PLAIN && (stop == NOPS || stop == TIMEOUTS))
-		die("Allowed with --stop nops and timeouts: io_uring.", "--how cannot be \"plain\" with --stop %s",
+		die("--how cannot be \"plain\" with --stop %s", "Allowed with --stop nops and timeouts: io_uring.",
 		    stop_names[stop]);
 	switch (stop) {
 	case FILES:

@@ -77,7 +77,7 @@ struct request {
 	char path[116];
 };
 
-struct told {
+struct counts {
 	int64_t started, done, details, failed;
 	int64_t body_bytes;
 	struct histogram latency_ns;
@@ -98,17 +98,17 @@ static const char *describe(const struct request *request)
 }
 
 /* show: serve */
-static void serve(const struct request *request, uint64_t takes_ns, struct told *told)
+static void serve(const struct request *request, uint64_t takes_ns, struct counts *counts)
 {
 	uint64_t start_ns = now_ns(), latency_ns;
 	int32_t status = request->id % 7 ? 200 : -ENOENT;	/* every seventh request is for a page we lack */
 
 	DTRACE_PROBE3(labkit, request_start, request->id, request->path, request);
-	told->started++;
+	counts->started++;
 
 	if (labkit_request_detail_semaphore) {	/* does anybody listen? */
 		DTRACE_PROBE2(labkit, request_detail, request->id, describe(request));
-		told->details++;
+		counts->details++;
 	}
 
 	do {
@@ -116,44 +116,44 @@ static void serve(const struct request *request, uint64_t takes_ns, struct told 
 	} while (latency_ns < takes_ns);
 
 	DTRACE_PROBE3(labkit, request_done, request->id, status, latency_ns);
-	told->done++;
-	told->failed += status < 0;
-	histogram_add(&told->latency_ns, latency_ns);
+	counts->done++;
+	counts->failed += status < 0;
+	histogram_add(&counts->latency_ns, latency_ns);
 }
 /* show: end */
 
 static int work_requests(void)
 {
-	struct told told = { 0 };
+	struct counts counts = { 0 };
 	struct request request = { 0 };
 	uint64_t began_ns, elapsed_ns;
 
 	if (path_text && strlen(path_text) >= sizeof(request.path))
-		die("Allowed: up to 115 bytes.", "--path is %zu bytes long", strlen(path_text));
+		die("--path is %zu bytes long", "Allowed: up to 115 bytes.", strlen(path_text));
 	if (!workload_ready())
 		return 0;
 
 	began_ns = now_ns();
-	while (told.done < requests && !workload_stopped) {
+	while (counts.done < requests && !workload_stopped) {
 		request.id++;
 		request.body_bytes = (uint32_t)(request.id * 7919 % 65536);
-		told.body_bytes += request.body_bytes;
+		counts.body_bytes += request.body_bytes;
 		snprintf(request.path, sizeof(request.path), "%s",
 			 path_text ? path_text : paths[request.id % (sizeof(paths) / sizeof(*paths))]);
-		serve(&request, (uint64_t)((int64_t)request.id == slow_request ? slow_ns : work_ns), &told);
+		serve(&request, (uint64_t)((int64_t)request.id == slow_request ? slow_ns : work_ns), &counts);
 		if (interval_us)
 			sleep_us(interval_us);
 	}
 	elapsed_ns = now_ns() - began_ns;
 
 	json_open(NULL, '{');
-	json_integer("request_start", told.started);
-	json_integer("request_done", told.done);
-	json_integer("request_detail", told.details);
-	json_integer("failed", told.failed);
-	json_integer("body_bytes", told.body_bytes);
+	json_integer("request_start", counts.started);
+	json_integer("request_done", counts.done);
+	json_integer("request_detail", counts.details);
+	json_integer("failed", counts.failed);
+	json_integer("body_bytes", counts.body_bytes);
 	json_real("elapsed_s", (double)elapsed_ns / 1e9);
-	json_histogram("latency_ns", &told.latency_ns);
+	json_histogram("latency_ns", &counts.latency_ns);
 	json_close('}');
 	return workload_end();
 }

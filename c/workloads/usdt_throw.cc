@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Lesson 05: throws C++ exceptions of several types, so often as it is told. It has no probe of its own; the C++
+ * Lesson 05: throws C++ exceptions of several types, as often as the options say. It has no probe of its own; the C++
  * library, libstdc++, has: throw, catch and rethrow.
  *
  *	usdt_throw --go --range 11 --runtime 7 --own 5
@@ -26,44 +26,44 @@ const option_row options[] = {
 	OPTIONS_END
 };
 
-struct told {
+struct counts {
 	int64_t thrown, caught, rethrown;
 };
 
-void throw_range(told &told)
+void throw_range(counts &counts)
 {
 	try {
-		told.thrown++;
+		counts.thrown++;
 		throw std::out_of_range("no such element");
 	} catch (const std::exception &) {
-		told.caught++;
+		counts.caught++;
 	}
 }
 
 /* Caught, thrown on, and caught again. */
-void throw_runtime(told &told)
+void throw_runtime(counts &counts)
 {
 	try {
 		try {
-			told.thrown++;
+			counts.thrown++;
 			throw std::runtime_error("the disk is on fire");
 		} catch (const std::exception &) {
-			told.caught++;
-			told.rethrown++;
+			counts.caught++;
+			counts.rethrown++;
 			throw;
 		}
 	} catch (const std::runtime_error &) {
-		told.caught++;
+		counts.caught++;
 	}
 }
 
-void throw_own(told &told, int64_t number)
+void throw_own(counts &counts, int64_t number)
 {
 	try {
-		told.thrown++;
+		counts.thrown++;
 		throw out_of_luck{number};
 	} catch (const out_of_luck &) {
-		told.caught++;
+		counts.caught++;
 	}
 }
 
@@ -71,23 +71,23 @@ void throw_own(told &told, int64_t number)
 
 int main(int argc, char **argv)
 {
-	told told = {};
+	counts counts = {};
 
 	workload_begin(argc, argv, "Throws and catches C++ exceptions.", options);
 	if (!workload_ready())
 		return 0;
 
 	for (int64_t i = 0; i < range && !workload_stopped; i++)
-		throw_range(told);
+		throw_range(counts);
 	for (int64_t i = 0; i < runtime && !workload_stopped; i++)
-		throw_runtime(told);
+		throw_runtime(counts);
 	for (int64_t i = 0; i < own && !workload_stopped; i++)
-		throw_own(told, i);
+		throw_own(counts, i);
 
 	json_open(nullptr, '{');
-	json_integer("throw", told.thrown);
-	json_integer("catch", told.caught);
-	json_integer("rethrow", told.rethrown);
+	json_integer("throw", counts.thrown);
+	json_integer("catch", counts.caught);
+	json_integer("rethrow", counts.rethrown);
 	json_close('}');
 	return workload_end();
 }

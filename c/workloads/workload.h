@@ -9,7 +9,7 @@
  *	print one JSON line on stdout
  *
  * stderr is for people. The exit status is 0, 1 (failed: line one says what,
- * line two how to mend it) or 77 (cannot run on this machine: the last line
+ * line two how to fix it) or 77 (cannot run on this machine: the last line
  * says why). End of file instead of "go" ends the program quietly.
  *
  *	static int64_t runs = 23;
@@ -86,7 +86,7 @@ static inline void workload_on_signal(int signal_number)
 static inline void workload_die_with_parent(pid_t parent)
 {
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL))
-		die("Report this: Linux has known PR_SET_PDEATHSIG since 2.1.57.", "prctl: %s", strerror(errno));
+		die("prctl: %s", "Report this: Linux has known PR_SET_PDEATHSIG since 2.1.57.", strerror(errno));
 	if (getppid() != parent)	/* it ended before we asked */
 		_exit(1);
 }
@@ -99,8 +99,9 @@ static inline void workload_pin(int cpu, const char *option)
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
 	if (sched_setaffinity(0, sizeof(set), &set))
-		die("Run `nproc --all` and `taskset -p $$` to see which CPUs there are and which you may use.",
-		    "%s %d: %s", option, cpu, strerror(errno));
+		die("%s %d: %s",
+		    "Run `nproc --all` and `taskset -p $$` to see which CPUs there are and which you may use.", option,
+		    cpu, strerror(errno));
 }
 
 static inline void workload_begin(int argc, char **argv, const char *about, const struct option_row *rows)
@@ -155,7 +156,7 @@ static inline bool workload_ready(void)
 	if (workload_stopped || length == 0)
 		return false;
 	if (length != 3 || memcmp(line, "go\n", 3))
-		die("Write \"go\" and a newline, or start it with --go.", "something other than \"go\" came on stdin");
+		die("something other than \"go\" came on stdin", "Write \"go\" and a newline, or start it with --go.");
 	return true;
 }
 

@@ -51,7 +51,7 @@ def build(name: str) -> Path:
         raise WorkloadError("make is not installed.", "run `make setup`, or: sudo apt-get install make gcc") from None
     if made.returncode != 0:
         raise WorkloadError(
-            f"{name} could not be compiled.", "mend the C file named below, or run `make setup`", made.stderr
+            f"{name} could not be compiled.", "fix the C file named below, or run `make setup`", made.stderr
         )
     # make leaves it as it was when the newer source is another workload's; then make would be asked every time
     with contextlib.suppress(PermissionError):

@@ -365,7 +365,7 @@ def test_a_full_time_line_says_what_it_lost(io_engines: Build, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("options", "named", "mend"),
+    ("options", "named", "fix"),
     [
         (("--block-bytes", 0), '--block-bytes cannot be "0"', "Allowed: 512 to 4194304 bytes"),
         (("--block-bytes", -4096), '--block-bytes cannot be "-4096"', "Allowed: 512 to 4194304 bytes"),
@@ -402,13 +402,13 @@ def test_a_full_time_line_says_what_it_lost(io_engines: Build, tmp_path: Path) -
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
 )
 def test_bad_input_is_refused_before_anything_starts(
-    io_engines: Build, options: tuple[object, ...], named: str, mend: str
+    io_engines: Build, options: tuple[object, ...], named: str, fix: str
 ) -> None:
     outcome = io_engines("--ios", 10, *options)
     assert (outcome.status, outcome.stdout) == (1, "")
     first, second = outcome.stderr.splitlines()
     assert named in first
-    assert mend in second
+    assert fix in second
 
 
 # ---- bad machines, acted by strace ----
@@ -433,17 +433,17 @@ BAD_MACHINES = [
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed: apt-get install strace")
 @pytest.mark.parametrize(
-    ("fault", "options", "status", "reason", "mend"), BAD_MACHINES, ids=[row[0] for row in BAD_MACHINES]
+    ("fault", "options", "status", "reason", "fix"), BAD_MACHINES, ids=[row[0] for row in BAD_MACHINES]
 )
-def test_a_bad_machine_is_told_with_its_mend(
-    io_engines: Build, fault: str, options: tuple[object, ...], status: int, reason: str, mend: str
+def test_a_bad_machine_is_reported_with_its_fix(
+    io_engines: Build, fault: str, options: tuple[object, ...], status: int, reason: str, fix: str
 ) -> None:
     call = fault.partition(":")[0]
     under = ("strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={fault}")
     outcome = io_engines(*options, "--ios", 100, under=under)
     assert outcome.status == status
     assert reason in outcome.stderr
-    assert mend in outcome.stderr
+    assert fix in outcome.stderr
     assert len(outcome.stderr.splitlines()) == (1 if status == 77 else 2)
 
 

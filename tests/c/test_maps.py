@@ -69,7 +69,7 @@ def test_nothing_to_do_is_no_error(build: Callable) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "mend"),
+    ("options", "fix"),
     [
         (("--work", "sizes", "--smallest", 9, "--largest", 8), "--smallest"),
         (("--work", "sleep", "--slow-thread", 2), "--slow-thread"),
@@ -77,7 +77,7 @@ def test_nothing_to_do_is_no_error(build: Callable) -> None:
         (("--work", "rest"), "count, sizes, sleep, turns"),
     ],
 )
-def test_bad_options_say_what_is_allowed(build: Callable, options: tuple[object, ...], mend: str) -> None:
+def test_bad_options_say_what_is_allowed(build: Callable, options: tuple[object, ...], fix: str) -> None:
     outcome = build("maps").run(*options)
     assert outcome.status == 1
-    assert mend in outcome.stderr.splitlines()[1]
+    assert fix in outcome.stderr.splitlines()[1]

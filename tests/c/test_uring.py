@@ -229,7 +229,7 @@ def test_clocks_ring_in_the_order_of_time(build: Build) -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "options", "named", "mend"),
+    ("program", "options", "named", "fix"),
     [
         ("uring", ("--file", "/nonesuch"), "--file /nonesuch: No such file", "Name a file"),
         ("uring", ("--file", "/dev/null"), "--file /dev/null is not a regular file", "regular file"),
@@ -244,12 +244,12 @@ def test_clocks_ring_in_the_order_of_time(build: Build) -> None:
         ("uring_tour", ("--stop", "files", "--file-bytes", 9), "--file-bytes 9", "multiple of 8"),
     ],
 )
-def test_bad_input_is_refused(build: Build, program: str, options: tuple[object, ...], named: str, mend: str) -> None:
+def test_bad_input_is_refused(build: Build, program: str, options: tuple[object, ...], named: str, fix: str) -> None:
     outcome = build(program).run(*options)
     assert (outcome.status, outcome.stdout) == (1, "")
     first, second = outcome.stderr.splitlines()
     assert named in first
-    assert mend in second
+    assert fix in second
 
 
 @needs_strace

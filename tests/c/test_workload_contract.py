@@ -110,7 +110,7 @@ def test_help_names_unit_default_and_range(build: Build) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "named", "mend"),
+    ("options", "named", "fix"),
     [
         (("--runs", "-1"), '--runs cannot be "-1"', "Allowed: 0 to 100000 runs"),
         (("--runs", "100001"), '--runs cannot be "100001"', "Allowed: 0 to 100000 runs"),
@@ -125,12 +125,12 @@ def test_help_names_unit_default_and_range(build: Build) -> None:
         (("--open", "/nonesuch"), "--open /nonesuch: No such file", "Name a file"),
     ],
 )
-def test_bad_input_is_refused_in_two_lines(build: Build, options: tuple[str, ...], named: str, mend: str) -> None:
+def test_bad_input_is_refused_in_two_lines(build: Build, options: tuple[str, ...], named: str, fix: str) -> None:
     done = build("hello").run(*options)
     assert (done.status, done.stdout) == (1, "")
     first, second = done.stderr.splitlines()
     assert named in first
-    assert mend in second
+    assert fix in second
 
 
 def test_cpu_pins_the_program(build: Build) -> None:
