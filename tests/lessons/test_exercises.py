@@ -9,10 +9,11 @@ import pytest
 
 from labkit.bpf.program import Program
 from labkit.errors import Missing
-from labkit.lessons import hello, io_engines, maps, probes, start, syscall_latency, uring, usdt, verifier
+from labkit.lessons import hello, io_engines, maps, probes, start, syscall_latency, uring, usdt
 from labkit.lessons.capstone import exercises as capstone_exercises
 from labkit.lessons.sockmap import exercises as sockmap_exercises
 from labkit.lessons.verifier import exercises as verifier_exercises
+from labkit.lessons.verifier import gallery
 from labkit.notebook.check import check
 from labkit.running import truths
 from labkit.running.workload import Workload
@@ -79,7 +80,7 @@ def test_where_the_experiment_cannot_run_there_is_nothing_to_compare_with(
 ) -> None:
     monkeypatch.setattr(Program, "__enter__", refuse)
     monkeypatch.setattr(Workload, "__enter__", refuse)
-    monkeypatch.setattr(verifier, "load_bcc", refuse)
+    monkeypatch.setattr(gallery, "load_bcc", refuse)
     assert nothing_to_compare_with(question)
 
 

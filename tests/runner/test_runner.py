@@ -15,7 +15,7 @@ import nbformat
 import pytest
 
 import labkit
-from labkit import lessons
+from labkit import runner
 from labkit.cli import main
 from labkit.errors import BadArgument, Missing
 from labkit.notebook.recorded import MARK
@@ -35,7 +35,7 @@ def write(folder: Path, name: str, *cells: str) -> Path:
 
 def run(tmp_path: Path, *notebooks: Path, **how: object) -> tuple[list[Outcome], list[str]]:
     said: list[str] = []
-    outcomes = lessons.run(notebooks, to=tmp_path / "out", say=said.append, **how)  # type: ignore[arg-type]
+    outcomes = runner.run(notebooks, to=tmp_path / "out", say=said.append, **how)  # type: ignore[arg-type]
     return outcomes, said
 
 
@@ -69,7 +69,7 @@ def test_the_notebooks_stay_as_they_are_and_the_copy_is_gone(tmp_path: Path) -> 
 
 def test_the_kernel_is_this_python_with_this_labkit(tmp_path: Path) -> None:
     write(tmp_path, "01-try", "import sys, labkit; print(sys.executable, labkit.__file__)")
-    run(tmp_path, *lessons.find(folder=tmp_path / "notebooks"))
+    run(tmp_path, *runner.find(folder=tmp_path / "notebooks"))
     assert f"{sys.executable} {Path(labkit.__file__).parent}/__init__.py" in page(tmp_path, "01-try")
 
 
@@ -182,7 +182,7 @@ def test_a_cell_that_takes_long_is_told_of_while_it_runs(tmp_path: Path, monkeyp
         if len(said) == 1:
             told.write_text("go on")
 
-    lessons.run([path], to=tmp_path / "out", say=say)
+    runner.run([path], to=tmp_path / "out", say=say)
     assert "cell 1/1, still running after" in said[0]
 
 
@@ -199,16 +199,16 @@ def test_quick_reaches_the_kernel_and_the_learners_progress_stays(
 def test_lessons_are_found_by_number_and_in_order(tmp_path: Path) -> None:
     for name in ("02-b", "01-a", "notes"):
         write(tmp_path, name)
-    assert [path.stem for path in lessons.find(folder=tmp_path / "notebooks")] == ["01-a", "02-b"]
-    assert [path.stem for path in lessons.find(["02"], tmp_path / "notebooks")] == ["02-b"]
+    assert [path.stem for path in runner.find(folder=tmp_path / "notebooks")] == ["01-a", "02-b"]
+    assert [path.stem for path in runner.find(["02"], tmp_path / "notebooks")] == ["02-b"]
 
 
 def test_an_unknown_lesson_and_no_lessons_are_told(tmp_path: Path) -> None:
     write(tmp_path, "01-a")
     with pytest.raises(BadArgument, match="lesson='77'"):
-        lessons.find(["77"], tmp_path / "notebooks")
+        runner.find(["77"], tmp_path / "notebooks")
     with pytest.raises(Missing, match="no lessons"):
-        lessons.find(folder=tmp_path)
+        runner.find(folder=tmp_path)
 
 
 @pytest.mark.parametrize(("cell", "status"), [("1 + 1", 0), ("1 / 0", 1)])
@@ -216,7 +216,7 @@ def test_the_command_exits_as_the_lessons_went(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cell: str, status: int
 ) -> None:
     path = write(tmp_path, "01-try", cell)
-    monkeypatch.setattr(lessons, "find", lambda wanted: [path])
+    monkeypatch.setattr(runner, "find", lambda wanted: [path])
     assert main(["lessons", "01", "--to", str(tmp_path / "out")]) == status
     assert "01-try: " in capsys.readouterr().out
 
@@ -226,7 +226,7 @@ def test_interrupt_ends_the_kernel_and_the_command(tmp_path: Path) -> None:
     os.mkfifo(pid_file)
     cell = f"import os, signal; print(os.getpid(), file=open({str(pid_file)!r}, 'w')); signal.pause()"
     path = write(tmp_path, "01-try", cell)
-    script = f"from labkit import lessons; lessons.run([__import__('pathlib').Path({str(path)!r})], say=print)"
+    script = f"from labkit import runner; runner.run([__import__('pathlib').Path({str(path)!r})], say=print)"
     runner = subprocess.Popen(
         [sys.executable, "-c", script], cwd=Path(labkit.__file__).parents[1], stderr=subprocess.PIPE
     )

@@ -85,7 +85,7 @@ def test_packed_fills_the_unused_slots_with_zeros() -> None:
 
 
 def test_the_record_is_as_long_as_the_c_struct(tmp_path: Path) -> None:
-    header = Path(__file__).parents[2] / "c" / "bpf" / "labkit_usdt.h"
+    header = Path(__file__).parents[3] / "c" / "bpf" / "labkit_usdt.h"
     struct = header.read_text().partition("struct usdt_operand {")[2].partition("};")[0]
     source = tmp_path / "size.c"
     source.write_text(
