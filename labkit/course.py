@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from labkit.errors import unknown_name
 
-__all__ = ["LESSONS", "NUMBERS", "Lesson", "lesson"]
+__all__ = ["EVERYBODY", "LESSONS", "NUMBERS", "Lesson", "lesson"]
+
+EVERYBODY = ("kernel", "root", "python", "headers", "bcc", "compiler", "bpf")  # capabilities that every lesson uses
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Lesson:
     short : the title in lists.
     minutes : how long it takes to work through.
     learns : what the learner finds out.
+    vital : capabilities without which the lesson has nothing live to show, as the doctor names them.
+    uses : capabilities without which it loses a part. Those in `EVERYBODY` are used by every lesson.
     """
 
     number: str
@@ -34,44 +38,143 @@ class Lesson:
     short: str
     minutes: int
     learns: str
+    vital: str = ""
+    uses: str = ""
 
     @property
     def notebook(self) -> str:
         """The file name of its notebook."""
         return f"{self.number}-{self.stem.replace('_', '-')}.ipynb"
 
+    def needs(self, capability: str) -> bool:
+        """Return whether it uses a capability at all."""
+        return capability in (*EVERYBODY, *self.vital.split(), *self.uses.split())
+
+    def hangs_on(self, capability: str) -> bool:
+        """Return whether it has nothing live to show without a capability."""
+        return capability in self.vital.split()
+
 
 LESSONS = (
     Lesson(
-        "00", "start", "Start here: see what your kernel does", "Start here", 10,
-        "what this machine can do, and how a notebook works",
+        "00",
+        "start",
+        "Start here: see what your kernel does",
+        short="Start here",
+        minutes=10,
+        learns="what this machine can do, and how a notebook works",
+        uses="pid_namespace libbpf ring_buffer tracefs syscall_tracepoints data_folder",
     ),
     Lesson(
-        "01", "hello", "Say hello from inside the kernel", "Hello, eBPF", 20,
-        "what eBPF is, and how a program gets into the kernel",
+        "01",
+        "hello",
+        "Say hello from inside the kernel",
+        short="Hello, eBPF",
+        minutes=20,
+        learns="what eBPF is, and how a program gets into the kernel",
+        vital="pid_namespace bcc compiler bpf tracefs syscall_tracepoints",
+        uses="memlock libbpf jit run_statistics ring_buffer data_folder bpftool",
     ),
-    Lesson("02", "maps", "Remember things in maps", "Maps", 30, "how a program in the kernel remembers and counts"),
     Lesson(
-        "03", "verifier", "Pass the verifier", "The verifier", 40,
-        "why the kernel rejects programs, and how to fix them",
+        "02",
+        "maps",
+        "Remember things in maps",
+        short="Maps",
+        minutes=30,
+        learns="how a program in the kernel remembers and counts",
+        vital="pid_namespace bcc compiler bpf maps tracefs syscall_tracepoints",
+        uses="cpus memlock libbpf ring_buffer",
     ),
-    Lesson("04", "probes", "Choose the right probe", "Probes", 30, "the ways to watch an event, and what each costs"),
     Lesson(
-        "05", "usdt", "Listen to probes that the author placed", "USDT", 35,
-        "probes that the author of a program placed",
+        "03",
+        "verifier",
+        "Pass the verifier",
+        short="The verifier",
+        minutes=40,
+        learns="why the kernel rejects programs, and how to fix them",
+        vital="bcc bpf",
+        uses="lockdown memlock ring_buffer",
     ),
-    Lesson("06", "syscall_latency", "Time a system call", "Time a system call", 40, "where the time of a read goes"),
     Lesson(
-        "07", "io_engines", "Compare three ways to read: sync, libaio, io_uring", "Three ways to read", 40,
-        "sync, libaio and io_uring, side by side",
+        "04",
+        "probes",
+        "Choose the right probe",
+        short="Probes",
+        minutes=30,
+        learns="the ways to watch an event, and what each costs",
+        vital="bcc compiler bpf",
+        uses=(
+            "cpus pid_namespace lockdown memlock libbpf btf run_statistics maps tracefs "
+            "syscall_tracepoints raw_tracepoints kprobes fentry uprobes perf_events strace"
+        ),
     ),
-    Lesson("08", "uring", "Look inside io_uring", "Inside io_uring", 40, "two rings shared with the kernel"),
-    Lesson("09", "sockmap", "Take a short cut between local sockets", "Sockmap", 30, "a shortcut for local sockets"),
     Lesson(
-        "10", "capstone", "Watch a real application", "Capstone", 60,
-        "what SQLite and Redis ask of the kernel, and tools of your own",
+        "05",
+        "usdt",
+        "Listen to probes that the author placed",
+        short="USDT",
+        minutes=35,
+        learns="probes that the author of a program placed",
+        vital="bcc compiler bpf uprobes usdt",
+        uses="pid_namespace memlock python_usdt readelf",
     ),
-)  # fmt: skip
+    Lesson(
+        "06",
+        "syscall_latency",
+        "Time a system call",
+        short="Time a system call",
+        minutes=40,
+        learns="where the time of a read goes",
+        vital="pid_namespace bcc compiler bpf tracefs syscall_tracepoints data_folder",
+        uses="memlock libbpf ring_buffer block_tracepoints sched_tracepoints o_direct strace bpftrace fio",
+    ),
+    Lesson(
+        "07",
+        "io_engines",
+        "Compare three ways to read: sync, libaio, io_uring",
+        short="Three ways to read",
+        minutes=40,
+        learns="sync, libaio and io_uring, side by side",
+        vital="compiler data_folder",
+        uses=(
+            "cpus pid_namespace memlock ring_buffer tracefs syscall_tracepoints block_tracepoints "
+            "io_uring libaio o_direct fio"
+        ),
+    ),
+    Lesson(
+        "08",
+        "uring",
+        "Look inside io_uring",
+        short="Inside io_uring",
+        minutes=40,
+        learns="two rings shared with the kernel",
+        vital="compiler io_uring data_folder",
+        uses=(
+            "cpus pid_namespace memlock libbpf ring_buffer tracefs syscall_tracepoints "
+            "sched_tracepoints io_uring_tracepoints io_uring_sqpoll o_direct"
+        ),
+    ),
+    Lesson(
+        "09",
+        "sockmap",
+        "Take a short cut between local sockets",
+        short="Sockmap",
+        minutes=30,
+        learns="a shortcut for local sockets",
+        vital="bcc compiler bpf cgroup_v2 sockmap",
+        uses="cpus pid_namespace memlock redis redis_benchmark",
+    ),
+    Lesson(
+        "10",
+        "capstone",
+        "Watch a real application",
+        short="Capstone",
+        minutes=60,
+        learns="what SQLite and Redis ask of the kernel, and tools of your own",
+        vital="bcc compiler bpf tracefs syscall_tracepoints data_folder",
+        uses="pid_namespace memlock ring_buffer cgroup_v2 strace redis redis_benchmark sqlite",
+    ),
+)
 
 NUMBERS = tuple(each.number for each in LESSONS)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from labkit import cli
-from labkit.course import NUMBERS
+from labkit.course import EVERYBODY, LESSONS, NUMBERS
 from labkit.errors import BadArgument
 from labkit.machine import doctor
 from labkit.machine.doctor import Capability, as_text, lessons_status, summary
@@ -41,6 +41,11 @@ def test_every_lesson_is_used_and_what_is_vital_is_used() -> None:
         assert entry.lessons and set(entry.lessons) <= set(NUMBERS)
         assert set(entry.vital) <= set(entry.lessons), entry.name
     assert {lesson for entry in CATALOGUE for lesson in entry.lessons} == set(NUMBERS)
+
+
+def test_the_course_names_only_capabilities_that_the_doctor_knows() -> None:
+    named = {name for lesson in LESSONS for name in (lesson.vital + " " + lesson.uses).split()} | set(EVERYBODY)
+    assert named <= set(doctor.NAMES)
 
 
 def test_every_probe_says_what_it_does() -> None:

@@ -6,6 +6,8 @@ import re
 
 from tree import ROOT
 
+from labkit.course import LESSONS
+
 README = (ROOT / "README.md").read_text()
 MOST_BYTES = 200_000
 
@@ -23,9 +25,9 @@ def test_pictures_are_small_and_have_words() -> None:
         assert (ROOT / path).stat().st_size < MOST_BYTES
 
 
-def test_every_lesson_is_on_the_map() -> None:
-    lessons = {path.name[:2] for path in (ROOT / "notebooks").glob("[0-9][0-9]-*.ipynb")}
-    assert lessons <= set(re.findall(r"^\| (\d\d) \|", README, re.MULTILINE))
+def test_the_map_is_the_table_of_the_course() -> None:
+    rows = re.findall(r"^\| (\d\d) \| (.+?) \| (.+?) \| (\d+) \|", README, re.MULTILINE)
+    assert rows == [(each.number, each.short, each.learns, str(each.minutes)) for each in LESSONS]
 
 
 def test_a_lesson_names_the_kernels_on_which_its_tests_passed() -> None:
