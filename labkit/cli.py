@@ -23,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_lessons(commands)
     _add_bench(commands)
     _add_reset(commands)
+    _add_new_lesson(commands)
     arguments = parser.parse_args(argv)
     # what setup put beside this Python, such as redis-server, is found however `labkit` was called
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
@@ -132,4 +133,27 @@ def _reset(arguments: argparse.Namespace) -> int:
         print("A notebook that is open in the browser: File > Reload Notebook from Disk.")
     for line in copies.hand_out() if arguments.new else []:
         print(line)
+    return 0
+
+
+def _add_new_lesson(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "new-lesson",
+        help="make every file of a new lesson, for authors",
+        description="Make the notebook, Python, C and tests of a new lesson, and its row in every table. "
+        "The lesson runs; its tests fail until it is filled in (see CONTRIBUTING.md).",
+    )
+    parser.add_argument("number", metavar="NN", help="the next free number")
+    parser.add_argument("name", metavar="NAME", help="the stem of its files, such as page-faults")
+    parser.add_argument("--title", default="", help="the title of its notebook")
+    parser.set_defaults(run=_new_lesson)
+
+
+def _new_lesson(arguments: argparse.Namespace) -> int:
+    from labkit.machine import new_lesson
+    from labkit.machine.folders import repo_folder
+
+    for path in new_lesson.make(arguments.number, arguments.name, arguments.title):
+        print(path.relative_to(repo_folder()))
+    print("Next: git add the new files, then fill in what says so. See CONTRIBUTING.md, A new lesson.")
     return 0
