@@ -16,6 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from labkit.errors import Missing
 from labkit.machine.folders import data_folder
 from labkit.machine.mounts import mount_of
 
@@ -93,7 +94,7 @@ def _storage(path: Path | None) -> tuple[str, str]:
     """Return the file system and the device of a path; empty where they cannot be told."""
     try:
         mount = mount_of(path or data_folder())
-    except OSError:
+    except (OSError, Missing):
         return "", ""
     return mount.kind, mount.device or mount.source
 

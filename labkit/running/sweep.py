@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from labkit.errors import Missing
 from labkit.machine.folders import data_folder
 from labkit.running.cgroup import sweep_cgroups
 from labkit.running.owned import left_behind, remove
@@ -16,7 +17,9 @@ def sweep() -> list[Path]:
     The cgroups go first: a server in one of them may still write to such a folder. Programs need no sweeping: each link
     is a file descriptor, so the kernel detached them when their process died.
     """
-    cgroups, folders = sweep_cgroups(), left_behind(data_folder())
+    cgroups, folders = sweep_cgroups(), []
+    with contextlib.suppress(Missing, OSError):  # whoever needs the data folder will say what is wrong with it
+        folders = left_behind(data_folder())
     for folder in folders:
         with contextlib.suppress(OSError):  # another process sweeps it too
             remove(folder)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from labkit.errors import Missing
 from labkit.machine.doctor import privileges
 from labkit.machine.doctor.rows import Finding, as_root, from_error, missing, ok, other_kernel, package, refused
 from labkit.machine.folders import data_folder as folder_for_files
@@ -124,7 +125,7 @@ def data_folder() -> Finding:
             file.write(bytes(4096))
             file.flush()
             os.fsync(file.fileno())
-    except OSError as error:
+    except (OSError, Missing) as error:
         return _unusable(error)
     space = os.statvfs(folder)
     free = space.f_bavail * space.f_frsize
@@ -144,8 +145,8 @@ def o_direct() -> Finding:
                 moved = os.pwrite(descriptor, block, 0), os.preadv(descriptor, [block], 0)
             finally:
                 os.close(descriptor)
-    except OSError as error:
-        if error.errno == errno.EINVAL:
+    except (OSError, Missing) as error:
+        if isinstance(error, OSError) and error.errno == errno.EINVAL:
             return missing(f"{_where(folder)} does not take O_DIRECT", _ELSEWHERE)
         return _unusable(error)
     if _kind_and_device(folder)[0] in IN_MEMORY:
@@ -177,9 +178,12 @@ def _kind_and_device(folder: Path) -> tuple[str, str]:
     return mount.kind, mount.device or mount.source
 
 
-def _unusable(error: OSError) -> Finding:
+def _unusable(error: OSError | Missing) -> Finding:
     """Say why no file can be written in the data folder."""
-    said = f"{error.filename or 'the data folder'}: {error.strerror}"
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    cause = error.__cause__ if isinstance(error, Missing) else error
+    if not isinstance(cause, OSError):
+        return refused(str(error.args[0]).rstrip("."), _ELSEWHERE)
+    said = f"{cause.filename or 'the data folder'}: {cause.strerror}"
+    if cause.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return refused(said, _ELSEWHERE)
     return missing(said, _ELSEWHERE)
