@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from labkit.errors import LabkitError
 from labkit.notebook import solved
 from labkit.notebook.exercises import all_questions
 from labkit.notebook.question import Question
@@ -76,7 +77,7 @@ def _compare(name: str, questions: Mapping[str, Question], answer: object) -> Ve
     try:
         solved.remember(name)
         kept = _score(name, questions)
-    except OSError as error:
+    except (OSError, LabkitError) as error:
         kept = f"(Your progress could not be saved: {error}.)"
     return _verdict("ok", f"{name}: right.", question.why, kept)
 

@@ -10,11 +10,13 @@ import contextlib
 import fcntl
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from labkit.machine.folders import data_folder
+from labkit.errors import LabkitError
+from labkit.machine.folders import data_folder, open_own
 
 __all__ = ["progress_file", "remember", "solved", "trouble"]
 
@@ -31,20 +33,20 @@ def solved() -> dict[str, str]:
     """Return question -> time at which it was first solved."""
     try:
         return _read()
-    except (OSError, *_SPOILT):
+    except (OSError, LabkitError, *_SPOILT):
         return {}
 
 
 def trouble() -> str:
-    """Return why progress is not kept as it should be, with the mend, or an empty text when all is well."""
+    """Return why progress is not kept as it should be, with the fix, or an empty text when all is well."""
     try:
         with _locked(progress_file()) as path:
             if path.exists():
                 _read()
-    except OSError as error:
+    except (OSError, LabkitError) as error:
         return f"Your progress cannot be kept: {error}. Set LABKIT_PROGRESS to a file that can be written."
     except _SPOILT as error:
-        return f"{progress_file()} is spoilt ({error!r}) and counts as empty; the next right answer replaces it."
+        return f"{progress_file()} is damaged ({error!r}) and counts as empty; the next right answer replaces it."
     return ""
 
 
@@ -52,13 +54,17 @@ def trouble() -> str:
 def _locked(path: Path) -> Iterator[Path]:
     """Let nobody else change the file at `path` meanwhile; raise OSError where it could not be written."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_name(path.name + ".lock"), "w", encoding="utf-8") as lock:
+    lock = open_own(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield path
+    finally:
+        os.close(lock)
 
 
 def _read() -> dict[str, str]:
-    kept = json.loads(progress_file().read_text(encoding="utf-8"))["solved"]
+    with open(open_own(progress_file()), encoding="utf-8") as file:
+        kept = json.load(file)["solved"]
     return {str(question): str(when) for question, when in kept.items()}
 
 
@@ -71,6 +77,13 @@ def remember(question: str) -> None:
     with _locked(progress_file()) as path:
         known = solved()
         known.setdefault(question, datetime.now(UTC).isoformat(timespec="seconds"))
-        fresh = path.with_name(path.name + ".new")
-        fresh.write_text(json.dumps({"solved": known}, indent=1) + "\n", encoding="utf-8")
-        os.replace(fresh, path)
+        # a new name: nobody can have put a link there
+        descriptor, fresh = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+        try:
+            with open(descriptor, "w", encoding="utf-8") as file:
+                file.write(json.dumps({"solved": known}, indent=1) + "\n")
+                os.fchmod(descriptor, 0o644)
+            os.replace(fresh, path)
+        except BaseException:
+            os.unlink(fresh)
+            raise
