@@ -42,6 +42,8 @@ def make(number: str, name: str, title: str = "", root: Path | None = None) -> l
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", stem):
         raise bad_argument("name", name, 'lower-case words joined by dashes, such as "page-faults"')
     title = title or stem.replace("_", " ").capitalize()
+    if not title.isprintable() or set(title) & set('"\\|@[]'):
+        raise bad_argument("title", title, 'one line of text without the characters " \\ | @ [ ]')
     lesson = Lesson(number, stem, title, title, MINUTES, "fill in")
     files = _files(root, lesson)
     there = [path for path in files.values() if path.exists()]
@@ -87,12 +89,10 @@ def _rows(root: Path, lesson: Lesson, before: Lesson) -> list[Path]:
         '        vital="tracefs syscall_tracepoints",\n    ),\n'
     )
     _replace(course, "\n)\n\nNUMBERS", f"\n{row})\n\nNUMBERS")
-    last = next(
-        line for line in readme.read_text(encoding="utf-8").splitlines() if line.startswith(f"| {before.number} |")
-    )
-    _replace(
-        readme, last, f"{last}\n| {lesson.number} | {lesson.short} | {lesson.learns} | {lesson.minutes} | not tested |"
-    )
+    lines = readme.read_text(encoding="utf-8").splitlines()
+    last = next(line for line in lines if line.startswith(f"| {before.number} |"))
+    facts = (lesson.number, lesson.short, lesson.learns, str(lesson.minutes), "not tested")
+    _replace(readme, last, f"{last}\n| {' | '.join(facts)} |")
     notebook = json.loads(previous.read_text(encoding="utf-8"))
     link = f"Next: [{lesson.number} · {lesson.short}]({lesson.notebook})"
     for cell in (notebook["cells"][0], notebook["cells"][-1]):

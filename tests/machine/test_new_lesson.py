@@ -78,3 +78,9 @@ def test_what_cannot_be_made_is_said_and_nothing_is_written(number: str, name: s
         new_lesson.make(number, name, root=tmp_path)
     assert said in str(raised.value)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / "c/bpf/maps.c"]
+
+
+@pytest.mark.parametrize("title", ['Say "hello"', "a | b", "two\nlines", "back\\slash"])
+def test_a_title_that_would_break_a_table_is_refused(title: str, tmp_path: Path) -> None:
+    with pytest.raises(BadArgument, match="title="):
+        new_lesson.make(NEXT, "page-faults", title, tmp_path)

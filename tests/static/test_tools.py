@@ -22,6 +22,10 @@ def test_ruff() -> None:
     run(sys.executable, "-m", "ruff", "check", "--output-format", "concise", ".")
 
 
+def test_ruff_format() -> None:
+    run(sys.executable, "-m", "ruff", "format", "--check", ".")
+
+
 def test_mypy() -> None:
     run(sys.executable, "-m", "mypy")
 
