@@ -1,8 +1,8 @@
 """Log-bucketed histograms, the same in BPF (`c/bpf/labkit.h`), in C (`c/workloads/histogram.h`) and here.
 
 64 buckets per octave: below 128 each value has its own bucket, above it the highest seven bits of the value choose one.
-The error of any percentile is at most half a bucket, 0.8 %. Histograms are merged by adding counts;
-percentiles are never averaged.
+The error of any percentile is less than one bucket, 1.6 %; with many observations in the bucket it is far less.
+Histograms are merged by adding counts; percentiles are never averaged.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 SUB_BUCKETS = 64
 BUCKETS = 2368
+ENOUGH_FOR_P99 = 1000  # ten of them are above it
 
 Counts = npt.NDArray[np.int64]
 
@@ -47,7 +48,10 @@ def from_buckets(pairs: Iterable[tuple[int, int]]) -> Counts:
 
 
 def quantile(counts: npt.ArrayLike, q: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return the value below which a share `q` of the observations lies (the middle of its bucket).
+    """Return the value below which a share `q` of the observations lies, interpolated inside its bucket.
+
+    The observations of a bucket are taken to be spread evenly over it. So the estimate moves smoothly when the
+    distribution moves, and its steps are not those of the buckets.
 
     Parameters
     ----------
@@ -62,7 +66,15 @@ def quantile(counts: npt.ArrayLike, q: npt.ArrayLike) -> npt.NDArray[np.float64]
     if running[-1] == 0:
         return np.full(shares.shape, np.nan)
     # the smallest rank that covers the share; rank 1 is the least observation
-    rank = np.maximum(np.ceil(shares * running[-1]), 1)
-    bucket = np.searchsorted(running, rank)
+    bucket = np.searchsorted(running, np.maximum(np.ceil(shares * running[-1]), 1))
+    inside = per_bucket[bucket]
+    before = running[bucket] - inside
+    half = 0.5 / inside  # each observation is in the middle of its part of the bucket
+    part = np.clip((shares * running[-1] - before) / inside, half, 1 - half)
     low, high = bucket_low(bucket), bucket_low(bucket + 1)
-    return np.asarray((low + high - 1) / 2, dtype=np.float64)
+    return np.asarray(low - 0.5 + part * (high - low), dtype=np.float64)
+
+
+def p99(counts: npt.ArrayLike) -> float:
+    """Return the 99th percentile, or NaN below `ENOUGH_FOR_P99` observations: then it rests on a handful of them."""
+    return float(quantile(counts, 0.99)) if np.sum(counts) >= ENOUGH_FOR_P99 else float("nan")

@@ -2,13 +2,15 @@
 
 Each arm runs in short slices; the slices of all arms are interleaved in random balanced order (a round and its mirror:
 A B, B A), so that a drift of the machine hits all arms alike. The baseline runs twice, as itself and as the A/A arm:
-what those two differ by is noise. The slice is the unit; a ratio comes with a bootstrap interval of its median.
+any difference between those two is noise. The slice is the unit; a ratio comes with the 95 % interval of its median.
 
-References: Kalibera and Jones, "Rigorous benchmarking in reasonable time" (ISMM 2013); scipy.stats.bootstrap.
+References: Kalibera and Jones, "Rigorous benchmarking in reasonable time" (ISMM 2013); Hettmansperger and Sheather,
+"Confidence intervals based on interpolated order statistics" (Statistics & Probability Letters 4, 1986).
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -164,14 +166,13 @@ def order(arms: list[str], slices: int, seed: int) -> list[tuple[int, str]]:
     return plan
 
 
-def ratios(frame: pd.DataFrame, baseline: str | None = None, *, seed: int = 0) -> pd.DataFrame:
+def ratios(frame: pd.DataFrame, baseline: str | None = None) -> pd.DataFrame:
     """Return each arm's median ratio to the baseline with its 95 % interval.
 
     Parameters
     ----------
     frame : as `compare` returns it: arm, slice, value.
     baseline : the arm in the denominator; None takes the frame's own.
-    seed : of the bootstrap.
 
     Returns a frame with the columns arm, ratio, low, high, slices. `attrs["warnings"]` tells when the A/A arm's
     interval excludes 1 or is wider than 10 %: then the machine was too noisy to believe a small effect; and when there
@@ -184,7 +185,7 @@ def ratios(frame: pd.DataFrame, baseline: str | None = None, *, seed: int = 0) -
     rows = []
     for arm in dict.fromkeys(frame["arm"]):
         if arm != baseline:
-            middle, low, high = _median_interval(logs[arm].dropna().to_numpy(), seed)
+            middle, low, high = median_interval(logs[arm].dropna().to_numpy())
             rows.append(
                 {
                     "arm": arm,
@@ -200,7 +201,7 @@ def ratios(frame: pd.DataFrame, baseline: str | None = None, *, seed: int = 0) -
     return made
 
 
-def differences(frame: pd.DataFrame, baseline: str | None = None, *, unit: str = "", seed: int = 0) -> pd.DataFrame:
+def differences(frame: pd.DataFrame, baseline: str | None = None, *, unit: str = "") -> pd.DataFrame:
     """Return each arm's median difference from the baseline with its 95 % interval.
 
     Takes and returns what `ratios` does, with the column `difference` (in the unit of `value`) instead of `ratio`. The
@@ -213,7 +214,7 @@ def differences(frame: pd.DataFrame, baseline: str | None = None, *, unit: str =
     for arm in dict.fromkeys(frame["arm"]):
         if arm != baseline:
             apart = (wide[arm] - wide[baseline]).dropna().to_numpy()
-            middle, low, high = _median_interval(apart, seed)
+            middle, low, high = median_interval(apart)
             rows.append({"arm": arm, "difference": middle, "low": low, "high": high, "slices": len(apart)})
     rows.sort(key=lambda row: str(row["arm"]).endswith(AGAIN))
     made = schema.frame(rows, baseline=baseline)
@@ -249,31 +250,42 @@ def added_ratio(frame: pd.DataFrame, arm: str, other: str, baseline: str | None 
     def statistic(one: np.ndarray, two: np.ndarray, axis: int = -1) -> np.ndarray:
         return np.asarray(np.median(one, axis=axis) / np.median(two, axis=axis))
 
-    middle, low, high = _interval(added, statistic, seed)
-    return pd.Series({"ratio": middle, "low": low, "high": high, "slices": len(wide)})
-
-
-def median_interval(values: Sequence[float], *, seed: int = 0) -> tuple[float, float, float]:
-    """Return the median of some values, one a slice, and its 95 % bootstrap interval: (median, low, high)."""
-    return _median_interval(np.asarray(values, dtype=float), seed)
-
-
-def _median_interval(values: np.ndarray, seed: int) -> tuple[float, float, float]:
-    return _interval([values], np.median, seed)
-
-
-def _interval(samples: list[np.ndarray], statistic: Callable[..., Any], seed: int) -> tuple[float, float, float]:
-    """Return a statistic of samples that belong together slice by slice, and its interval."""
-    middle = float(statistic(*samples))
-    if len(samples[0]) < 2 or all(np.ptp(values) == 0 for values in samples):
-        return middle, middle, middle
     from scipy import stats  # here, because it takes longer to import than all the rest of the lab
 
     found = stats.bootstrap(
-        samples, statistic, confidence_level=CONFIDENCE, n_resamples=2000, method="percentile", paired=True,
+        added, statistic, confidence_level=CONFIDENCE, n_resamples=2000, method="percentile", paired=True,
         rng=np.random.default_rng(seed), vectorized=True,
     ).confidence_interval  # fmt: skip
-    return middle, float(found.low), float(found.high)
+    return pd.Series({"ratio": float(statistic(*added)), "low": found.low, "high": found.high, "slices": len(wide)})
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return the median of some values, one per slice, and its 95 % interval: (median, low, high).
+
+    The interval rests on order statistics only: nothing is supposed of the distribution. Where no pair of them has
+    exactly 95 %, it lies between two pairs (Hettmansperger and Sheather, 1986). Its coverage is tested by simulation;
+    the percentile bootstrap of a median covers 90 % with eight slices. Of fewer than six values it is their range.
+    """
+    ordered = np.sort(np.asarray(values, dtype=float))
+    count = len(ordered)
+    if count == 0:
+        return float("nan"), float("nan"), float("nan")
+    middle, outer = float(np.median(ordered)), 1
+    while outer + 1 <= count // 2 and _holds_median(count, outer + 1) >= CONFIDENCE:
+        outer += 1
+    wide, narrow = _holds_median(count, outer), _holds_median(count, outer + 1)
+    part = 0.0
+    if wide > CONFIDENCE:
+        excess = (wide - CONFIDENCE) / (wide - narrow)
+        part = (count - outer) * excess / (outer + (count - 2 * outer) * excess)
+    low = (1 - part) * ordered[outer - 1] + part * ordered[min(outer, count - 1)]
+    high = (1 - part) * ordered[count - outer] + part * ordered[max(count - outer - 1, 0)]
+    return middle, float(low), float(high)
+
+
+def _holds_median(count: int, rank: int) -> float:
+    """Return how often the `rank`-th smallest and the `rank`-th largest of `count` values enclose the true median."""
+    return 1 - 2 * sum(math.comb(count, below) for below in range(rank)) / 2**count
 
 
 def _ratio_warnings(made: pd.DataFrame, baseline: str) -> list[str]:

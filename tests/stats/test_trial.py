@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from labkit.errors import BadArgument, Stopped, WorkloadUnable
-from labkit.stats import trial
+from labkit.stats import histogram, trial
 
 
 def test_each_arm_runs_once_in_each_slice() -> None:
@@ -130,14 +130,28 @@ def test_fewer_than_six_slices_have_a_range_and_no_verdict_on_noise(compared: An
     assert [trial.TOO_FEW in said, any("twice differs" in each for each in said)] == [slices < 6, slices >= 6]
 
 
-def test_from_six_slices_on_the_interval_covers_about_as_often_as_it_says() -> None:
-    chance, covered = np.random.default_rng(3), dict.fromkeys((trial.ENOUGH - 1, trial.ENOUGH), 0)
-    for slices in covered:
-        for _ in range(400):
-            _, low, high = trial.median_interval(list(chance.normal(0, 1, slices)))
-            covered[slices] += low <= 0 <= high
-    assert covered[trial.ENOUGH] > covered[trial.ENOUGH - 1]
-    assert covered[trial.ENOUGH] >= 0.9 * 400
+def reported_p50(chance: np.random.Generator, level: float, noise: float) -> float:
+    """The median of one slice as a workload reports it: from a histogram of latencies."""
+    latencies = level * chance.lognormal(0, noise) * chance.lognormal(0, 0.15, 301)
+    counts = np.bincount(histogram.bucket_of(latencies), minlength=histogram.BUCKETS)
+    return float(histogram.quantile(counts, 0.5))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02, 0.2])
+@pytest.mark.parametrize("slices", [trial.ENOUGH, 8, 15])
+def test_the_interval_of_a_ratio_of_quantiles_covers_as_often_as_it_says(slices: int, noise: float) -> None:
+    chance, covered, trials = np.random.default_rng(17), 0, 1200
+    for _ in range(trials):
+        pairs = [[reported_p50(chance, level, noise) for level in (10_000, 10_100)] for _ in range(slices)]
+        _, low, high = trial.median_interval([np.log(b / a) for a, b in pairs])
+        covered += low <= np.log(1.01) <= high
+    assert 0.93 - 0.012 <= covered / trials <= 0.97 + 0.012  # two standard errors of 1200 trials
+
+
+def test_of_fewer_than_six_slices_the_interval_is_their_range() -> None:
+    for values in ([3.0], [1.0, 4.0], [5.0, 1.0, 2.0, 4.0, 3.0]):
+        assert trial.median_interval(values)[1:] == (min(values), max(values))
+    assert trial.median_interval([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])[1] > 1.0
 
 
 def test_differences_of_an_unsteady_machine_are_said_in_their_unit() -> None:
