@@ -245,7 +245,7 @@ def added_ratio(frame: pd.DataFrame, arm: str, other: str, baseline: str | None 
     wide = frame.pivot(index="slice", columns="arm", values="value").dropna()
     for name, chosen in (("arm", arm), ("other", other), ("baseline", baseline)):
         check_choice(name, chosen, list(wide.columns))
-    added = [(wide[one] - wide[baseline]).to_numpy() for one in (arm, other)]
+    one, two = ((wide[name] - wide[baseline]).to_numpy() for name in (arm, other))
 
     def statistic(one: np.ndarray, two: np.ndarray, axis: int = -1) -> np.ndarray:
         return np.asarray(np.median(one, axis=axis) / np.median(two, axis=axis))
@@ -253,10 +253,11 @@ def added_ratio(frame: pd.DataFrame, arm: str, other: str, baseline: str | None 
     from scipy import stats  # here, because it takes longer to import than all the rest of the lab
 
     found = stats.bootstrap(
-        added, statistic, confidence_level=CONFIDENCE, n_resamples=2000, method="percentile", paired=True,
+        [one, two], statistic, confidence_level=CONFIDENCE, n_resamples=2000, method="percentile", paired=True,
         rng=np.random.default_rng(seed), vectorized=True,
     ).confidence_interval  # fmt: skip
-    return pd.Series({"ratio": float(statistic(*added)), "low": found.low, "high": found.high, "slices": len(wide)})
+    told: dict[str, Any] = {"ratio": float(statistic(one, two)), "low": found.low, "high": found.high}
+    return pd.Series({**told, "slices": len(wide)})
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
@@ -285,7 +286,7 @@ def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 def _holds_median(count: int, rank: int) -> float:
     """Return how often the `rank`-th smallest and the `rank`-th largest of `count` values enclose the true median."""
-    return 1 - 2 * sum(math.comb(count, below) for below in range(rank)) / 2**count
+    return float(1 - 2 * sum(math.comb(count, below) for below in range(rank)) / 2**count)
 
 
 def _ratio_warnings(made: pd.DataFrame, baseline: str) -> list[str]:
