@@ -56,10 +56,12 @@ int main(int argc, char **argv)
 
 #define SEMAPHORE(probe) \
 	volatile unsigned short labkit_##probe##_semaphore __attribute__((section(".probes")))
-/* Now sys/sdt.h wants one for each probe of this file. Those that need none get the address 0, which says so. */
+/*
+ * Now sys/sdt.h wants one for each probe of this file. Those that need none get the address 0, which says so: the linker
+ * gives it to a weak symbol that nobody defines.
+ */
 #define NO_SEMAPHORE(probe) \
-	extern unsigned short labkit_##probe##_semaphore __attribute__((visibility("hidden"))); \
-	__asm__(".set labkit_" #probe "_semaphore, 0")
+	extern volatile unsigned short labkit_##probe##_semaphore __attribute__((weak, visibility("hidden")))
 
 SEMAPHORE(request_detail);
 SEMAPHORE(loop_guarded);

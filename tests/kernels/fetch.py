@@ -1,4 +1,5 @@
-"""Debian's stock kernels as packages: fetched once, unpacked into the lab's cache folder, never installed.
+"""Debian's stock kernels, and what arm64 compilers need, as packages: fetched once, unpacked into the lab's cache
+folder, never installed.
 
 apt-get does the work with lists and folders of its own, so the machine's own are not touched. Where from is asked of
 the machine's apt: its Debian mirror serves the other suites too.
@@ -11,17 +12,19 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.errors import Missing
 from labkit.machine.folders import cache_folder
 
-__all__ = ["HEADERS_OF", "SUITES", "Kernel", "fetch"]
+__all__ = ["ARM64_LIBRARIES", "HEADERS_OF", "SUITES", "Kernel", "fetch", "fetch_arm64"]
 
 SUITES = {"6.1": "bookworm", "6.12": "trixie"}
 HEADERS_OF = "6.1"  # BCC gets these on every kernel: exact on this one, a fallback on the others
+
+ARM64_LIBRARIES = ("liburing-dev", "liburing2", "libaio-dev", "libaio1", "systemtap-sdt-dev")
 
 _KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _MIRROR = "LABKIT_DEBIAN_MIRROR"
@@ -51,17 +54,42 @@ def fetch(series: str) -> Kernel:
     ------
     Missing : this machine's apt knows no Debian mirror, or the mirror does not serve the suite.
     """
-    folder = cache_folder() / "kernels" / series
+    folder = _cached(series, lambda aside: _fetch_into(aside, series))
+    images = sorted((folder / "boot").glob("vmlinuz-*"))
+    return Kernel(series, images[-1].name.removeprefix("vmlinuz-"), folder)
+
+
+def fetch_arm64() -> Path:
+    """Return a folder with kernel headers and the workloads' libraries for arm64: usr/src, usr/include, usr/lib.
+
+    Raises
+    ------
+    Missing : as `fetch`.
+    """
+    return _cached("arm64", _fetch_arm64_into)
+
+
+def _cached(name: str, fetch_into: Callable[[Path], None]) -> Path:
+    """Return a folder of the cache, filled once by a function; what fails half-way leaves nothing."""
+    folder = cache_folder() / "kernels" / name
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=".fetching-", dir=folder.parent))
         try:
-            _fetch_into(aside, series)
+            fetch_into(aside)
             aside.rename(folder)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-    images = sorted((folder / "boot").glob("vmlinuz-*"))
-    return Kernel(series, images[-1].name.removeprefix("vmlinuz-"), folder)
+    return folder
+
+
+def _fetch_arm64_into(folder: Path) -> None:
+    apt = _Apt(folder / "apt", SUITES[HEADERS_OF], "arm64")
+    headers = apt.depends("linux-headers-arm64", r"linux-headers-\S+")
+    apt.download([headers, apt.depends(headers, r"linux-headers-\S+-common"), *ARM64_LIBRARIES])
+    for package in (folder / "apt").glob("*.deb"):
+        _run("dpkg-deb", "--extract", str(package), str(folder))
+    shutil.rmtree(folder / "apt")
 
 
 def _fetch_into(folder: Path, series: str) -> None:
@@ -86,7 +114,7 @@ def _fetch_into(folder: Path, series: str) -> None:
 class _Apt:
     """apt-get with one suite, in a folder."""
 
-    def __init__(self, folder: Path, suite: str) -> None:
+    def __init__(self, folder: Path, suite: str, architecture: str = "amd64") -> None:
         self.folder = folder
         for name in ("lists/partial", "cache/archives/partial"):
             (folder / name).mkdir(parents=True)
@@ -104,7 +132,7 @@ class _Apt:
             "Dir::State::Status": os.devnull,
             "Dir::Cache": folder / "cache",
             "APT::Sandbox::User": "root",
-            "APT::Architecture": "amd64",
+            "APT::Architecture": architecture,
         }
         self._options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
         self._run("apt-get", "--quiet", "update")
