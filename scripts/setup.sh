@@ -176,6 +176,7 @@ if [ "$what" = engine ]; then
 fi
 install_packages
 [ "$what" != test ] || install_for_tests test
+[ "$what" != test ] || [ "$(dpkg --print-architecture)" != amd64 ] || install_for_tests cross
 if [ "$what" != python ]; then
     mount_once tracefs /sys/kernel/tracing
     mount_once bpf /sys/fs/bpf
