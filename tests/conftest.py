@@ -90,6 +90,8 @@ def data_folder() -> Iterator[Path]:
     folder = build_folder() / "test-data" / str(os.getpid())
     folder.mkdir(parents=True)
     os.environ["LABKIT_DATA"] = str(folder)
+    # a lock of their own, unless one is named: then several test runs do not wait for each other
+    os.environ.setdefault("LABKIT_LOCK", str(folder / "lock"))
     yield folder
     shutil.rmtree(folder)
 

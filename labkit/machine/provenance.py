@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.errors import Missing
+from labkit.machine import lock_places
 from labkit.machine.folders import data_folder
 from labkit.machine.mounts import mount_of
 
@@ -48,8 +49,8 @@ def provenance(*, command: str | Sequence[str] = "", path: Path | None = None, *
         "command": command if isinstance(command, str) else shlex.join(command),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "lost_events": 0,
-        "warnings": [],
         **more,
+        "warnings": [*lock_places.warnings(), *more.get("warnings", [])],
     }
 
 

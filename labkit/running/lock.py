@@ -1,50 +1,60 @@
-"""One measurement at a time: two at once would spoil each other. The second waits and says for whom."""
+"""One measurement at a time on a kernel: two at once would spoil each other. The second waits and says for whom.
+
+Two locks (flock(2), so a killed process lets go by itself). One is a file that says who holds it, for the labs that see
+the same /run. The other is the root folder of tracefs: a kernel has only one tracefs, wherever and however often it is
+mounted (`get_tree_single` in fs/tracefs/inode.c), so labs in different containers meet there.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
 
-from labkit.errors import Busy
-from labkit.machine.folders import cache_folder
+from labkit.errors import Busy, Missing
+from labkit.machine import lock_places
+from labkit.machine.folders import open_own
+from labkit.machine.pidns import own_pid_namespace
 from labkit.running import owner, sweep
 from labkit.running.interrupts import uninterrupted
 from labkit.running.progress import Progress, silent
 
 POLL_S = 0.1
-TELL_AFTER_S = 1.0
+WARN_AFTER_S = 1.0
+_NOTE_BYTES = 4000  # a symbolic link holds one page
+_PURPOSE_LETTERS = 80
 
 
 @contextlib.contextmanager
 def exclusive(purpose: str, progress: Progress | None = None, *, timeout_s: float = 600.0) -> Iterator[Progress]:
-    """Hold the machine for one measurement (flock(2), so a killed process lets go by itself).
+    """Hold the machine for one measurement.
 
-    Yields the progress to report to: `progress`, or one that reports nothing. Leaving the block reports that all is
-    done.
+    Yields the progress to report to: `progress`, or one that reports nothing. Leaving the block releases whatever the
+    measurement still holds, and reports that all is done.
 
     Parameters
     ----------
-    purpose : what is measured, told to whoever waits.
+    purpose : what is measured, shown to whoever waits.
     progress : called while waiting, with whom it waits for; without it a warning says so once, after a second.
     timeout_s : how long to wait, in seconds.
 
     Raises
     ------
     Busy : the other measurement did not end in time.
+    Missing : the lock cannot be used: its file is somebody else's, or flock(2) is refused.
     """
     owner.close_abandoned()
-    lock = _Lock(_lock_file())
+    lock = _Lock()
     held = owner.acquire("the measurement lock", lock.open, lock.close, starts_a_measurement=True)
     report = progress or silent
     try:
         lock.wait(report, timeout_s, warn=progress is None)
-        lock.write(f"{purpose} (process {os.getpid()})")
+        lock.sign(purpose)
         sweep.sweep()
         yield report
         report(1.0, "done")
@@ -57,60 +67,123 @@ def exclusive(purpose: str, progress: Progress | None = None, *, timeout_s: floa
 
 
 class _Lock:
-    """A file that one measurement holds at a time (flock(2)), with the holder's name in it."""
+    """What one measurement holds at a time: a file with a note on its holder, and tracefs where it is mounted."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: TextIO | None = None
-        self._is_ours = False
+    def __init__(self) -> None:
+        self._file = lock_places.file()
+        self._descriptors: list[int] = []
+        self._taken = 0  # the first so many descriptors are locked
+        self._notes: list[_FileNote | _LinkNote] = [_FileNote(self._file), _LinkNote(lock_places.note())]
 
     def open(self) -> None:
-        self._file = self._path.open("a+")
+        try:
+            self._descriptors.append(open_own(self._file, os.O_RDWR | os.O_CREAT))
+        except OSError as cause:
+            raise Missing(
+                f"The lock file {self._file} cannot be used: {cause.strerror}.", f"remove it: rm {self._file}"
+            ) from cause
+        tracefs = lock_places.tracefs()
+        if tracefs is not None:
+            self._descriptors.append(os.open(tracefs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
 
     def wait(self, report: Progress, timeout_s: float, *, warn: bool) -> None:
         """Wait until nobody else holds it, and say for whom."""
-        started = time.monotonic()
+        started_s = time.monotonic()
         while not self._try():
-            holder, waited_s = self._holder(), time.monotonic() - started
+            holder, waited_s = self._holder(), time.monotonic() - started_s
             if waited_s > timeout_s:
                 raise Busy(
                     f"Waited {timeout_s:g} s for {holder}.", "stop that measurement, or restart its notebook's kernel"
                 )
             report(0.0, f"waiting for {holder}")
-            if warn and waited_s > TELL_AFTER_S:
+            if warn and waited_s > WARN_AFTER_S:
                 warnings.warn(f"Waiting for {holder} to end: one measurement at a time.", stacklevel=5)
                 warn = False
             time.sleep(POLL_S)
 
-    def write(self, holder: str) -> None:
-        """Replace what the file says of its holder."""
-        assert self._file is not None
-        self._file.truncate(0)
-        self._file.write(holder)
-        self._file.flush()
+    def sign(self, purpose: str) -> None:
+        """Leave a note for those who wait."""
+        note = {
+            "purpose": purpose[:_PURPOSE_LETTERS],
+            "pid": os.getpid(),
+            "pid_namespace": own_pid_namespace().inode,
+            "since_s": round(time.clock_gettime(time.CLOCK_BOOTTIME), 1),
+        }
+        for place in self._notes:
+            place.write(json.dumps(note))
 
     def close(self) -> None:
-        file, self._file = self._file, None
-        if file is not None:
-            with file:
-                if self._is_ours:
-                    file.truncate(0)
+        descriptors, self._descriptors = self._descriptors, []
+        try:
+            if descriptors and self._taken == len(descriptors):
+                for place in self._notes:
+                    place.write("")
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
 
     @uninterrupted()
     def _try(self) -> bool:
-        assert self._file is not None
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._is_ours = True
-        return self._is_ours
+        for descriptor in self._descriptors[self._taken :]:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            except OSError as cause:
+                raise Missing(
+                    f"This process may not lock files: flock(2) says {cause.strerror}.",
+                    "allow flock in the container's seccomp filter, or start it with --privileged",
+                ) from cause
+            self._taken += 1
+            if self._taken == 1:
+                self._notes[0].write("")  # perhaps of a process that was killed
+        return True
 
     def _holder(self) -> str:
-        assert self._file is not None
-        self._file.seek(0)
-        return self._file.read().strip() or "another measurement"
+        """Say in words who holds it."""
+        text = next((text for place in self._notes[self._taken :] if (text := place.read())), "{}")
+        try:
+            note = json.loads(text)
+            purpose = "".join(letter for letter in note["purpose"][:_PURPOSE_LETTERS] if letter.isprintable())
+            is_elsewhere = int(note["pid_namespace"]) != own_pid_namespace().inode
+            where = " of another container" if is_elsewhere else ""
+            since_s = time.clock_gettime(time.CLOCK_BOOTTIME) - float(note["since_s"])
+            return f"{purpose} (process {int(note['pid'])}{where}, running for {max(0.0, since_s):.0f} s)"
+        except (ValueError, KeyError, TypeError):
+            return "another measurement"
 
 
-def _lock_file() -> Path:
-    """One file for the machine where we may write there, else one for the user."""
-    folder = Path("/run") if os.access("/run", os.W_OK) else cache_folder()
-    return folder / "labkit.lock"
+class _FileNote:
+    """The note in the lock file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError), open(open_own(self._path, os.O_WRONLY | os.O_TRUNC), "w") as file:
+            file.write(text)
+
+    def read(self) -> str:
+        with contextlib.suppress(OSError), open(open_own(self._path), errors="replace") as file:
+            return file.read(_NOTE_BYTES)
+        return ""
+
+
+class _LinkNote:
+    """The note as the target of a symbolic link: a BPF file system takes links, and no files."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def write(self, text: str) -> None:
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                self._path.unlink()  # perhaps of a process that was killed
+            with contextlib.suppress(OSError):
+                if text:
+                    self._path.symlink_to(text)
+
+    def read(self) -> str:
+        with contextlib.suppress(OSError):
+            return os.readlink(self._path) if self._path is not None else ""
+        return ""

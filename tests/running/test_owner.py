@@ -132,28 +132,13 @@ def a_workload() -> None:
         run.go()
 
 
-def a_workload_that_is_not_let_go() -> None:
-    with exclusive("a test"), Workload("hello", ["--runs", "1"]):
-        pass
-
-
-def a_run_folder() -> None:
-    with exclusive("a test"), run_folder() as folder:
-        (folder / "part").write_text("half")
-
-
-def a_cgroup() -> None:
-    with exclusive("a test"), Cgroup():
-        pass
-
-
 def all_at_once() -> None:
     with exclusive("a test"), run_folder(), Cgroup() as cgroup, Workload("hello", ["--runs", "1"]) as run:
         cgroup.add(run.pid)
 
 
 @pytest.mark.bpf
-@pytest.mark.parametrize("work", [a_workload, a_workload_that_is_not_let_go, a_run_folder, a_cgroup, all_at_once])
+@pytest.mark.parametrize("work", [a_workload, all_at_once])
 def test_after_an_interrupt_at_any_line_nothing_is_left(work: Callable[[], None]) -> None:
     work()  # whatever is made once
     before = descriptors()
