@@ -10,7 +10,7 @@ import pandas as pd
 
 from bench.goals import GOALS
 from labkit.running.lock import exclusive
-from labkit.running.progress import Progress
+from labkit.running.progress import Progress, Tick
 from labkit.stats import trial
 
 __all__ = ["Figure", "Step", "compare", "ratio", "rounds"]
@@ -80,20 +80,13 @@ def rounds(
 
     Returns a frame with the columns arm, slice and what was measured; `attrs["baseline"]` is the baseline.
     """
-    rows: list[Mapping[str, float]] = []
 
-    def alone(run: Callable[[], Mapping[str, float]]) -> Callable[[], float]:
-        def one() -> float:
-            with exclusive(purpose, progress):  # slice by slice: whoever waits gets its turn between two
-                rows.append(run())
-            return 0.0
+    def alone(arm: str, _: Tick) -> Mapping[str, float]:
+        # slice by slice, so that whoever waits gets its turn between two; the end of a slice is not that of all
+        with exclusive(purpose, lambda share, note: progress(share, note) if share < 1 else None):
+            return arms[arm.removesuffix(trial.AGAIN)]()
 
-        return one
-
-    order = trial.compare(
-        {arm: alone(run) for arm, run in arms.items()}, baseline=baseline, slices=slices, progress=progress
-    )
-    made = pd.concat([order[["arm", "slice"]], pd.DataFrame(rows)], axis=1)  # compare() calls in the order of its rows
+    made = trial.interleaved([*arms, baseline + trial.AGAIN], alone, slices=slices, progress=progress).frame()
     made.attrs["baseline"] = baseline
     return made
 

@@ -1,11 +1,11 @@
-"""The short cut between local sockets against TCP and against a Unix socket, and with an unmodified Redis."""
+"""The shortcut between local sockets against TCP and against a Unix socket, and with an unmodified Redis."""
 
 from __future__ import annotations
 
 from bench.figure import Figure, Step, ratio
 from labkit.lessons import sockmap
 from labkit.lessons.sockmap import servers
-from labkit.lessons.sockmap.slices import SHORT_CUT, TCP, UNIX
+from labkit.lessons.sockmap.slices import SHORTCUT, TCP, UNIX
 from labkit.machine.folders import quick
 from labkit.running.pinning import SAME
 from labkit.running.progress import Progress
@@ -20,15 +20,15 @@ def _round_trips(progress: Progress) -> list[Figure]:
                            progress=progress)  # fmt: skip
     small, large = (made[made["message_bytes"] == size].reset_index(drop=True) for size in (64, 65536))
     return [
-        ratio("sockmap.rtt.same.64", small, VALUE, TCP, SHORT_CUT),
-        ratio("sockmap.rtt.same.65536", large, VALUE, TCP, SHORT_CUT),
-        ratio("sockmap.rtt_vs_unix.same.64", small, VALUE, SHORT_CUT, UNIX),
+        ratio("sockmap.rtt.same.64", small, VALUE, TCP, SHORTCUT),
+        ratio("sockmap.rtt.same.65536", large, VALUE, TCP, SHORTCUT),
+        ratio("sockmap.rtt_vs_unix.same.64", small, VALUE, SHORTCUT, UNIX),
     ]
 
 
 def _redis(progress: Progress) -> list[Figure]:
     made = servers.measure(1, SAME, slices=quick(10, 2), progress=progress)
-    return [ratio("sockmap.redis", made, "requests_per_s", SHORT_CUT, TCP, server=made.attrs["server"])]
+    return [ratio("sockmap.redis", made, "requests_per_s", SHORTCUT, TCP, server=made.attrs["server"])]
 
 
 STEPS = (

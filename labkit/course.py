@@ -157,7 +157,7 @@ LESSONS = (
     Lesson(
         "09",
         "sockmap",
-        "Take a short cut between local sockets",
+        "Take a shortcut between local sockets",
         short="Sockmap",
         minutes=30,
         learns="a shortcut for local sockets",

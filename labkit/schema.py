@@ -253,7 +253,7 @@ COLUMNS: dict[str, Column] = {
     "connections": Column("", "int64", "connections", plain),
     "round_trips": Column("", "int64", "round trips", plain),
     "messages": Column("", "int64", "messages sent", plain),
-    "redirects": Column("", "int64", "by the short cut", plain),
+    "redirects": Column("", "int64", "by the shortcut", plain),
     "misses": Column("", "int64", "left to TCP", plain),
     "inserts": Column("", "int64", "sockets in the map", plain),
     "insert_failures": Column("", "int64", "sockets refused", plain),

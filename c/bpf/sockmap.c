@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
 /*
- * A short cut for TCP connections whose two ends are both on this machine.
+ * A shortcut for TCP connections whose two ends are both on this machine.
  *
  * note_connection (sockops) runs when a connection of the cgroup is established. It puts the socket
  * in the map `sockets` under its name: addresses and ports. send_message (sk_msg) runs for each send
@@ -31,11 +31,11 @@ struct name {
 BPF_SOCKHASH(sockets, struct name, MAX_SOCKETS);
 
 /*
- * How a socket sends. Its first message decides. Later it may go from the short cut to TCP, never
- * back: the receiver empties the short cut's queue before TCP's, so a message by the short cut would
+ * How a socket sends. Its first message decides. Later it may go from the shortcut to TCP, never
+ * back: the receiver empties the shortcut's queue before TCP's, so a message by the shortcut would
  * overtake one sent before by TCP.
  */
-enum way { UNDECIDED, SHORT_CUT, TCP };
+enum way { UNDECIDED, SHORTCUT, TCP };
 
 struct route {
 	struct name peer;
@@ -45,7 +45,7 @@ struct route {
 BPF_SK_STORAGE(routes, struct route);	/* kept with each socket, and gone with it */
 
 struct sockmap_counts {
-	u64 redirects;		/* messages by the short cut */
+	u64 redirects;		/* messages by the shortcut */
 	u64 redirect_bytes;
 	u64 misses;		/* messages by TCP, because the other end is not in the map */
 	u64 miss_bytes;
@@ -146,7 +146,7 @@ int send_message(struct sk_msg_md *msg)
 	route = routes.sk_storage_get(sock, 0, 0);
 	if (route && route->way != TCP &&
 	    sockets.msg_redirect_hash(msg, &route->peer, BPF_F_INGRESS) == SK_PASS) {
-		route->way = SHORT_CUT;
+		route->way = SHORTCUT;
 		__sync_fetch_and_add(&count->redirects, 1);
 		__sync_fetch_and_add(&count->redirect_bytes, msg->size);
 		return SK_PASS;

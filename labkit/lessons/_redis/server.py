@@ -26,7 +26,7 @@ _TRIES = 5
 
 
 def why_not() -> str:
-    """Return why Redis cannot be measured here, with the mend, or an empty string."""
+    """Return why Redis cannot be measured here, with the fix, or an empty string."""
     absent = [name for name in ("redis-server", "redis-benchmark") if shutil.which(name) is None]
     if not absent:
         return ""
@@ -34,7 +34,7 @@ def why_not() -> str:
 
 
 class Server:
-    """A Redis server in a cgroup, pinned; it ends with the cgroup.
+    """A Redis server in a cgroup, pinned. Leaving its block ends it and takes its exit status.
 
     Parameters
     ----------
@@ -52,23 +52,41 @@ class Server:
         self._cgroup, self._options, self._settings = cgroup, options, settings
         self._cpu, self._client_cpu = cpus_for(place)
         self._file = folder / f"{cgroup.path.name}-{self._cpu}-{self._client_cpu}.sock"
-        for _ in range(_TRIES):
-            self._port = _free_port()
-            if self._start(folder):
-                break
-        else:
-            raise LabkitError(
-                f"redis-server found no free port in {_TRIES} tries.", "end other servers: see `ss -tlnp`"
-            )
-        self.ask(["-t", "set", "-n", "1"])  # GET shall find a value
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
 
-    def _start(self, folder: Path) -> bool:
+    def __enter__(self) -> Server:
+        try:
+            for _ in range(_TRIES):
+                self._port = _free_port()
+                if self._start():
+                    break
+            else:
+                raise LabkitError(
+                    f"redis-server found no free port in {_TRIES} tries.", "end other servers: see `ss -tlnp`"
+                )
+            self.ask(["-t", "set", "-n", "1"])  # so that GET finds a value
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        """Kill the server, and wait for it: otherwise its entry stays in the process table as a zombie."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _start(self) -> bool:
         """Start it and wait until it listens; return False if another program took the port meanwhile."""
-        log = folder / f"{self._file.stem}.log"
+        log = self._folder / f"{self._file.stem}.log"
         command = ["taskset", "-c", str(self._cpu), "redis-server", "--bind", "127.0.0.1", "--port", str(self._port)]
-        command += ["--unixsocket", str(self._file), "--save", "", "--dir", str(folder), *self._settings]
+        command += ["--unixsocket", str(self._file), "--save", "", "--dir", str(self._folder), *self._settings]
         with log.open("wb") as output:
-            process = subprocess.Popen(
+            process = self._process = subprocess.Popen(
                 self._cgroup.command(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
         self.pid = process.pid  # each command in the chain replaces the one before

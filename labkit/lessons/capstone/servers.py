@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -126,12 +127,13 @@ def measure(
         Program("capstone") as program,
         run_folder() as folder,
         Cgroup() as cgroup,
+        ExitStack() as running,
     ):
         plan = trial.order(list(loads), slices, seed)
         for done, (_, name) in enumerate(plan):
             load = loads[name]
             if load.append_only not in servers:
-                servers[load.append_only] = _server(cgroup, place, folder, load)
+                servers[load.append_only] = running.enter_context(_server(cgroup, place, folder, load))
 
             def tick(_: float, done: int = done, name: str = name) -> None:
                 report(done / len(plan), name)

@@ -7,7 +7,7 @@ from labkit.lessons.sockmap.exercises import how_many_round_trips, how_much_room
 from labkit.lessons.sockmap.panels import panel
 from labkit.lessons.sockmap.plots import plot, plot_path
 from labkit.lessons.sockmap.servers import measure as redis
-from labkit.lessons.sockmap.slices import ARMS, SHORT_CUT, TCP, UNIX
+from labkit.lessons.sockmap.slices import ARMS, SHORTCUT, TCP, UNIX
 from labkit.running.pinning import CROSS, PINNINGS, SAME
 
 __all__ = [
@@ -15,7 +15,7 @@ __all__ = [
     "CROSS",
     "PINNINGS",
     "SAME",
-    "SHORT_CUT",
+    "SHORTCUT",
     "TCP",
     "UNIX",
     "how_many_round_trips",

@@ -1,7 +1,7 @@
-"""Lesson 09: how long a message takes to another process of this machine, by TCP, by the short cut, by a Unix socket.
+"""Lesson 09: how long a message takes to another process of this machine, by TCP, by the shortcut, by a Unix socket.
 
 Rests on the workloads ping_pong.c and stream.c, and on c/bpf/sockmap.c. Each slice is a new pair of processes with new
-connections. The arms differ in one thing only: for the short cut the pair is put in the lab's cgroup.
+connections. The arms differ in one thing only: for the shortcut the pair is put in the lab's cgroup.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import pandas as pd
 
 from labkit import schema
 from labkit.errors import check_choice, check_float, check_int, check_seed
-from labkit.lessons.sockmap.shortcut import MAX_SOCKETS, ShortCut
-from labkit.lessons.sockmap.slices import ARMS, SHORT_CUT, Setting, check_sizes, ping_pong, stream, sweep
+from labkit.lessons.sockmap.shortcut import MAX_SOCKETS, Shortcut
+from labkit.lessons.sockmap.slices import AGAIN, ARMS, SHORTCUT, Setting, check_sizes, each_setting, ping_pong, stream
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
 from labkit.running.pinning import SAME, check_pinning
-from labkit.running.progress import Progress, Tick, silent
+from labkit.running.progress import Progress, Tick
 from labkit.running.workload import Workload
 from labkit.stats import trial
 
@@ -37,7 +37,7 @@ def measure(
     seed: int | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Time round trips by TCP, by TCP with the short cut and by a Unix socket, in interleaved slices.
+    """Time round trips by TCP, by TCP with the shortcut and by a Unix socket, in interleaved slices.
 
     Parameters
     ----------
@@ -69,14 +69,13 @@ def measure(
     seed = check_seed(seed)
     options = ["--connections", str(connections), "--seconds", str(slice_s)]
 
-    report = progress or silent
-    with exclusive("lesson 09: round trips", report), ShortCut() as cut:
+    with exclusive("lesson 09: round trips", progress) as report, Shortcut() as cut:
 
         def run(arm: str, setting: Setting, tick: Tick) -> dict[str, Any]:
             return ping_pong(arm, cut, setting["pinning"], setting["message_bytes"], options, ipv6=ipv6, tick=tick)
 
-        made = sweep(settings, run, "rtt_ns", slices, seed, report)
-    return schema.frame(made, **provenance(command=["ping_pong", *options], ipv6=ipv6, baseline=SHORT_CUT))
+        made = each_setting(settings, run, slices=slices, seed=seed, progress=report)
+    return schema.frame(made, **provenance(command=["ping_pong", *options], ipv6=ipv6, baseline=SHORTCUT))
 
 
 def throughput(
@@ -102,19 +101,18 @@ def throughput(
     seed = check_seed(seed)
     options = ["--connections", str(connections)]
 
-    report = progress or silent
-    with exclusive("lesson 09: streams", report), ShortCut() as cut:
+    with exclusive("lesson 09: streams", progress) as report, Shortcut() as cut:
 
         def run(arm: str, setting: Setting, tick: Tick) -> dict[str, Any]:
             place, size = setting["pinning"], setting["message_bytes"]
             total = min(100_000_000, size * 40_000) // quick(1, 10)
             return stream(arm, cut, place, size, [*options, "--total-bytes", str(total)], ipv6=ipv6, tick=tick)
 
-        made = sweep(settings, run, "bytes_per_s", slices, seed, report)
-    return schema.frame(made, **provenance(command=["stream", *options], ipv6=ipv6, baseline=SHORT_CUT))
+        made = each_setting(settings, run, slices=slices, seed=seed, progress=report)
+    return schema.frame(made, **provenance(command=["stream", *options], ipv6=ipv6, baseline=SHORTCUT))
 
 
-def ratios(frame: pd.DataFrame, column: str = "p50_ns", baseline: str = SHORT_CUT) -> pd.DataFrame:
+def ratios(frame: pd.DataFrame, column: str = "p50_ns", baseline: str = SHORTCUT) -> pd.DataFrame:
     """Return how many times `baseline` each arm's `column` is, with its 95 % interval, for each setting measured.
 
     Parameters
@@ -157,33 +155,32 @@ def _setting_of(frame: pd.DataFrame) -> list[str]:
 def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of each setting arm by arm: the arms as `ARMS` has them, the one against itself last."""
     settings = frame[_setting_of(frame)].drop_duplicates().reset_index(drop=True).reset_index(names="_setting")
-    places = {arm: place for place, arm in enumerate((*ARMS, SHORT_CUT + trial.AGAIN))}
+    places = {arm: place for place, arm in enumerate((*ARMS, AGAIN))}
     numbered = frame.merge(settings, how="left").set_index(frame.index).assign(_arm=frame["arm"].map(places))
     return frame.loc[numbered.sort_values(["_setting", "_arm"], kind="stable").index]
 
 
 def proof(round_trips: int = 2000, *, progress: Progress | None = None) -> pd.DataFrame:
-    """Run the same ping-pong outside the cgroup and inside while the short cut is on; tell where the messages went.
+    """Run the same ping-pong by each of the three while the shortcut is on, and report where the messages went.
 
     Parameters
     ----------
     round_trips : how many, 1 to 1,000,000.
 
-    Returns a frame with a row a run: arm ("TCP" is the pair outside), messages, redirects, misses, data_segments,
-    lo_packets, lo_bytes, rtt_ns.
+    Returns one row per arm ("TCP" is a pair outside the cgroup): arm, round_trips, messages (two per round trip, and
+    one greeting), redirects, misses, data_segments, lo_packets, lo_bytes.
     """
     check_int("round_trips", round_trips, 1, 1_000_000, "round trips")
-    report, rows, options = progress or silent, [], ["--round-trips", str(round_trips)]
-    with exclusive("lesson 09: where the messages go", report), ShortCut() as cut:
-        for number, arm in enumerate(ARMS):
+    options = ["--round-trips", str(round_trips), "--warm-up", "0"]
+    with exclusive("lesson 09: where the messages go", progress) as report, Shortcut() as cut:
 
-            def tick(_: float, share: float = number / len(ARMS), arm: str = arm) -> None:
-                report(share, arm)
+        def run(arm: str, tick: Tick) -> dict[str, Any]:
+            return ping_pong(arm, cut, SAME, 64, options, tick=tick)
 
-            rows.append({"arm": arm, **ping_pong(arm, cut, SAME, 64, options, tick=tick)})
-    report(1.0, "done")
-    columns = ["arm", "messages", "redirects", "misses", "data_segments", "lo_packets", "lo_bytes", "rtt_ns"]
-    return schema.frame(pd.DataFrame(rows)[columns], **provenance(command=["ping_pong", *options]))
+        found = trial.interleaved(ARMS, run, slices=1, progress=report).frame()
+    columns = ["arm", "round_trips", "messages", "redirects", "misses", "data_segments", "lo_packets", "lo_bytes"]
+    ordered = found.set_index("arm").loc[list(ARMS)].reset_index()[columns]
+    return schema.frame(ordered, **provenance(command=["ping_pong", *options]))
 
 
 def integrity(
@@ -195,7 +192,7 @@ def integrity(
     seed: int = 1,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Send bytes over many connections by the short cut and compare each with the one that was sent.
+    """Send bytes over many connections by the shortcut and compare each with the one that was sent.
 
     Parameters
     ----------
@@ -212,15 +209,13 @@ def integrity(
     check_int("connections", connections, 1, 1024, "connections")
     check_int("max_sockets", max_sockets, 2, MAX_SOCKETS, "sockets")
     check_int("seed", seed, 1, 2**31 - 1)
-    report = progress or silent
     options = ["--total-bytes", str(total_bytes), "--connections", str(connections), "--random-sizes", "--check"]
     options += ["--connection-bytes", "100000", "--seed", str(seed), "--transport", "tcp6" if ipv6 else "tcp"]
-    with exclusive("lesson 09: is each byte there", report), ShortCut(max_sockets) as cut:
+    with exclusive("lesson 09: is each byte there", progress) as report, Shortcut(max_sockets) as cut:
         with Workload("stream", options) as run:
             cut.cgroup.add(run.pid)
             told = run.go(timeout_s=600, tick=lambda _: report(0.5, "comparing"))
         counted = cut.counts()
-    report(1.0, "done")
     row = {name: told[name] for name in ("sent_bytes", "received_bytes", "wrong_bytes", "connections", "messages")}
     row |= {name: getattr(counted, name) for name in ("redirects", "misses", "inserts", "insert_failures")}
     return schema.frame([row], **provenance(command=["stream", *options]))

@@ -9,8 +9,8 @@ import pandas as pd
 
 from labkit import schema
 from labkit.errors import Missing
-from labkit.lessons.sockmap.shortcut import ShortCut
-from labkit.lessons.sockmap.slices import SHORT_CUT, TCP, ping_pong
+from labkit.lessons.sockmap.shortcut import Shortcut
+from labkit.lessons.sockmap.slices import SHORTCUT, TCP, ping_pong
 from labkit.machine.provenance import provenance
 from labkit.running import truths
 from labkit.running.lock import exclusive
@@ -23,14 +23,14 @@ RUNS = range(1, 7)
 
 
 def how_many_round_trips() -> pd.DataFrame:
-    """Let a pair make a secret number of round trips over a secret number of connections, by the short cut.
+    """Let a pair make a secret number of round trips over a secret number of connections, by the shortcut.
 
     Returns a frame with one row: inserts, redirects, misses. Exercise 09-q1 asks for the round trips.
     """
     chance = random.SystemRandom()
     round_trips, connections = chance.randint(1009, 2999), chance.randint(2, 7)
     options = ["--round-trips", str(round_trips), "--connections", str(connections), "--warm-up", "0"]
-    with exclusive("lesson 09: how many round trips"), ShortCut() as cut:
+    with exclusive("lesson 09: how many round trips"), Shortcut() as cut:
         with Workload("ping_pong", options) as run:
             cut.cgroup.add(run.pid)
             run.go()
@@ -54,9 +54,9 @@ def which_run_is_odd(round_trips: int = 2000) -> pd.DataFrame:
         raise Missing("This exercise needs two CPUs.", "give the machine, or the container, a second CPU")
     odd, rows = random.SystemRandom().choice(RUNS), []
     options = ["--round-trips", str(round_trips)]
-    with exclusive("lesson 09: which run is odd"), ShortCut() as cut:
+    with exclusive("lesson 09: which run is odd"), Shortcut() as cut:
         for run in RUNS:
-            arm = (SHORT_CUT, TCP)[run % 2]
+            arm = (SHORTCUT, TCP)[run % 2]
             told = ping_pong(arm, cut, CROSS if run == odd else SAME, 64, options)
             kept = {name: told[name] for name in ("client_cpu", "server_cpu", "rtt_ns")}
             rows.append({"run": run, "arm": arm, "message_bytes": 64, "connections": 1, **kept})
@@ -65,14 +65,14 @@ def which_run_is_odd(round_trips: int = 2000) -> pd.DataFrame:
 
 
 def how_much_room() -> pd.DataFrame:
-    """Open 23 connections by the short cut while the map has room for a secret number of sockets.
+    """Open 23 connections by the shortcut while the map has room for a secret number of sockets.
 
     Returns a frame with one row: connections, inserts, insert_failures, messages, redirects, misses. Exercise 09-q3
     asks for the room.
     """
     room, connections = random.SystemRandom().randint(9, 37), 23
     options = ["--round-trips", "2300", "--connections", str(connections), "--warm-up", "0"]
-    with exclusive("lesson 09: how much room"), ShortCut(max_sockets=room) as cut:
+    with exclusive("lesson 09: how much room"), Shortcut(max_sockets=room) as cut:
         with Workload("ping_pong", options) as run:
             cut.cgroup.add(run.pid)
             told = run.go()

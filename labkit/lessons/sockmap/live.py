@@ -1,7 +1,8 @@
-"""Lesson 09, live: turn the short cut on and off while messages go to and fro."""
+"""Lesson 09, live: turn the shortcut on and off while messages go to and fro."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,13 +10,13 @@ import pandas as pd
 
 from labkit import schema
 from labkit.errors import check_choice, check_float, check_int
-from labkit.lessons.sockmap.shortcut import ShortCut
-from labkit.lessons.sockmap.slices import MOST_BYTES, SHORT_CUT, TCP, ping_pong
+from labkit.lessons.sockmap.shortcut import Shortcut
+from labkit.lessons.sockmap.slices import MOST_BYTES, SHORTCUT, TCP, ping_pong
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
 from labkit.running.pinning import PINNINGS, SAME, check_pinning
-from labkit.running.progress import Progress, silent
+from labkit.running.progress import Progress
 
 __all__ = ["live"]
 
@@ -39,7 +40,7 @@ def live(
 
     Parameters
     ----------
-    switch : tells whether the short cut shall be on.
+    switch : tells whether the shortcut shall be on.
     seen : is given the frame so far after each window.
     message_bytes : 1 to 1 MiB.
     pinning : "same core" or "cross core".
@@ -53,25 +54,25 @@ def live(
     (place,) = check_pinning(check_choice("pinning", pinning, PINNINGS))
     seconds = check_float("seconds", quick(20, 2) if seconds is None else seconds, 0.1, 3600, "seconds")
     check_float("window_s", window_s, 0.01, 10, "seconds")
-    report, rows, gone_s = progress or silent, [], 0.0
+    rows: list[dict[str, Any]] = []
+    gone_s = 0.0
     options = ["--seconds", str(window_s)]
     facts = provenance(command=["ping_pong", *options])
     made = pd.DataFrame()
-    with exclusive("lesson 09: the switch", report), ShortCut() as cut:
+    with exclusive("lesson 09: the switch", progress) as report, Shortcut() as cut:
+        began_s = time.monotonic()
         while gone_s < seconds:
             on = switch()
             (cut.on if on else cut.off)()
-            arm = SHORT_CUT if on else TCP
+            arm = SHORTCUT if on else TCP
 
             def tick(_: float, share: float = gone_s / seconds, arm: str = arm) -> None:
                 report(share, arm)
 
-            told = ping_pong(SHORT_CUT, cut, place, size, options, tick=tick)  # in the cgroup, on or off
-            gone_s += window_s
-            row: dict[str, Any] = {"elapsed_s": gone_s, "arm": arm, **{name: told[name] for name in _KEPT}}
-            rows.append(row)
+            told = ping_pong(SHORTCUT, cut, place, size, options, tick=tick)  # in the cgroup, on or off
+            gone_s = time.monotonic() - began_s
+            rows.append({"elapsed_s": gone_s, "arm": arm, **{name: told[name] for name in _KEPT}})
             made = schema.frame(rows, **facts)
             if seen is not None:
                 seen(made)
-    report(1.0, "done")
     return made

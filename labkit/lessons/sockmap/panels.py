@@ -10,7 +10,7 @@ from labkit import schema
 from labkit.errors import check_choice
 from labkit.lessons.sockmap import comparison, live, servers
 from labkit.lessons.sockmap.plots import plot
-from labkit.lessons.sockmap.slices import SHORT_CUT, TCP
+from labkit.lessons.sockmap.slices import SHORTCUT, TCP
 from labkit.notebook.panel import controls
 from labkit.notebook.panel.panel import Panel
 from labkit.running.pinning import PINNINGS, SAME
@@ -30,7 +30,7 @@ def panel(subject: str = "round trips") -> Panel:
     slices = controls.whole("slices", 4, 2, 100)
     if subject == "Redis":
         return Panel(
-            "Redis with and without the short cut",
+            "Redis with and without the shortcut",
             controls={
                 "pipeline": controls.several("pipeline", [1, 4, 16, 64], [1, 16]),
                 "pinning": pinning,
@@ -81,28 +81,28 @@ def _switch() -> Panel:
 
 
 def _ratio(frame: pd.DataFrame, column: str) -> tuple[str, float]:
-    """Return the first setting in words, and there TCP's median in a column by the short cut's."""
+    """Return the first setting in words, and there TCP's median in a column by the shortcut's."""
     setting = ["pinning", "pipeline" if "pipeline" in frame else "message_bytes"]
     first = frame.iloc[0]
     here = frame[(frame[setting] == first[setting]).all(axis=1)]
     middle = here.groupby("arm")[column].median()
     size = f"pipeline {first['pipeline']}" if "pipeline" in frame else schema.si_bytes(first["message_bytes"])
-    return f"{first['pinning']}, {size}", middle[TCP] / middle[SHORT_CUT]
+    return f"{first['pinning']}, {size}", middle[TCP] / middle[SHORTCUT]
 
 
 def _round_trips(frame: pd.DataFrame) -> str:
     where, ratio = _ratio(frame, "p50_ns")
-    return f"{where}: a round trip by TCP takes {ratio:.2f} times as long as by the short cut."
+    return f"{where}: a round trip by TCP takes {ratio:.2f} times as long as by the shortcut."
 
 
 def _streams(frame: pd.DataFrame) -> str:
     where, ratio = _ratio(frame, "bytes_per_s")
-    return f"{where}: TCP carries {ratio:.2f} times as many bytes a second as the short cut."
+    return f"{where}: TCP carries {ratio:.2f} times as many bytes a second as the shortcut."
 
 
 def _requests(frame: pd.DataFrame) -> str:
     where, ratio = _ratio(frame, "requests_per_s")
-    return f"{where}: with the short cut Redis answers {1 / ratio:.2f} times as many requests a second."
+    return f"{where}: with the shortcut Redis answers {1 / ratio:.2f} times as many requests a second."
 
 
 def _windows(frame: pd.DataFrame) -> str:

@@ -40,7 +40,7 @@ def _ratios(frame: pd.DataFrame, ax: Axes) -> Axes:
     style.axis(ax, "x", "ratio", log=2, ticks=[0.25, 0.5, 1, 2, 4])
     ax.set_xlim(max(ax.get_xlim()[0], 0.2), min(ax.get_xlim()[1], 5))  # an interval may reach to infinity
     ax.set_xlabel(f"times {frame.attrs.get('baseline', 'the baseline')}, with 95 % interval")
-    return style.finish(ax, frame, title="Right of the line: more than with the short cut")
+    return style.finish(ax, frame, title="Right of the line: more than with the shortcut")
 
 
 def _live(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -136,7 +136,7 @@ _LEFT, _RIGHT, _TOP = 2.2, 7.8, 3.4
 
 
 def plot_path(ax: Axes | None = None) -> Axes:
-    """Draw the way of a message from process to process: down and up the TCP stack, and by the short cut."""
+    """Draw the way of a message from process to process: down and up the TCP stack, and by the shortcut."""
     ax = style.axes(ax)
     ax.set_axis_off()
     ax.set(xlim=(0, 10), ylim=(0.0, 5.1))
@@ -154,7 +154,7 @@ def plot_path(ax: Axes | None = None) -> Axes:
     _arrow(ax, (_LEFT + 1.75, _TOP - 3), (_RIGHT - 1.75, _TOP - 3), plain)
     ax.text(5, _TOP - 2.9, "TCP: every layer, twice", ha="center", va="bottom", fontsize=9, color=plain["color"])
     _arrow(ax, (_LEFT + 1.75, _TOP), (_RIGHT - 1.75, _TOP), short)
-    ax.text(5, _TOP - 0.1, "send_message:\nthe short cut", ha="center", va="top", fontsize=9, color=short["color"])
+    ax.text(5, _TOP - 0.1, "send_message:\nthe shortcut", ha="center", va="top", fontsize=9, color=short["color"])
     ax.set_title("The way of a message", loc="left", fontsize=11, color=style.INK)
     return ax
 

@@ -1,12 +1,13 @@
-"""Lesson 09 on a program that nobody here wrote: an unmodified Redis server, with and without the short cut.
+"""Lesson 09 on a program that nobody here wrote: an unmodified Redis server, with and without the shortcut.
 
-Two servers run at the same time, each in a cgroup of its own with its clients; the short cut is on in one of the two.
+Two servers run at the same time, each in a cgroup of its own with its clients; the shortcut is on in one of the two.
 Rests on the distribution's redis-server and redis-benchmark, which speak plain TCP over 127.0.0.1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import pandas as pd
@@ -14,15 +15,15 @@ import pandas as pd
 from labkit import schema
 from labkit.errors import Missing, check_int, check_ints, check_seed
 from labkit.lessons._redis.server import Server, redis_version, why_not
-from labkit.lessons.sockmap.shortcut import ShortCut, lo_traffic
-from labkit.lessons.sockmap.slices import SHORT_CUT, UNIX, Setting, sweep
+from labkit.lessons.sockmap.shortcut import Shortcut, lo_traffic
+from labkit.lessons.sockmap.slices import SHORTCUT, UNIX, Setting, each_setting
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running.cgroup import Cgroup
 from labkit.running.lock import exclusive
 from labkit.running.owned import run_folder
 from labkit.running.pinning import check_pinning
-from labkit.running.progress import Progress, Tick, silent
+from labkit.running.progress import Progress, Tick
 from labkit.stats import trial
 
 __all__ = ["measure"]
@@ -39,7 +40,7 @@ def measure(
     seed: int | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Let redis-benchmark ask a Redis server by TCP, by TCP with the short cut and by a Unix socket, interleaved.
+    """Let redis-benchmark ask a Redis server by TCP, by TCP with the shortcut and by a Unix socket, interleaved.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ def measure(
 
     Raises
     ------
-    BadArgument; Missing : Redis is not installed, or the short cut cannot be had here.
+    BadArgument; Missing : Redis is not installed, or the shortcut cannot be had here.
     """
     batches = check_ints("pipeline", pipeline, 1, 1000, "requests")
     places = check_pinning(pinning)
@@ -74,15 +75,20 @@ def measure(
 
     settings = [{"pinning": place, "pipeline": batch} for place in places for batch in batches]
     options = ["-c", str(clients), "-d", str(value_bytes)]
-    report = progress or silent
     servers: dict[tuple[Cgroup, str], Server] = {}
-    with exclusive("lesson 09: Redis", report), run_folder() as folder, ShortCut() as cut, Cgroup() as plain:
+    with (
+        exclusive("lesson 09: Redis", progress) as report,
+        run_folder() as folder,
+        Shortcut() as cut,
+        Cgroup() as plain,
+        ExitStack() as running,
+    ):
 
         def run(arm: str, setting: Setting, tick: Tick) -> dict[str, Any]:
-            cgroup = cut.cgroup if arm == SHORT_CUT else plain
+            cgroup = cut.cgroup if arm == SHORTCUT else plain
             place, batch = setting["pinning"], setting["pipeline"]
             if (cgroup, place) not in servers:
-                servers[cgroup, place] = Server(cgroup, place, folder, options)
+                servers[cgroup, place] = running.enter_context(Server(cgroup, place, folder, options))
             total = requests or quick(12_000, 2_000) * batch
             before, lo_before = cut.counts(), lo_traffic()
             server, arguments = servers[cgroup, place], ["-t", "get", "-n", str(total), "-P", str(batch)]
@@ -99,6 +105,6 @@ def measure(
                 "lo_bytes": lo.bytes,
             }
 
-        made = sweep(settings, run, "requests_per_s", slices, seed, report)
-    facts = provenance(command=["redis-benchmark", "-t", "get", *options], baseline=SHORT_CUT, server=redis_version())
+        made = each_setting(settings, run, slices=slices, seed=seed, progress=report)
+    facts = provenance(command=["redis-benchmark", "-t", "get", *options], baseline=SHORTCUT, server=redis_version())
     return schema.frame(made, **facts)

@@ -1,7 +1,7 @@
-"""The short cut itself, for every experiment of lesson 09: two BPF programs, one map, one cgroup.
+"""The shortcut itself, for every experiment of lesson 09: two BPF programs, one map, one cgroup.
 
-    with ShortCut() as cut:
-        cut.cgroup.add(run.pid)            # its TCP connections from now on take the short cut
+    with Shortcut() as cut:
+        cut.cgroup.add(run.pid)            # its TCP connections from now on take the shortcut
         before = cut.counts()
         ...
         print(cut.counts() - before)
@@ -22,16 +22,16 @@ from labkit.bpf.attach import CGROUP_SOCK_OPS, SK_MSG_VERDICT, attached_to_cgrou
 from labkit.bpf.program import Program
 from labkit.running.cgroup import Cgroup
 
-__all__ = ["Counts", "LoTraffic", "ShortCut", "lo_traffic"]
+__all__ = ["LoTraffic", "Shortcut", "ShortcutCounts", "lo_traffic"]
 
 MAX_SOCKETS = 65536
 
 
 @dataclass(frozen=True)
-class Counts:
+class ShortcutCounts:
     """What the BPF side counted; the fields of `struct sockmap_counts` in c/bpf/sockmap.c, in its order."""
 
-    redirects: int  # messages by the short cut
+    redirects: int  # messages by the shortcut
     redirect_bytes: int
     misses: int  # messages by TCP, because the other end is not in the map
     miss_bytes: int
@@ -39,14 +39,14 @@ class Counts:
     insert_failures: int  # sockets that found it full
     skips: int  # sockets whose other end is not on this machine
 
-    def __sub__(self, before: Counts) -> Counts:
-        return Counts(*(getattr(self, one.name) - getattr(before, one.name) for one in fields(self)))
+    def __sub__(self, before: ShortcutCounts) -> ShortcutCounts:
+        return ShortcutCounts(*(getattr(self, one.name) - getattr(before, one.name) for one in fields(self)))
 
 
-_STRUCT = np.dtype([(one.name, np.uint64) for one in fields(Counts)])
+_STRUCT = np.dtype([(one.name, np.uint64) for one in fields(ShortcutCounts)])
 
 
-class ShortCut:
+class Shortcut:
     """Both programs loaded and attached, to a new cgroup of the lab's own; nothing of it remains afterwards.
 
     Parameters
@@ -64,7 +64,7 @@ class ShortCut:
         self._noting = contextlib.ExitStack()
         self.cgroup = Cgroup()
 
-    def __enter__(self) -> ShortCut:
+    def __enter__(self) -> Shortcut:
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._program)
             send = self._program.load_function("send_message", "SK_MSG")
@@ -81,19 +81,19 @@ class ShortCut:
         self._stack.close()
 
     def on(self) -> None:
-        """Let connections of the cgroup that are made from now on take the short cut."""
+        """Let connections of the cgroup that are made from now on take the shortcut."""
         self.off()
         note = self._program.load_function("note_connection", "SOCK_OPS")
         self._noting.enter_context(attached_to_cgroup(note, self.cgroup.path, CGROUP_SOCK_OPS))
 
     def off(self) -> None:
-        """Leave connections made from now on to TCP. Those that take the short cut keep it: bytes may be on the way."""
+        """Leave connections made from now on to TCP. Those that take the shortcut keep it: bytes may be on the way."""
         self._noting.close()
 
-    def counts(self) -> Counts:
+    def counts(self) -> ShortcutCounts:
         """Return what was counted since the block was entered, over all CPUs."""
         rows = maps.read_array(self._program.map_fd("counts"), _STRUCT)
-        return Counts(*(int(rows[name].sum()) for name in _STRUCT.names or ()))
+        return ShortcutCounts(*(int(rows[name].sum()) for name in _STRUCT.names or ()))
 
 
 @dataclass(frozen=True)

@@ -8,20 +8,21 @@ from typing import Any
 import pandas as pd
 
 from labkit.errors import check_ints
-from labkit.lessons.sockmap.shortcut import ShortCut, lo_traffic
+from labkit.lessons.sockmap.shortcut import Shortcut, lo_traffic
 from labkit.running.pinning import cpus_for
 from labkit.running.progress import Progress, Tick, part
 from labkit.running.workload import Workload
 from labkit.stats import trial
-from labkit.stats.histogram import from_buckets, quantile
+from labkit.stats.histogram import from_buckets, p99, quantile
 
 __all__ = [
-    "ARMS", "SHORT_CUT", "TCP", "UNIX", "Setting",
-    "check_sizes", "ping_pong", "stream", "sweep",
+    "AGAIN", "ARMS", "SHORTCUT", "TCP", "UNIX", "Setting",
+    "check_sizes", "each_setting", "ping_pong", "stream",
 ]  # fmt: skip
 
-TCP, SHORT_CUT, UNIX = "TCP", "TCP + sockmap", "Unix socket"
-ARMS = (TCP, SHORT_CUT, UNIX)
+TCP, SHORTCUT, UNIX = "TCP", "TCP + sockmap", "Unix socket"
+ARMS = (TCP, SHORTCUT, UNIX)
+AGAIN = SHORTCUT + trial.AGAIN  # the A/A arm
 
 MOST_BYTES = 1 << 20
 
@@ -35,54 +36,35 @@ def check_sizes(message_bytes: int | Sequence[int]) -> list[int]:
     return check_ints("message_bytes", message_bytes, 1, MOST_BYTES, "bytes")
 
 
-def sweep(
+def each_setting(
     settings: Sequence[Setting],
     run: Callable[[str, Setting, Tick], dict[str, Any]],
-    value: str,
+    *,
     slices: int,
     seed: int | None,
     progress: Progress,
 ) -> pd.DataFrame:
-    """Run every arm in every setting, the slices interleaved, and return a row for each slice.
+    """Run the arms and the A/A arm in each setting, their slices interleaved, and return one row per slice.
 
     Parameters
     ----------
-    run : runs one slice of an arm in a setting and returns its row, whose `value` is what is compared. It calls its
-        third argument about ten times a second, so that Stop works during a long slice.
+    run : runs one slice of an arm in a setting and returns its row. It calls its third argument about ten times per
+        second, so that Stop works during a long slice.
     """
-    frames: list[pd.DataFrame] = []
-    latest: tuple[float, str] = (0.0, "")
-
-    def report(share: float, note: str) -> None:
-        nonlocal latest
-        latest = (share, note)
-        progress(share, note)
-
-    def tick(_: float) -> None:
-        progress(*latest)
-
+    frames = []
     for number, setting in enumerate(settings):
-        rows: list[dict[str, Any]] = []
 
-        def one(arm: str, setting: Setting = setting, rows: list[dict[str, Any]] = rows) -> float:
-            rows.append(run(arm, setting, tick))
-            return float(rows[-1][value])
+        def one(arm: str, tick: Tick, setting: Setting = setting) -> dict[str, Any]:
+            return setting | run(arm.removesuffix(trial.AGAIN), setting, tick)
 
-        order = trial.compare(
-            {arm: (lambda arm=arm, one=one: one(arm)) for arm in ARMS},  # type: ignore[misc]
-            baseline=SHORT_CUT,
-            slices=slices,
-            seed=seed,
-            progress=part(report, number / len(settings), (number + 1) / len(settings)),
-        )
-        head = pd.DataFrame({**setting, "arm": order["arm"], "slice": order["slice"]})
-        frames.append(pd.concat([head, pd.DataFrame(rows)], axis=1))  # compare() calls in the order of its rows
+        share = part(progress, number / len(settings), (number + 1) / len(settings))
+        frames.append(trial.interleaved([*ARMS, AGAIN], one, slices=slices, seed=seed, progress=share).frame())
     return pd.concat(frames, ignore_index=True)
 
 
 def ping_pong(
     arm: str,
-    cut: ShortCut,
+    cut: Shortcut,
     place: str,
     message_bytes: int,
     options: Sequence[str] = (),
@@ -94,12 +76,12 @@ def ping_pong(
     client, server = cpus_for(place)
     pinned = ["--client-cpu", str(client), "--server-cpu", str(server)]
     told = _run("ping_pong", arm, cut, [*pinned, "--message-bytes", str(message_bytes), *options], ipv6=ipv6, tick=tick)
-    p50_ns, p99_ns = quantile(from_buckets(told["latency_ns"]["buckets"]), [0.50, 0.99])
+    counts = from_buckets(told["latency_ns"]["buckets"])
     done = max(told["round_trips"], 1)
     return {
         "rtt_ns": told["elapsed_s"] * 1e9 / done,
-        "p50_ns": p50_ns,
-        "p99_ns": p99_ns,
+        "p50_ns": float(quantile(counts, 0.5)),
+        "p99_ns": p99(counts),
         **{name: told[name] for name in ["round_trips", "data_segments", *_SEEN]},
         **_cost(told["client"], told["server"], 2 * done),
         "client_cpu": told["client_cpu"],
@@ -109,7 +91,7 @@ def ping_pong(
 
 def stream(
     arm: str,
-    cut: ShortCut,
+    cut: Shortcut,
     place: str,
     message_bytes: int,
     options: Sequence[str] = (),
@@ -129,12 +111,12 @@ def stream(
 
 
 def _run(
-    name: str, arm: str, cut: ShortCut, options: Sequence[str], *, ipv6: bool, tick: Tick | None
+    name: str, arm: str, cut: Shortcut, options: Sequence[str], *, ipv6: bool, tick: Tick | None
 ) -> dict[str, Any]:
     """Run a pair, in the cgroup or not, and return what it told and what others counted meanwhile."""
     transport = "unix" if arm == UNIX else "tcp6" if ipv6 else "tcp"
     with Workload(name, ["--transport", transport, *options]) as run:
-        if arm == SHORT_CUT:
+        if arm == SHORTCUT:
             cut.cgroup.add(run.pid)  # before "go": its sockets are made afterwards
         before, lo_before = cut.counts(), lo_traffic()
         told = run.go(tick=tick)

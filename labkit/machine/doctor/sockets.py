@@ -1,4 +1,4 @@
-"""Rows on cgroup v2 and on the short cut between local sockets."""
+"""Rows on cgroup v2 and on the shortcut between local sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lesson 09: each message takes the short cut, every byte arrives, nobody else is touched, nothing stays."""
+"""Lesson 09: each message takes the shortcut, every byte arrives, nobody else is touched, nothing stays."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ import pytest
 from labkit.errors import BadArgument, Missing, Stopped, WorkloadError
 from labkit.lessons import sockmap
 from labkit.lessons.sockmap import exercises, live, servers
-from labkit.lessons.sockmap.shortcut import ShortCut, lo_traffic
-from labkit.lessons.sockmap.slices import SHORT_CUT, TCP, UNIX
+from labkit.lessons.sockmap.shortcut import Shortcut, lo_traffic
+from labkit.lessons.sockmap.slices import SHORTCUT, TCP, UNIX
 from labkit.machine.folders import repo_folder
 from labkit.running import truths
 from labkit.running.cgroup import sweep_cgroups
@@ -31,8 +31,8 @@ bpf = pytest.mark.bpf
 
 
 @pytest.fixture
-def cut() -> Iterator[ShortCut]:
-    with ShortCut() as made:
+def cut() -> Iterator[Shortcut]:
+    with Shortcut() as made:
         yield made
 
 
@@ -52,7 +52,7 @@ def all_of(connection):
 """
 
 
-def talk(cut: ShortCut, script: str, *, before: str = "") -> Any:
+def talk(cut: Shortcut, script: str, *, before: str = "") -> Any:
     """Run Python inside the cgroup, with `PAIR` before it, and return the JSON that it prints."""
     command = cut.cgroup.command([sys.executable, "-c", PAIR + textwrap.dedent(before + script)])
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -64,9 +64,9 @@ def talk(cut: ShortCut, script: str, *, before: str = "") -> Any:
 
 
 @bpf
-def test_each_message_takes_the_short_cut_and_none_is_a_segment() -> None:
-    row = sockmap.proof(997).set_index("arm").loc[SHORT_CUT]
-    assert row["redirects"] == row["messages"] > 2 * 997
+def test_each_message_takes_the_shortcut_and_none_is_a_segment() -> None:
+    row = sockmap.proof(997).set_index("arm").loc[SHORTCUT]
+    assert row["redirects"] == row["messages"] == 1 + 2 * 997
     assert row["misses"] == row["data_segments"] == 0
     assert row["lo_packets"] < row["messages"] / 2  # the handshake and the FINs, and what others send meanwhile
 
@@ -75,12 +75,12 @@ def test_each_message_takes_the_short_cut_and_none_is_a_segment() -> None:
 def test_a_pair_outside_the_cgroup_is_untouched() -> None:
     row = sockmap.proof(997).set_index("arm").loc[TCP]
     assert row["redirects"] == row["misses"] == 0
-    assert row["data_segments"] > 997
+    assert row["data_segments"] == 997  # one per round trip: each TCP socket counts what it sent
     assert row["lo_packets"] >= row["messages"]
 
 
 @bpf
-def test_a_unix_socket_does_not_meet_the_short_cut() -> None:
+def test_a_unix_socket_does_not_meet_the_shortcut() -> None:
     row = sockmap.proof(997).set_index("arm").loc[UNIX]
     assert row["redirects"] == row["misses"] == row["data_segments"] == 0
 
@@ -93,8 +93,8 @@ def test_lo_carries_the_handshake_and_the_fin_and_nothing_else() -> None:
     command = ["unshare", "--net", "sh", "-c", inside]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=repo_folder())
     assert done.returncode == 0, done.stderr
-    tcp, short_cut, unix = json.loads(done.stdout)
-    assert short_cut["lo_packets"] <= 8  # SYN, SYN-ACK, ACK; FIN, ACK, FIN, ACK
+    tcp, shortcut, unix = json.loads(done.stdout)
+    assert shortcut["lo_packets"] <= 8  # SYN, SYN-ACK, ACK; FIN, ACK, FIN, ACK
     assert tcp["lo_packets"] >= tcp["messages"]
     assert unix["lo_packets"] == 0
 
@@ -104,7 +104,7 @@ def test_lo_carries_the_handshake_and_the_fin_and_nothing_else() -> None:
     ("family", "listen", "connect"),
     [("AF_INET", "127.0.0.1", "127.0.0.1"), ("AF_INET6", "::1", "::1"), ("AF_INET", "0.0.0.0", "127.9.9.9")],
 )
-def test_ipv4_ipv6_and_all_of_127_are_at_home(cut: ShortCut, family: str, listen: str, connect: str) -> None:
+def test_ipv4_ipv6_and_all_of_127_are_at_home(cut: Shortcut, family: str, listen: str, connect: str) -> None:
     told = talk(
         cut,
         f"""
@@ -120,7 +120,7 @@ def test_ipv4_ipv6_and_all_of_127_are_at_home(cut: ShortCut, family: str, listen
 
 
 @bpf
-def test_an_ipv4_client_of_an_ipv6_server_takes_the_short_cut(cut: ShortCut) -> None:
+def test_an_ipv4_client_of_an_ipv6_server_takes_the_shortcut(cut: Shortcut) -> None:
     told = talk(
         cut,
         """
@@ -136,7 +136,7 @@ def test_an_ipv4_client_of_an_ipv6_server_takes_the_short_cut(cut: ShortCut) -> 
 
 
 @bpf
-def test_the_same_addresses_in_another_network_namespace_are_another_connection(cut: ShortCut) -> None:
+def test_the_same_addresses_in_another_network_namespace_are_another_connection(cut: Shortcut) -> None:
     """Two connections with equal addresses and ports: each message reaches its own other end."""
     talker = """
         listener = socket.socket(); listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -170,7 +170,7 @@ def test_the_same_addresses_in_another_network_namespace_are_another_connection(
 
 
 @bpf
-def test_a_peer_that_is_not_on_this_machine_is_left_to_tcp(cut: ShortCut, tmp_path: Path) -> None:
+def test_a_peer_that_is_not_on_this_machine_is_left_to_tcp(cut: Shortcut, tmp_path: Path) -> None:
     """Two network namespaces joined by a cable: for the kernel's TCP that is another machine."""
     server = "s = socket.create_server(('10.99.0.2', 0)); print(s.getsockname()[1], flush=True); c, _ = s.accept(); "
     server += "c.sendall(all_of(c)); c.close()"
@@ -200,7 +200,7 @@ def test_a_peer_that_is_not_on_this_machine_is_left_to_tcp(cut: ShortCut, tmp_pa
 
 
 @bpf
-def test_a_client_whose_server_is_outside_the_cgroup_falls_back_to_tcp(cut: ShortCut) -> None:
+def test_a_client_whose_server_is_outside_the_cgroup_falls_back_to_tcp(cut: Shortcut) -> None:
     """A look-up that misses is no "permission denied": the message goes by TCP, and is counted."""
     import socket
 
@@ -250,7 +250,7 @@ def test_a_map_that_is_full_costs_speed_and_no_byte(max_sockets: int) -> None:
 
 
 @bpf
-def test_bytes_sent_before_a_close_can_still_be_read(cut: ShortCut) -> None:
+def test_bytes_sent_before_a_close_can_still_be_read(cut: Shortcut) -> None:
     told = talk(
         cut,
         """
@@ -265,7 +265,7 @@ def test_bytes_sent_before_a_close_can_still_be_read(cut: ShortCut) -> None:
 
 
 @bpf
-def test_a_half_closed_connection_carries_the_answer(cut: ShortCut) -> None:
+def test_a_half_closed_connection_carries_the_answer(cut: Shortcut) -> None:
     told = talk(
         cut,
         """
@@ -290,7 +290,7 @@ def test_a_half_closed_connection_carries_the_answer(cut: ShortCut) -> None:
 
 
 @bpf
-def test_a_message_is_seen_by_poll_epoll_and_peek(cut: ShortCut) -> None:
+def test_a_message_is_seen_by_poll_epoll_and_peek(cut: Shortcut) -> None:
     told = talk(
         cut,
         """
@@ -306,7 +306,7 @@ def test_a_message_is_seen_by_poll_epoll_and_peek(cut: ShortCut) -> None:
 
 
 @bpf
-def test_a_message_does_not_overtake_one_sent_before_by_tcp(cut: ShortCut) -> None:
+def test_a_message_does_not_overtake_one_sent_before_by_tcp(cut: Shortcut) -> None:
     """TCP_DEFER_ACCEPT holds the server's end back until data comes: the first message cannot find it in the map."""
     told = talk(
         cut,
@@ -325,7 +325,7 @@ def test_a_message_does_not_overtake_one_sent_before_by_tcp(cut: ShortCut) -> No
 
 
 @bpf
-def test_a_message_does_not_overtake_one_sent_with_the_syn(cut: ShortCut) -> None:
+def test_a_message_does_not_overtake_one_sent_with_the_syn(cut: Shortcut) -> None:
     """TCP Fast Open: the first message goes before the connection is established."""
     script = """
         open("/proc/sys/net/ipv4/tcp_fastopen", "w").write(str(0x1 | 0x2 | 0x4 | 0x200 | 0x400))
@@ -343,7 +343,7 @@ def test_a_message_does_not_overtake_one_sent_with_the_syn(cut: ShortCut) -> Non
 
 
 @bpf
-def test_a_sender_learns_that_its_peer_has_died(cut: ShortCut) -> None:
+def test_a_sender_learns_that_its_peer_has_died(cut: Shortcut) -> None:
     with Workload("stream", ["--total-bytes", "4GiB"]) as run:
         cut.cgroup.add(run.pid)
         run.start()
@@ -356,7 +356,7 @@ def test_a_sender_learns_that_its_peer_has_died(cut: ShortCut) -> None:
 
 
 @bpf
-def test_off_leaves_open_connections_alone_and_new_ones_to_tcp(cut: ShortCut) -> None:
+def test_off_leaves_open_connections_alone_and_new_ones_to_tcp(cut: Shortcut) -> None:
     script = """
         listener, client, server = pair()
         def exchange(n):
@@ -380,7 +380,7 @@ def test_off_leaves_open_connections_alone_and_new_ones_to_tcp(cut: ShortCut) ->
 
 
 @bpf
-def test_a_blocking_recv_may_be_woken_for_nothing(cut: ShortCut) -> None:
+def test_a_blocking_recv_may_be_woken_for_nothing(cut: Shortcut) -> None:
     """The kernel says EAGAIN (tcp_bpf_recvmsg) when a close in the other direction is acknowledged meanwhile."""
     told = talk(
         cut,
@@ -419,7 +419,7 @@ def held_programs() -> list[int]:
 @bpf
 def test_while_it_is_on_one_cgroup_has_it_and_afterwards_none() -> None:
     before = attached_programs().count("note_connection")
-    with ShortCut() as cut:
+    with Shortcut() as cut:
         assert attached_programs().count("note_connection") == before + 1
         folder = cut.cgroup.path
     assert attached_programs().count("note_connection") == before
@@ -430,10 +430,10 @@ HOLDER = """
 import sys
 from labkit.bpf import attach
 from labkit.running.workload import Workload
-from labkit.lessons.sockmap.shortcut import ShortCut
+from labkit.lessons.sockmap.shortcut import Shortcut
 if sys.argv[1] == "without links":
     attach._link = lambda *_: -22
-with ShortCut() as cut, Workload("ping_pong", ["--seconds", "600"]) as run:
+with Shortcut() as cut, Workload("ping_pong", ["--seconds", "600"]) as run:
     cut.cgroup.add(run.pid)
     run.start()
     while not cut.counts().redirects:
@@ -454,7 +454,7 @@ def test_after_sigkill_and_restart_nothing_is_attached(how: str) -> None:
         assert set(held_programs()) - before
         handle = os.pidfd_open(int(pid))
         lab.kill()
-    with ShortCut():  # the restart: it sweeps
+    with Shortcut():  # the restart: it sweeps
         assert not Path(folder).exists()
     import select
 
@@ -473,9 +473,9 @@ QUICK = {"slices": 2, "slice_s": 0.01}
 def test_measure_has_a_row_for_every_slice_and_an_arm_against_itself() -> None:
     frame = sockmap.measure([64, 4096], SAME, **QUICK)
     counts = frame.groupby(["message_bytes", "arm"])["slice"].count()
-    assert set(frame["arm"]) == {TCP, SHORT_CUT, UNIX, f"{SHORT_CUT} (again)"}
+    assert set(frame["arm"]) == {TCP, SHORTCUT, UNIX, f"{SHORTCUT} (again)"}
     assert (counts == 2).all() and len(counts) == 2 * 4
-    assert frame.attrs["baseline"] == SHORT_CUT and "kernel" in frame.attrs
+    assert frame.attrs["baseline"] == SHORTCUT and "kernel" in frame.attrs
 
 
 @bpf
@@ -484,9 +484,9 @@ def test_measure_has_a_row_for_every_slice_and_an_arm_against_itself() -> None:
 )
 def test_in_every_slice_redirects_equal_messages_or_are_none(measure: Callable[[], pd.DataFrame]) -> None:
     frame = measure()
-    by_short_cut = frame["arm"].str.startswith(SHORT_CUT)
-    assert (frame.loc[by_short_cut, "redirects"] == frame.loc[by_short_cut, "messages"]).all()
-    assert (frame.loc[~by_short_cut, "redirects"] == 0).all()
+    by_shortcut = frame["arm"].str.startswith(SHORTCUT)
+    assert (frame.loc[by_shortcut, "redirects"] == frame.loc[by_shortcut, "messages"]).all()
+    assert (frame.loc[~by_shortcut, "redirects"] == 0).all()
     assert (frame["misses"] == 0).all()
 
 
@@ -504,7 +504,7 @@ def test_ratios_have_an_interval_for_each_setting() -> None:
     ratios = sockmap.ratios(frame)
     assert len(ratios) == 2 * 3
     assert (ratios["low"] <= ratios["ratio"]).all() and (ratios["ratio"] <= ratios["high"]).all()
-    assert SHORT_CUT not in set(ratios["arm"])
+    assert SHORTCUT not in set(ratios["arm"])
     assert ratios.attrs["warnings"].count(trial.TOO_FEW) == 1  # and not once a setting
 
 
@@ -512,7 +512,7 @@ def test_ratios_have_an_interval_for_each_setting() -> None:
 def test_medians_have_a_row_for_each_setting_and_arm_in_a_fixed_order() -> None:
     frame = sockmap.measure([4096, 64], SAME, **QUICK)
     medians = sockmap.medians(frame)
-    arms = [TCP, SHORT_CUT, UNIX, f"{SHORT_CUT} (again)"]
+    arms = [TCP, SHORTCUT, UNIX, f"{SHORTCUT} (again)"]
     assert medians["arm"].tolist() == arms * 2
     assert medians["message_bytes"].tolist() == [4096] * 4 + [64] * 4
     first = frame[(frame["arm"] == TCP) & (frame["message_bytes"] == 4096)]
@@ -522,8 +522,8 @@ def test_medians_have_a_row_for_each_setting_and_arm_in_a_fixed_order() -> None:
 @bpf
 def test_ipv6_is_measured_too() -> None:
     frame = sockmap.measure([64], SAME, ipv6=True, **QUICK)
-    short_cut = frame[frame["arm"] == SHORT_CUT]
-    assert (short_cut["redirects"] == short_cut["messages"]).all()
+    shortcut = frame[frame["arm"] == SHORTCUT]
+    assert (shortcut["redirects"] == shortcut["messages"]).all()
 
 
 @bpf
@@ -540,11 +540,27 @@ def test_stop_ends_a_long_slice_and_leaves_nothing() -> None:
 
 @bpf
 def test_live_follows_the_switch() -> None:
-    plan, seen = [False, True, True, False], []
-    frame = live.live(lambda: plan[len(seen)], seen.append, seconds=0.1, window_s=0.025)
-    assert frame["arm"].tolist() == [TCP, SHORT_CUT, SHORT_CUT, TCP]
+    plan: list[bool] = [False, True, True, False]
+    seen: list[pd.DataFrame] = []
+
+    def stop_after_four(share: float, note: str) -> None:
+        if len(seen) == len(plan):
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        live.live(lambda: plan[len(seen) % 4], seen.append, seconds=3600, window_s=0.11, progress=stop_after_four)
+    frame = seen[-1]
+    assert frame["arm"].tolist() == [TCP, SHORTCUT, SHORTCUT, TCP]
     assert frame["redirects"].tolist() == [m if on else 0 for m, on in zip(frame["messages"], plan, strict=True)]
     assert [len(part) for part in seen] == [1, 2, 3, 4]
+
+
+@bpf
+def test_live_ends_after_the_seconds_that_were_asked_for() -> None:
+    """By the clock: starting the processes of each window takes time too."""
+    elapsed_s = live.live(lambda: False, seconds=0.3, window_s=0.01)["elapsed_s"]
+    assert elapsed_s.iloc[-2] < 0.3 <= elapsed_s.iloc[-1]
+    assert elapsed_s.iloc[0] > 0.01
 
 
 @bpf

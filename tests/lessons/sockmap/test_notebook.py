@@ -9,17 +9,17 @@ from runner.learner import Followed, follow
 
 pytestmark = pytest.mark.bpf
 
-FACTS = """(lambda by_short_cut: {
+FACTS = """(lambda by_shortcut: {
     "recorded": any(frame.attrs.get("recorded") for frame in (proof, trips, streams, intact, redis)),
     "redirects are messages": [
-        bool((frame.loc[by_short_cut(frame), "redirects"] == frame.loc[by_short_cut(frame), "messages"]).all())
+        bool((frame.loc[by_shortcut(frame), "redirects"] == frame.loc[by_shortcut(frame), "messages"]).all())
         for frame in (proof, trips, streams)
     ],
     "others are untouched": [
-        int(frame.loc[~by_short_cut(frame), "redirects"].sum()) for frame in (proof, trips, streams, redis)
+        int(frame.loc[~by_shortcut(frame), "redirects"].sum()) for frame in (proof, trips, streams, redis)
     ],
     "left to tcp": [int(frame["misses"].sum()) for frame in (proof, trips, streams, intact, redis)],
-    "segments": int(proof.loc[by_short_cut(proof), "data_segments"].sum()),
+    "segments": int(proof.loc[by_shortcut(proof), "data_segments"].sum()),
     "bytes": intact[["sent_bytes", "received_bytes", "wrong_bytes"]].iloc[0].tolist(),
     "arms of Redis": sorted(redis["arm"].unique()),
 })(lambda frame: frame["arm"].str.startswith("TCP + sockmap"))"""
@@ -39,7 +39,7 @@ def test_nothing_of_it_is_a_recording(lesson: Followed) -> None:
     assert lesson.facts["recorded"] is False
 
 
-def test_each_message_takes_the_short_cut_and_nobody_elses_does(lesson: Followed) -> None:
+def test_each_message_takes_the_shortcut_and_nobody_elses_does(lesson: Followed) -> None:
     assert lesson.facts["redirects are messages"] == [True] * 3
     assert lesson.facts["others are untouched"] == [0] * 4
     assert lesson.facts["left to tcp"] == [0] * 5

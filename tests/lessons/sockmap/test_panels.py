@@ -28,8 +28,8 @@ def test_it_measures_the_three_ways(subject: str, said: str, monkeypatch: pytest
     made.controls["message_bytes"].value = (4096,)
     made.controls["slices"].value = 2
     frame = finished(made).frame
-    short_cut = frame[frame["arm"] == sockmap.SHORT_CUT]
-    assert (short_cut["redirects"] == short_cut["messages"]).all()
+    shortcut = frame[frame["arm"] == sockmap.SHORTCUT]
+    assert (shortcut["redirects"] == shortcut["messages"]).all()
     assert said.casefold() in made._result.value.casefold()
 
 
@@ -39,21 +39,21 @@ def test_it_measures_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     made = sockmap.panel("Redis")
     made.controls["pipeline"].value = (16,)
     made.controls["slices"].value = 2
-    assert "with the short cut Redis answers" in finished(made)._result.value
+    assert "with the shortcut Redis answers" in finished(made)._result.value
 
 
 def test_the_switch_can_be_turned_while_messages_flow() -> None:
     made = sockmap.panel("switch")
     made.controls["seconds"].value = 1
-    shown = made._show
+    shown = made.show
 
     def turn_and_show(frame) -> None:
         shown(frame)
         made.controls["on"].value = len(frame) % 2 == 1
 
-    made._show = turn_and_show
+    made.show = turn_and_show
     arms = finished(made).frame["arm"].tolist()
-    assert arms[:4] == [sockmap.TCP, sockmap.SHORT_CUT] * 2
+    assert arms[:4] == [sockmap.TCP, sockmap.SHORTCUT] * 2
 
 
 def test_a_subject_that_does_not_exist_is_refused_in_words() -> None:

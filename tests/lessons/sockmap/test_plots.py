@@ -10,8 +10,8 @@ from labkit import schema
 from labkit.lessons import sockmap
 from labkit.notebook.plotting import style
 
-TCP, SHORT_CUT, UNIX = "TCP", "TCP + sockmap", "Unix socket"
-AGAIN = f"{SHORT_CUT} (again)"
+TCP, SHORTCUT, UNIX = "TCP", "TCP + sockmap", "Unix socket"
+AGAIN = f"{SHORTCUT} (again)"
 
 
 def fresh() -> Axes:
@@ -23,7 +23,7 @@ def sweep(column: str):
         {"pinning": place, "message_bytes": size, "arm": arm, "slice": number, column: size * (1.0 + number)}
         for place in ("same core", "cross core")
         for size in (64, 4096)
-        for arm in (TCP, SHORT_CUT, UNIX, AGAIN)
+        for arm in (TCP, SHORTCUT, UNIX, AGAIN)
         for number in range(3)
     ]
     return schema.frame(rows)
@@ -57,7 +57,7 @@ def test_each_ratio_has_its_interval_and_the_line_is_at_one() -> None:
             "low": [1.7, 1.0, 0.9],
             "high": [1.9, 1.2, 1.1],
         },
-        baseline=SHORT_CUT,
+        baseline=SHORTCUT,
     )
     ax = sockmap.plot(frame, fresh())
     drawn = {bar.get_label(): bar for bar in ax.containers}
@@ -79,7 +79,7 @@ def test_an_arm_looks_the_same_in_every_picture() -> None:
 
 def test_where_the_messages_went_is_three_bars_an_arm() -> None:
     frame = schema.frame(
-        {"arm": [TCP, SHORT_CUT], "messages": [997, 997], "redirects": [0, 997], "lo_packets": [1005, 6]}
+        {"arm": [TCP, SHORTCUT], "messages": [997, 997], "redirects": [0, 997], "lo_packets": [1005, 6]}
     )
     ax = sockmap.plot(frame, fresh())
     assert [bar.get_width() for bar in ax.patches] == [997, 997, 0, 997, 1005, 6]
@@ -90,7 +90,7 @@ def test_redis_answers_are_bars_by_setting() -> None:
     rows = [
         {"pinning": "same core", "pipeline": batch, "arm": arm, "slice": number, "requests_per_s": 1000.0 * batch}
         for batch in (1, 16)
-        for arm in (TCP, SHORT_CUT, UNIX)
+        for arm in (TCP, SHORTCUT, UNIX)
         for number in range(2)
     ]
     ax = sockmap.plot(schema.frame(rows), fresh())
@@ -101,14 +101,14 @@ def test_redis_answers_are_bars_by_setting() -> None:
 
 def test_each_window_of_the_switch_is_a_mark_of_its_arm() -> None:
     frame = schema.frame(
-        {"elapsed_s": [0.2, 0.4, 0.6], "arm": [TCP, SHORT_CUT, TCP], "p50_ns": [14e3, 8e3, 15e3], "p99_ns": [20e3] * 3}
+        {"elapsed_s": [0.2, 0.4, 0.6], "arm": [TCP, SHORTCUT, TCP], "p50_ns": [14e3, 8e3, 15e3], "p99_ns": [20e3] * 3}
     )
     ax = sockmap.plot(frame, fresh())
     marks = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
-    assert marks == {f"{TCP}: median": [[0.2, 14e3], [0.6, 15e3]], f"{SHORT_CUT}: median": [[0.4, 8e3]]}
+    assert marks == {f"{TCP}: median": [[0.2, 14e3], [0.6, 15e3]], f"{SHORTCUT}: median": [[0.4, 8e3]]}
 
 
 def test_the_way_of_a_message_has_each_layer_on_both_sides() -> None:
     words = [text.get_text() for text in sockmap.plot_path(fresh()).texts]
     assert words.count("socket") == words.count("IP: routes") == 2
-    assert any("short cut" in word for word in words)
+    assert any("shortcut" in word for word in words)

@@ -1,9 +1,12 @@
-"""Lesson 09 on Redis, which nobody here wrote: its messages take the short cut, and it ends with the measurement."""
+"""Lesson 09 on Redis, which nobody here wrote: its messages take the shortcut, and it ends with the measurement."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +14,7 @@ from labkit.errors import LabkitError, Missing, Stopped
 from labkit.lessons import sockmap
 from labkit.lessons._redis import server
 from labkit.lessons.sockmap import servers
-from labkit.lessons.sockmap.slices import SHORT_CUT
+from labkit.lessons.sockmap.slices import SHORTCUT
 from labkit.running.pinning import SAME
 
 pytestmark = pytest.mark.bpf
@@ -22,17 +25,17 @@ QUICK = {"requests": 1600, "slices": 2}
 
 @needs_redis
 @pytest.mark.parametrize("pipeline", [1, 16])
-def test_every_request_and_answer_takes_the_short_cut(pipeline: int) -> None:
+def test_every_request_and_answer_takes_the_shortcut(pipeline: int) -> None:
     frame = servers.measure(pipeline, SAME, **QUICK)
-    by_short_cut = frame["arm"].str.startswith(SHORT_CUT)
+    by_shortcut = frame["arm"].str.startswith(SHORTCUT)
     messages = 2 * 1600 // pipeline
     settings = 4  # redis-benchmark asks the server for its settings first
     # On a machine as slow as an emulated one a client may send before the server's end is in the map: then its
     # connection stays with TCP, and the program counts its messages there.
-    counted = frame.loc[by_short_cut, ["redirects", "misses"]]
+    counted = frame.loc[by_shortcut, ["redirects", "misses"]]
     assert counted.sum(axis=1).between(messages, messages + settings).all(), counted
     assert (counted["redirects"] > counted["misses"]).all(), counted
-    assert (frame.loc[~by_short_cut, ["redirects", "misses"]] == 0).all(axis=None)
+    assert (frame.loc[~by_shortcut, ["redirects", "misses"]] == 0).all(axis=None)
 
 
 @needs_redis
@@ -82,3 +85,23 @@ def test_without_redis_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(Missing, match="not installed") as refused:
         servers.measure()
     assert refused.value.fix == "sudo apt-get install redis-server redis-tools"
+
+
+def children() -> dict[int, str]:
+    """Return the state of each child of this process, as the kernel says it (/proc/PID/stat)."""
+    found = {}
+    for one in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        found[int(one)] = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()[0]
+    return found
+
+
+@needs_redis
+@pytest.mark.parametrize("free_port", [True, False])
+def test_no_server_stays_as_a_zombie(free_port: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = children()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        if not free_port:
+            monkeypatch.setattr(server, "_free_port", lambda: taken.getsockname()[1])
+        with contextlib.suppress(LabkitError):
+            servers.measure(1, SAME, **QUICK)
+    assert children() == before
