@@ -27,6 +27,7 @@ from pathlib import Path
 from labkit.errors import BadArgument, LabkitError, Missing
 from labkit.machine.cgroups import SCRATCH_PREFIX, cgroup_mounts, own_cgroup
 from labkit.running import owner
+from labkit.running.interrupts import uninterrupted
 from labkit.running.owned import PREFIX, RANDOM
 
 __all__ = ["Cgroup", "lab_parent", "sweep_cgroups"]
@@ -159,6 +160,7 @@ def _make(parent: Path) -> tuple[Path, int]:
             os.close(held)
 
 
+@uninterrupted()
 def _sweep(folder: Path) -> bool:
     """Remove a cgroup that nobody holds; tell whether it was removed."""
     with contextlib.suppress(OSError, LabkitError):

@@ -22,6 +22,7 @@ from pathlib import Path
 from labkit.errors import LabkitError
 from labkit.machine.folders import data_folder
 from labkit.running import owner
+from labkit.running.interrupts import uninterrupted
 
 PREFIX = "labkit-"
 RANDOM = "[a-z0-9_]{8}"  # what mkdtemp puts behind a prefix
@@ -117,6 +118,7 @@ def _is_left_behind(folder: Path) -> bool:
     return False
 
 
+@uninterrupted()
 def _is_held(folder: Path) -> bool:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

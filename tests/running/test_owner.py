@@ -155,8 +155,8 @@ def test_an_interrupt_within_popen_leaves_no_zombie() -> None:
         with exclusive("a test"), Workload("hello", ["--runs", "1"]):
             pass
 
-    count = lines_run(work, [subprocess])
-    assert count > 20
-    for number in range(count):
-        assert interrupted_at(number, work, [subprocess])
+    interrupts = 0
+    for number in range(lines_run(work, [subprocess])):
+        interrupts += interrupted_at(number, work, [subprocess])
         assert children() == [], number
+    assert interrupts > 20
