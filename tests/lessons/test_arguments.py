@@ -75,7 +75,7 @@ Function = Callable[..., object]
 
 @pytest.fixture(autouse=True)
 def nothing_may_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "_try", lambda _: pytest.fail("the lock was taken"))
+    monkeypatch.setattr(lock.owner, "acquire", lambda *_, **__: pytest.fail("the lock was taken"))
     monkeypatch.setattr(workload.Workload, "__enter__", lambda _: pytest.fail("a program was started"))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
 
