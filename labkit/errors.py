@@ -1,4 +1,4 @@
-"""Errors of the lab: the first line says what failed, the second how to mend it.
+"""Errors of the lab: the first line says what failed, the second how to fix it.
 
 Everything the lab raises on purpose is a `LabkitError`, so a notebook can show its two lines and nothing else.
 """
@@ -7,18 +7,26 @@ from __future__ import annotations
 
 import difflib
 import operator
+import os
 import random
 from collections.abc import Iterable
+from itertools import islice
+from numbers import Real
+from pathlib import Path
 from typing import Any
+
+_SHOWN_LETTERS = 100
+_WORD_BYTES = 1 << 17  # MAX_ARG_STRLEN, <linux/binfmts.h>
+_MOST_VALUES = 1000  # more settings than anybody waits for; an endless iterator ends here
 
 
 class LabkitError(Exception):
-    """Something failed and the reader can mend it.
+    """Something failed and the reader can fix it.
 
     Parameters
     ----------
     what : what failed, one line.
-    fix : the command or the change that mends it, one line.
+    fix : the command or the change that fixes it, one line.
     detail : evidence to read afterwards, such as a compiler's diagnostics; may have many lines.
     """
 
@@ -83,23 +91,35 @@ class Stopped(LabkitError):
 
 
 def bad_argument(name: str, value: object, allowed: str) -> BadArgument:
-    """Return the `BadArgument` that names the value, what is allowed and how to mend it."""
-    return BadArgument(f"{name}={value!r} is not allowed.", f"pass {name} as {allowed}")
+    """Return the `BadArgument` that names the value and says what is allowed."""
+    return BadArgument(f"{name}={shown(value)} is not allowed.", f"pass {name} as {allowed}")
 
 
 def unknown_name(name: str, value: object, known: Iterable[str]) -> BadArgument:
     """Return the `BadArgument` for a value that must be one of `known`, with the nearest suggested."""
     names = [str(k) for k in known]
-    near = difflib.get_close_matches(str(value), names, n=1)
+    near = difflib.get_close_matches(value[:_SHOWN_LETTERS], names, n=1) if isinstance(value, str) else []
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return BadArgument(f"{name}={value!r} is not known{hint}.", f"pass {name} as one of: {', '.join(names)}")
+    return BadArgument(f"{name}={shown(value)} is not known{hint}.", f"pass {name} as one of: {', '.join(names)}")
+
+
+def shown(value: object) -> str:
+    """Return a value in one short line, whatever it is: a table, a number of 5000 digits, a text of 100 kB."""
+    try:
+        text = repr(value)
+    except Exception:  # somebody else's code; and Python writes no whole number of more than 4300 digits
+        text = f"<{type(value).__name__}>"
+    lines = text.splitlines()
+    if len(lines) > 1:
+        text = f"<{type(value).__name__}: {lines[0].strip()} …>"
+    return text if len(text) <= _SHOWN_LETTERS else f"{text[:_SHOWN_LETTERS]}…"
 
 
 def check_int(name: str, value: object, low: int, high: int, unit: str = "") -> int:
     """Return `value` as an int within [low, high], or raise `BadArgument`."""
     try:
         number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
+    except (TypeError, ValueError, OverflowError):
         number = low - 1
     if isinstance(value, bool) or not low <= number <= high:
         raise bad_argument(name, value, f"a whole number from {low} to {high} {unit}".rstrip())
@@ -120,12 +140,19 @@ def check_seed(seed: object) -> int:
 def check_float(name: str, value: object, low: float, high: float, unit: str = "") -> float:
     """Return `value` as a float within [low, high], or raise `BadArgument`."""
     try:
-        number = float(value)  # type: ignore[arg-type]
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else float("nan")
     except (TypeError, ValueError, OverflowError):
         number = float("nan")
-    if isinstance(value, bool) or not low <= number <= high:
+    if not low <= number <= high:
         raise bad_argument(name, value, f"a number from {low:g} to {high:g} {unit}".rstrip())
     return number
+
+
+def check_bool(name: str, value: object) -> bool:
+    """Return `value` if it is True or False, or raise `BadArgument`."""
+    if not isinstance(value, bool):
+        raise bad_argument(name, value, "True or False")
+    return value
 
 
 def check_choice(name: str, value: object, known: Iterable[str]) -> str:
@@ -142,17 +169,42 @@ def check_choices(name: str, values: object, known: Iterable[str]) -> list[str]:
     return [check_choice(name, value, names) for value in several(name, values, f"one or more of: {', '.join(names)}")]
 
 
+def check_file(name: str, value: object, allowed: str = "the path of a file that exists") -> Path:
+    """Return `value` as the path of a plain file, or raise `BadArgument`: a NUL or 100 000 letters in it, too."""
+    try:
+        path = Path(value)  # type: ignore[arg-type]
+        is_file = path.is_file()
+    except (TypeError, ValueError, OSError):
+        is_file = False
+    if not is_file:
+        raise bad_argument(name, value, allowed)
+    return path
+
+
+def check_words(name: str, values: object) -> list[str]:
+    """Return one value or several as words of a command line, or raise `BadArgument`."""
+    try:
+        words = [str(value) for value in one_or_more(values)]
+        is_plain = all("\0" not in word and len(os.fsencode(word)) < _WORD_BYTES for word in words)
+    except ValueError:  # a number of 5000 digits; half a letter
+        is_plain = False
+    if not is_plain or len(words) > _MOST_VALUES:
+        raise bad_argument(name, values, "a list of words for the command line")
+    return words
+
+
 def several(name: str, values: object, allowed: str = "one value or several") -> list[Any]:
     """Return one value or several as a list, each once; none, or what cannot be one, is a `BadArgument`."""
     try:
         made = list(dict.fromkeys(one_or_more(values)))
-    except TypeError:  # a list in the list
+    except (TypeError, ValueError):  # a list in the list; a table in it
         made = []
-    if not made:
+    if not 0 < len(made) <= _MOST_VALUES:
         raise bad_argument(name, values, allowed)
     return made
 
 
 def one_or_more(values: object) -> list[Any]:
     """Return what was passed as one value or as several as a list."""
-    return list(values) if isinstance(values, Iterable) and not isinstance(values, (str, bytes)) else [values]
+    is_one = isinstance(values, (str, bytes)) or not isinstance(values, Iterable) or getattr(values, "ndim", 1) == 0
+    return [values] if is_one else list(islice(values, _MOST_VALUES + 1))  # type: ignore[call-overload]

@@ -96,7 +96,7 @@ def interleaved(
     ------
     WorkloadUnable : this machine refuses every arm. If it refuses some, they are left out, and `warnings` says why.
     """
-    check_int("slices", slices, 1, 100_000, "slices")
+    slices = check_int("slices", slices, 1, 100_000, "slices")
     seed, report = check_seed(seed), progress or silent
     taken: list[Slice[T]] = []
     refused: dict[str, WorkloadUnable] = {}
@@ -145,7 +145,7 @@ def compare(
     Returns a frame with the columns arm, slice, value; `attrs` holds baseline and seed.
     """
     check_choice("baseline", baseline, arms)
-    check_int("slices", slices, 2, 100_000, "slices")
+    slices = check_int("slices", slices, 2, 100_000, "slices")
     everyone = dict(arms) | {baseline + AGAIN: arms[baseline]}
     made = interleaved(
         list(everyone), lambda arm, _: {"value": float(everyone[arm]())}, slices=slices, seed=seed, progress=progress

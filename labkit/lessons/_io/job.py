@@ -55,18 +55,20 @@ class Job:
         check_choice("operation", self.operation, OPERATIONS)
         check_choice("order", self.order, ORDERS)
         check_choice("cache", self.cache, CACHES)
-        check_int("block_bytes", self.block_bytes, SMALLEST, LARGEST, "bytes")
+        object.__setattr__(self, "block_bytes", check_int("block_bytes", self.block_bytes, SMALLEST, LARGEST, "bytes"))
         step = SECTOR_BYTES if self.cache == "direct" else 8
         if self.block_bytes % step:
             why = "O_DIRECT moves whole sectors" if self.cache == "direct" else "the content is checked by words"
             raise bad_argument("block_bytes", self.block_bytes, f"a multiple of {step} bytes: {why}")
-        check_int("queue_depth", self.queue_depth, 1, DEEPEST, "I/Os")
+        object.__setattr__(self, "queue_depth", check_int("queue_depth", self.queue_depth, 1, DEEPEST, "I/Os"))
         if self.engine == "sync" and self.queue_depth != 1:
             raise bad_argument("queue_depth", self.queue_depth, "1 with the engine 'sync': it has one I/O at a time")
         if self.queue_depth * self.block_bytes > BUFFERS_BYTES:
             raise bad_argument("queue_depth", self.queue_depth, "less: depth times block size may be 1 GiB at most")
-        check_int("batch", self.batch, 1, self.queue_depth, "I/Os, the queue depth")
-        check_int("wait_for", self.wait_for, 1, self.queue_depth, "I/Os, the queue depth")
+        object.__setattr__(self, "batch", check_int("batch", self.batch, 1, self.queue_depth, "I/Os, the queue depth"))
+        object.__setattr__(
+            self, "wait_for", check_int("wait_for", self.wait_for, 1, self.queue_depth, "I/Os, the queue depth")
+        )
 
     @property
     def file_bytes(self) -> int:

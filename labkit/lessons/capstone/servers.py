@@ -46,8 +46,8 @@ class Load:
     append_only: str
 
     def __post_init__(self) -> None:
-        check_int("pipeline", self.pipeline, 1, 1000, "requests")
-        check_int("clients", self.clients, 1, 1000, "clients")
+        object.__setattr__(self, "pipeline", check_int("pipeline", self.pipeline, 1, 1000, "requests"))
+        object.__setattr__(self, "clients", check_int("clients", self.clients, 1, 1000, "clients"))
         check_choice("append_only", self.append_only, APPEND_ONLY)
 
     @property
@@ -112,7 +112,7 @@ def measure(
     asked = product(several("pipeline", pipeline), several("clients", clients), several("append_only", append_only))
     loads = {load.name: load for load in (Load(*each) for each in asked)}
     if requests is not None:
-        check_int("requests", requests, 100, 10_000_000, "requests")
+        requests = check_int("requests", requests, 100, 10_000_000, "requests")
     slices = check_int("slices", _chosen(slices, 3, 1), 1, 100, "slices")
     seed = check_seed(seed)
     if why_not():

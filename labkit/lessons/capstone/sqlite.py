@@ -51,9 +51,9 @@ class Job:
     def __post_init__(self) -> None:
         check_choice("journal", self.journal, JOURNALS)
         check_choice("synchronous", self.synchronous, SYNCHRONOUS)
-        check_int("transactions", self.transactions, 1, MOST_TRANSACTIONS)
-        check_int("rows_per_transaction", self.rows_per_transaction, 1, MOST_ROWS, "rows")
-        check_int("row_bytes", self.row_bytes, 1, LARGEST_ROW, "bytes")
+        most = {"transactions": MOST_TRANSACTIONS, "rows_per_transaction": MOST_ROWS, "row_bytes": LARGEST_ROW}
+        for name, highest in most.items():
+            object.__setattr__(self, name, check_int(name, getattr(self, name), 1, highest))
         if self.rows * self.row_bytes > MOST_BYTES:
             allowed = f"less: transactions times rows_per_transaction times row_bytes may be {MOST_BYTES >> 20} MiB"
             raise bad_argument("transactions", self.transactions, allowed)

@@ -48,8 +48,8 @@ def measure(runs: int = 23, interval_us: int = 0, *, progress: Progress | None =
     One row an event: time_ns (since boot), pid (of the child that started the program), cpu, comm (the kernel's name
     of the process). `attrs` carries provenance, lost_events and `runs`, the workload's own count.
     """
-    check_int("runs", runs, 1, MOST_RUNS, "runs")
-    check_int("interval_us", interval_us, 0, 1_000_000, "microseconds")
+    runs = check_int("runs", runs, 1, MOST_RUNS, "runs")
+    interval_us = check_int("interval_us", interval_us, 0, 1_000_000, "microseconds")
     report = progress or silent
     expected_s = max(runs * (interval_us * 1e-6 + 0.001), 0.1)
     with exclusive("lesson 01: hello", report), Program("hello") as program:
@@ -72,7 +72,7 @@ def phases(runs: int = 23, *, progress: Progress | None = None) -> pd.DataFrame:
 
     Returns a frame with a row a phase: phase, runs (what the workload did), count (what the program saw).
     """
-    check_int("runs", runs, 1, MOST_RUNS, "runs")
+    runs = check_int("runs", runs, 1, MOST_RUNS, "runs")
     report, rows = progress or silent, []
     with exclusive("lesson 01: before, during, after", report), Program("hello") as program:
         for number, phase in enumerate(("before attach", "attached", "after detach")):
@@ -108,7 +108,7 @@ def find_suspect(processes: int = 6) -> pd.DataFrame:
     Returns a frame with a row an open: time_ns, pid, path. Exercises 01-q2 and 01-q3 ask which process
     opened secret.txt, and how often.
     """
-    check_int("processes", processes, 2, 20, "processes")
+    processes = check_int("processes", processes, 2, 20, "processes")
     times = [random.SystemRandom().randint(5, 60) for _ in range(processes)]
     names = ["secret.txt", *(f"notes-{number}.txt" for number in range(1, processes))]
     order = random.SystemRandom().sample(range(processes), processes)
@@ -145,7 +145,7 @@ def say_hello(runs: int = 3) -> list[str]:
     ------
     Busy : another program reads trace_pipe; there is one for the whole machine, and it has one reader.
     """
-    check_int("runs", runs, 1, 100, "runs")
+    runs = check_int("runs", runs, 1, 100, "runs")
     with exclusive("lesson 01: trace_pipe"), Program("hello_print") as program, _tracing_on(), _trace_pipe() as pipe:
         _lines(pipe, 0)  # what others left in it
         with Workload("hello", ["--runs", str(runs)]) as run:
@@ -172,7 +172,7 @@ class Life:
 
 def life(runs: int = 23) -> Life:
     """Load the smallest program, let it run, and show what became of it at each station."""
-    check_int("runs", runs, 1, MOST_RUNS, "runs")
+    runs = check_int("runs", runs, 1, MOST_RUNS, "runs")
     function = "tracepoint__sched__sched_process_exec"
     with exclusive("lesson 01: the life of a program"), Program("hello_print") as program:
         with Workload("hello", ["--runs", str(runs)]) as run, proginfo.run_statistics():

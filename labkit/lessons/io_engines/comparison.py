@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from labkit import schema
-from labkit.errors import WorkloadUnable, check_float, check_int, check_seed, several
+from labkit.errors import WorkloadUnable, check_choices, check_float, check_int, check_seed, several
 from labkit.lessons._io.job import ENGINES, Job, shared_file
 from labkit.lessons.io_engines.watched import Outcome, runner
 from labkit.machine.folders import quick
@@ -74,7 +74,7 @@ def measure(
     """
     jobs = _jobs(engine, block_bytes, queue_depth, cache, operation, order, batch)
     seconds = check_float("seconds", quick(0.08, 0.02) if seconds is None else seconds, 0.01, 60, "seconds")
-    check_int("slices", slices, 1, 100, "slices")
+    slices = check_int("slices", slices, 1, 100, "slices")
     report, seed = progress or silent, check_seed(seed)
     made: dict[str, Outcome] = {}
     warnings: list[str] = []
@@ -112,14 +112,14 @@ def _jobs(
 ) -> dict[str, Job]:
     """Return the jobs by a name that tells them apart; sync has each of them once, at depth 1."""
     if batch is not None:
-        check_int("batch", batch, 1, 1024, "I/Os")
+        batch = check_int("batch", batch, 1, 1024, "I/Os")
     made: dict[str, Job] = {}
     asked = product(
-        several("engine", engine), several("cache", cache), several("block_bytes", block_bytes),
+        check_choices("engine", engine, ENGINES), several("cache", cache), several("block_bytes", block_bytes),
         several("queue_depth", queue_depth),
     )  # fmt: skip
     for name, way, size, depth in asked:
-        check_int("queue_depth", depth, 1, 1024, "I/Os")
+        depth = check_int("queue_depth", depth, 1, 1024, "I/Os")
         depth = 1 if name == "sync" else depth
         together = 1 if name == "sync" else max(1, depth // 4) if batch is None else batch
         job = Job(name, operation, order, way, size, depth, together, together)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from labkit import schema
-from labkit.errors import Missing, WorkloadUnable, check_int, several
+from labkit.errors import Missing, WorkloadUnable, check_choices, check_int, several
 from labkit.lessons._io.job import ENGINES, Job, shared_file, timeline
 from labkit.lessons.io_engines.watched import CALLS, Outcome, Runner, runner
 from labkit.machine.folders import data_folder, quick
@@ -58,7 +58,7 @@ def calls(
     jobs = [
         Job(name, "read", "random", way, block_bytes, _depth(name, queue_depth))
         for way in several("cache", cache)
-        for name in several("engine", engine)
+        for name in check_choices("engine", engine, ENGINES)
     ]
     report = progress or silent
     rows: list[dict[str, Any]] = []
@@ -121,9 +121,10 @@ def lanes(
     One row an I/O: engine, slot (its lane: a place for one I/O under way), offset_bytes, submit_ns and complete_ns
     (since the engine's first I/O), latency_ns. `overlap(frame)` says how many were under way at once.
     """
-    check_int("ios", ios, 1, 10_000, "I/Os")
+    ios = check_int("ios", ios, 1, 10_000, "I/Os")
     jobs = [
-        Job(name, "read", "random", cache, block_bytes, _depth(name, queue_depth)) for name in several("engine", engine)
+        Job(name, "read", "random", cache, block_bytes, _depth(name, queue_depth))
+        for name in check_choices("engine", engine, ENGINES)
     ]
     report = progress or silent
     refused: dict[str, WorkloadUnable] = {}
@@ -201,7 +202,7 @@ def content(
     """
     jobs = [
         Job(name, operation, "random", way, 16384, _depth(name, 16))
-        for name in several("engine", engine)
+        for name in check_choices("engine", engine, ENGINES)
         for way in ("direct", "cold", "warm")
     ]
     report, ios = progress or silent, jobs[0].file_bytes // jobs[0].block_bytes
@@ -274,7 +275,7 @@ def in_memory(ios: int | None = None, *, progress: Progress | None = None) -> pd
 
 
 def _depth(engine: str, queue_depth: int) -> int:
-    check_int("queue_depth", queue_depth, 1, 1024, "I/Os")
+    queue_depth = check_int("queue_depth", queue_depth, 1, 1024, "I/Os")
     return 1 if engine == "sync" else queue_depth
 
 

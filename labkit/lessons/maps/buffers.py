@@ -54,7 +54,7 @@ def order(turns: int = 31, *, progress: Progress | None = None) -> pd.DataFrame:
     Returns a frame with a row a record: arm ("ring buffer", "perf buffer"), arrived (from 0), number (from 1), cpu,
     time_ns.
     """
-    check_int("turns", turns, 1, 10_000, "turns")
+    turns = check_int("turns", turns, 1, 10_000, "turns")
     report, frames, lost = progress or silent, [], 0
     arguments = ["--work", "turns", "--threads", "2", "--calls", str(turns)]
     with exclusive("lesson 02: order", report):
@@ -99,7 +99,7 @@ def channels(
     "waking" ask for an interrupt that wakes the reader after each record.
     """
     calls = check_int("calls", quick(10_007, 2003) if calls is None else calls, 1, 1_000_000, "calls")
-    check_int("threads", threads, 1, 64, "threads")
+    threads = check_int("threads", threads, 1, 64, "threads")
     pages = check_int("pages", pages, 1, 4096, "that is a power of two: the kernel takes no other size")
     if pages & (pages - 1):
         raise bad_argument("pages", pages, "a power of two from 1 to 4096: the kernel takes no other size")

@@ -18,7 +18,7 @@ from labkit import schema
 from labkit.bpf import maps
 from labkit.bpf.program import Program
 from labkit.bpf.ring import RingReader
-from labkit.errors import LabkitError, VerifierError, bad_argument, check_choices, check_int, check_seed
+from labkit.errors import LabkitError, VerifierError, bad_argument, check_bool, check_choices, check_int, check_seed
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running import truths
@@ -68,11 +68,11 @@ def measure(
     nothing; it runs twice, which shows the noise.
     """
     calls = check_int("calls", quick(100_003, 20_011) if calls is None else calls, 1, 10_000_000, "calls")
-    check_int("threads", threads, 1, 64, "threads")
+    threads = check_int("threads", threads, 1, 64, "threads")
     slices = trial.check_slices(slices, 6, 2)
     chosen = check_choices("ways", ways, WAYS)
     arguments = ["--work", "count", "--threads", str(threads), "--calls", str(calls)]
-    arguments += ["--same-cpu"] if same_cpu else []
+    arguments += ["--same-cpu"] if check_bool("same_cpu", same_cpu) else []
     seed = check_seed(seed)
     report, rows, cpus = progress or silent, [], set()
     with exclusive("lesson 02: lost updates", report):
@@ -100,8 +100,8 @@ def measure(
 
 def per_cpu(calls: int = 10_007, threads: int = 2) -> pd.DataFrame:
     """Count in a per-CPU array and return its slots one by one: cpu, count. Threads run on CPUs of their own."""
-    check_int("calls", calls, 1, 10_000_000, "calls")
-    check_int("threads", threads, 1, 64, "threads")
+    calls = check_int("calls", calls, 1, 10_000_000, "calls")
+    threads = check_int("threads", threads, 1, 64, "threads")
     arguments = ["--work", "count", "--threads", str(threads), "--calls", str(calls)]
     with exclusive("lesson 02: a slot for each CPU"), Program("maps", flags={"WAY": WAYS["per-CPU array"]}) as program:
         with Workload("maps", arguments) as run:
@@ -147,9 +147,9 @@ def pairs(
     One row a pair that the program made: key, time_ns (of the beginning), tid, asked_ns (what the thread asked for),
     latency_ns, cpu. `attrs` has calls (of all threads, for each key) and unpaired (key -> exits without a beginning).
     """
-    check_int("calls", calls, 1, 10_000, "calls")
-    check_int("sleep_us", sleep_us, 1, 100_000, "microseconds")
-    check_int("threads", threads, 1, 16, "threads")
+    calls = check_int("calls", calls, 1, 10_000, "calls")
+    sleep_us = check_int("sleep_us", sleep_us, 1, 100_000, "microseconds")
+    threads = check_int("threads", threads, 1, 16, "threads")
     chosen = check_choices("keys", keys, ("thread", "one slot"))
     expected_s = calls * (sleep_us * threads + 100) * 1e-6
     arguments = ["--work", "sleep", "--calls", str(calls), "--sleep-us", str(sleep_us), "--threads", str(threads)]
@@ -199,13 +199,13 @@ def sizes(
     One row a bar that is not empty: histogram ("log2" or "linear"), low_bytes, high_bytes (both included), count.
     What lies outside the linear bars stands in a last bar on either side; nothing is dropped. `attrs` has calls.
     """
-    for name, value in (("smallest", smallest), ("largest", largest), ("step", step), ("bar_bytes", bar_bytes)):
-        check_int(name, value, 1, 1 << 20, "bytes")
+    given = (("smallest", smallest), ("largest", largest), ("step", step), ("bar_bytes", bar_bytes))
+    smallest, largest, step, bar_bytes = (check_int(name, value, 1, 1 << 20, "bytes") for name, value in given)
     if smallest > largest:
         raise bad_argument("largest", largest, f"at least smallest, which is {smallest}")
-    check_int("calls", calls, 1, 1_000_000, "calls")
-    check_int("first_bytes", first_bytes, 0, 1 << 20, "bytes")
-    check_int("bars", bars, 1, 250, "bars")
+    calls = check_int("calls", calls, 1, 1_000_000, "calls")
+    first_bytes = check_int("first_bytes", first_bytes, 0, 1 << 20, "bytes")
+    bars = check_int("bars", bars, 1, 250, "bars")
     report = progress or silent
     arguments = ["--work", "sizes", "--calls", str(calls)]
     arguments += ["--smallest", str(smallest), "--largest", str(largest), "--step", str(step)]
@@ -246,9 +246,9 @@ def full(keys: int = 97, entries: int = 64, times: int = 1, *, progress: Progres
     (events that these keys have counted), refused (events for which there was no room), low_bytes and high_bytes (the
     smallest and largest key that is in the map).
     """
-    check_int("keys", keys, 1, 1_000_000, "keys")
-    check_int("entries", entries, 1, 1_000_000, "entries (the kernel refuses a map with no room)")
-    check_int("times", times, 1, 100, "times")
+    keys = check_int("keys", keys, 1, 1_000_000, "keys")
+    entries = check_int("entries", entries, 1, 1_000_000, "entries (the kernel refuses a map with no room)")
+    times = check_int("times", times, 1, 100, "times")
     report = progress or silent
     arguments = ["--work", "sizes", "--smallest", "1", "--largest", str(keys), "--calls", str(keys * times)]
     with exclusive("lesson 02: a full map", report), Program("maps_full", flags={"ENTRIES": entries}) as program:
@@ -284,7 +284,7 @@ def slow_thread(threads: int = 5) -> pd.DataFrame:
 
     Returns a frame with a row a sleep: time_ns, tid, latency_ns, cpu.
     """
-    check_int("threads", threads, 2, 16, "threads")
+    threads = check_int("threads", threads, 2, 16, "threads")
     slow = random.SystemRandom().randint(1, threads)
     arguments = ["--work", "sleep", "--calls", "11", "--sleep-us", "2000", "--threads", str(threads)]
     with exclusive("lesson 02: the slow thread"):

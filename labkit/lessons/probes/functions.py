@@ -76,8 +76,8 @@ def inlined(calls: int = 23, through_pointer: int = 7) -> pd.DataFrame:
     Returns a frame with a row a function: function, calls (as the workload counted them), count (as the probe did),
     state ("ok" or "refused"), reason.
     """
-    check_int("calls", calls, 1, 1_000_000, "calls")
-    check_int("through_pointer", through_pointer, 0, calls, "calls")
+    calls = check_int("calls", calls, 1, 1_000_000, "calls")
+    through_pointer = check_int("through_pointer", through_pointer, 0, calls, "calls")
     arguments = ["--work", "hide", "--calls", str(calls), "--through-pointer", str(through_pointer)]
     rows = []
     with exclusive("lesson 04: inlined functions"):

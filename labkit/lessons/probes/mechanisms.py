@@ -65,7 +65,7 @@ def measure(
     One row a mechanism: mechanism, calls (as the workload counted them), at_entry, at_return (as the probe did), state
     ("ok", "missing" or "refused"), reason (why it is not ok, or what to know of it). The timer's at_entry is its ticks.
     """
-    check_int("calls", calls, 1, 10_000_000, "calls")
+    calls = check_int("calls", calls, 1, 10_000_000, "calls")
     chosen = check_choices("mechanisms", mechanisms, MECHANISMS)
     report, rows = progress or silent, []
     arguments = ["--work", "step", "--calls", str(calls)]

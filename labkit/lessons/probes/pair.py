@@ -66,8 +66,8 @@ def decorated(calls: int = 23, nap_us: int = 1000, *, progress: Progress | None 
     One row a call: arm ("Python decorator", "uprobe pair"), number (from 1), argument (microseconds), returned,
     latency_ns.
     """
-    check_int("calls", calls, 1, 10_000, "calls")
-    check_int("nap_us", nap_us, 1, 100_000, "microseconds")
+    calls = check_int("calls", calls, 1, 10_000, "calls")
+    nap_us = check_int("nap_us", nap_us, 1, 100_000, "microseconds")
     report = progress or silent
     rows: list[dict[str, Any]] = []
     with exclusive("lesson 04: the decorator", report):

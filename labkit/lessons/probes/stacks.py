@@ -51,9 +51,9 @@ def flame(
     "_[k]"), count (ticks). `attrs` has lost_events and the workload's own clock: apple_ns, pear_ns, plum_ns, kernel_ns.
     """
     seconds = check_float("seconds", quick(2.0, 0.3) if seconds is None else seconds, 0.05, 60, "seconds")
-    check_int("hz", hz, 1, 9999, "Hz")
-    for name, value in zip(FRUITS, (apple, pear, plum), strict=True):
-        check_int(name, value, 0, 100, "per cent")
+    hz = check_int("hz", hz, 1, 9999, "Hz")
+    given = zip(FRUITS, (apple, pear, plum), strict=True)
+    apple, pear, plum = (check_int(name, value, 0, 100, "per cent") for name, value in given)
     if apple + pear + plum > 100:
         raise bad_argument("plum", plum, f"at most {100 - apple - pear}: the shares add up to 100 per cent at most")
     report = progress or silent
@@ -97,7 +97,7 @@ def python_flame(seconds: float | None = None, hz: int = 997, *, interpreter: st
     Missing : no interpreter here can; says why for each that was tried.
     """
     seconds = check_float("seconds", quick(2.0, 0.3) if seconds is None else seconds, 0.05, 60, "seconds")
-    check_int("hz", hz, 1, 9999, "Hz")
+    hz = check_int("hz", hz, 1, 9999, "Hz")
     named = [shutil.which(f"python3.{minor}") for minor in (12, 13, 14)]
     tried = [interpreter] if interpreter else list(dict.fromkeys(filter(None, [sys.executable, *named])))
     reasons = []

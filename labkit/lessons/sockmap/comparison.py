@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from labkit import schema
-from labkit.errors import check_choice, check_float, check_int, check_seed
+from labkit.errors import check_bool, check_choice, check_float, check_int, check_seed
 from labkit.lessons.sockmap.shortcut import MAX_SOCKETS, Shortcut
 from labkit.lessons.sockmap.slices import AGAIN, ARMS, SHORTCUT, Setting, check_sizes, each_setting, ping_pong, stream
 from labkit.machine.folders import quick
@@ -63,7 +63,8 @@ def measure(
     Missing : no cgroup v2 to write to, no sockmap in this kernel, or "cross core" asked of one CPU.
     """
     settings = _settings(message_bytes, pinning)
-    check_int("connections", connections, 1, 1024, "connections")
+    ipv6 = check_bool("ipv6", ipv6)
+    connections = check_int("connections", connections, 1, 1024, "connections")
     slices = trial.check_slices(slices, 8, 3)
     slice_s = check_float("slice_s", quick(0.1, 0.02) if slice_s is None else slice_s, 0.005, 60, "seconds")
     seed = check_seed(seed)
@@ -96,7 +97,8 @@ def throughput(
     lo_packets, lo_bytes, cpu_ns_per_message, switches_per_message.
     """
     settings = _settings(message_bytes, pinning)
-    check_int("connections", connections, 1, 1024, "connections")
+    ipv6 = check_bool("ipv6", ipv6)
+    connections = check_int("connections", connections, 1, 1024, "connections")
     slices = trial.check_slices(slices, 8, 3)
     seed = check_seed(seed)
     options = ["--connections", str(connections)]
@@ -170,7 +172,7 @@ def proof(round_trips: int = 2000, *, progress: Progress | None = None) -> pd.Da
     Returns one row per arm ("TCP" is a pair outside the cgroup): arm, round_trips, messages (two per round trip, and
     one greeting), redirects, misses, data_segments, lo_packets, lo_bytes.
     """
-    check_int("round_trips", round_trips, 1, 1_000_000, "round trips")
+    round_trips = check_int("round_trips", round_trips, 1, 1_000_000, "round trips")
     options = ["--round-trips", str(round_trips), "--warm-up", "0"]
     with exclusive("lesson 09: where the messages go", progress) as report, Shortcut() as cut:
 
@@ -205,10 +207,11 @@ def integrity(
     Returns a frame with one row: sent_bytes, received_bytes, wrong_bytes, connections, messages, redirects, misses,
     inserts, insert_failures.
     """
-    check_int("total_bytes", total_bytes, 1, 4 << 30, "bytes")
-    check_int("connections", connections, 1, 1024, "connections")
-    check_int("max_sockets", max_sockets, 2, MAX_SOCKETS, "sockets")
-    check_int("seed", seed, 1, 2**31 - 1)
+    total_bytes = check_int("total_bytes", total_bytes, 1, 4 << 30, "bytes")
+    ipv6 = check_bool("ipv6", ipv6)
+    connections = check_int("connections", connections, 1, 1024, "connections")
+    max_sockets = check_int("max_sockets", max_sockets, 2, MAX_SOCKETS, "sockets")
+    seed = check_int("seed", seed, 1, 2**31 - 1)
     options = ["--total-bytes", str(total_bytes), "--connections", str(connections), "--random-sizes", "--check"]
     options += ["--connection-bytes", "100000", "--seed", str(seed), "--transport", "tcp6" if ipv6 else "tcp"]
     with exclusive("lesson 09: is each byte there", progress) as report, Shortcut(max_sockets) as cut:

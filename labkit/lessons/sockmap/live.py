@@ -53,7 +53,7 @@ def live(
     size = check_int("message_bytes", message_bytes, 1, MOST_BYTES, "bytes")
     (place,) = check_pinning(check_choice("pinning", pinning, PINNINGS))
     seconds = check_float("seconds", quick(20, 2) if seconds is None else seconds, 0.1, 3600, "seconds")
-    check_float("window_s", window_s, 0.01, 10, "seconds")
+    window_s = check_float("window_s", window_s, 0.01, 10, "seconds")
     rows: list[dict[str, Any]] = []
     gone_s = 0.0
     options = ["--seconds", str(window_s)]

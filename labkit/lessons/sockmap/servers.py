@@ -63,10 +63,10 @@ def measure(
     """
     batches = check_ints("pipeline", pipeline, 1, 1000, "requests")
     places = check_pinning(pinning)
-    check_int("clients", clients, 1, 1000, "connections")
+    clients = check_int("clients", clients, 1, 1000, "connections")
     if requests is not None:
-        check_int("requests", requests, 100, 100_000_000, "requests")
-    check_int("value_bytes", value_bytes, 1, 1 << 20, "bytes")
+        requests = check_int("requests", requests, 100, 100_000_000, "requests")
+    value_bytes = check_int("value_bytes", value_bytes, 1, 1 << 20, "bytes")
     slices = trial.check_slices(slices, 6, 2)
     seed = check_seed(seed)
     if why_not():

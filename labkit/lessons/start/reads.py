@@ -39,8 +39,8 @@ def measure(block_bytes: int = 65536, blocks: int = 97, *, progress: Progress | 
     One row a read: time_ns (since boot), latency_ns, bytes (that it returned), block_bytes (that it asked for).
     `attrs` carries provenance and lost_events.
     """
-    check_int("block_bytes", block_bytes, 1, 4 << 20, "bytes")
-    check_int("blocks", blocks, 1, 10_000, "reads")
+    block_bytes = check_int("block_bytes", block_bytes, 1, 4 << 20, "bytes")
+    blocks = check_int("blocks", blocks, 1, 10_000, "reads")
     report = progress or silent
     with exclusive("lesson 00: start", report), run_folder() as folder, Program("start") as program:
         path = folder / "file"

@@ -67,7 +67,7 @@ def witnesses(
     of these three that is not installed, or cannot do it here, is left out, with a warning.
     """
     job = Job(block_bytes=block_bytes, cache=cache)
-    check_int("ios", ios, 1, MOST_IOS, "I/Os")
+    ios = check_int("ios", ios, 1, MOST_IOS, "I/Os")
     others: dict[str, Callable[[Job, int], dict[str, float]]] = {"strace": _strace, "bpftrace": _bpftrace, "fio": _fio}
     report, warnings = progress or silent, []
     with exclusive("lesson 06: witnesses", report), Program("syscall_latency", flags=flags(job)) as program:

@@ -66,7 +66,7 @@ def histogram(
     WorkloadError, Missing : the data folder has no room or no O_DIRECT, or the machine no BPF.
     """
     job = Job(block_bytes=block_bytes, cache=cache, operation=operation)
-    check_int("ios", ios, 1, MOST_IOS, "I/Os")
+    ios = check_int("ios", ios, 1, MOST_IOS, "I/Os")
     report = progress or silent
     with exclusive("lesson 06: a histogram", report), Program("syscall_latency", flags=flags(job)) as program:
         found = timed(program, job, ios=ios, tick=lambda gone_s: report(0.5, "running"))
@@ -105,7 +105,7 @@ def measure(
     asked = [(each, size) for each in several("cache", cache) for size in several("block_bytes", block_bytes)]
     jobs = [Job(block_bytes=size, cache=each, operation=operation) for each, size in asked]
     seconds = check_float("seconds", quick(0.1, 0.02) if seconds is None else seconds, 0.01, 60, "seconds")
-    check_int("slices", slices, 1, 100, "slices")
+    slices = check_int("slices", slices, 1, 100, "slices")
     report, seed = progress or silent, check_seed(seed)
     names = {f"{job.cache}, {schema.si_bytes(job.block_bytes)}": job for job in jobs}
     made: dict[str, Timed] = {}

@@ -67,7 +67,7 @@ def stages(
     are left out because a record of theirs is missing.
     """
     jobs = [Job(block_bytes=size, cache=cache, operation=operation) for size in several("block_bytes", block_bytes)]
-    check_int("ios", ios, 1, MOST_IOS, "I/Os")
+    ios = check_int("ios", ios, 1, MOST_IOS, "I/Os")
     report, frames, lost = progress or silent, [], 0
     with exclusive("lesson 06: stages", report), _program(jobs[0]) as program, run_folder() as folder:
         for done, job in enumerate(jobs):
@@ -190,7 +190,7 @@ def cached(ios: int = 61) -> pd.DataFrame:
     This process reads them itself, with pread(2). Returns a row a read: offset_bytes, latency_ns, block_requests and
     the `STAGES`.
     """
-    check_int("ios", ios, 11, 997, "I/Os")
+    ios = check_int("ios", ios, 11, 997, "I/Os")
     chance = secrets.SystemRandom()
     present = chance.sample(range(ios), chance.randint(2, ios - 2))
     job = Job(cache="warm")
@@ -224,8 +224,8 @@ def suspects(processes: int = 4, ios: int = 61) -> pd.DataFrame:
     Returns a frame with a row a read: pid, offset_bytes, latency_ns, block_requests and the `STAGES`. Exercise 06-q3
     asks for the process that waits for the disk.
     """
-    check_int("processes", processes, 2, 12, "processes")
-    check_int("ios", ios, 11, 997, "I/Os")
+    processes = check_int("processes", processes, 2, 12, "processes")
+    ios = check_int("ios", ios, 11, 997, "I/Os")
     guilty = secrets.randbelow(processes)
     with ExitStack() as stack:
         stack.enter_context(exclusive("lesson 06: suspects"))

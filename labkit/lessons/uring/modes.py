@@ -105,7 +105,7 @@ def measure(
 
 def _job(batch: int, block_bytes: int, cache: str) -> Job:
     """Return a job in which all that is handed over at once is waited for at once."""
-    check_int("batch", batch, 1, 1024, "I/Os")
+    batch = check_int("batch", batch, 1, 1024, "I/Os")
     return Job("io_uring", cache=cache, block_bytes=block_bytes, queue_depth=batch, batch=batch, wait_for=batch)
 
 

@@ -52,7 +52,7 @@ def tour(ios: int | None = None, batch: int = 32, *, progress: Progress | None =
     Missing : BPF cannot be loaded, or io_uring is refused.
     """
     ios = check_int("ios", 320 if ios is None else ios, 1, MOST_FILES, "operations")
-    check_int("batch", batch, 1, 256, "operations")
+    batch = check_int("batch", batch, 1, 256, "operations")
     stops = [("nops", "io_uring"), *((stop, how) for stop in _PLAIN for how in HOWS)]
     report, rows = progress or silent, []
     with exclusive("lesson 08: a tour", report), watcher() as run:
@@ -120,7 +120,7 @@ def files(
     Missing : BPF cannot be loaded, or io_uring is refused.
     """
     files = check_int("files", quick(500, 100) if files is None else files, 1, MOST_FILES, "files")
-    check_int("batch", batch, 1, 256, "chains")
+    batch = check_int("batch", batch, 1, 256, "chains")
     check_choice("cache", cache, ("cold", "warm"))
     slices = trial.check_slices(slices, 6, 2)
     seed = check_seed(seed)
@@ -153,8 +153,8 @@ def clocks(count: int = 5, step_us: int = 2000, *, progress: Progress | None = N
     One row a result, in the order in which they came: arrived, request ("timeout" or "read with a limit"), asked_ns,
     took_ns (-1: not measured), result (what the kernel said).
     """
-    check_int("count", count, 1, 256, "timeouts")
-    check_int("step_us", step_us, 1, 1_000_000, "microseconds")
+    count = check_int("count", count, 1, 256, "timeouts")
+    step_us = check_int("step_us", step_us, 1, 1_000_000, "microseconds")
     report = progress or silent
     with exclusive("lesson 08: clocks", report):
         watched = run_stop(Watcher(None), "timeouts", "io_uring", count, 1, "--step-us", str(step_us))

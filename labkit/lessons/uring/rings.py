@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from labkit import schema
-from labkit.errors import bad_argument, check_choice, check_int
+from labkit.errors import check_choice, check_file, check_int
 from labkit.lessons.uring.watched import ENTERS, PROGRAM, Watcher, watcher
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
@@ -57,11 +57,10 @@ def readers(
     BadArgument : an argument is not allowed; nothing has been started.
     Missing : BPF cannot be loaded, or io_uring is refused.
     """
-    check_int("file_bytes", file_bytes, 0, LARGEST_FILE, "bytes")
-    check_int("block_bytes", block_bytes, 1, 4 << 20, "bytes")
-    check_int("queue_depth", queue_depth, 1, DEEPEST, "reads")
-    if path is not None and not Path(path).is_file():
-        raise bad_argument("path", str(path), "the path of a file that exists")
+    file_bytes = check_int("file_bytes", file_bytes, 0, LARGEST_FILE, "bytes")
+    block_bytes = check_int("block_bytes", block_bytes, 1, 4 << 20, "bytes")
+    queue_depth = check_int("queue_depth", queue_depth, 1, DEEPEST, "reads")
+    path = None if path is None else check_file("path", path)
     report, rows = progress or silent, []
     with exclusive("lesson 08: two readers", report), watcher() as run, a_file(file_bytes, path) as file:
         wanted = zlib.crc32(file.read_bytes())
@@ -116,8 +115,8 @@ def steps(
     BadArgument : an argument is not allowed; nothing has been started.
     WorkloadUnable : this machine has no io_uring, or refuses it.
     """
-    check_int("blocks", blocks, 1, 100, "blocks")
-    check_int("queue_depth", queue_depth, 1, 64, "reads")
+    blocks = check_int("blocks", blocks, 1, 100, "blocks")
+    queue_depth = check_int("queue_depth", queue_depth, 1, 64, "reads")
     check_choice("cache", cache, ("cold", "warm"))
     report = progress or silent
     with exclusive("lesson 08: heads and tails", report), a_file(LARGE_BLOCK * blocks) as file:

@@ -104,7 +104,7 @@ def semaphore(requests: int = 503, *, progress: Progress | None = None) -> pd.Da
     Returns one row a phase: phase, requests (served), fired (how often the detail was prepared), count (seen by eBPF),
     latency_ns (the median of a request, by the program's own clock).
     """
-    check_int("requests", requests, 1, MOST_REQUESTS, "requests")
+    requests = check_int("requests", requests, 1, MOST_REQUESTS, "requests")
     report, rows = progress or silent, []
     binary = server()
     with exclusive("lesson 05: semaphore", report), Program("usdt_count") as program, Usdt(program) as tracer:

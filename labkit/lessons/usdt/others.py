@@ -20,7 +20,7 @@ from labkit import schema
 from labkit.bpf.program import Program
 from labkit.bpf.ring import RingReader
 from labkit.bpf.usdt.tracer import Probe, Usdt, probes_of_process
-from labkit.errors import BadArgument, Missing, check_int
+from labkit.errors import Missing, check_bool, check_file, check_int, check_words
 from labkit.machine.provenance import provenance
 from labkit.running import truths
 from labkit.running.lock import exclusive
@@ -106,10 +106,9 @@ def python_calls(
     ------
     Missing : no Python here has probes.
     """
-    file = Path(EXAMPLE if script is None else script)
-    if not file.is_file():
-        raise BadArgument(f"script={str(script)!r} is not a file.", "pass the path of a Python script")
-    command = [str(file.resolve()), *map(str, arguments)]
+    everything = check_bool("everything", everything)
+    file = check_file("script", EXAMPLE if script is None else script, "the path of a Python script")
+    command = [str(file.resolve()), *check_words("arguments", arguments)]
     with exclusive("lesson 05: calls of Python functions", progress):
         try:
             made, told, facts = _python(python, command, FUNCTIONS, progress)
@@ -151,8 +150,7 @@ def throws(
     Returns one row an event: time_ns, tid, probe, exception (its type). `attrs["told"]` is the program's own count.
     """
     counts = {"range": range_errors, "runtime": runtime_errors, "own": own_errors}
-    for name, number in counts.items():
-        check_int(f"{name}_errors", number, 0, 100_000, "throws")
+    counts = {name: check_int(f"{name}_errors", number, 0, 100_000, "throws") for name, number in counts.items()}
     report = progress or silent
     options = [word for name, number in counts.items() for word in (f"--{name}", str(number))]
     with (
@@ -201,9 +199,7 @@ def _python(
 
 def _pythons(python: str | Path | None) -> list[Path]:
     if python is not None:
-        if not Path(python).is_file():
-            raise BadArgument(f"python={str(python)!r} is not a file.", f"pass the path of one, such as {DISTRIBUTION}")
-        return [Path(python)]
+        return [check_file("python", python, f"the path of one, such as {DISTRIBUTION}")]
     found = {path.resolve(): path for path in map(Path, (sys.executable, DISTRIBUTION)) if path.is_file()}
     return list(reversed(found.values()))  # the distribution's first
 

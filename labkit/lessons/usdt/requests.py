@@ -7,6 +7,7 @@ listens to Python's and C++'s.
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import subprocess
@@ -21,7 +22,7 @@ from labkit import schema
 from labkit.bpf.program import Program
 from labkit.bpf.ring import RingReader
 from labkit.bpf.usdt.tracer import Probe, Usdt, probes_of
-from labkit.errors import BadArgument, Missing, check_choices, check_int
+from labkit.errors import Missing, bad_argument, check_choices, check_int, check_words
 from labkit.lessons.usdt.live import MOST_REQUESTS, server
 from labkit.lessons.usdt.others import listed
 from labkit.machine.provenance import provenance
@@ -105,8 +106,8 @@ def measure(
     (request_start), text (request_detail), status and latency_ns (request_done); else empty or 0. `attrs` carries
     provenance, lost_events, work_ns and `fired`, the program's own count by probe.
     """
-    check_int("requests", requests, 1, MOST_REQUESTS, "requests")
-    check_int("work_ns", work_ns, 0, 100_000_000, "ns")
+    requests = check_int("requests", requests, 1, MOST_REQUESTS, "requests")
+    work_ns = check_int("work_ns", work_ns, 0, 100_000_000, "ns")
     chosen = check_choices("probes", probes, PROBES)
     arguments = ["--requests", str(requests), "--work-ns", str(work_ns), *_path_option(path)]
     with exclusive("lesson 05: usdt", progress), _listening(arguments, chosen) as heard:
@@ -123,8 +124,8 @@ def latency(requests: int = 1009, work_ns: int = 20_000, *, progress: Progress |
     Returns one row a bucket that is not empty: latency_ns (its lower edge), count (by eBPF), fired (the program's own
     count); the two are the same.
     """
-    check_int("requests", requests, 1, MOST_REQUESTS, "requests")
-    check_int("work_ns", work_ns, 0, 100_000_000, "ns")
+    requests = check_int("requests", requests, 1, MOST_REQUESTS, "requests")
+    work_ns = check_int("work_ns", work_ns, 0, 100_000_000, "ns")
     arguments = ["--requests", str(requests), "--work-ns", str(work_ns)]
     with exclusive("lesson 05: latencies", progress), _listening(arguments, ["request_done"]) as heard:
         told = heard.go(_ticks(progress, requests * (work_ns + 5_000) * 1e-9))
@@ -225,6 +226,6 @@ def _ticks(progress: Progress | None, expected_s: float) -> Callable[[float], No
 def _path_option(path: str | None) -> list[str]:
     if path is None:
         return []
-    if not isinstance(path, str) or "\0" in path or not 1 <= len(path.encode()) <= 115:
-        raise BadArgument(f"path={path!r} is not allowed.", "pass a text of 1 to 115 bytes")
+    if not isinstance(path, str) or not 1 <= len(os.fsencode(check_words("path", path)[0])) <= 115:
+        raise bad_argument("path", path, "a text of 1 to 115 bytes")
     return ["--path", path]

@@ -38,7 +38,7 @@ def row_of_secret_size(limit: int) -> Verdict:
     ----------
     limit : the index is tested against this, 1 to 1000. The size stays the same until the process ends.
     """
-    check_int("limit", limit, 1, 1000)
+    limit = check_int("limit", limit, 1, 1000)
     try:
         cells = truths.expected("03-q2")
     except truths.Unknown:
