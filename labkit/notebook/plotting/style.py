@@ -26,7 +26,8 @@ import pandas as pd
 from IPython.core.getipython import get_ipython
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.text import Text
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from labkit import schema
 
@@ -61,13 +62,14 @@ HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "++")
 
 def figure() -> Figure:
     """Return an empty figure that belongs to nobody: panels draw on it, in any thread."""
-    return Figure(figsize=SIZE_IN, layout="constrained", facecolor="white")
+    return _ours(Figure(figsize=SIZE_IN, layout="constrained", facecolor="white"))
 
 
 def axes(ax: Axes | None = None) -> Axes:
     """Return `ax`, or axes on a new figure that the notebook shows below its cell, dressed for the lab."""
     if ax is None:
-        _, ax = plt.subplots(figsize=SIZE_IN, layout="constrained", facecolor="white")
+        drawn, ax = plt.subplots(figsize=SIZE_IN, layout="constrained", facecolor="white")
+        _ours(drawn)
         _show_as_html()  # after the first figure, with which the notebook sets up its own way
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(color=GRID, linewidth=0.8)
@@ -192,6 +194,7 @@ def grow(ax: Axes, by_in: float) -> None:
 def png(drawn: Figure) -> bytes:
     """Return a figure as PNG with two pixels for each of the screen's, so that it is sharp when enlarged."""
     buffer = io.BytesIO()
+    _write_plainly(drawn)
     # a figure of the learner's own may have no layout of ours: nothing of it is cut off
     drawn.savefig(buffer, format="png", dpi=200, bbox_inches=None if drawn.get_layout_engine() else "tight")
     return buffer.getvalue()
@@ -216,6 +219,28 @@ def words(drawn: Figure) -> str:
         parts += [f"Up: {up}" if up else "", f"Series: {', '.join(map(str, series))}" if len(series) > 1 else ""]
         said.append(". ".join(" ".join(part.split()) for part in parts if part))
     return "Plot. " + ". ".join(part for part in said if part)
+
+
+_OURS = "labkit"
+
+
+def _ours(drawn: Figure) -> Figure:
+    drawn.set_gid(_OURS)
+    return drawn
+
+
+def _write_plainly(drawn: Figure) -> None:
+    """Have the texts of a figure of the lab's drawn as they are: a name with two `$` in it is no formula.
+
+    A learner's own figure keeps its formulas, and so do the powers that matplotlib writes at a logarithmic axis.
+    """
+    if drawn.get_gid() != _OURS:
+        return
+    each_axis = [one for ax in drawn.axes for one in (ax.xaxis, ax.yaxis)]
+    with_powers = [one for one in each_axis if isinstance(one.get_major_formatter(), LogFormatter)]
+    kept = {id(label) for one in with_powers for label in one.get_ticklabels(which="both")}
+    for text in drawn.findobj(Text):
+        text.set_parse_math(id(text) in kept)  # type: ignore[attr-defined]
 
 
 class _LogLocator(LogLocator):

@@ -7,6 +7,8 @@ import struct
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from labkit import schema
 from labkit.notebook.plotting import style
@@ -107,3 +109,33 @@ def test_figures_for_panels_are_unknown_to_pyplot() -> None:
     before = plt.get_fignums()
     style.axes(style.figure().subplots()).plot(np.arange(3))
     assert plt.get_fignums() == before
+
+
+@pytest.mark.parametrize("name", ["$x{$", "cost $5 and $6", r"$\frac$", "a$b$c_d^e", "$$", "\\$1$2"])
+def test_names_with_dollars_are_drawn_as_they_are(name: str) -> None:
+    ax = style.axes(style.figure().subplots())
+    ax.plot([1, 2], [3, 4], label=name)
+    ax.set_title(name)
+    ax.set_xlabel(name)
+    ax.set_xticks([1, 2], [name, "b"])
+    ax.annotate(name, (1, 3))
+    ax.legend()
+    drawn = ax.get_figure()
+    assert style.png(drawn)
+    assert not any(text.get_parse_math() for text in drawn.findobj(Text) if name in text.get_text())
+
+
+def test_the_powers_at_a_logarithmic_axis_stay_powers() -> None:
+    ax = style.axes(style.figure().subplots())
+    ax.plot([1, 1000], [1, 1000])
+    ax.set_yscale("log")
+    assert style.png(ax.get_figure())
+    labels = [label for label in ax.get_yticklabels() if "mathdefault" in label.get_text()]
+    assert labels and all(label.get_parse_math() for label in labels)
+
+
+def test_a_figure_of_the_learners_own_keeps_its_formulas() -> None:
+    drawn = Figure()
+    title = drawn.subplots().set_title("$x^2$")
+    assert style.png(drawn)
+    assert title.get_parse_math()
