@@ -8,7 +8,7 @@ from pathlib import Path
 from labkit.machine.folders import cache_folder
 from labkit.machine.mounts import mounts
 
-__all__ = ["file", "note", "tracefs", "warnings"]
+__all__ = ["file", "kernel_wide", "note", "tracefs", "warnings"]
 
 _BPFFS = Path("/sys/fs/bpf")
 
@@ -28,7 +28,12 @@ def file() -> Path:
 def tracefs() -> Path | None:
     """Return a folder at which tracefs is mounted and which this process may open, or None."""
     found = (mount.folder for mount in mounts() if mount.kind == "tracefs" and mount.root == Path("/"))
-    return next((folder for folder in found if not _chosen() and os.access(folder, os.R_OK)), None)
+    return next((folder for folder in found if os.access(folder, os.R_OK)), None)
+
+
+def kernel_wide() -> Path | None:
+    """Return the folder that labs in all containers of a kernel lock: tracefs, of which a kernel has only one."""
+    return None if _chosen() else tracefs()
 
 
 def note() -> Path | None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 
-from labkit.errors import LabkitError
+from labkit.errors import LabkitError, Missing
 from labkit.machine.mounts import IN_MEMORY, mount_of
 
-__all__ = ["in_memory", "leave_cache", "random_file", "room_for"]
+__all__ = ["cached_bytes", "in_memory", "leave_cache", "random_file", "room_for"]
 
 _CHUNK_BYTES = 1 << 20
+_ATTEMPTS = 3  # pages that another CPU has just touched go at the second time
 
 
 def room_for(folder: Path, size_bytes: int) -> None:
@@ -45,11 +48,47 @@ def random_file(path: Path, size_bytes: int) -> Path:
 
 
 def leave_cache(descriptor: int) -> None:
-    """Ask the kernel to drop a file's pages from the page cache (posix_fadvise(2), POSIX_FADV_DONTNEED).
+    """Drop a file's pages from the page cache (posix_fadvise(2), POSIX_FADV_DONTNEED), and look that they are gone.
 
     Only clean pages can go, so call fsync(2) first.
+
+    Raises
+    ------
+    Missing : the advice is refused, or pages stay: a file in memory, or one that somebody else uses.
     """
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    try:
+        for _ in range(_ATTEMPTS):
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            stayed_bytes = cached_bytes(descriptor)
+            if stayed_bytes == 0:
+                return
+    except OSError as cause:
+        raise Missing(
+            f"The page cache cannot be emptied of a file: posix_fadvise(2) or mincore(2) says {cause.strerror}.",
+            "start the container with --privileged, or allow both calls in its seccomp filter",
+        ) from cause
+    raise Missing(
+        f"{stayed_bytes >> 10} KiB of a file stay in the page cache, so it cannot be read cold.",
+        "set LABKIT_DATA to a folder on a disk (tmpfs is memory), and end what else reads the file",
+    )
+
+
+def cached_bytes(descriptor: int) -> int:
+    """Return how many bytes of a file are in the page cache, in whole pages (mincore(2))."""
+    size_bytes = os.fstat(descriptor).st_size
+    if size_bytes == 0:
+        return 0
+    libc = ctypes.CDLL(None, use_errno=True)
+    resident = np.zeros(-(-size_bytes // mmap.PAGESIZE), dtype=np.uint8)
+    with mmap.mmap(descriptor, size_bytes, prot=mmap.PROT_READ) as mapped:
+        # NumPy tells the address of memory that may not be written; ctypes does not
+        view = np.frombuffer(mapped, dtype=np.uint8)
+        address, room = ctypes.c_void_p(view.ctypes.data), ctypes.c_void_p(resident.ctypes.data)
+        failed = libc.mincore(address, ctypes.c_size_t(size_bytes), room)
+        del view  # or the mapping could not be closed
+    if failed:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), "mincore")
+    return int((resident & 1).sum()) * mmap.PAGESIZE
 
 
 def in_memory(path: Path) -> bool:

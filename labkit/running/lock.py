@@ -82,9 +82,9 @@ class _Lock:
             raise Missing(
                 f"The lock file {self._file} cannot be used: {cause.strerror}.", f"remove it: rm {self._file}"
             ) from cause
-        tracefs = lock_places.tracefs()
-        if tracefs is not None:
-            self._descriptors.append(os.open(tracefs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        folder = lock_places.kernel_wide()
+        if folder is not None:
+            self._descriptors.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
 
     def wait(self, report: Progress, timeout_s: float, *, warn: bool) -> None:
         """Wait until nobody else holds it, and say for whom."""

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 from pathlib import Path
 
 from labkit.errors import Missing
-from labkit.machine.folders import data_folder
+from labkit.machine.folders import build_folder, data_folder
+from labkit.machine.lock_places import tracefs
 from labkit.running.cgroup import sweep_cgroups
 from labkit.running.owned import left_behind, remove
 
+# p:uprobes/p__lab_build_workloads_usdt_app_0x11f9_bcc_4711 /lab/build/workloads/usdt_app:0x00000000000011f9
+_UPROBE = re.compile(r"[pr]\d*:(?P<event>\S+_bcc_(?P<pid>\d+)\S*) (?P<path>.*):0x[0-9a-f]+\b")
+
 
 def sweep() -> list[Path]:
-    """Remove leftover cgroups with their processes, and leftover run folders; return what was removed.
+    """Remove leftover cgroups with their processes, run folders and uprobes; return what was removed.
 
     The cgroups go first: a server in one of them may still write to such a folder. Programs need no sweeping: each link
     is a file descriptor, so the kernel detached them when their process died.
@@ -23,4 +29,31 @@ def sweep() -> list[Path]:
     for folder in folders:
         with contextlib.suppress(OSError):  # another process sweeps it too
             remove(folder)
-    return cgroups + folders
+    return cgroups + folders + _sweep_uprobes()
+
+
+def _sweep_uprobes() -> list[Path]:
+    """Remove from uprobe_events what BCC wrote there for a process that has died, in programs of this tree only.
+
+    BCC writes there where the kernel has no perf event of type uprobe (before Linux 4.17), or refuses it. The kernel
+    keeps a line that is in use (EBUSY).
+    """
+    folder, removed = tracefs(), []
+    if folder is None:
+        return []
+    with contextlib.suppress(OSError):
+        for line in (folder / "uprobe_events").read_text(errors="replace").splitlines():
+            found = _UPROBE.match(line)
+            if found is None or build_folder() not in Path(found["path"]).parents:
+                continue
+            if Path(f"/proc/{found['pid']}").exists():
+                continue
+            with contextlib.suppress(OSError):
+                # as the kernel wants it: one line in one write, added to what is there
+                descriptor = os.open(folder / "uprobe_events", os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+                try:
+                    os.write(descriptor, f"-:{found['event']}\n".encode())
+                finally:
+                    os.close(descriptor)
+                removed.append(folder / "events" / found["event"])
+    return removed

@@ -15,6 +15,7 @@ from labkit import schema
 from labkit.errors import check_choice, check_file, check_int
 from labkit.lessons.uring.watched import ENTERS, PROGRAM, Watcher, watcher
 from labkit.machine.provenance import provenance
+from labkit.running.files import leave_cache
 from labkit.running.lock import exclusive
 from labkit.running.owned import run_folder
 from labkit.running.progress import Progress, silent
@@ -130,7 +131,8 @@ def ring_steps(file: Path, block_bytes: int, queue_depth: int, cache: str, sqpol
     """Return the frame of `steps` for a file that exists."""
     if cache == "cold":
         with file.open("rb") as opened:
-            os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            os.fsync(opened.fileno())
+            leave_cache(opened.fileno())
     more = ["--trace", *(["--sqpoll"] if sqpoll else [])]
     watched = Watcher(None).run("uring", [*_arguments(file, "raw", block_bytes, queue_depth), *more])
     rows = [_step(number, step) for number, step in enumerate(watched.told["steps"])]
