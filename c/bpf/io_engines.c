@@ -4,16 +4,17 @@
  *
  * NO_AIO and NO_IO_URING are given where the kernel has no such calls.
  */
-#include <uapi/linux/aio_abi.h>	/* aio_context_t, of which the tracepoints of libaio's calls have one */
+#include <uapi/linux/aio_abi.h>	/* aio_context_t, which the tracepoints of libaio's calls have */
 #include "labkit.h"
 
 enum call {
 	ELSEWHERE,
 	PREAD,
 	PWRITE,
+	PREADV2,
 	IO_SUBMIT,
 	IO_GETEVENTS,
-	URING_SUBMIT,	/* io_uring_enter that hands over and waits for nothing */
+	URING_SUBMIT,	/* io_uring_enter that submits and waits for nothing */
 	URING_WAIT,	/* io_uring_enter that waits for an I/O to end */
 	CALLS,
 };
@@ -23,11 +24,11 @@ struct inside {
 	u32 call;
 };
 
-BPF_HASH(threads, u64, struct inside, 1024);	/* process and thread -> the call it is in */
-BPF_PERCPU_ARRAY(latency, u64, CALLS * LABKIT_BUCKETS);
-BPF_PERCPU_ARRAY(slept, u64, CALLS);		/* it had to wait: it gave the CPU up in this call */
+BPF_HASH(threads, u64, struct inside, 4096);	/* process and thread -> the call it is in */
+BPF_PERCPU_ARRAY(durations, u64, CALLS * LABKIT_BUCKETS);
+BPF_PERCPU_ARRAY(slept, u64, CALLS);		/* it had to wait: it gave up the CPU in this call */
 BPF_PERCPU_ARRAY(preempted, u64, CALLS);	/* it could have gone on: the CPU was taken from it */
-BPF_PERCPU_ARRAY(punted, u64, 1);		/* I/Os that io_uring gave to a worker thread */
+BPF_PERCPU_ARRAY(punted, u64, 1);		/* I/Os that io_uring handed to a worker thread */
 
 static __always_inline void begin(u32 call)
 {
@@ -37,7 +38,8 @@ static __always_inline void begin(u32 call)
 	if (!labkit_is_target())
 		return;
 	inside.start_ns = bpf_ktime_get_ns();
-	threads.update(&thread, &inside);
+	if (threads.update(&thread, &inside))
+		labkit_count_lost();	/* more threads at a time than the map has room for */
 }
 
 static __always_inline void end(void)
@@ -50,7 +52,7 @@ static __always_inline void end(void)
 		return;
 	place = inside->call * LABKIT_BUCKETS + labkit_bucket(now - inside->start_ns);
 	threads.delete(&thread);
-	count = latency.lookup(&place);
+	count = durations.lookup(&place);
 	if (count)
 		(*count)++;
 }
@@ -61,11 +63,12 @@ static __always_inline void end(void)
 
 WATCH(pread64, PREAD)
 WATCH(pwrite64, PWRITE)
+WATCH(preadv2, PREADV2)
 
 #ifndef NO_AIO
 WATCH(io_submit, IO_SUBMIT)
 WATCH(io_getevents, IO_GETEVENTS)
-WATCH(io_pgetevents, IO_GETEVENTS)	/* of which newer versions of libaio make their io_getevents() */
+WATCH(io_pgetevents, IO_GETEVENTS)	/* newer versions of libaio call this one */
 #endif
 
 #ifndef NO_IO_URING
@@ -81,7 +84,7 @@ TRACEPOINT_PROBE(syscalls, sys_exit_io_uring_enter)
 	return 0;
 }
 
-/* The I/O would block, so somebody else does it. */
+/* The I/O would block, so a worker thread does it. */
 TRACEPOINT_PROBE(io_uring, io_uring_queue_async_work)
 {
 	u32 first = 0;
@@ -93,16 +96,21 @@ TRACEPOINT_PROBE(io_uring, io_uring_queue_async_work)
 }
 #endif
 
-/* Whoever runs now is about to leave the CPU. Workers of io_uring are threads of the process too: not they. */
+/*
+ * The thread that runs now is about to leave the CPU. io_uring's workers are threads of the process too, but make no
+ * system calls: a thread counts where it is inside of one, and the first thread of the process everywhere.
+ */
 TRACEPOINT_PROBE(sched, sched_switch)
 {
 	u64 thread = bpf_get_current_pid_tgid(), *count;
 	struct inside *inside;
 	u32 call;
 
-	if ((u32)thread != thread >> 32 || !labkit_is_target())
+	if (!labkit_is_target())
 		return 0;
 	inside = threads.lookup(&thread);
+	if (!inside && (u32)thread != thread >> 32)
+		return 0;
 	call = inside ? inside->call : ELSEWHERE;
 	/* a thread that could go on has the state 0, or, newer, only bits above the eight that say why it sleeps */
 	count = args->prev_state & 0xff ? slept.lookup(&call) : preempted.lookup(&call);

@@ -41,7 +41,7 @@ EXERCISES: dict[str, Callable[[], object]] = {
     "06-q4": syscall_latency.slowest_stage,
     "07-q1": io_engines.who_blocks,
     "07-q2": io_engines.deep,
-    "07-q3": io_engines.parcels,
+    "07-q3": io_engines.batches,
     "07-q4": io_engines.law,
     "08-q1": uring.heads_and_tails,
     "08-q2": uring.who_polls,

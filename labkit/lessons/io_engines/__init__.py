@@ -1,14 +1,17 @@
-"""Lesson 07: three ways to read: sync, libaio, io_uring. What the notebook calls."""
+"""Lesson 07: ways to read: sync, libaio, io_uring. What the notebook calls."""
 
 from __future__ import annotations
 
 from labkit.lessons._io.job import CACHES, ENGINES, OPERATIONS, ORDERS
-from labkit.lessons.io_engines.comparison import measure
-from labkit.lessons.io_engines.costs import calls, content, in_memory, lanes, overlap
-from labkit.lessons.io_engines.exercises import deep, law, parcels, who_blocks
+from labkit.lessons.io_engines.blocking import calls, in_memory
+from labkit.lessons.io_engines.contents import content
+from labkit.lessons.io_engines.exercises import batches, deep, law, who_blocks
 from labkit.lessons.io_engines.panels import panel
 from labkit.lessons.io_engines.plots import plot
-from labkit.lessons.io_engines.watched import CALLS
+from labkit.lessons.io_engines.probe_cost import watched_ratios, watching_cost
+from labkit.lessons.io_engines.rates import measure
+from labkit.lessons.io_engines.runs import CALLS
+from labkit.lessons.io_engines.timelines import lanes, overlap
 
 __all__ = [
     "CACHES",
@@ -16,6 +19,7 @@ __all__ = [
     "ENGINES",
     "OPERATIONS",
     "ORDERS",
+    "batches",
     "calls",
     "content",
     "deep",
@@ -25,7 +29,8 @@ __all__ = [
     "measure",
     "overlap",
     "panel",
-    "parcels",
     "plot",
+    "watched_ratios",
+    "watching_cost",
     "who_blocks",
 ]

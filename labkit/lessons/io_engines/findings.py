@@ -1,4 +1,7 @@
-"""Lesson 07's sentence of finding: like with like. All settings but one are the same, and it says which they are."""
+"""Lesson 07's finding: compares settings that differ in one thing, and says which things are equal.
+
+A ratio is stated only where the intervals of the two rates leave out that they are equal.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ __all__ = ["finding"]
 Row = dict[Any, Any]
 
 SYNC = "sync"  # its depth is 1, whatever was asked for
-WHY = "which has one I/O at a time"
+WHY = "which has one I/O in flight"
 VARIED = ("engine", "block_bytes", "queue_depth", "cache")
 MOST_SENTENCES = 2
 
@@ -22,10 +25,11 @@ MOST_SENTENCES = 2
 def finding(frame: pd.DataFrame) -> str:
     """Return what the last run shows: engines at one setting, then one engine at two settings."""
     last = frame[frame["run"] == frame["run"].max()]
+    last = last[~last["again"]] if "again" in last else last
     said = [_engines(last), *(_settings(last, varied) for varied in VARIED[1:])]
-    told = [sentence for sentence in said if sentence][:MOST_SENTENCES] or [_alone(last.iloc[0].to_dict())]
+    chosen = [sentence for sentence in said if sentence][:MOST_SENTENCES] or [_alone(last.iloc[0].to_dict())]
     which = [f"Run {last['run'].iloc[0]}."] if frame["run"].nunique() > 1 else []
-    return " ".join([*which, *told])
+    return " ".join([*which, *chosen])
 
 
 def _engines(last: pd.DataFrame) -> str:
@@ -34,19 +38,15 @@ def _engines(last: pd.DataFrame) -> str:
     sync = {(row["cache"], row["block_bytes"]): row for row in rows if row["engine"] == SYNC}
     if pair is None:
         alone = [(row, sync.get((row["cache"], row["block_bytes"]))) for row in rows if row["engine"] != SYNC]
-        beside = [(_compared(row, one), _words(row, "engine"), row, one) for row, one in alone if one is not None]
-        if not beside:
+        compared = [(_compared(row, one), _words(row, "engine"), row, one) for row, one in alone if one is not None]
+        if not compared:
             return ""
-        _, where, row, one = max(beside, key=lambda each: max(each[0], 1 / each[0]))
-        return f"{where}: {_sync_beside(row, one)}."
+        _, where, row, one = max(compared, key=lambda each: max(each[0], 1 / each[0]))
+        return f"{where}: {_next_to_sync(row, one)}."
     slow, fast = pair
-    said = f"{_words(fast, 'engine')}: {fast['engine']} moves {_times(fast, slow)} {slow['engine']}"
+    said = f"{_words(fast, 'engine')}: {_difference(fast, slow, fast['engine'], slow['engine'])}"
     shallow = sync.get((fast["cache"], fast["block_bytes"])) if fast["queue_depth"] > 1 else None
-    if shallow is None:
-        return f"{said}."
-    more = _compared(fast, shallow)
-    also = f"and {times(more)} as many as {SYNC}, {WHY}" if more >= 1 else _sync_beside(fast, shallow)
-    return f"{said}; {also}."
+    return f"{said}." if shallow is None else f"{said}; {_next_to_sync(fast, shallow)}."
 
 
 def _settings(last: pd.DataFrame, varied: str) -> str:
@@ -54,19 +54,35 @@ def _settings(last: pd.DataFrame, varied: str) -> str:
     if pair is None:
         return ""
     slow, fast = pair
-    return f"{_words(fast, varied)}: {_value(fast, varied)} moves {_times(fast, slow)} {_value(slow, varied)}."
+    return f"{_words(fast, varied)}: {_difference(fast, slow, _value(fast, varied), _value(slow, varied))}."
 
 
 def _alone(row: Row) -> str:
     rate, middle = schema.si_count(row["ios_per_s"]), schema.si_ns(row["p50_ns"])
-    return f"{_words(row)}: {rate} I/Os a second; half of them took less than {middle}."
+    return f"{_words(row)}: {rate} I/Os per second; half of them took less than {middle}."
 
 
-def _sync_beside(row: Row, sync: Row) -> str:
+def _next_to_sync(row: Row, sync: Row) -> str:
     """Compare an engine with sync, which cannot have its depth."""
-    if _compared(row, sync) >= 1:
-        return f"{row['engine']} moves {_times(row, sync)} {SYNC}, {WHY}"
-    return f"{SYNC}, {WHY}, moves {_times(sync, row)} {row['engine']}"
+    faster, slower = (row, sync) if _compared(row, sync) >= 1 else (sync, row)
+    names = {id(row): row["engine"], id(sync): f"{SYNC}, {WHY}" + (", " if faster is sync else "")}
+    return _difference(faster, slower, names[id(faster)], names[id(slower)])
+
+
+def _difference(fast: Row, slow: Row, fast_name: str, slow_name: str) -> str:
+    """Return how much faster one row is than another, or that no difference was shown."""
+    ratio = _compared(fast, slow)
+    low = ratio * _end(fast, "low") / _end(slow, "high")
+    high = ratio * _end(fast, "high") / _end(slow, "low")
+    if low <= 1 <= high:
+        return f"no difference was shown between {fast_name.rstrip(', ')} and {slow_name}"
+    said = times(ratio) if low == high else times(ratio, low, high)
+    return f"{fast_name.rstrip()} moves {said} as many bytes per second as {slow_name}"
+
+
+def _end(row: Row, end: str) -> float:
+    """Return one end of the interval of a row's rate, as a share of the rate; 1 where it has none."""
+    return float(row.get(f"{end}_ios_per_s", row["ios_per_s"]) / row["ios_per_s"])
 
 
 def _widest(last: pd.DataFrame, varied: str) -> tuple[Row, Row] | None:
@@ -81,13 +97,9 @@ def _compared(row: Row, other: Row) -> float:
     return float(row["bytes_per_s"] / other["bytes_per_s"])
 
 
-def _times(fast: Row, slow: Row) -> str:
-    return f"{times(_compared(fast, slow))} as many bytes a second as"
-
-
-def _words(row: Row, *besides: str) -> str:
+def _words(row: Row, *left_out: str) -> str:
     """Return a setting in words: 'io_uring, 4 KiB, depth 32, O_DIRECT'."""
-    return ", ".join(_value(row, name) for name in VARIED if name not in besides)
+    return ", ".join(_value(row, name) for name in VARIED if name not in left_out)
 
 
 def _value(row: Row, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Lesson 07: engines, block sizes, depths and ways to the file, side by side; and the same I/Os as lanes."""
+"""Lesson 07: engines, block sizes, depths and ways to the file next to each other; and the same I/Os as lanes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import pandas as pd
 
 from labkit.errors import check_choice
 from labkit.lessons._io import job
-from labkit.lessons.io_engines import comparison, costs
 from labkit.lessons.io_engines.findings import finding
 from labkit.lessons.io_engines.plots import plot
+from labkit.lessons.io_engines.rates import measure
+from labkit.lessons.io_engines.timelines import lanes, overlap
+from labkit.machine.folders import data_folder
+from labkit.machine.storage import sector_bytes
 from labkit.notebook.panel import controls
 from labkit.notebook.panel.panel import Panel
 
@@ -18,8 +21,8 @@ SUBJECTS = ("engines", "lanes")
 SIZES = [512, 4096, 16384, 65536, 262144, 1 << 20, 4 << 20]
 DEPTHS = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 TABLE = [
-    "run", "engine", "cache", "operation", "order", "block_bytes", "queue_depth", "p50_ns", "p99_ns", "ios_per_s",
-    "bytes_per_s", "calls_per_io", "cpu_ns_per_io",
+    "run", "engine", "again", "cache", "operation", "order", "block_bytes", "queue_depth", "in_flight", "p50_ns",
+    "p99_ns", "ios_per_s", "low_ios_per_s", "high_ios_per_s", "bytes_per_s", "calls_per_io", "cpu_ns_per_io",
 ]  # fmt: skip
 SETTINGS = ("cache", "operation", "order", "block_bytes", "queue_depth")
 
@@ -27,20 +30,21 @@ SETTINGS = ("cache", "operation", "order", "block_bytes", "queue_depth")
 def panel(subject: str = "engines") -> Panel:
     """Return a panel of lesson 07: "engines" or "lanes"."""
     check_choice("subject", subject, SUBJECTS)
+    sizes = [size for size in SIZES if size % sector_bytes(data_folder()) == 0]  # smaller ones fail with O_DIRECT
     engines = controls.several("engine", list(job.ENGINES), list(job.ENGINES), label="engines")
     if subject == "engines":
         return Panel(
             "Three ways to read",
             controls={
                 "engine": engines,
-                "block_bytes": controls.several("block_bytes", SIZES, [4096], label="block sizes"),
+                "block_bytes": controls.several("block_bytes", sizes, [4096], label="block sizes"),
                 "queue_depth": controls.several("queue_depth", DEPTHS, [32], label="queue depths"),
                 "cache": controls.several("cache", list(job.CACHES), ["direct"], label="ways to the file"),
                 "operation": controls.choose("operation", list(job.OPERATIONS)),
                 "order": controls.choose("order", list(job.ORDERS)),
-                "seconds": controls.real("elapsed_s", 0.1, 0.01, 10, label="seconds a slice"),
+                "seconds": controls.real("elapsed_s", 0.1, 0.01, 10, label="seconds per slice"),
             },
-            measure=comparison.measure,
+            measure=measure,
             plot=plot,
             finding=finding,
             table=_table,
@@ -51,14 +55,14 @@ def panel(subject: str = "engines") -> Panel:
         controls={
             "engine": engines,
             "queue_depth": controls.choose("queue_depth", DEPTHS, 8),
-            "block_bytes": controls.choose("block_bytes", SIZES, 4096),
+            "block_bytes": controls.choose("block_bytes", sizes, 4096),
             "cache": controls.choose("cache", list(job.CACHES), label="way to the file"),
-            "ios": controls.whole("ios", 64, 1, 10_000, label="I/Os of each engine"),
+            "ios": controls.whole("ios", 64, 1, 10_000, label="I/Os per engine"),
         },
-        measure=costs.lanes,
+        measure=lanes,
         plot=plot,
         finding=_lanes,
-        table=costs.overlap,
+        table=overlap,
     )
 
 
@@ -68,5 +72,5 @@ def _table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _lanes(frame: pd.DataFrame) -> str:
-    said = [f"{row['engine']} {row['most']}" for row in costs.overlap(frame).to_dict("records")]
-    return f"Most I/Os under way at once: {', '.join(said)}."
+    said = [f"{row['engine']} {row['most_in_flight']}" for row in overlap(frame).to_dict("records")]
+    return f"Most I/Os in flight at once: {', '.join(said)}."

@@ -26,7 +26,7 @@ def run(engines: str, sizes: tuple[int, ...] = (4096,), depths: tuple[int, ...] 
 
 
 BOTH = (4096, 65536)
-ALONE = "1.01 k I/Os a second; half of them took less than 12.3 µs."
+ALONE = "1.01 k I/Os per second; half of them took less than 12.3 µs."
 
 
 @pytest.mark.parametrize(
@@ -36,39 +36,39 @@ ALONE = "1.01 k I/Os a second; half of them took less than 12.3 µs."
         (run("libaio"), f"libaio, 4 KiB, depth 32, O_DIRECT: {ALONE}"),
         (
             run("sync libaio io_uring"),
-            "4 KiB, depth 32, O_DIRECT: io_uring moves 1.25 times as many bytes a second as libaio; "
-            "and 5 times as many as sync, which has one I/O at a time.",
+            "4 KiB, depth 32, O_DIRECT: io_uring moves 1.25 times as many bytes per second as libaio; "
+            "io_uring moves 5 times as many bytes per second as sync, which has one I/O in flight.",
         ),
         (
             run("sync libaio"),
             "4 KiB, depth 32, O_DIRECT: "
-            "libaio moves 4 times as many bytes a second as sync, which has one I/O at a time.",
+            "libaio moves 4 times as many bytes per second as sync, which has one I/O in flight.",
         ),
         (
             run("sync libaio io_uring", depths=(1,)),
-            "4 KiB, depth 1, O_DIRECT: io_uring moves 1.5 times as many bytes a second as sync.",
+            "4 KiB, depth 1, O_DIRECT: io_uring moves 1.5 times as many bytes per second as sync.",
         ),
         (
             run("io_uring", BOTH),
-            "io_uring, depth 32, O_DIRECT: 64 KiB moves 4 times as many bytes a second as 4 KiB.",
+            "io_uring, depth 32, O_DIRECT: 64 KiB moves 4 times as many bytes per second as 4 KiB.",
         ),
         (
             run("libaio io_uring", BOTH),
-            "4 KiB, depth 32, O_DIRECT: io_uring moves 1.25 times as many bytes a second as libaio. "
-            "io_uring, depth 32, O_DIRECT: 64 KiB moves 4 times as many bytes a second as 4 KiB.",
+            "4 KiB, depth 32, O_DIRECT: io_uring moves 1.25 times as many bytes per second as libaio. "
+            "io_uring, depth 32, O_DIRECT: 64 KiB moves 4 times as many bytes per second as 4 KiB.",
         ),
         (
             run("libaio", depths=(1, 32)),
-            "libaio, 4 KiB, O_DIRECT: depth 32 moves 2.67 times as many bytes a second as depth 1.",
+            "libaio, 4 KiB, O_DIRECT: depth 32 moves 2.67 times as many bytes per second as depth 1.",
         ),
         (
             pd.concat([run("libaio"), run("libaio", cache="warm", bytes_per_s=40.0 * 64)], ignore_index=True),
-            "libaio, 4 KiB, depth 32: page cache, warm moves 10 times as many bytes a second as O_DIRECT.",
+            "libaio, 4 KiB, depth 32: page cache, warm moves 10 times as many bytes per second as O_DIRECT.",
         ),
         (
             pd.concat([run("libaio"), run("sync", bytes_per_s=8.0 * 64)], ignore_index=True),
-            "4 KiB, depth 32, O_DIRECT: sync, which has one I/O at a time, "
-            "moves 2 times as many bytes a second as libaio.",
+            "4 KiB, depth 32, O_DIRECT: sync, which has one I/O in flight, "
+            "moves 2 times as many bytes per second as libaio.",
         ),
         (
             pd.concat([run("libaio"), run("sync", (65536,))], ignore_index=True),
@@ -83,3 +83,13 @@ def test_it_compares_what_differs_in_one_thing(frame: pd.DataFrame, said: str) -
 def test_of_several_runs_it_speaks_of_the_last_and_says_so() -> None:
     frame = pd.concat([run("sync"), run("io_uring", BOTH, run=2)], ignore_index=True)
     assert finding(frame).startswith("Run 2. io_uring, depth 32, O_DIRECT: 64 KiB moves")
+
+
+def test_where_the_intervals_hold_that_they_are_equal_no_difference_is_claimed() -> None:
+    frame = run("libaio io_uring", low_ios_per_s=900.0, high_ios_per_s=1200.0)
+    assert finding(frame) == "4 KiB, depth 32, O_DIRECT: no difference was shown between io_uring and libaio."
+    narrow = run("libaio io_uring", low_ios_per_s=1000.0, high_ios_per_s=1020.0)
+    assert "moves 1.25 times (95 % interval 1.23 to 1.27) as many" in finding(narrow)
+    assert finding(run("sync libaio", low_ios_per_s=100.0, high_ios_per_s=5000.0)).endswith(
+        "no difference was shown between libaio and sync, which has one I/O in flight."
+    )

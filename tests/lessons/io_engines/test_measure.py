@@ -5,6 +5,7 @@ Witnesses: the program's own counts, strace, bpftrace, getrusage.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -23,8 +24,9 @@ from labkit.errors import BadArgument, LabkitError, Missing, Stopped, WorkloadEr
 from labkit.lessons import io_engines
 from labkit.lessons._io import watch
 from labkit.lessons._io.job import ENGINES, Job
-from labkit.lessons.io_engines import costs, watched
-from labkit.lessons.io_engines.watched import CALLS, Outcome, Runner, runner
+from labkit.lessons.io_engines import blocking, rates, runs, timelines
+from labkit.lessons.io_engines.runs import CALLS, attached, run_job, total
+from labkit.machine.folders import repo_folder
 from labkit.running import truths
 from labkit.running.workload import Workload, build
 
@@ -38,12 +40,13 @@ def job(engine: str, **more: Any) -> Job:
 @bpf
 @pytest.mark.parametrize("operation", ["read", "write"])
 def test_the_kernel_counts_the_calls_that_the_program_made(operation: str) -> None:
-    with runner() as run:
+    with attached() as program:
         for engine in ENGINES:
-            outcome = run.run(job(engine, operation=operation), ios=211)
-            assert outcome.told["ios"] == 211 and outcome.told["bytes"] == 211 * 4096
-            assert outcome.own_calls == outcome.seen_calls > 0
-            assert outcome.latency.sum() == 211
+            made = run_job(job(engine, operation=operation), ios=211, program=program)
+            assert made.report["ios"] == 211 and made.report["bytes"] == 211 * 4096
+            assert made.own_calls == made.seen.calls > 0
+            assert made.latency.sum() == 211
+            assert made.seen.lost == 0
 
 
 @bpf
@@ -68,36 +71,42 @@ def test_strace_counts_the_same_calls() -> None:
 
 @bpf
 def test_sleep_is_what_the_program_knows_of_its_context_switches() -> None:
-    with runner() as run:
+    with attached() as program:
         for engine in ENGINES:
-            outcome = run.run(job(engine, cache="cold"), ios=211)
-            assert outcome.slept is not None
-            assert outcome.slept[1:].sum() == outcome.told["voluntary_switches"]
+            made = run_job(job(engine, cache="cold"), ios=211, program=program)
+            assert made.seen.slept[1:].sum() == made.report["voluntary_switches"]
 
 
 @bpf
-def test_sync_makes_a_call_per_io_and_the_others_less_in_parcels() -> None:
-    frame = io_engines.measure(queue_depth=32, seconds=0.05)
+def test_sync_makes_a_call_per_io_and_the_others_less_in_batches() -> None:
+    frame = io_engines.measure(queue_depth=32, seconds=0.05, slices=2)
+    frame = frame[~frame["again"]]
     per_io = frame.set_index("engine")["calls_per_io"]
     assert per_io["sync"] == 1
     assert per_io["libaio"] < 1 and per_io["io_uring"] < 1
-    assert (frame["calls_per_io"] * frame["ios"]).round().astype(int).tolist() == frame["calls"].tolist()
+    seen_calls = frame["calls_per_io"] * frame["watched_ios"]
+    assert seen_calls.tolist() == pytest.approx(seen_calls.round().tolist())
+    assert (frame["calls"] / frame["ios"]).tolist() == pytest.approx(per_io.tolist(), rel=0.5)
     assert frame.set_index("engine")["queue_depth"].to_dict() == {"sync": 1, "libaio": 32, "io_uring": 32}
 
 
 @bpf
 def test_a_sweep_has_each_setting_once_and_sync_at_depth_1_only() -> None:
-    frame = io_engines.measure(("sync", "libaio"), (4096, 65536), (1, 4), ("direct", "warm"), seconds=0.01, slices=1)
-    assert len(frame) == 2 * 2 * 1 + 2 * 2 * 2
+    frame = io_engines.measure(("sync", "libaio"), (4096, 65536), (1, 4), ("direct", "warm"), seconds=0.01, slices=2)
+    assert len(frame) == 2 * 2 * 1 + 2 * 2 * 2 + 1
+    assert frame["again"].tolist() == [False] * 12 + [True]
     assert (frame["bytes"] == frame["ios"] * frame["block_bytes"]).all()
     assert frame.loc[frame["engine"] == "sync", "queue_depth"].eq(1).all()
-    assert (frame["p25_ns"] <= frame["p50_ns"]).all() and (frame["p75_ns"] <= frame["p99_ns"]).all()
+    assert (frame["p25_ns"] <= frame["p75_ns"]).all()
+    assert frame["p99_ns"].isna().tolist() == (frame["ios"] < 1000).tolist()
+    for name in ("ios_per_s", "p50_ns"):
+        assert frame[name].between(frame[f"low_{name}"], frame[f"high_{name}"]).all()
 
 
 @bpf
 def test_littles_law_is_the_product_of_rate_and_latency() -> None:
-    row = io_engines.measure("libaio", queue_depth=4, seconds=0.05, slices=1).iloc[0]
-    assert row["in_flight"] == pytest.approx(row["ios_per_s"] * row["mean_ns"] / 1e9)
+    row = io_engines.measure("libaio", queue_depth=4, seconds=0.05, slices=2).iloc[0]
+    assert row["in_flight"] == pytest.approx(row["ios"] / row["elapsed_s"] * row["mean_ns"] / 1e9)
     assert 0 < row["in_flight"] <= 4 * 1.01  # more than the depth there cannot be
 
 
@@ -105,8 +114,8 @@ def test_littles_law_is_the_product_of_rate_and_latency() -> None:
 def test_a_cold_file_makes_io_submit_sleep_and_io_uring_only_wait_where_it_waits() -> None:
     frame = io_engines.calls(ios=211).set_index(["cache", "call"])
     for cache in ("direct", "cold"):
-        assert frame["count"][cache, "io_submit"] == frame["count"][cache, "io_uring_enter (hand over)"] == 211
-        assert frame["slept"][cache, "io_uring_enter (hand over)"] < 21
+        assert frame["count"][cache, "io_submit"] == frame["count"][cache, "io_uring_enter (submit)"] == 211
+        assert frame["slept"][cache, "io_uring_enter (submit)"] < 21
     assert frame["slept"]["direct", "io_submit"] < 21
     assert frame["slept"]["cold", "io_submit"] > 211 / 2  # nearly all; a block may come before it has gone to sleep
     assert frame["slept"]["cold", "io_getevents"] < 21  # all was done before it was called
@@ -130,7 +139,8 @@ def test_bpftrace_sees_io_submit_sleep_too() -> None:
 
 @bpf
 def test_a_tmpfs_sends_io_uring_to_its_workers_and_nobody_else() -> None:
-    frame = io_engines.in_memory(ios=211).set_index(["engine", "filesystem"])
+    frame = io_engines.in_memory(ios=211, slices=2)
+    frame = frame[~frame["again"]].set_index(["engine", "filesystem"])
     assert frame["punted"].drop(("io_uring", "tmpfs")).tolist() == [0, 0, 0]
     uring = frame.loc[("io_uring", "tmpfs")]
     assert (uring["punted"] > 0) == (uring["workers"] > 0)  # a newer tmpfs may need none
@@ -138,14 +148,14 @@ def test_a_tmpfs_sends_io_uring_to_its_workers_and_nobody_else() -> None:
 
 
 def test_io_uring_forced_to_its_workers_has_them() -> None:
-    outcome = Runner(None).run(job("io_uring"), "--force-async", ios=53)
-    assert any(thread["name"].startswith("iou-wrk") for thread in outcome.told["kernel_threads"])
+    made = run_job(job("io_uring"), "--force-async", ios=53)
+    assert any(thread["name"].startswith("iou-wrk") for thread in made.report["kernel_threads"])
 
 
 def test_lanes_overlap_for_all_but_sync() -> None:
     frame = io_engines.lanes(queue_depth=5, ios=53)
     overlap = io_engines.overlap(frame).set_index("engine")
-    assert overlap["most"].to_dict() == {"sync": 1, "libaio": 5, "io_uring": 5}
+    assert overlap["most_in_flight"].to_dict() == {"sync": 1, "libaio": 5, "io_uring": 5}
     assert overlap["ios"].tolist() == [53] * 3
     assert (frame["complete_ns"] - frame["submit_ns"] == frame["latency_ns"]).all()
     for _, lane in frame.groupby(["engine", "slot"]):  # no two I/Os share a lane at a time
@@ -155,17 +165,17 @@ def test_lanes_overlap_for_all_but_sync() -> None:
 def test_a_run_in_which_the_disk_hiccups_is_not_the_one_that_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     ends = iter([10, 9000, 11])
 
-    def of(run: Runner, job: Job, ios: int, folder: Path, **_: Any) -> tuple[pd.DataFrame, list[str]]:
+    def of(job: Job, ios: int, folder: Path, **_: Any) -> tuple[pd.DataFrame, list[str]]:
         return pd.DataFrame({"slot": [0], "submit_ns": [0], "complete_ns": [next(ends)]}), ["io_engines"]
 
-    monkeypatch.setattr(costs, "lanes_of", of)
+    monkeypatch.setattr(timelines, "lanes_of", of)
     assert io_engines.lanes("sync", ios=1)["complete_ns"].tolist() == [11]
 
 
 def test_overlap_counts_what_is_under_way_and_not_what_has_just_ended() -> None:
     rows = {"engine": "x", "submit_ns": [0, 10, 15], "complete_ns": [10, 20, 25], "latency_ns": [10, 10, 10]}
     (row,) = io_engines.overlap(schema.frame(rows)).to_dict("records")
-    assert row["most"] == 2
+    assert row["most_in_flight"] == 2
     assert row["in_flight"] == 30 / 25
 
 
@@ -180,20 +190,19 @@ def test_every_engine_has_the_same_content(operation: str) -> None:
 
 @bpf
 def test_an_engine_that_is_refused_is_left_out_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = Runner.run
+    class Refuses(Workload):
+        def __enter__(self) -> Workload:
+            if "io_uring" in self.command:
+                raise WorkloadUnable("io_uring is switched off here.", "sysctl -w kernel.io_uring_disabled=0")
+            return super().__enter__()
 
-    def run(self: Runner, job: Job, *more: str, **options: Any) -> Outcome:
-        if job.engine == "io_uring":
-            raise WorkloadUnable("io_uring is switched off here.", "sysctl -w kernel.io_uring_disabled=0")
-        return plain(self, job, *more, **options)
-
-    monkeypatch.setattr(Runner, "run", run)
-    frame = io_engines.measure(queue_depth=2, seconds=0.01, slices=1)
-    assert frame["engine"].tolist() == ["sync", "libaio"]
+    monkeypatch.setattr(runs, "Workload", Refuses)
+    frame = io_engines.measure(queue_depth=2, seconds=0.01, slices=2)
+    assert frame["engine"].tolist() == ["sync", "libaio", "sync"]
     assert "io_uring_disabled=0" in frame.attrs["warnings"][0]
     assert io_engines.lanes(ios=5)["engine"].unique().tolist() == ["sync", "libaio"]
     assert io_engines.calls(ios=5)["engine"].unique().tolist() == ["sync", "libaio"]
-    assert len(io_engines.parcels()) == 2  # by libaio instead
+    assert len(io_engines.batches()) == 2  # by libaio instead
     with pytest.raises(WorkloadUnable, match="switched off"):
         io_engines.measure("io_uring", seconds=0.01)
 
@@ -203,7 +212,7 @@ def test_without_bpf_the_engines_are_measured_all_the_same(monkeypatch: pytest.M
         raise Missing("The kernel refused BPF.", "run as root")
 
     monkeypatch.setattr(watch, "Program", refuse)
-    frame = io_engines.measure("sync", seconds=0.01, slices=1)
+    frame = io_engines.measure("sync", seconds=0.01, slices=2)
     assert frame["calls"].tolist() == frame["ios"].tolist()
     assert frame["calls_per_io"].isna().all()
     assert "Nobody watches" in frame.attrs["warnings"][0]
@@ -213,7 +222,7 @@ def test_without_bpf_the_engines_are_measured_all_the_same(monkeypatch: pytest.M
 
 @pytest.mark.skipif(not Path("/dev/shm").is_mount(), reason="no tmpfs at /dev/shm")
 def test_a_data_folder_in_memory_is_no_disk_to_compare_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(costs, "runner", lambda *_: pytest.fail("something was started"))
+    monkeypatch.setattr(blocking, "attached", lambda *_: pytest.fail("something was started"))
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         monkeypatch.setenv("LABKIT_DATA", folder)
         with pytest.raises(Missing, match="in memory too, so there is no disk to compare with") as caught:
@@ -222,7 +231,7 @@ def test_a_data_folder_in_memory_is_no_disk_to_compare_with(monkeypatch: pytest.
 
 
 def test_without_a_tmpfs_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(costs, "MEMORY", tmp_path / "nowhere")
+    monkeypatch.setattr(blocking, "MEMORY", tmp_path / "nowhere")
     with pytest.raises(Missing, match="no tmpfs"):
         io_engines.in_memory()
 
@@ -248,21 +257,21 @@ def acted(monkeypatch: pytest.MonkeyPatch, folder: Path, fault: str) -> None:
         f"#!/bin/sh\nexec strace -f -o /dev/null -e trace={call} -e inject={fault} '{build('io_engines')}' \"$@\"\n"
     )
     script.chmod(0o755)
-    monkeypatch.setattr(watched, "build", lambda name: script)
+    monkeypatch.setattr(runs, "build", lambda name: script)
 
 
 @pytest.mark.parametrize(
-    ("fault", "engine", "cache", "told", "mend"), MACHINES, ids=[f"{row[1]} {row[0]}" for row in MACHINES]
+    ("fault", "engine", "cache", "told", "fix"), MACHINES, ids=[f"{row[1]} {row[0]}" for row in MACHINES]
 )
-def test_what_the_machine_refuses_is_said_with_its_mend(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: str, engine: str, cache: str, told: str, mend: str
+def test_what_the_machine_refuses_is_said_with_its_fix(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: str, engine: str, cache: str, told: str, fix: str
 ) -> None:
     acted(monkeypatch, tmp_path, fault)
     with pytest.raises(WorkloadError) as caught:
         io_engines.lanes(engine, queue_depth=4, ios=53, cache=cache)
     first, second, *_ = str(caught.value).splitlines()
     assert told in first
-    assert second.startswith("Fix: ") and mend in f"{first} {second}"
+    assert second.startswith("Fix: ") and fix in f"{first} {second}"
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root and unshare")
@@ -277,7 +286,7 @@ def test_a_sysctl_that_switches_io_uring_off_is_named(monkeypatch: pytest.Monkey
     mount = f"mount --bind '{tmp_path / 'two'}' {switch}"
     outer.write_text(f'#!/bin/sh\nexec unshare -m sh -c "{mount} && exec \'{inner}\' \\"\\$@\\"" sh "$@"\n')
     outer.chmod(0o755)
-    monkeypatch.setattr(watched, "build", lambda name: outer)
+    monkeypatch.setattr(runs, "build", lambda name: outer)
     with pytest.raises(WorkloadUnable) as caught:
         io_engines.lanes("io_uring", queue_depth=4, ios=53)
     assert "kernel.io_uring_disabled is 2" in str(caught.value)
@@ -289,10 +298,9 @@ def test_what_one_engine_is_refused_the_others_are_measured_without(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     acted(monkeypatch, tmp_path, "io_uring_setup:error=EPERM")
-    frame = io_engines.measure(queue_depth=2, seconds=0.01, slices=1)
-    assert frame["engine"].tolist() == ["sync", "libaio"]
-    (warning,) = frame.attrs["warnings"]
-    assert "seccomp=unconfined" in warning
+    frame = io_engines.measure(queue_depth=2, seconds=0.01, slices=2)
+    assert frame["engine"].tolist() == ["sync", "libaio", "sync"]
+    assert sum("seccomp=unconfined" in warning for warning in frame.attrs["warnings"]) == 1
 
 
 @pytest.fixture
@@ -320,18 +328,19 @@ def small_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
-def test_a_block_smaller_than_the_sector_is_refused_before_the_first_slice(
+def test_a_size_that_the_disk_cannot_do_is_left_out_of_a_sweep(
     monkeypatch: pytest.MonkeyPatch, small_disk: Path
 ) -> None:
+    frame = io_engines.measure("sync", block_bytes=[4096, 512], cache=["direct", "warm"], seconds=0.01, slices=2)
+    settings = frame.loc[~frame["again"], ["cache", "block_bytes"]].to_numpy().tolist()
+    assert settings == [["direct", 4096], ["warm", 4096], ["warm", 512]]
+    (warning,) = (each for each in frame.attrs["warnings"] if "left out" in each)
+    assert warning.startswith("512 B with O_DIRECT is left out.") and "multiples of 4096" in warning
+    assert next(value for _, value in io_engines.panel().controls["block_bytes"].options) == 4096
     with monkeypatch.context() as patch:
-        patch.setattr(Runner, "run", lambda *_, **__: pytest.fail("a slice was run"))
-        with pytest.raises(WorkloadError) as caught:
-            io_engines.measure("sync", block_bytes=[4096, 512], seconds=0.01)
-    first, second = str(caught.value).splitlines()
-    assert "--block-bytes 512 is not a multiple of 4096, the sector here" in first
-    assert second == "Fix: Allowed with --cache direct: multiples of 4096. Or take --cache cold or warm."
-    frame = io_engines.measure("sync", block_bytes=[4096, 512], cache="warm", seconds=0.01, slices=1)
-    assert frame["block_bytes"].tolist() == [4096, 512]
+        patch.setattr(rates, "run_job", lambda *_, **__: pytest.fail("a slice was run"))
+        with pytest.raises(WorkloadError, match="--block-bytes 512 is not a multiple of 4096, the sector here"):
+            io_engines.measure("sync", block_bytes=512, seconds=0.01)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
@@ -348,20 +357,20 @@ def test_a_full_disk_is_said_before_anything_starts(small_disk: Path) -> None:
 def test_the_blocking_engine_is_libaio() -> None:
     frame = io_engines.who_blocks(ios=101)
     waits = set(frame.loc[frame["phase"] == "wait", "arm"])
-    handing = frame[frame["arm"].isin(waits) & (frame["phase"] == "hand over")].set_index("arm")["slept"]
+    handing = frame[frame["arm"].isin(waits) & (frame["phase"] == "submit")].set_index("arm")["slept"]
     assert handing.idxmax() == truths.expected("07-q1")
 
 
 def test_the_hidden_depth_is_the_most_under_way() -> None:
     frame = io_engines.deep()
-    assert io_engines.overlap(frame)["most"].tolist() == [truths.expected("07-q2")]
+    assert io_engines.overlap(frame)["most_in_flight"].tolist() == [truths.expected("07-q2")]
     assert not {"slot", "queue_depth"} & set(frame.columns) and "command" not in str(frame.attrs.get("command") or "")
 
 
 @bpf
-def test_a_parcel_is_as_large_as_was_drawn() -> None:
-    frame = io_engines.parcels()
-    handed = frame[frame["call"].isin(["io_submit", "io_uring_enter (hand over)"])].iloc[0]
+def test_a_batch_is_as_large_as_was_drawn() -> None:
+    frame = io_engines.batches()
+    handed = frame[frame["call"].isin(["io_submit", "io_uring_enter (submit)"])].iloc[0]
     assert handed["ios"] // handed["count"] == truths.expected("07-q3")
 
 
@@ -384,19 +393,62 @@ def test_stop_ends_each_measurement() -> None:
 
 
 def test_slices_are_added_up() -> None:
-    run = Runner(None)
-    one, two = (run.run(job("libaio"), ios=ios) for ios in (23, 31))
-    both = one + two
-    assert both.told["ios"] == both.latency.sum() == 54
+    one, two = (run_job(job("libaio"), ios=ios) for ios in (23, 31))
+    both = total([one, two])
+    assert both.report["ios"] == both.latency.sum() == 54
     assert both.own_calls == one.own_calls + two.own_calls
-    assert pd.isna(both.seen_calls)
+    assert both.kernel is None
+
+
+def loaded_here() -> int:
+    """How many BPF programs of lesson 07 are attached to a tracepoint, by bpftool."""
+    listed = json.loads(subprocess.run(["bpftool", "-j", "perf"], capture_output=True, text=True, check=True).stdout)
+    return sum(each.get("pid") == os.getpid() for each in listed)
+
+
+@bpf
+@pytest.mark.skipif(not shutil.which("bpftool"), reason="bpftool is not installed: run `make setup`")
+def test_nothing_is_attached_while_a_rate_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, seen = Workload.go, []
+
+    def go(self: Workload, **how: Any) -> dict[str, Any]:
+        seen.append(loaded_here())
+        return plain(self, **how)
+
+    monkeypatch.setattr(Workload, "go", go)
+    frame = io_engines.measure("sync", seconds=0.01, slices=2)
+    assert [count > 0 for count in seen] == [False] * 4 + [True] * rates.WATCHED_SLICES
+    assert frame.attrs["watched_columns"] == ["calls_per_io", "sleeps_per_io"]
+    seen.clear()
+    frame = io_engines.watching_cost("sync", seconds=0.01, slices=2)
+    assert sorted(count > 0 for count in seen) == sorted(frame["watched"]) == [False] * 4 + [True] * 2
+    assert loaded_here() == 0
+
+
+@bpf
+def test_what_watching_costs_has_every_comparison_with_its_interval() -> None:
+    frame = io_engines.watching_cost(seconds=0.01, slices=2)
+    ratios = io_engines.watched_ratios(frame)
+    assert len(frame) == 5 * 2
+    assert ratios["comparison"].tolist() == [
+        "sync: watched / unwatched", "io_uring: watched / unwatched", "sync: unwatched again / unwatched (A/A)",
+        "io_uring / sync, unwatched", "io_uring / sync, watched",
+    ]  # fmt: skip
+    assert ratios["ratio"].between(ratios["low"], ratios["high"]).all()
+
+
+def test_a_queue_that_is_not_full_is_warned_of() -> None:
+    rows = {"engine": ["libaio", "sync"], "block_bytes": 4096, "cache": "direct", "again": False}
+    frame = schema.frame({**rows, "queue_depth": [32, 1], "in_flight": [11.8, 0.99]})
+    (warning,) = rates._shallow(frame)
+    assert "only 11.8 I/Os were in flight on average, of a queue depth of 32" in warning
 
 
 def test_the_calls_of_the_c_file_are_those_of_the_table() -> None:
-    text = (Path(watched.__file__).parents[2] / "c" / "bpf" / "io_engines.c").read_text()
+    text = (repo_folder() / "c" / "bpf" / "io_engines.c").read_text()
     listed = re.search(r"enum call \{(.*?)\}", text, re.DOTALL)
     assert listed is not None
-    assert len(re.findall(r"^\s*[A-Z_]+,", listed[1], re.MULTILINE)) == len(CALLS) + 1
+    assert len(re.findall(r"^\s*[A-Z_0-9]+,", listed[1], re.MULTILINE)) == len(CALLS) + 1
 
 
 @pytest.mark.parametrize(
@@ -420,7 +472,7 @@ def test_the_calls_of_the_c_file_are_those_of_the_table() -> None:
         ("measure", {"batch": 33}, "batch=33 .*\n.*1 to 32"),
         ("measure", {"seconds": 0}, "seconds=0"),
         ("measure", {"seconds": "long"}, "seconds='long'"),
-        ("measure", {"slices": 101}, "1 to 100 slices"),
+        ("measure", {"slices": 1}, "2 to 1000 slices"),
         ("calls", {"ios": 0}, "ios=0"),
         ("calls", {"engine": "aio"}, "engine='aio'"),
         ("calls", {"cache": []}, r"cache=\[\]"),

@@ -18,8 +18,8 @@ pytestmark = pytest.mark.bpf
 FACTS = """{
     "checksums": int(content["checksum"].nunique()),
     "verified": [content["verified"].tolist(), content["ios"].tolist()],
-    "overlap": dict(zip(overlap["engine"], overlap["most"].tolist())),
-    "calls_per_io": dict(zip(engines["engine"], engines["calls_per_io"])),
+    "overlap": dict(zip(overlap["engine"], overlap["most_in_flight"].tolist())),
+    "calls_per_io": dict(zip(costs["engine"], costs["calls_per_io"])),
     "cold": {call: [int(row["slept"]), int(row["count"])] for call, row in cold.iterrows()},
     "depths": sorted(curves["queue_depth"].unique().tolist()),
     "sizes": sorted(sizes["block_bytes"].unique().tolist()),
@@ -28,27 +28,30 @@ FACTS = """{
     ],
     "recorded": any(
         frame.attrs.get("recorded")
-        for frame in (content, lanes, engines, curves, sizes, calls, memory, abc, unknown, parcels, law)
+        for frame in (content, lanes, engines, curves, sizes, calls, memory, abc, unknown, batches, law)
     ),
 }"""
 
 REFUSE = """from labkit.errors import Missing, WorkloadUnable
 from labkit.lessons._io import watch
-from labkit.lessons.io_engines import watched
+from labkit.lessons.io_engines import runs
+from labkit.running.workload import Workload
 
-def refuse(self, job, *more, run=watched.Runner.run, **options):
-    if {refused}:
-        raise WorkloadUnable("This machine refuses it.", "take another machine")
-    return run(self, job, *more, **options)
+class Refuses(Workload):
+    def __enter__(self):
+        engine = self.command[self.command.index("--engine") + 1]
+        if {refused}:
+            raise WorkloadUnable("This machine refuses it.", "take another machine")
+        return super().__enter__()
 
 def no_bpf(*_, **__):
     raise Missing("The kernel refused BPF.", "run as root")
 
-watched.Runner.run = refuse
+runs.Workload = Refuses
 watch.Program = no_bpf"""
 
 # each measurement of the lesson that needs BPF or all three engines; and all
-NEED_MORE = {"calls", "memory", "who-blocks", "parcels"}
+NEED_MORE = {"calls", "memory", "who-blocks", "batches"}
 ALL = NEED_MORE | {"content", "lanes", "engines", "curves", "sizes", "deep", "law"}
 
 
@@ -67,7 +70,7 @@ def test_nothing_of_it_is_a_recording(lesson: Followed) -> None:
 
 
 @pytest.mark.parametrize(
-    ("refused", "recordings"), [("job.engine == 'io_uring'", NEED_MORE), ("True", ALL)], ids=["io_uring", "O_DIRECT"]
+    ("refused", "recordings"), [("engine == 'io_uring'", NEED_MORE), ("True", ALL)], ids=["io_uring", "O_DIRECT"]
 )
 def test_where_bpf_and_more_is_refused_it_runs_and_says_what_is_recorded(
     refused: str, recordings: set[str], tmp_path: Path
@@ -95,7 +98,7 @@ def test_the_asynchronous_engines_overlap(lesson: Followed) -> None:
     assert lesson.facts["sizes"] == [4096, 65536, 1 << 20]
 
 
-def test_parcels_take_less_than_a_call_per_io(lesson: Followed) -> None:
+def test_batches_take_less_than_a_call_per_io(lesson: Followed) -> None:
     per_io = lesson.facts["calls_per_io"]
     assert per_io["sync"] == 1 and per_io["libaio"] < 1 and per_io["io_uring"] < 1
 
@@ -103,7 +106,7 @@ def test_parcels_take_less_than_a_call_per_io(lesson: Followed) -> None:
 def test_on_a_cold_file_libaio_sleeps_while_it_hands_over_and_io_uring_does_not(lesson: Followed) -> None:
     slept, calls = lesson.facts["cold"]["io_submit"]
     assert slept > 0.9 * calls
-    slept, calls = lesson.facts["cold"]["io_uring_enter (hand over)"]
+    slept, calls = lesson.facts["cold"]["io_uring_enter (submit)"]
     assert slept < 0.1 * calls
 
 

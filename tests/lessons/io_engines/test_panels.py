@@ -21,7 +21,7 @@ def settled(made: Panel) -> None:
 
 
 @pytest.mark.bpf
-def test_runs_stand_beside_each_other_until_they_are_cleared(data_folder: Path) -> None:
+def test_runs_are_next_to_each_other_until_they_are_cleared(data_folder: Path) -> None:
     made = io_engines.panel()
     made.controls["engine"].value = ("sync", "io_uring")
     made.controls["block_bytes"].value = (4096, 65536)
@@ -30,15 +30,15 @@ def test_runs_stand_beside_each_other_until_they_are_cleared(data_folder: Path) 
     settled(made)
     made.controls["operation"].value = "write"
     settled(made)
-    assert made.frame["run"].tolist() == [1] * 4 + [2] * 4
+    assert made.frame["run"].tolist() == [1] * 5 + [2] * 5
     assert made.frame.groupby("run")["operation"].unique().str[0].tolist() == ["read", "write"]
     assert (made.frame["bytes"] == made.frame["ios"] * made.frame["block_bytes"]).all()
-    assert "as many bytes a second as" in made._result.value
+    assert "bytes per second as" in made._result.value or "no difference was shown" in made._result.value
 
     made.save()
     (path,) = data_folder.glob("three-ways-to-read-*.csv")
     try:
-        assert len(pd.read_csv(path)) == 8
+        assert len(pd.read_csv(path)) == 10
     finally:
         path.unlink()
     made.clear()
@@ -80,12 +80,12 @@ def test_a_setting_that_cannot_be_is_told_in_the_panel() -> None:
     assert "Fix: pass block_bytes as one value or several" in made._message.value
 
 
-def test_the_lanes_say_how_many_were_under_way() -> None:
+def test_the_lanes_say_how_many_were_in_flight() -> None:
     made = io_engines.panel("lanes")
     made.controls["ios"].value = 23
     made.controls["queue_depth"].value = 4
     settled(made)
-    assert "Most I/Os under way at once: sync 1, libaio 4, io_uring 4." in made._result.value
+    assert "Most I/Os in flight at once: sync 1, libaio 4, io_uring 4." in made._result.value
     assert len(made.frame) == 3 * 23
 
 

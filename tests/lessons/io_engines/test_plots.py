@@ -186,7 +186,7 @@ def test_what_an_io_costs_is_drawn_too_where_nobody_could_watch() -> None:
 def test_each_io_is_a_bar_in_its_lane() -> None:
     sync, uring = whole(draw(lanes(30, 10))).axes
     assert len(sync.collections) == len(uring.collections) == 2
-    assert sync.get_title(loc="right") == "at most 2 under way at once; all done at 30 ns"
+    assert sync.get_title(loc="right") == "at most 2 in flight at once; all done at 30 ns"
     assert sync.get_xlim()[1] >= 30
 
 
@@ -209,4 +209,4 @@ def test_who_sleeps_is_written_beside_each_call() -> None:
 def test_a_file_in_memory_tells_who_was_given_the_work() -> None:
     row = {"engine": "io_uring", "filesystem": "tmpfs", "ios": 23, "punted": 23, "p50_ns": 8000}
     ax = draw(schema.frame([row]))
-    assert [text.get_text() for text in ax.texts] == ["8 µs; 23 of 23 given to a worker"]
+    assert [text.get_text() for text in ax.texts] == ["8 µs; 23 of 23 handed to a worker"]

@@ -1,0 +1,224 @@
+"""Lesson 07: rates, latencies and costs of the engines, over block sizes, depths and ways to the file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+import pandas as pd
+
+from labkit import schema
+from labkit.errors import check_choices, check_float, check_int, several
+from labkit.lessons._io.job import ENGINES, Job, shared_file
+from labkit.lessons.io_engines.runs import JobRun, attached, refusal, run_job, total
+from labkit.machine.folders import quick
+from labkit.machine.provenance import provenance
+from labkit.running.lock import exclusive
+from labkit.running.progress import Progress, part
+from labkit.stats import trial
+from labkit.stats.histogram import p99, quantile
+
+__all__ = ["WATCHED", "measure"]
+
+LARGE_SECTOR_BYTES = 4096
+SHALLOW = 0.8  # a measured depth below this share of the one that was asked for gets a warning
+WATCHED = ("calls_per_io", "sleeps_per_io")  # columns from watched slices; all others come from unwatched ones
+WATCHED_SLICES = 2
+
+
+def measure(
+    engine: str | Sequence[str] = ENGINES,
+    block_bytes: int | Sequence[int] = 4096,
+    queue_depth: int | Sequence[int] = 32,
+    cache: str | Sequence[str] = "direct",
+    operation: str = "read",
+    order: str = "random",
+    *,
+    batch: int | None = None,
+    seconds: float | None = None,
+    slices: int | None = None,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Do the same I/O by each engine, for every combination of the arguments.
+
+    Parameters
+    ----------
+    engine : one or several of `ENGINES`.
+    block_bytes : one size or several, 512 bytes to 4 MiB. With "direct" a size that the disk cannot do is left out.
+    queue_depth : one or several, 1 to 1024 I/Os in flight at a time. "sync" always has one.
+    cache : one or several of "direct" (O_DIRECT), "cold", "warm" (page cache without, with the file in it).
+    operation : "read" or "write".
+    order : "random" or "sequential".
+    batch : number of I/Os submitted, and waited for, per call, 1 to the depth; None is a quarter of the depth. It
+        applies to the engines that have such calls.
+    seconds : how long each slice runs, 0.01 to 60; None is 0.08 (0.02 under LABKIT_QUICK=1).
+    slices : unwatched slices per setting, 2 to 1000, all interleaved; None is 8 (2). The first setting runs twice, as
+        itself and as the A/A arm.
+    seed : of the order of the slices; None draws one.
+    progress : see `labkit.running.progress`.
+
+    Returns
+    -------
+    One row per setting, and one for the A/A arm (`again` is True). The settings: engine, cache, operation, order,
+    block_bytes, queue_depth, batch. Medians over the unwatched slices, with their 95 % interval: ios_per_s,
+    low_ios_per_s, high_ios_per_s, p50_ns, low_p50_ns, high_p50_ns; and bytes_per_s. From all unwatched slices together:
+    slices, ios, bytes, elapsed_s, p25_ns, p75_ns, p99_ns (NaN below 1000 I/Os), mean_ns, in_flight (Little's law: I/Os
+    per second times mean latency), cpu_ns_per_io (of the program and of the kernel threads that work for it), calls (by
+    the program's own count). From separate watched slices, with the probes attached: watched_ios, calls_per_io,
+    sleeps_per_io (NaN where BPF cannot be loaded).
+    An engine that this machine lacks or refuses is left out; `attrs["warnings"]` says so.
+
+    Raises
+    ------
+    BadArgument : an argument is not allowed; nothing has been started.
+    WorkloadError : no setting works here: the block size is no multiple of the disk's sector, the disk is full …
+    """
+    jobs = _jobs(engine, block_bytes, queue_depth, cache, operation, order, batch)
+    slice_s = check_float("seconds", quick(0.08, 0.02) if seconds is None else seconds, 0.01, 60, "seconds")
+    slices = trial.check_slices(slices, 8, 2)
+    warnings: list[str] = []
+    with exclusive("lesson 07: engines", progress) as report, shared_file(list(jobs.values())) as file:
+        jobs = _possible(jobs, file, warnings)
+        baseline = next(iter(jobs))
+        again = baseline + trial.AGAIN
+        unwatched = trial.interleaved(
+            [*jobs, again],
+            lambda arm, tick: run_job(jobs[arm.removesuffix(trial.AGAIN)], seconds=slice_s, file=file, tick=tick),
+            slices=slices,
+            seed=seed,
+            progress=part(report, 0.0, 0.8),
+            seconds=slice_s,
+            refused_with=lambda arm: jobs[arm.removesuffix(trial.AGAIN)].engine,
+        )
+        runs = unwatched.by_arm()
+        watched: dict[str, list[JobRun]] = {}
+        with attached(warnings) as program:
+            if program is not None:
+                watched = trial.interleaved(
+                    [arm for arm in jobs if arm in runs],
+                    lambda arm, tick: run_job(jobs[arm], seconds=slice_s, file=file, program=program, tick=tick),
+                    slices=WATCHED_SLICES,
+                    seed=unwatched.seed,
+                    progress=part(report, 0.8, 1.0),
+                    seconds=slice_s,
+                ).by_arm()
+        arms = [arm for arm in (*jobs, again) if arm in runs]
+        rows = [_row(jobs[arm.removesuffix(trial.AGAIN)], runs[arm], watched.get(arm, [])) for arm in arms]
+        made = schema.frame([{**row, "again": arm == again} for arm, row in zip(arms, rows, strict=True)])
+        warnings += [*unwatched.warnings, *_shallow(made), *_unsteady(runs, baseline, again)]
+        lost = sum(run.seen.lost for each in watched.values() for run in each)
+        made.attrs.update(
+            provenance(
+                command=runs[arms[0]][0].command, slices=slices, seed=unwatched.seed, lost_events=lost,
+                watched_columns=list(WATCHED), warnings=list(dict.fromkeys(warnings)),
+            )
+        )  # fmt: skip
+    return made
+
+
+def _jobs(
+    engine: Any, block_bytes: Any, queue_depth: Any, cache: Any, operation: str, order: str, batch: int | None
+) -> dict[str, Job]:
+    """Return the jobs by a name that tells them apart; sync has each of them once, at depth 1."""
+    if batch is not None:
+        batch = check_int("batch", batch, 1, 1024, "I/Os")
+    made: dict[str, Job] = {}
+    asked = product(
+        check_choices("engine", engine, ENGINES), several("cache", cache), several("block_bytes", block_bytes),
+        several("queue_depth", queue_depth),
+    )  # fmt: skip
+    for name, way, size, depth in asked:
+        depth = check_int("queue_depth", depth, 1, 1024, "I/Os")
+        depth = 1 if name == "sync" else depth
+        together = 1 if name == "sync" else max(1, depth // 4) if batch is None else batch
+        job = Job(name, operation, order, way, size, depth, together, together)
+        made[f"{name}, {way}, {schema.si_bytes(size)}, depth {depth}"] = job
+    return made
+
+
+def _possible(jobs: dict[str, Job], file: Any, warnings: list[str]) -> dict[str, Job]:
+    """Leave out the block sizes that O_DIRECT cannot do on this disk, and say so; raise where nothing is left."""
+    kept, first = dict(jobs), None
+    for size in sorted({job.block_bytes for job in jobs.values() if job.cache == "direct"}):
+        if size % LARGE_SECTOR_BYTES == 0:
+            continue
+        error = refusal(Job("sync", block_bytes=size), file)
+        if error is None:
+            continue
+        first = first or error
+        kept = {arm: job for arm, job in kept.items() if (job.cache, job.block_bytes) != ("direct", size)}
+        warnings.append(f"{schema.si_bytes(size)} with O_DIRECT is left out. {error.what} Fix: {error.fix}")
+    if first is not None and not kept:
+        raise first
+    return kept
+
+
+def _row(job: Job, runs: list[JobRun], watched: list[JobRun]) -> dict[str, Any]:
+    """Return one row of `measure` from the slices of one arm."""
+    made = total(runs)
+    report, (p25, p75) = made.report, quantile(made.latency, [0.25, 0.75])
+    ios, mean_ns = report["ios"], report["latency_sum_ns"] / report["ios"]
+    cpu_s = report["user_s"] + report["system_s"] + report["kernel_threads_s"]
+    rate, low_rate, high_rate = trial.median_interval([run.ios_per_s for run in runs])
+    p50, low_p50, high_p50 = trial.median_interval([float(quantile(run.latency, 0.5)) for run in runs])
+    return {
+        "engine": job.engine,
+        "cache": job.cache,
+        "operation": job.operation,
+        "order": job.order,
+        "block_bytes": job.block_bytes,
+        "queue_depth": job.queue_depth,
+        "batch": job.batch,
+        "slices": len(runs),
+        "ios": ios,
+        "bytes": report["bytes"],
+        "elapsed_s": report["elapsed_s"],
+        "p25_ns": p25,
+        "p50_ns": p50,
+        "low_p50_ns": low_p50,
+        "high_p50_ns": high_p50,
+        "p75_ns": p75,
+        "p99_ns": p99(made.latency),
+        "mean_ns": mean_ns,
+        "ios_per_s": rate,
+        "low_ios_per_s": low_rate,
+        "high_ios_per_s": high_rate,
+        "bytes_per_s": rate * job.block_bytes,
+        "in_flight": made.ios_per_s * mean_ns / 1e9,
+        "cpu_ns_per_io": 1e9 * cpu_s / ios,
+        "calls": made.own_calls,
+        **_seen(watched),
+    }
+
+
+def _seen(watched: list[JobRun]) -> dict[str, Any]:
+    """Return what only the kernel can tell, from the watched slices of one arm."""
+    if not watched:
+        return {"watched_ios": 0, **dict.fromkeys(WATCHED, float("nan"))}
+    made = total(watched)
+    ios, seen = made.report["ios"], made.seen
+    return {"watched_ios": ios, "calls_per_io": seen.calls / ios, "sleeps_per_io": seen.slept[1:].sum() / ios}
+
+
+def _shallow(made: pd.DataFrame) -> list[str]:
+    """Return a warning for each row whose queue was much emptier than its depth says."""
+    rows = made[(made["in_flight"] < SHALLOW * made["queue_depth"]) & ~made["again"]]
+    return [
+        f"{row['engine']}, {schema.si_bytes(row['block_bytes'])}, {row['cache']}: only {row['in_flight']:.1f} I/Os "
+        f"were in flight on average, of a queue depth of {row['queue_depth']}: so the rate is that of a lower depth."
+        for row in rows.to_dict("records")
+    ]
+
+
+def _unsteady(runs: dict[str, list[JobRun]], baseline: str, again: str) -> list[str]:
+    """Return the warnings of the A/A arm: does the first setting differ from itself?"""
+    if baseline not in runs or again not in runs:
+        return []
+    rows = [
+        {"arm": arm, "slice": number, "value": run.ios_per_s}
+        for arm in (baseline, again)
+        for number, run in enumerate(runs[arm])
+    ]
+    return [str(each) for each in trial.ratios(pd.DataFrame(rows), baseline).attrs["warnings"]]
