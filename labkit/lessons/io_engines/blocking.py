@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from labkit import schema
-from labkit.errors import Missing, check_choices, check_int, several
-from labkit.lessons._io.job import ENGINES, Job, shared_file
+from labkit.errors import Missing, check_choices, check_int
+from labkit.lessons._io.job import CACHES, ENGINES, Job, shared_file
 from labkit.lessons.io_engines.runs import CALLS, JobRun, attached, run_job
 from labkit.machine.folders import data_folder, quick
 from labkit.machine.mounts import IN_MEMORY, mount_of
@@ -58,7 +58,7 @@ def calls(
     queue_depth = check_int("queue_depth", queue_depth, 1, 1024, "I/Os")
     jobs = {
         f"{name}, {way}": Job(name, "read", "random", way, block_bytes, 1 if name == "sync" else queue_depth)
-        for way in several("cache", cache)
+        for way in check_choices("cache", cache, CACHES)
         for name in check_choices("engine", engine, ENGINES)
     }
     with (

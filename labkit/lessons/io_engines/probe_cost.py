@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import pandas as pd
 
 from labkit import schema
-from labkit.errors import check_choices, check_float
+from labkit.errors import check_choices, check_float, check_int, check_seed
 from labkit.lessons._io.job import ENGINES, Job, shared_file
 from labkit.lessons.io_engines.runs import attached, run_job
 from labkit.machine.folders import quick
@@ -55,7 +55,8 @@ def watching_cost(
     """
     engines = check_choices("engine", engine, ENGINES)
     slice_s = check_float("seconds", quick(0.1, 0.02) if seconds is None else seconds, 0.01, 60, "seconds")
-    slices = trial.check_slices(slices, 8, 2)
+    slices, seed = trial.check_slices(slices, 8, 2), check_seed(seed)
+    queue_depth = check_int("queue_depth", queue_depth, 1, 1024, "I/Os")
     jobs = {name: _job(name, cache, queue_depth) for name in engines}
     arms = {f"{name}, {how}": (name, how == WATCHED) for name in engines for how in (UNWATCHED, WATCHED)}
     baseline = next(iter(arms))

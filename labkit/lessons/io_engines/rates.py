@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from labkit import schema
-from labkit.errors import check_choices, check_float, check_int, several
-from labkit.lessons._io.job import ENGINES, Job, shared_file
+from labkit.errors import check_choices, check_float, check_int, check_seed, several
+from labkit.lessons._io.job import CACHES, ENGINES, Job, shared_file
 from labkit.lessons.io_engines.runs import JobRun, attached, refusal, run_job, total
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
@@ -77,7 +77,7 @@ def measure(
     """
     jobs = _jobs(engine, block_bytes, queue_depth, cache, operation, order, batch)
     slice_s = check_float("seconds", quick(0.08, 0.02) if seconds is None else seconds, 0.01, 60, "seconds")
-    slices = trial.check_slices(slices, 8, 2)
+    slices, seed = trial.check_slices(slices, 8, 2), check_seed(seed)
     warnings: list[str] = []
     with exclusive("lesson 07: engines", progress) as report, shared_file(list(jobs.values())) as file:
         jobs = _possible(jobs, file, warnings)
@@ -126,9 +126,11 @@ def _jobs(
         batch = check_int("batch", batch, 1, 1024, "I/Os")
     made: dict[str, Job] = {}
     asked = product(
-        check_choices("engine", engine, ENGINES), several("cache", cache), several("block_bytes", block_bytes),
+        check_choices("engine", engine, ENGINES),
+        check_choices("cache", cache, CACHES),
+        several("block_bytes", block_bytes),
         several("queue_depth", queue_depth),
-    )  # fmt: skip
+    )
     for name, way, size, depth in asked:
         depth = check_int("queue_depth", depth, 1, 1024, "I/Os")
         depth = 1 if name == "sync" else depth
