@@ -21,7 +21,7 @@ from typing import Any
 from bench import events, frames, io, report, sockmap, trace, ui
 from bench.figure import Figure, Step
 from bench.goals import GOALS
-from labkit.bpf.program import forget_loaded
+from labkit.bpf.shelf import forget_loaded
 from labkit.errors import LabkitError, Missing, unknown_name
 from labkit.machine.folders import build_folder
 from labkit.machine.provenance import provenance

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from bench.figure import Figure, Step, compare
-from labkit.bpf.program import Program, forget_loaded
+from labkit.bpf.program import Program
+from labkit.bpf.shelf import forget_loaded
 from labkit.errors import LabkitError
 from labkit.lessons._io.job import Job
 from labkit.lessons.syscall_latency.timer import flags

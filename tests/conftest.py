@@ -119,8 +119,8 @@ def _nothing_left_behind(data_folder: Path) -> Iterator[None]:
     os.environ[MARK] = mark
     before = snapshot(mark, data_folder)
     yield
-    if "labkit.bpf.program" in sys.modules:
-        sys.modules["labkit.bpf.program"].forget_loaded()  # kept on purpose, so that a rerun does not compile
+    if "labkit.bpf.shelf" in sys.modules:
+        sys.modules["labkit.bpf.shelf"].forget_loaded()  # kept on purpose, so that a rerun does not compile
     remains = left_behind(before, mark, data_folder)
     if remains:
         pytest.fail("left behind:\n" + "\n".join(remains), pytrace=False)

@@ -77,7 +77,7 @@ def attached_to_map(program: int, sockets: int, kind: int) -> contextlib.Abstrac
 @contextlib.contextmanager
 def _attached(program: int, target: int, kind: int, flags: int, name: str) -> Iterator[None]:
     lib = libbcc()
-    _check(lib.bpf_prog_attach(program, target, kind, ct.c_uint(flags)), name)
+    _check(lib.bpf_prog_attach(program, target, kind, flags), name)
     try:
         yield
     finally:
@@ -87,11 +87,9 @@ def _attached(program: int, target: int, kind: int, flags: int, name: str) -> It
 def _link(program: int, target: int, kind: int) -> int:
     """Return the descriptor of a new link, or a negative number."""
     try:
-        create = libbcc().bpf_link_create  # libbpf's, which libbcc stands on
-    except AttributeError:
+        return int(libbcc().bpf_link_create(program, target, kind, None))
+    except AttributeError:  # a libbpf older than links
         return -1
-    create.restype, create.argtypes = ct.c_int, [ct.c_int, ct.c_int, ct.c_int, ct.c_void_p]
-    return int(create(program, target, kind, None))
 
 
 def _check(result: int, name: str) -> None:

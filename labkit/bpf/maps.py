@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from labkit.bpf.bcc import libbcc
+from labkit.bpf.bcc import libbcc, map_fd, map_names
 from labkit.errors import LabkitError
 
 # enum bpf_map_type in include/uapi/linux/bpf.h
@@ -92,16 +92,10 @@ def write_array(fd: int, values: npt.NDArray[Any], first: int = 0) -> None:
             raise _failed("write", fd)
 
 
-def map_names(module: Any) -> list[str]:
-    """Return the names of the maps of a `bcc.BPF`."""
-    lib = libbcc()
-    return [lib.bpf_table_name(module.module, index).decode() for index in range(lib.bpf_num_tables(module.module))]
-
-
 def clear(module: Any, *names: str) -> None:
     """Set array maps to zeros and empty hash maps of a `bcc.BPF`: those named, or all."""
     for name in names or map_names(module):
-        fd = libbcc().bpf_table_fd(module.module, name.encode())
+        fd = map_fd(module, name)
         what = shape(fd)
         if what.kind in _ARRAYS:
             _zero(fd, what)

@@ -16,26 +16,26 @@ import contextlib
 import ctypes as ct
 import errno
 import os
-import re
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from labkit.bpf import load, maps
-from labkit.bpf.bcc import libbcc
+from labkit.bpf import bcc, maps
+from labkit.bpf.capture import captured
+from labkit.bpf.compile import Compiled, compile_source
+from labkit.bpf.load import attempt, try_load
+from labkit.bpf.shelf import SHELF
+from labkit.bpf.text import BPF_FOLDER, Source
 from labkit.bpf.verifier import explain
-from labkit.errors import AttachError, BadArgument, CompileError, LabkitError, Missing, VerifierError, unknown_name
-from labkit.machine import bcc as distribution
-from labkit.machine.folders import repo_folder
+from labkit.errors import AttachError, BadArgument, LabkitError, Missing, VerifierError, unknown_name
 from labkit.machine.pidns import own_pid_namespace
 from labkit.running.interrupts import uninterrupted
 
-BPF_FOLDER = repo_folder() / "c" / "bpf"
+__all__ = ["TRACING", "Program"]
+
 TRACING = Path("/sys/kernel/tracing")
 
 # BCC's convention: the prefix of a function's name says what it attaches to.
@@ -47,6 +47,7 @@ _KINDS = {
     "kfunc__": "TRACING",
     "kretfunc__": "TRACING",
 }
+_TARGET = np.dtype([("pidns_dev", "u8"), ("pidns_ino", "u8"), ("cgroup_id", "u8"), ("pid", "u4"), ("mode", "u4")])
 _LOG_ALL = 2  # BPF_LOG_LEVEL2: each path that the verifier follows
 _ONE, _SEVERAL, _CGROUP, _EVERYBODY = 1, 2, 3, 4  # enum labkit_mode in c/bpf/labkit.h
 
@@ -91,20 +92,13 @@ class Program:
             raise BadArgument(f"source={str(source)!r} is not a file.", "pass the path of a C file")
         self.name = self.path.stem
         self.flags = {key: str(value) for key, value in (flags or {}).items()}
-        for flag in self.flags:
-            if not flag.isidentifier():
-                raise BadArgument(f"flags has {flag!r}.", "name each flag as a C macro, such as SAMPLE_HZ")
-        self._text = _text_of(self.path)
-        self._key = (self._text, *sorted(self.flags.items()))
-        self._module: Any = None
-        self._manual: list[tuple[str, tuple[Any, ...]]] = []
+        self.source = Source.of(self.path, self.flags)
+        self._compiled: Compiled | None = None
 
     def __enter__(self) -> Program:
         try:
             with uninterrupted():
-                self._module = _SHELF.take(self._key)
-                if self._module is None:
-                    self._module = _compile(self._text, self.flags, self.path)
+                self._compiled = SHELF.take(self.source.key) or compile_source(self.source)
                 self.load()
         except BaseException:
             self._unload()
@@ -114,32 +108,42 @@ class Program:
     @uninterrupted()
     def __exit__(self, *_: object) -> None:
         try:
-            _detach(self.bcc)
+            self.detach()
         except Exception:  # BCC raises bare Exception
             self._unload()
             raise
-        module, self._module = self._module, None
-        _SHELF.put(self._key, module)
+        compiled, self._compiled = self._compiled, None
+        if compiled is not None:
+            SHELF.put(self.source.key, compiled)
 
     @uninterrupted()
     def _unload(self) -> None:
         """Give up the program and its maps instead of keeping them for a rerun."""
-        module, self._module = self._module, None
-        if module is not None:
-            module.close()
+        compiled, self._compiled = self._compiled, None
+        if compiled is not None:
+            compiled.module.close()
 
     @property
     def bcc(self) -> Any:
         """The `bcc.BPF` object underneath, for what this class does not wrap."""
-        if self._module is None:
+        if self._compiled is None:
             raise LabkitError(f"{self.name} is not loaded.", "use it inside its `with` block")
-        return self._module
+        return self._compiled.module
 
     @property
     def functions(self) -> list[str]:
         """The names of its BPF functions, in BCC's spelling: tracepoint__CATEGORY__EVENT, …"""
-        lib, module = libbcc(), self.bcc.module
-        return [lib.bpf_function_name(module, i).decode() for i in range(lib.bpf_num_functions(module))]
+        return bcc.functions(self.bcc)
+
+    @property
+    def map_names(self) -> list[str]:
+        """The names of its maps."""
+        return bcc.map_names(self.bcc)
+
+    @property
+    def warnings(self) -> str:
+        """What clang and BCC printed when they accepted it."""
+        return self._compiled.said if self._compiled is not None else ""
 
     def load(self) -> dict[str, int]:
         """Load every function whose name says what it is; return their file descriptors by name."""
@@ -159,24 +163,22 @@ class Program:
         function : its name in the C file.
         kind : BCC's name of the program type: "KPROBE" (also for uprobes), "TRACEPOINT", "PERF_EVENT", …
         """
-        bcc_class = type(self.bcc)
         if function not in self.functions:
             raise unknown_name("function", function, self.functions)
-        loaded = self.bcc.funcs.get(function.encode())
-        if loaded is None:
-            program_type = getattr(bcc_class, kind)
-            fd, error, said = load.load(self.bcc, function, program_type)
-            if fd < 0:
-                raise self._refusal(function, program_type, error, said)
-            loaded = self.bcc.funcs[function.encode()] = bcc_class.Function(self.bcc, function.encode(), fd)
-        return int(loaded.fd)
+        return bcc.loaded(self.bcc, function, lambda: self._load_now(function, bcc.program_type(kind)))
+
+    def _load_now(self, function: str, program_type: int) -> int:
+        fd, error, said = try_load(self.bcc, function, program_type)
+        if fd < 0:
+            raise self._refusal(function, program_type, error, said)
+        return fd
 
     def _refusal(self, function: str, program_type: int, error: int, said: str) -> LabkitError:
         """Return the error for a function that the kernel did not load."""
         reason = os.strerror(error)
         if said.strip():
-            told = explain.diagnose(self._text, _clang_flags(self.flags), function, program_type, self.path)
-            return VerifierError(told.headline, told.mend, told.detail, log=told.log)
+            found = explain.diagnose(self.source, function, program_type)
+            return VerifierError(found.headline, found.mend, found.detail, log=found.log)
         if error == errno.EPERM:
             return Missing(
                 f"The kernel refused to load {function}: {reason}.",
@@ -188,7 +190,7 @@ class Program:
     def verifier_log(self, function: str) -> str:
         """Return all that the verifier says while it checks a function, accepted or not."""
         kind = next((kind for prefix, kind in _KINDS.items() if function.startswith(prefix)), "KPROBE")
-        fd, _, log = load.attempt(self.bcc.module, function, getattr(type(self.bcc), kind), _LOG_ALL, 1 << 24)
+        fd, _, log = attempt(self.bcc, function, bcc.program_type(kind), _LOG_ALL, 1 << 24)
         if fd >= 0:
             os.close(fd)
         return log
@@ -225,7 +227,7 @@ class Program:
             target["mode"], target["pid"] = _ONE, pids[0]
         else:
             target["mode"] = _SEVERAL
-        maps.clear(self.bcc, "labkit_pids", *({"labkit_children"} & set(maps.map_names(self.bcc))))
+        maps.clear(self.bcc, "labkit_pids", *({"labkit_children"} & set(self.map_names)))
         for each in pids:
             self.table("labkit_pids")[ct.c_uint32(each)] = ct.c_uint8(1)
         maps.write_array(self.map_fd("labkit_target"), target)
@@ -263,12 +265,6 @@ class Program:
         self.load_function(function, "PERF_EVENT")
         self._attach(function, "a perf event", self.bcc.attach_perf_event, fn_name=function.encode(), **options)
 
-    def attach_kprobe(self, function: str, event: str, *, at_return: bool = False) -> None:
-        """Run `function` when the kernel's function `event` is entered, or returns."""
-        self.load_function(function, "KPROBE")
-        attach = self.bcc.attach_kretprobe if at_return else self.bcc.attach_kprobe
-        self._attach(function, event, attach, event=event.encode(), fn_name=function.encode())
-
     def attach_uprobe(
         self, function: str, binary: Path | str, symbol: str = "", *, at_return: bool = False, **options: Any
     ) -> None:
@@ -283,7 +279,7 @@ class Program:
 
     def detach(self) -> None:
         """Detach everything. The program stays loaded and its maps keep what they counted."""
-        _detach(self.bcc)
+        bcc.detach_all(self.bcc)
 
     def _attach_by_name(self, function: str, prefix: str) -> None:
         bpf, name, event = self.bcc, function.encode(), function.removeprefix(prefix)
@@ -304,7 +300,7 @@ class Program:
     @uninterrupted()
     def _attach(self, function: str, event: str, attach: Any, /, **arguments: Any) -> None:
         try:
-            with _stderr_of_c() as said:
+            with captured() as said:
                 attach(**arguments)
         except Exception as cause:  # BCC raises bare Exception
             detail = "\n".join(part for part in (str(cause), said.text()) if part)
@@ -319,9 +315,9 @@ class Program:
 
     def map_fd(self, name: str) -> int:
         """Return a map's file descriptor; also for map types that BCC's Python does not know."""
-        fd = int(libbcc().bpf_table_fd(self.bcc.module, name.encode()))
+        fd = bcc.map_fd(self.bcc, name)
         if fd < 0:
-            raise unknown_name("map", name, maps.map_names(self.bcc))
+            raise unknown_name("map", name, self.map_names)
         return fd
 
     def counters(self, name: str, dtype: npt.DTypeLike = np.uint64) -> npt.NDArray[Any]:
@@ -347,95 +343,6 @@ class Program:
         return int(self.counters("labkit_lost")[0])
 
 
-@uninterrupted()
-def forget_loaded() -> None:
-    """Unload the programs that are kept for reruns."""
-    _SHELF.empty()
-
-
-class _Shelf:
-    """Loaded programs that nobody uses now, the least recently used first."""
-
-    def __init__(self, room: int) -> None:
-        self._room = room
-        self._modules: dict[tuple[Any, ...], Any] = {}
-
-    def take(self, key: tuple[Any, ...]) -> Any:
-        module = self._modules.pop(key, None)
-        if module is not None:
-            maps.clear(module)
-        return module
-
-    def put(self, key: tuple[Any, ...], module: Any) -> None:
-        replaced = self._modules.pop(key, None)
-        self._modules[key] = module
-        if replaced is not None:
-            replaced.cleanup()
-        while len(self._modules) > self._room:
-            self._modules.pop(next(iter(self._modules))).cleanup()
-
-    def empty(self) -> None:
-        while self._modules:
-            self._modules.popitem()[1].cleanup()
-
-
-_SHELF = _Shelf(room=24)
-
-_INCLUDE = re.compile(r'\s*#\s*include\s+"(labkit\w*\.h)"')  # labkit.h, labkit_usdt.h
-
-_PROBE = re.compile(r"TRACEPOINT_PROBE\s*\(.*\)[\s{]*$")
-
-_TARGET = np.dtype([("pidns_dev", "u8"), ("pidns_ino", "u8"), ("cgroup_id", "u8"), ("pid", "u4"), ("mode", "u4")])
-
-
-def _text_of(path: Path) -> str:
-    """Return the C text that BCC gets: the learner's file with the lab's headers put where they are included.
-
-    BCC rewrites `map.lookup(…)` in the main file only, so the shared headers must be part of it. `#line` keeps each
-    file's own name and line numbers in clang's diagnostics; it is said again after each probe, because BCC inserts the
-    tracepoint's struct there.
-    """
-    lines = [f'#line 1 "{path}"']
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        included = _INCLUDE.match(line)
-        lines.append(_text_of(BPF_FOLDER / included[1]) if included else line)
-        if included or _PROBE.match(line):
-            lines.append(f'#line {number + 1} "{path}"')
-    return "\n".join(lines)
-
-
-def _compile(text: str, flags: Mapping[str, str], path: Path) -> Any:
-    bcc: ModuleType = distribution.load_bcc()
-
-    class Module(bcc.BPF):  # type: ignore[name-defined,misc]
-        """A BPF object that attaches nothing by itself: `Program.attach` does."""
-
-        def _trace_autoload(self) -> None:
-            pass
-
-    try:
-        with _stderr_of_c() as said:
-            return Module(text=text.encode(), cflags=_clang_flags(flags))
-    except Exception as cause:  # BCC raises bare Exception, and prints clang's diagnostics on descriptor 2
-        raise _compile_error(said.text() or str(cause), path) from None
-
-
-def _clang_flags(flags: Mapping[str, str]) -> list[str]:
-    return [f"-I{BPF_FOLDER}", "-Wno-macro-redefined", *(f"-D{key}={value}" for key, value in flags.items())]
-
-
-def _compile_error(said: str, path: Path) -> LabkitError:
-    if refused := load.refused_maps(said, path.name):
-        return refused
-    first = next((line for line in said.splitlines() if "error:" in line), said.strip().splitlines()[0] if said else "")
-    first = first.replace(str(path), path.name)
-    return CompileError(
-        f"clang refused {path.name}: {first}",
-        f"mend the line named and run again (the C dialect: {path.name}, and BCC's reference guide)",
-        said,
-    )
-
-
 def _nearest_event(event: str) -> str:
     """Return advice for an event that could not be attached to."""
     if ":" in event and not event.startswith("/"):
@@ -446,54 +353,3 @@ def _nearest_event(event: str) -> str:
         if name not in known:
             return str(unknown_name("event", event, [f"{category}:{other}" for other in known] or [category]).what)
     return "check the name of the event, and `labkit doctor` for what this kernel has"
-
-
-class _Said:
-    """What C code wrote on descriptor 2."""
-
-    def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()
-
-    def fileno(self) -> int:
-        return self._file.fileno()
-
-    def text(self) -> str:
-        self._file.seek(0)
-        return self._file.read().decode(errors="replace")
-
-
-@contextlib.contextmanager
-def _stderr_of_c() -> Iterator[_Said]:
-    """Catch what C libraries print on descriptor 2: BCC reports clang's diagnostics there and nowhere else."""
-    with load.ONE_CAPTURE:
-        said = _Said()
-        saved = os.dup(2)
-        os.dup2(said.fileno(), 2)
-        try:
-            yield said
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-
-
-@uninterrupted()
-def _detach(module: Any) -> None:
-    """Detach all that a `bcc.BPF` holds attached (the first half of `bcc.BPF.cleanup`).
-
-    Where one cannot be detached, the others are all the same, and then its exception is raised.
-    """
-    with contextlib.ExitStack() as later:
-        for event in module.kprobe_fds:
-            later.callback(module.detach_kprobe_event, event)
-        for event in module.uprobe_fds:
-            later.callback(module.detach_uprobe_event, event)
-        for event in module.tracepoint_fds:
-            later.callback(module.detach_tracepoint, event)
-        for event in module.raw_tracepoint_fds:
-            later.callback(module.detach_raw_tracepoint, event)
-        for function in module.kfunc_entry_fds:
-            later.callback(module.detach_kfunc, function)
-        for function in module.kfunc_exit_fds:
-            later.callback(module.detach_kretfunc, function)
-        for kind, config in module.open_perf_events:
-            later.callback(module.detach_perf_event, kind, config)

@@ -18,33 +18,42 @@ __all__ = ["rehearse"]
 
 _DEBUG_REWRITTEN = 0x4  # bcc.DEBUG_PREPROCESSOR
 _CAME_BACK = 77  # the child's exit status if the compiler returned, with or without a program
-_TIMEOUT_S = 120
+TIMEOUT_S = 120.0
 
 
-def rehearse(text: str, cflags: Sequence[str]) -> str | None:
+def rehearse(text: str, cflags: Sequence[str], *, timeout_s: float = TIMEOUT_S) -> str | None:
     """Return what clang said if it ended its process; None if it returned, be the program right or wrong.
 
     Parameters
     ----------
     text : the C to compile.
     cflags : clang's flags.
+    timeout_s : how long clang may take, in seconds.
 
     Raises
     ------
+    CompileError : clang took longer.
     Missing : no BCC, or no kernel headers.
     """
-    from labkit.machine.bcc import load_bcc  # not above: the child runs this file alone
+    from labkit.errors import CompileError  # not above: the child runs this file alone
+    from labkit.machine.bcc import load_bcc
 
     load_bcc()  # it puts into the environment where the kernel headers are, for the child too
-    child = subprocess.run(
-        [sys.executable, "-I", __file__],
-        input=json.dumps([text, list(cflags)]),
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=_TIMEOUT_S,
-        check=False,
-    )
+    try:
+        child = subprocess.run(
+            [sys.executable, "-I", __file__],
+            input=json.dumps([text, list(cflags)]),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise CompileError(
+            f"clang was stopped: it compiled for more than {timeout_s:g} s.",
+            "make the program smaller: loops that clang unrolls (#pragma unroll) are the usual cause",
+        ) from None
     return None if child.returncode == _CAME_BACK else child.stderr
 
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from labkit.bpf import maps
-from labkit.bpf.bcc import libbcc
+from labkit.bpf.bcc import event_fields, libbcc
 from labkit.bpf.program import Program
 from labkit.errors import LabkitError, check_int
 from labkit.machine.folders import build_folder, repo_folder
@@ -123,10 +123,8 @@ class RingReader:
 
 def record_dtype(program: Program, ring: str) -> np.dtype[Any]:
     """Return the NumPy type of the C struct that a program submits to a ring buffer, as clang laid it out."""
-    lib, module, name = libbcc(), program.bcc.module, ring.encode()
     fields: list[tuple[str, Any]] = []
-    for index in range(lib.bpf_perf_event_fields(module, name)):
-        field, _, kind = lib.bpf_perf_event_field(module, name, index).decode().partition("#")
+    for field, kind in event_fields(program.bcc, ring):
         base, length = re.fullmatch(r"(.*?)\s*(?:\[(\d+)\])?", kind).groups()  # type: ignore[union-attr]
         if base.startswith("enum "):
             base = "enum"

@@ -12,6 +12,7 @@ frame pointers: code that was compiled without them gives broken stacks. The lab
 from __future__ import annotations
 
 import bisect
+import contextlib
 import re
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,9 @@ from typing import Any
 import pandas as pd
 
 from labkit import schema
+from labkit.bpf.bcc import kernel_symbol, symbols
 from labkit.bpf.program import Program
 from labkit.errors import check_int
-from labkit.machine.bcc import load_bcc
 
 __all__ = ["KERNEL_MARK", "PYTHON_MARK", "StackSampler"]
 
@@ -93,9 +94,8 @@ class _Symbols:
     """Names of addresses in one process, which may end before they are asked for."""
 
     def __init__(self, pid: int) -> None:
-        bcc = load_bcc()
-        self._bcc, self._pid = bcc, pid
-        self._cache = bcc.SymbolCache(pid)
+        self._pid, self._held = pid, contextlib.ExitStack()
+        self._cache = self._held.enter_context(symbols(pid))
         # BCC reads a file's symbols when it is first asked about it; ask while the process lives
         for start in re.findall(r"^([0-9a-f]+)-\S+ \S*x", Path(f"/proc/{pid}/maps").read_text(), re.MULTILINE):
             self._cache.resolve(int(start, 16), True)
@@ -103,7 +103,7 @@ class _Symbols:
 
     def close(self) -> None:
         """Give BCC's symbol tables back."""
-        self._bcc.lib.bcc_free_symcache(self._cache.cache, self._pid)
+        self._held.close()
 
     def user(self, address: int) -> str:
         name, _, module = self._cache.resolve(address, True)
@@ -115,8 +115,7 @@ class _Symbols:
         return f"[{file}]" if file and not file.startswith("perf-") else UNKNOWN
 
     def kernel(self, address: int) -> str:
-        name = self._bcc.BPF.ksym(address)
-        return f"{name.decode(errors='replace')}{KERNEL_MARK}"
+        return f"{kernel_symbol(address)}{KERNEL_MARK}"
 
     def _perf_map(self, address: int) -> str:
         """Return a name that the process itself wrote down for code that it made (`python -X perf`)."""

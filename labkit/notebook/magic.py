@@ -27,8 +27,8 @@ from typing import NoReturn
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
-from labkit.bpf import maps, proginfo
-from labkit.bpf.program import BPF_FOLDER, Program
+from labkit.bpf import proginfo
+from labkit.bpf.program import Program
 from labkit.bpf.verifier import explain
 from labkit.errors import BadArgument, VerifierError, bad_argument
 from labkit.notebook.render import Rendered, note
@@ -39,7 +39,6 @@ __all__ = ["Refused", "load_ipython_extension", "unload_ipython_extension"]
 
 KINDS = ("KPROBE", "TRACEPOINT", "PERF_EVENT", "SOCKET_FILTER", "SCHED_CLS", "XDP", "SK_MSG", "SOCK_OPS", "CGROUP_SKB")
 _NAMED = re.compile(r"(?:kprobe|kretprobe|tracepoint|raw_tracepoint|kfunc|kretfunc)__")
-_INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+"labkit\.h"', re.MULTILINE)
 
 
 class Refused:
@@ -144,8 +143,7 @@ class BpfMagics(Magics):  # type: ignore[misc]
             )
 
     def _load(self, program: Program, options: argparse.Namespace) -> Rendered:
-        text, flags = _whole_text(program.path), [f"-D{key}={value}" for key, value in program.flags.items()]
-        told = explain.refused_by_clang(text, [f"-I{BPF_FOLDER}", "-Wno-macro-redefined", *flags], program.path)
+        told = explain.refused_by_clang(program.source)
         if told is not None:
             raise VerifierError(told.headline, told.mend, told.detail, log=told.log)
         with uninterrupted():  # attached, it has a name by which the next cell can detach it
@@ -180,7 +178,7 @@ class BpfMagics(Magics):  # type: ignore[misc]
     def _aim(self, program: Program, options: argparse.Namespace) -> None:
         wanted = {"pid": options.pid, "cgroup": options.cgroup, "everybody": options.everybody or None}
         given = {name: value for name, value in wanted.items() if value is not None}
-        if given and "labkit_target" not in maps.map_names(program.bcc):
+        if given and "labkit_target" not in program.map_names:
             raise BadArgument(
                 f"--{next(iter(given))} has nothing to aim: the program does not ask whom it watches.",
                 'add #include "labkit.h", and in the probe: if (!labkit_is_target()) return 0;',
@@ -196,18 +194,6 @@ def _macro(text: str) -> tuple[str, str]:
     return name, value or "1"
 
 
-def _whole_text(path: Path) -> str:
-    """Return the cell with labkit.h in the place where it is included, as clang will get it."""
-    text = path.read_text(encoding="utf-8")
-    found = _INCLUDE.search(text)
-    if found is None:
-        return f'#line 1 "{path}"\n{text}'
-    header = (BPF_FOLDER / "labkit.h").read_text(encoding="utf-8")
-    before, after = text[: found.start()], text[found.end() :]
-    number = before.count("\n") + 1
-    return f'#line 1 "{path}"\n{before}#line 1 "labkit.h"\n{header}\n#line {number} "{path}"\n{after}'
-
-
 def _report(program: Program, options: argparse.Namespace, loaded: dict[str, int]) -> Rendered:
     """Say what was loaded, where it is attached, and what is still to be done."""
     attached = [_NAMED.sub("", each).replace("__", ":", 1) for each in loaded if _NAMED.match(each)]
@@ -220,7 +206,7 @@ def _report(program: Program, options: argparse.Namespace, loaded: dict[str, int
     if not options.attach and attached:
         lines.append(f"Not attached yet: {options.name}.attach()")
     aimed = options.pid or options.cgroup or options.everybody
-    if "labkit_target" in maps.map_names(program.bcc) and not aimed:
+    if "labkit_target" in program.map_names and not aimed:
         lines.append(f"It watches nobody yet: {options.name}.aim(pid=…)")
     told = note("ok", lines)
     if options.show_log:

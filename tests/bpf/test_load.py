@@ -7,13 +7,17 @@ made to act as those: its log is cut here as they cut it.
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from labkit.bpf import load
+from labkit.bpf.bcc import program_type
+from labkit.bpf.text import Source
 from labkit.bpf.verifier import explain
-from labkit.machine.bcc import load_bcc
+from labkit.bpf.verifier.evidence import Evidence, examine
 
 pytestmark = pytest.mark.bpf
 
@@ -32,10 +36,21 @@ SAID = "R0 invalid mem access 'map_value_or_null'"
 # 6.1 begins each log with it, the short one too.
 NOTE = "arg#0 reference type('UNKNOWN ') size cannot be determined: -22\n"
 FIRST_BYTES = 200  # too small for the log
+SOURCE: Source  # of REFUSED, a file anew for each test
 
 
-def examined() -> load.Evidence:
-    return load.examine(REFUSED, [], "probe", load_bcc().BPF.KPROBE)
+@pytest.fixture(autouse=True)
+def refused(tmp_path: Path) -> Iterator[None]:
+    """Write the program that is examined."""
+    global SOURCE
+    path = tmp_path / "refused.c"
+    path.write_text(REFUSED)
+    SOURCE = Source.of(path, {})
+    yield
+
+
+def examined() -> Evidence:
+    return examine(SOURCE, "probe", program_type("KPROBE"))
 
 
 @pytest.fixture(params=["", NOTE], ids=["verdict", "note and verdict"])

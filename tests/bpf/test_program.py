@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from labkit.bpf import maps, program
-from labkit.bpf.program import Program, forget_loaded
+from labkit.bpf.program import Program
+from labkit.bpf.shelf import forget_loaded
 from labkit.errors import AttachError, BadArgument, CompileError, LabkitError, VerifierError
 from labkit.running.workload import Workload
 from labkit.stats import histogram
@@ -234,14 +235,14 @@ def test_an_interrupt_while_it_is_attached_leaves_nothing_attached(tmp_path: Pat
 def test_an_interrupt_while_it_is_compiled_leaves_nothing_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, plain = loaded_programs(), program._compile
+    before, plain = loaded_programs(), program.compile_source
 
     def interrupted(*arguments: object) -> object:
         module = plain(*arguments)  # type: ignore[arg-type]
         os.kill(os.getpid(), signal.SIGINT)
         return module
 
-    monkeypatch.setattr(program, "_compile", interrupted)
+    monkeypatch.setattr(program, "compile_source", interrupted)
     with pytest.raises(KeyboardInterrupt), Program(source=written(tmp_path, THREE_PROBES)):
         pass
     assert not loaded_programs() - before

@@ -80,7 +80,7 @@ def test_where_the_experiment_cannot_run_there_is_nothing_to_compare_with(
 ) -> None:
     monkeypatch.setattr(Program, "__enter__", refuse)
     monkeypatch.setattr(Workload, "__enter__", refuse)
-    monkeypatch.setattr(gallery, "load_bcc", refuse)
+    monkeypatch.setattr(gallery, "program_type", refuse)
     assert nothing_to_compare_with(question)
 
 

@@ -76,10 +76,8 @@ def attach(
     """
     event = open_event(binary, offset, pid=pid, semaphore_offset=semaphore_offset)
     try:
-        create = libbcc().bpf_link_create  # libbpf's, which libbcc stands on
-        create.restype, create.argtypes = ct.c_int, [ct.c_int, ct.c_int, ct.c_int, ct.c_void_p]
         options = _LinkOptions(size=ct.sizeof(_LinkOptions), cookie=cookie)
-        link = int(create(program, event, _ATTACH_PERF_EVENT, ct.addressof(options)))
+        link = int(libbcc().bpf_link_create(program, event, _ATTACH_PERF_EVENT, ct.addressof(options)))
         if link < 0:
             reason = os.strerror(-link if link < -1 else ct.get_errno())
             raise Missing(

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from labkit.bpf.load import examine
 from labkit.bpf.rehearse import rehearse
+from labkit.bpf.text import Source
 from labkit.bpf.verifier import log as verifier_log
 from labkit.bpf.verifier import notation
+from labkit.bpf.verifier.evidence import examine
 from labkit.bpf.verifier.log import Trace
 from labkit.bpf.verifier.places import Place, debug_output, place_in_rewritten, without_line_directives
 from labkit.bpf.verifier.rules import GIVEN_BACK, INVALID_NOW, NULL_HERE, RULES, TOO_LARGE_STACK, Rule
@@ -54,27 +55,28 @@ class Verdict:
     log: str
 
 
-def judge(text: str, cflags: Sequence[str], function: str, kind: int, path: Path | str) -> Verdict:
-    """Compile a text of unknown origin and return what clang and the verifier say of one function in it.
+def judge(source: Source, function: str, kind: int) -> Verdict:
+    """Compile a program of unknown origin and return what clang and the verifier say of one function in it.
 
     Parameters are those of `diagnose`. Raises CompileError where clang finds an error in the C.
     """
-    return refused_by_clang(text, cflags, path) or diagnose(text, cflags, function, kind, path)
+    return refused_by_clang(source) or diagnose(source, function, kind)
 
 
-def refused_by_clang(text: str, cflags: Sequence[str], path: Path | str) -> Verdict | None:
-    """Return a verdict if clang would end this process over the text (see `labkit.bpf.rehearse`), else None."""
-    said = rehearse(without_line_directives(text), cflags)
+def refused_by_clang(source: Source) -> Verdict | None:
+    """Return a verdict if clang would end this process over a program (see `labkit.bpf.rehearse`), else None."""
+    text, path = source.text, source.path
+    said = rehearse(without_line_directives(text), source.cflags)
     if said is None:
         return None
     error = re.search(r"^error: \S+?:(\d+):\d+: in function (\w+) .*?: (.*)$", said, re.MULTILINE)
     line, function, words = (int(error[1]), error[2], error[3]) if error else (0, "", said.strip()[-300:])
     place = place_in_rewritten(text, said, line, function)
     place = place if place and place.file == str(path) else None
-    name = Path(path).name
+    name = path.name
     rule = TOO_LARGE_STACK if "stack limit" in words else None
     what, mend = (rule.what, rule.mend) if rule else ("clang ended without a result", "make the program smaller")
-    detail = [_excerpt(Path(path).read_text(encoding="utf-8"), place, name)] if place else []
+    detail = [_excerpt(path.read_text(encoding="utf-8"), place, name)] if place else []
     detail += _rows([("It needed", rule.needed)] if rule else [])
     detail += _rows([("Clang's words", words)])
     return Verdict(
@@ -90,24 +92,22 @@ def refused_by_clang(text: str, cflags: Sequence[str], path: Path | str) -> Verd
     )
 
 
-def diagnose(text: str, cflags: Sequence[str], function: str, kind: int, path: Path | str) -> Verdict:
+def diagnose(source: Source, function: str, kind: int) -> Verdict:
     """Return what the verifier says of a function that BCC compiled, explained.
 
     Parameters
     ----------
-    text : the C as given to BCC; `#line` directives name the files.
-    cflags : clang's flags as given to BCC.
+    source : the program.
     function : the function.
     kind : its program type, such as `bcc.BPF.KPROBE`.
-    path : the learner's file.
     """
-    evidence = examine(text, cflags, function, kind)
+    evidence = examine(source, function, kind)
     if evidence.accepted:
         processed = verifier_log.read(evidence.log).processed
         walked = f"; the verifier walked through {processed} instructions" if processed is not None else ""
-        headline = f"{Path(path).name}: accepted{walked}."
+        headline = f"{source.path.name}: accepted{walked}."
         return Verdict(headline, "nothing to mend", headline, None, None, ACCEPTED, "", processed, evidence.log)
-    return explain(evidence.log, Path(path).read_text(encoding="utf-8"), str(path), evidence.places)
+    return explain(evidence.log, source.path.read_text(encoding="utf-8"), str(source.path), evidence.places)
 
 
 def explain(
@@ -119,7 +119,7 @@ def explain(
     ----------
     log : what the verifier printed, at log level 1.
     source, path : the learner's C file; without them no line is shown.
-    places : instruction number -> place, of `labkit.bpf.load.examine`.
+    places : instruction number -> place, of `labkit.bpf.verifier.evidence.examine`.
     """
     trace = verifier_log.read(log)
     rule, found, said = _rule_for(trace)

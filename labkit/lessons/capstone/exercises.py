@@ -10,7 +10,6 @@ from pathlib import Path
 import pandas as pd
 
 from labkit import schema
-from labkit.bpf import maps
 from labkit.bpf.program import Program
 from labkit.lessons.capstone.sqlite import DATABASE, JOURNALS, Job, application
 from labkit.lessons.capstone.transactions import measure
@@ -96,7 +95,7 @@ def _unfit(watch: object) -> str:
     """Return why a learner's program cannot be used, or an empty text."""
     if not isinstance(watch, Program):
         return _NOT_LOADED
-    return "" if "labkit_target" in maps.map_names(watch.bcc) else _NOT_AIMED
+    return "" if "labkit_target" in watch.map_names else _NOT_AIMED
 
 
 def _watch(watch: object, jobs: list[Job], *more: str, look: Callable[[Path], None] | None = None) -> list[int]:
@@ -109,7 +108,7 @@ def _watch(watch: object, jobs: list[Job], *more: str, look: Callable[[Path], No
             own = folder / str(number)
             own.mkdir()
             runs.append(stack.enter_context(Workload(Path(python), [*options, *job.arguments(own), *more])))
-        watch.clear(*(name for name in maps.map_names(watch.bcc) if not name.startswith("labkit_")))
+        watch.clear(*(name for name in watch.map_names if not name.startswith("labkit_")))
         pids = [run.pid for run in runs]
         watch.aim(pid=pids)
         for run in runs:

@@ -15,11 +15,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from labkit import schema
-from labkit.bpf.bcc import libbcc
+from labkit.bpf.bcc import libbcc, online_cpus
 from labkit.bpf.program import Program
 from labkit.bpf.ring import record_dtype
 from labkit.errors import LabkitError, bad_argument, check_int, check_seed
-from labkit.machine.bcc import load_bcc
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
@@ -184,10 +183,7 @@ def _ring(program: Program, keep: Callable[[int, int], None]) -> Iterator[Callab
 
 @contextlib.contextmanager
 def _perf(program: Program, pages: int, arm: str, keep: Callable[[int, int], None]) -> Iterator[Callable[[], None]]:
-    load_bcc()
-    from bcc.utils import get_online_cpus
-
-    table, cpus = program.table("events"), get_online_cpus()
+    table, cpus = program.table("events"), online_cpus()
     share = 1 << max(pages // len(cpus), 1).bit_length() - 1
     wakeup_events = 1 if arm.endswith("waking") else _NEVER
     table.open_perf_buffer(lambda _, record, size: keep(record, size), page_cnt=share, wakeup_events=wakeup_events)

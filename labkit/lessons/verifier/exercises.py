@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from labkit.bpf import maps
-from labkit.bpf.program import BPF_FOLDER, Program
+from labkit.bpf.program import Program
+from labkit.bpf.text import BPF_FOLDER
 from labkit.bpf.verifier.explain import Verdict
 from labkit.errors import check_int
 from labkit.lessons.verifier.gallery import GALLERY, judge, judge_file
@@ -61,7 +61,7 @@ def open_files(watch: object) -> str:
         return "Your program is not loaded yet: mend it, run its cell again, and then this one."
     times = random.SystemRandom().randint(101, 997)
     with Workload("hello", ["--open", "/dev/null", "--times", str(times)]) as run:
-        watch.clear(*(name for name in maps.map_names(watch.bcc) if not name.startswith("labkit_")))
+        watch.clear(*(name for name in watch.map_names if not name.startswith("labkit_")))
         watch.aim(pid=run.pid)
         run.go()
     truths.expect("03-q3", times)

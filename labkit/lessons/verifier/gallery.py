@@ -15,12 +15,12 @@ from pathlib import Path
 import pandas as pd
 
 from labkit import schema
+from labkit.bpf.bcc import program_type
 from labkit.bpf.privilege import less_trusted
-from labkit.bpf.program import BPF_FOLDER
+from labkit.bpf.text import BPF_FOLDER, Source
 from labkit.bpf.verifier import explain
 from labkit.bpf.verifier.explain import Verdict
 from labkit.errors import check_choice, check_choices, check_ints
-from labkit.machine.bcc import load_bcc
 from labkit.machine.folders import quick, repo_folder
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
@@ -89,13 +89,13 @@ def judge_file(path: Path, macros: Sequence[str] = (), *, trusted: bool = True) 
     path : a BCC C file that stands alone.
     macros : names for -D.
     """
-    text, bpf = path.read_text(encoding="utf-8"), load_bcc().BPF
+    text = path.read_text(encoding="utf-8")
     if probe := re.search(r"^TRACEPOINT_PROBE\((\w+), (\w+)\)", text, re.MULTILINE):
-        function, kind = f"tracepoint__{probe[1]}__{probe[2]}", bpf.TRACEPOINT
+        function, kind = f"tracepoint__{probe[1]}__{probe[2]}", program_type("TRACEPOINT")
     else:
-        function, kind = "look", bpf.SOCKET_FILTER
+        function, kind = "look", program_type("SOCKET_FILTER")
     with contextlib.nullcontext() if trusted else less_trusted():
-        return explain.judge(f'#line 1 "{path}"\n{text}', [f"-D{macro}" for macro in macros], function, kind, path)
+        return explain.judge(Source.of(path, dict(macro.partition("=")[::2] for macro in macros)), function, kind)
 
 
 def measure(

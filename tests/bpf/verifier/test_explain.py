@@ -13,17 +13,18 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.bpf.load import load
+from labkit.bpf import bcc
+from labkit.bpf.load import try_load
 from labkit.bpf.privilege import less_trusted
-from labkit.bpf.program import BPF_FOLDER
 from labkit.bpf.rehearse import rehearse
+from labkit.bpf.text import BPF_FOLDER, Source
 from labkit.bpf.verifier import explain, notation, rules
 from labkit.bpf.verifier import log as verifier_log
 from labkit.bpf.verifier.places import Place, places_of
@@ -58,8 +59,9 @@ def case(path: Path) -> Case:
 def judged(
     path: Path, function: str, program_type: str, *, flags: tuple[str, ...] = (), text: str = ""
 ) -> explain.Verdict:
-    kind = getattr(load_bcc().BPF, program_type)
-    return explain.diagnose(text or f'#line 1 "{path}"\n{path.read_text()}', flags, function, kind, path)
+    source = Source.of(path, {})
+    source = replace(source, text=text or source.text, cflags=(*source.cflags, *flags))
+    return explain.diagnose(source, function, bcc.program_type(program_type))
 
 
 def written(folder: Path, text: str, name: str = "learner.c") -> Path:
@@ -204,7 +206,7 @@ def test_a_stack_that_clang_refuses_does_not_end_this_process(tmp_path: Path) ->
         "int small(void *ctx)\n{\n\treturn 0;\n}\n\nint large(void *ctx)\n{\n\tchar text[600];\n\n"
         "\tbpf_get_current_comm(text, sizeof(text));\n\treturn text[100];\n}\n",
     )
-    told = explain.judge(f'#line 1 "{path}"\n{path.read_text()}', [], "large", load_bcc().BPF.KPROBE, path)
+    told = explain.judge(Source.of(path, {}), "large", bcc.program_type("KPROBE"))
     assert told.kind == "stack"
     assert told.line == 6
     assert "512 bytes" in told.detail
@@ -254,10 +256,10 @@ def test_loading_prints_nothing_and_keeps_no_descriptor_of_a_refused_program() -
     kind = load_bcc().BPF.KPROBE
     try:
         before = os.listdir("/proc/self/fd")
-        good, error, _ = load(module, "good", kind)
+        good, error, _ = try_load(module, "good", kind)
         assert good >= 0
         os.close(good)
-        bad, error, said = load(module, "bad", kind)
+        bad, error, said = try_load(module, "bad", kind)
         assert bad < 0 and os.strerror(error) == "Permission denied"
         assert "invalid mem access" in said
         assert os.listdir("/proc/self/fd") == before

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import labkit.bpf.program as engine
+from labkit.bpf.text import BPF_FOLDER
 from labkit.errors import BadArgument, LabkitError
 from labkit.lessons import maps
 from labkit.running import truths
@@ -57,7 +58,7 @@ def test_each_cpu_counts_its_own_threads() -> None:
 @bpf
 def test_a_lookup_without_a_test_is_refused_at_its_line() -> None:
     said = maps.forgotten_test()
-    text = (engine.BPF_FOLDER / "maps_no_test.c").read_text().splitlines()
+    text = (BPF_FOLDER / "maps_no_test.c").read_text().splitlines()
     line = next(number for number, text in enumerate(text, start=1) if "*count += 1" in text)
     assert said.startswith(f"maps_no_test.c:{line}: ")
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from labkit.bpf.program import BPF_FOLDER, Program
+from labkit.bpf.program import Program
+from labkit.bpf.text import BPF_FOLDER
 from labkit.bpf.verifier import explain
 from labkit.errors import BadArgument
 from labkit.lessons import verifier

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compile a BPF program: clang's diagnostics become an error, or stay with the program that was accepted."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labkit.bpf import bcc
+from labkit.bpf.capture import captured
+from labkit.bpf.text import Source
+from labkit.errors import CompileError, LabkitError, Missing
+
+__all__ = ["Compiled", "compile_error", "compile_source"]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled program with its maps, of which nothing is loaded or attached yet.
+
+    `module` is a `bcc.BPF`; `said` is what clang and BCC printed all the same: warnings.
+    """
+
+    module: Any
+    said: str
+
+
+def compile_source(source: Source) -> Compiled:
+    """Compile a program and make its maps.
+
+    Raises
+    ------
+    CompileError : clang refused it; the diagnostics carry the learner's file and line.
+    Missing : no BCC, no kernel headers, or the kernel refused the maps.
+    """
+    try:
+        with captured() as said:
+            module = bcc.make_module(source.text, source.cflags)
+    except LabkitError:
+        raise
+    except Exception as cause:  # BCC raises bare Exception, and prints clang's diagnostics on descriptor 2
+        raise compile_error(said.text() or str(cause), source.path) from None
+    return Compiled(module, said.text())
+
+
+def compile_error(said: str, path: Path) -> LabkitError:
+    """Return the error for a program that did not compile; `said` is what clang and BCC printed."""
+    if refused := _refused_maps(said, path.name):
+        return refused
+    lines = said.strip().splitlines()
+    first = next((line for line in lines if "error:" in line), lines[0] if lines else "")
+    return CompileError(
+        f"clang refused {path.name}: {first.replace(str(path), path.name)}",
+        f"fix the line named and run again (the C dialect: {path.name}, and BCC's reference guide)",
+        said,
+    )
+
+
+def _refused_maps(said: str, program: str) -> Missing | None:
+    """Return the error where it was the kernel that refused, and not clang."""
+    line = next((line for line in said.splitlines() if "Operation not permitted" in line), None)
+    # BCC says "could not open bpf map: x, error: Operation not permitted"; what clang says has a line and a column
+    if line is None or re.search(r":\d+:\d+: (fatal )?error:", said):
+        return None
+    return Missing(
+        f"The kernel refused to make the maps of {program}: {line}",
+        "run as root, in a privileged container: sudo make lab",
+    )

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The text and the flags of a BPF program as BCC gets them: the same for loading, the rehearsal and `%%bpf`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from labkit.errors import BadArgument
+from labkit.machine.folders import repo_folder
+
+__all__ = ["BPF_FOLDER", "Source"]
+
+BPF_FOLDER = repo_folder() / "c" / "bpf"
+
+_INCLUDE = re.compile(r'\s*#\s*include\s+"(labkit\w*\.h)"')  # labkit.h, labkit_usdt.h
+_PROBE = re.compile(r"TRACEPOINT_PROBE\s*\(.*\)[\s{]*$")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One program to compile.
+
+    Parameters
+    ----------
+    path : the C file.
+    text : what BCC gets; see `Source.of`.
+    cflags : what clang gets.
+    """
+
+    path: Path
+    text: str
+    cflags: tuple[str, ...]
+
+    @staticmethod
+    def of(path: Path, flags: Mapping[str, str]) -> Source:
+        """Return the source of a C file, with macros given as -DNAME=VALUE.
+
+        Raises
+        ------
+        BadArgument : a flag that is not a C identifier.
+        """
+        for flag in flags:
+            if not flag.isidentifier():
+                raise BadArgument(f"flags has {flag!r}.", "name each flag as a C macro, such as SAMPLE_HZ")
+        macros = (f"-D{name}={value}" for name, value in flags.items())
+        return Source(path, _whole(path), (f"-I{BPF_FOLDER}", "-Wno-macro-redefined", *macros))
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What two equal programs have in common."""
+        return (self.text, *sorted(self.cflags))
+
+
+def _whole(path: Path) -> str:
+    """Return a C file with the lab's headers put where they are included.
+
+    BCC rewrites `map.lookup(…)` in the main file only, so the shared headers must be part of it. `#line` keeps each
+    file's own name and line numbers in clang's diagnostics; it is said again after each probe, because BCC inserts the
+    tracepoint's struct there.
+    """
+    lines = [f'#line 1 "{path}"']
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        included = _INCLUDE.match(line)
+        lines.append(_whole(BPF_FOLDER / included[1]) if included else line)
+        if included or _PROBE.match(line):
+            lines.append(f'#line {number + 1} "{path}"')
+    return "\n".join(lines)
