@@ -11,6 +11,7 @@
  */
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "workload.h"

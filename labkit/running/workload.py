@@ -34,9 +34,13 @@ UNABLE = 77
 
 
 def build(name: str) -> Path:
-    """Compile `c/workloads/NAME` if its sources are newer, and return the executable."""
+    """Compile a workload if its sources are newer, and return the executable.
+
+    Its source is one file, `c/workloads/NAME.c` or `NAME.cc`, or a folder with a `main.c`: `c/workloads/NAME/`.
+    """
     folder = repo_folder() / "c" / "workloads"
-    known = sorted(path.stem for path in folder.iterdir() if path.suffix in (".c", ".cc"))
+    files = {path.stem for path in folder.iterdir() if path.suffix in (".c", ".cc")}
+    known = sorted(files | {path.parent.name for path in folder.glob("*/main.c")})
     if name not in known:
         raise unknown_name("name", name, known)
     executable = build_folder() / "workloads" / name
@@ -65,7 +69,7 @@ def _is_fresh(executable: Path, sources: Path) -> bool:
         built_ns = executable.stat().st_mtime_ns
     except FileNotFoundError:
         return False
-    return all(source.stat().st_mtime_ns < built_ns for source in sources.iterdir())
+    return all(path.stat().st_mtime_ns < built_ns for path in sources.rglob("*"))
 
 
 def check_cpu(cpu: object) -> int:
@@ -81,7 +85,7 @@ class Workload:
 
     Parameters
     ----------
-    name : stem of a file of `c/workloads/`, such as "io_engines"; or the path of a program that keeps the same promise.
+    name : stem of a file or name of a folder of `c/workloads/`, such as "io_engines"; or the path of a program that keeps the same promise.
     arguments : its options, as by hand: ["--block-bytes", "4096"].
     cpu : the CPU to run on; None lets the scheduler choose.
     folder : where it works: paths among its arguments may be relative to it; None is this process's own.

@@ -1,52 +1,11 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Command-line options from one table: names, units, defaults and allowed
- * values, used for parsing, for checking and for --help alike. Also die() and
- * unable(), the two ways for a workload to give up.
- */
-#ifndef OPTIONS_H
-#define OPTIONS_H
-
-#include <errno.h>
+// SPDX-License-Identifier: Apache-2.0
 #include <getopt.h>
-#include <inttypes.h>
-#include <sched.h>
 #include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-enum option_kind { KIND_END, KIND_INTEGER, KIND_BYTES, KIND_REAL, KIND_FLAG, KIND_TEXT, KIND_CHOICE };
+#include "options.h"
 
-struct option_row {
-	enum option_kind kind;
-	const char *name;
-	void *value;			/* holds the default until the option is read */
-	double low, high;
-	const char *unit;
-	const char *help;
-	const char *const *choices;	/* ends with NULL */
-};
-
-/* value is an int64_t * */
-#define OPTION_INTEGER(name, value, low, high, unit, help) { KIND_INTEGER, name, value, low, high, unit, help, NULL }
-/* value is an int64_t *; "4096", "4k" and "4KiB" are the same */
-#define OPTION_BYTES(name, value, low, high, help) { KIND_BYTES, name, value, low, high, "bytes", help, NULL }
-/* value is a double * */
-#define OPTION_REAL(name, value, low, high, unit, help) { KIND_REAL, name, value, low, high, unit, help, NULL }
-/* value is a bool * */
-#define OPTION_FLAG(name, value, help) { KIND_FLAG, name, value, 0, 0, NULL, help, NULL }
-/* value is a const char ** */
-#define OPTION_TEXT(name, value, unit, help) { KIND_TEXT, name, value, 0, 0, unit, help, NULL }
-/* value is an int *: the index of the choice */
-#define OPTION_CHOICE(name, value, choices, help) { KIND_CHOICE, name, value, 0, 0, NULL, help, choices }
-#define OPTIONS_END { KIND_END, NULL, NULL, 0, 0, NULL, NULL, NULL }
-
-/* The options that every workload has. */
-static int64_t option_cpu = -1;
-static bool option_go;
+int64_t option_cpu = -1;
+bool option_go;
 
 static const struct option_row common_options[] = {
 	OPTION_INTEGER("cpu", &option_cpu, -1, CPU_SETSIZE - 1, "CPU", "run on this CPU only; -1: on any"),
@@ -54,9 +13,7 @@ static const struct option_row common_options[] = {
 	OPTIONS_END
 };
 
-/* Says what failed (a format, with its arguments at the end), then how to fix it. Ends the program with status 1. */
-__attribute__((format(printf, 1, 3), noreturn))
-static inline void die(const char *what, const char *fix, ...)
+void die(const char *what, const char *fix, ...)
 {
 	va_list arguments;
 
@@ -68,9 +25,7 @@ static inline void die(const char *what, const char *fix, ...)
 	exit(1);
 }
 
-/* Says on one line why this machine cannot do it, and what would help: status 77. */
-__attribute__((format(printf, 1, 2), noreturn))
-static inline void unable(const char *reason, ...)
+void unable(const char *reason, ...)
 {
 	va_list arguments;
 
@@ -82,7 +37,7 @@ static inline void unable(const char *reason, ...)
 	exit(77);
 }
 
-static inline void option_print_allowed(FILE *out, const struct option_row *row)
+static void option_print_allowed(FILE *out, const struct option_row *row)
 {
 	switch (row->kind) {
 	case KIND_INTEGER:
@@ -105,7 +60,7 @@ static inline void option_print_allowed(FILE *out, const struct option_row *row)
 	}
 }
 
-static inline void option_print_default(FILE *out, const struct option_row *row)
+static void option_print_default(FILE *out, const struct option_row *row)
 {
 	switch (row->kind) {
 	case KIND_INTEGER:
@@ -128,7 +83,7 @@ static inline void option_print_default(FILE *out, const struct option_row *row)
 	}
 }
 
-static inline void options_help(const char *about, const struct option_row *rows)
+static void options_help(const char *about, const struct option_row *rows)
 {
 	const struct option_row *tables[] = { rows, common_options };
 
@@ -148,7 +103,7 @@ static inline void options_help(const char *about, const struct option_row *rows
 }
 
 __attribute__((noreturn))
-static inline void option_refuse(const struct option_row *row, const char *given)
+static void option_refuse(const struct option_row *row, const char *given)
 {
 	fprintf(stderr, "%s: --%s cannot be \"%s\"\nAllowed: ", program_invocation_short_name, row->name, given);
 	option_print_allowed(stderr, row);
@@ -157,7 +112,7 @@ static inline void option_refuse(const struct option_row *row, const char *given
 }
 
 /* 4k, 4K, 4KiB -> 4096; empty -> 1; anything else -> 0 */
-static inline int64_t option_multiplier(const char *suffix)
+static int64_t option_multiplier(const char *suffix)
 {
 	static const char letters[] = "kmg";
 	char letter = (char)(*suffix | 0x20);	/* to lower case */
@@ -171,7 +126,7 @@ static inline int64_t option_multiplier(const char *suffix)
 	return 0;
 }
 
-static inline void option_set(const struct option_row *row, const char *given)
+static void option_set(const struct option_row *row, const char *given)
 {
 	char *end = NULL;
 	double real;
@@ -216,7 +171,7 @@ static inline void option_set(const struct option_row *row, const char *given)
 	}
 }
 
-static inline void options_parse(int argc, char **argv, const char *about, const struct option_row *rows)
+void options_parse(int argc, char **argv, const char *about, const struct option_row *rows)
 {
 	const struct option_row *tables[] = { rows, common_options };
 	const struct option_row *known[64];
@@ -248,5 +203,3 @@ static inline void options_parse(int argc, char **argv, const char *about, const
 	if (optind < argc)
 		die("\"%s\" is not an option", "Options begin with --; run it with --help for the list.", argv[optind]);
 }
-
-#endif

@@ -1,170 +1,12 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+// SPDX-License-Identifier: Apache-2.0
 /*
- * The three engines of io_engines.c, each behind the same functions:
- *
- *	sync		pread() and pwrite(): the call returns when the I/O is done
- *	libaio		io_submit() and io_getevents(): the kernel's older asynchronous I/O
- *	io_uring	two rings shared with the kernel and, at most, one system call
+ * Two rings shared with the kernel and, at most, one system call. liburing sets
+ * the rings up; the loop writes and reads them itself.
  */
-#ifndef IO_ENGINES_TABLE_H
-#define IO_ENGINES_TABLE_H
-
+#include <signal.h>
 #include <sys/uio.h>
 
-#include "io_engines.h"
-
-/* ---- sync: one I/O at a time, so "noted down" and "ended" are single variables ---- */
-
-static struct completion sync_io;
-static uint64_t sync_offset, sync_calls;
-
-static void sync_open(void)
-{
-	if (set.queue_depth != 1)
-		die("--queue-depth cannot be \"%" PRId64 "\" with --engine sync",
-		    "Allowed with --engine sync: 1. It has one I/O in flight at a time.", set.queue_depth);
-}
-
-static void sync_queue(unsigned int slot, uint64_t offset)
-{
-	sync_io.slot = slot;
-	sync_offset = offset;
-}
-
-static void sync_submit(void)
-{
-	char *buffer = slot_buffer(sync_io.slot);
-	ssize_t moved;
-
-	if (set.operation == READ)
-		moved = pread(data_file, buffer, (size_t)set.block_bytes, (off_t)sync_offset);
-	else
-		moved = pwrite(data_file, buffer, (size_t)set.block_bytes, (off_t)sync_offset);
-	sync_io.result = moved < 0 ? -errno : (int)moved;
-	sync_calls++;
-}
-
-static unsigned int sync_wait(unsigned int at_least, struct completion *ended)
-{
-	(void)at_least;
-	ended[0] = sync_io;
-	return 1;
-}
-
-static void sync_report_calls(void)
-{
-	json_integer(set.operation == READ ? "pread64" : "pwrite64", (int64_t)sync_calls);
-}
-
-static void sync_close(void)
-{
-}
-
-/* ---- libaio ---- */
-
-#ifdef HAVE_LIBAIO
-#include <libaio.h>
-
-static io_context_t aio;
-static struct iocb aio_blocks[MAX_DEPTH], *aio_noted[MAX_DEPTH];
-static unsigned int aio_noted_count;
-static uint64_t aio_submit_calls, aio_wait_calls;
-
-static int64_t read_proc_number(const char *path)
-{
-	FILE *file = fopen(path, "re");
-	long long number = -1;
-
-	if (file) {
-		if (fscanf(file, "%lld", &number) != 1)
-			number = -1;
-		fclose(file);
-	}
-	return number;
-}
-
-static void aio_open(void)
-{
-	int error = -io_setup((int)set.queue_depth, &aio);
-
-	if (error == EAGAIN)
-		unable("--queue-depth %" PRId64 ": libaio allows %" PRId64 " I/Os on this machine, %" PRId64
-		       " are taken: close other programs, or run `sysctl -w fs.aio-max-nr=1048576`",
-		       set.queue_depth, read_proc_number("/proc/sys/fs/aio-max-nr"),
-		       read_proc_number("/proc/sys/fs/aio-nr"));
-	if (error == ENOSYS || error == EPERM)
-		unable("this kernel, or a seccomp filter on this process, refuses libaio (io_setup: %s): "
-		       "allow io_setup in the container's seccomp profile", strerror(error));
-	if (error)
-		unable("io_setup: %s", strerror(error));
-}
-
-static void aio_queue(unsigned int slot, uint64_t offset)
-{
-	struct iocb *block = &aio_blocks[slot];
-
-	if (set.operation == READ)
-		io_prep_pread(block, data_file, slot_buffer(slot), (size_t)set.block_bytes, (long long)offset);
-	else
-		io_prep_pwrite(block, data_file, slot_buffer(slot), (size_t)set.block_bytes, (long long)offset);
-	aio_noted[aio_noted_count++] = block;
-}
-
-static void aio_submit(void)
-{
-	unsigned int taken = 0;
-
-	while (taken < aio_noted_count) {	/* the kernel may take a part only */
-		int result = io_submit(aio, aio_noted_count - taken, aio_noted + taken);
-
-		aio_submit_calls++;
-		if (result < 0)
-			die("io_submit: %s", "Look at `dmesg`; try a smaller --block-bytes and --queue-depth.",
-			    strerror(-result));
-		taken += (unsigned int)result;
-	}
-	aio_noted_count = 0;
-}
-
-static unsigned int aio_wait(unsigned int at_least, struct completion *ended)
-{
-	static struct io_event events[MAX_DEPTH];
-	int count;
-
-	do {
-		count = io_getevents(aio, at_least, set.queue_depth, events, NULL);
-		aio_wait_calls++;
-	} while (count == -EINTR);
-	if (count < 0)
-		die("io_getevents: %s", "Look at `dmesg`.", strerror(-count));
-	for (int i = 0; i < count; i++) {
-		ended[i].slot = (unsigned int)(events[i].obj - aio_blocks);
-		ended[i].result = (int)events[i].res;
-	}
-	return (unsigned int)count;
-}
-
-static void aio_report_calls(void)
-{
-	json_integer("io_submit", (int64_t)aio_submit_calls);
-	json_integer("io_getevents", (int64_t)aio_wait_calls);
-}
-
-static void aio_close(void)
-{
-	io_destroy(aio);
-}
-
-#else
-
-static void aio_open(void)
-{
-	unable("this program was built without libaio: run `apt-get install libaio-dev`, then `make -C c`");
-}
-
-#endif
-
-/* ---- io_uring: liburing sets the rings up; the loop writes and reads them itself ---- */
+#include "engine.h"
 
 #ifdef HAVE_LIBURING
 #include <liburing.h>
@@ -235,7 +77,7 @@ static void uring_register(void)
 	if (set.registered_buffers)
 		error = -io_uring_register_buffers(&ring, whole, (unsigned int)set.queue_depth);
 	if (error == ENOMEM)
-		unable("--registered-buffers: %" PRId64 " bytes would have to be locked in memory and the limit is lower: "
+		unable("--registered-buffers: %" PRId64 " bytes must be locked in memory and the limit is lower: "
 		       "raise `ulimit -l`, or lower --queue-depth or --block-bytes", set.queue_depth * set.block_bytes);
 	if (error)
 		unable("--registered-buffers: %s", strerror(error));
@@ -252,6 +94,8 @@ static void uring_register(void)
 static void uring_open(void)
 {
 	uring_open_ring();
+	if (set.rate && !(ring.features & IORING_FEAT_EXT_ARG))
+		unable("this kernel's io_uring cannot wait for a limited time (5.11 and later can): leave --rate out");
 	uring_register();
 	/*
 	 * The ring of submissions holds indices of entries. Entry i always goes into place i, so write them once.
@@ -261,11 +105,12 @@ static void uring_open(void)
 		ring.sq.array[i] = i;
 }
 
-static void uring_queue(unsigned int slot, uint64_t offset)
+static void uring_queue(unsigned int slot, uint64_t offset_bytes, uint32_t done_bytes)
 {
 	int file = set.registered_files ? 0 : data_file;	/* 0: the first of the registered ones */
-	char *buffer = slot_buffer(slot);
-	unsigned int bytes = (unsigned int)set.block_bytes;
+	char *buffer = slot_buffer(slot) + done_bytes;
+	unsigned int bytes = (unsigned int)set.block_bytes - done_bytes;
+	uint64_t offset = offset_bytes + done_bytes;
 	struct io_uring_sqe *sqe;
 
 	/* Under SQPOLL an I/O can end a moment before its entry is given back: wait for that. */
@@ -280,6 +125,8 @@ static void uring_queue(unsigned int slot, uint64_t offset)
 	else
 		io_uring_prep_write(sqe, file, buffer, bytes, offset);
 	sqe->flags = (set.registered_files ? IOSQE_FIXED_FILE : 0) | (set.force_async ? IOSQE_ASYNC : 0);
+	if (set.operation == WRITE && set.durable == DURABLE_DSYNC)
+		sqe->rw_flags = RWF_DSYNC;
 	sqe->user_data = slot;
 	uring_noted++;
 }
@@ -324,10 +171,21 @@ static void uring_submit(void)
 	}
 }
 
-static unsigned int uring_wait(unsigned int at_least, struct completion *ended)
+static unsigned int take_completions(struct completion *ended)
 {
 	struct io_uring_cqe *cqe;
 	unsigned int head, count = 0;
+
+	io_uring_for_each_cqe(&ring, head, cqe) {
+		ended[count].slot = (unsigned int)cqe->user_data;
+		ended[count++].result = cqe->res;
+	}
+	io_uring_cq_advance(&ring, count);
+	return count;
+}
+
+static unsigned int uring_wait(unsigned int at_least, struct completion *ended)
+{
 	/* TASKRUN: I/Os have ended, but the kernel waits for us to come in before it says so in the ring. */
 	bool kernel_waits = IO_URING_READ_ONCE(*ring.sq.kflags) & IORING_SQ_TASKRUN;
 
@@ -339,12 +197,26 @@ static unsigned int uring_wait(unsigned int at_least, struct completion *ended)
 		uring_wait_calls++;
 		kernel_waits = false;
 	}
-	io_uring_for_each_cqe(&ring, head, cqe) {
-		ended[count].slot = (unsigned int)cqe->user_data;
-		ended[count++].result = cqe->res;
+	return take_completions(ended);
+}
+
+/* From 5.11 on one call takes the limit along. */
+static unsigned int uring_wait_until(uint64_t until_ns, struct completion *ended)
+{
+	uint64_t from_ns = now_ns(), rest_ns = until_ns > from_ns ? until_ns - from_ns : 0;
+	struct __kernel_timespec limit = { (int64_t)(rest_ns / NS_PER_S), (long long)(rest_ns % NS_PER_S) };
+	struct io_uring_getevents_arg argument = { .sigmask_sz = _NSIG / 8, .ts = (uint64_t)(uintptr_t)&limit };
+
+	if (io_uring_cq_ready(&ring) == 0) {
+		int result = io_uring_enter2((unsigned int)ring.enter_ring_fd, 0, 1,
+					     IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG | uring_flags,
+					     (sigset_t *)&argument, sizeof(argument));
+
+		uring_wait_calls++;
+		if (result < 0 && result != -ETIME && result != -EINTR)
+			die("io_uring_enter: %s", "Look at `dmesg`.", strerror(-result));
 	}
-	io_uring_cq_advance(&ring, count);
-	return count;
+	return take_completions(ended);
 }
 
 static void uring_report_calls(void)
@@ -372,6 +244,19 @@ static void uring_close(void)
 	io_uring_queue_exit(&ring);
 }
 
+const struct engine uring_engine = {
+	.name = "io_uring",
+	.asynchronous = true,
+	.open = uring_open,
+	.queue = uring_queue,
+	.submit = uring_submit,
+	.wait = uring_wait,
+	.wait_until = uring_wait_until,
+	.close = uring_close,
+	.report_calls = uring_report_calls,
+	.report = uring_report,
+};
+
 #else
 
 static void uring_open(void)
@@ -379,23 +264,6 @@ static void uring_open(void)
 	unable("this program was built without liburing: run `apt-get install liburing-dev`, then `make -C c`");
 }
 
-#endif
-
-static const char *const engine_names[] = { "sync", "libaio", "io_uring", NULL };
-enum { SYNC, LIBAIO, IO_URING };
-
-static const struct engine engines[] = {
-	[SYNC] = { sync_open, sync_queue, sync_submit, sync_wait, sync_close, sync_report_calls, NULL },
-#ifdef HAVE_LIBAIO
-	[LIBAIO] = { aio_open, aio_queue, aio_submit, aio_wait, aio_close, aio_report_calls, NULL },
-#else
-	[LIBAIO] = { .open = aio_open },
-#endif
-#ifdef HAVE_LIBURING
-	[IO_URING] = { uring_open, uring_queue, uring_submit, uring_wait, uring_close, uring_report_calls, uring_report },
-#else
-	[IO_URING] = { .open = uring_open },
-#endif
-};
+const struct engine uring_engine = { .name = "io_uring", .open = uring_open };
 
 #endif

@@ -1,42 +1,9 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Two processes of one program that talk over sockets of this machine: for
- * ping_pong.c and stream.c.
- *
- * The sockets are made after "go". A socket belongs forever to the cgroup that
- * its process is in when it is made, so whoever wants the pair in a cgroup puts
- * the process there between "ready" and "go".
- */
-#ifndef LOCAL_SOCKETS_H
-#define LOCAL_SOCKETS_H
+// SPDX-License-Identifier: Apache-2.0
+#include "local_sockets.h"
 
-#include <fcntl.h>
-#include <linux/tcp.h>	/* knows more of struct tcp_info than netinet/tcp.h */
-#include <netinet/in.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <sys/wait.h>
+int64_t memory_waits;
 
-#include "workload.h"
-
-enum { TRANSPORT_TCP, TRANSPORT_TCP6, TRANSPORT_UNIX };
-static const char *const transports[] = { "tcp", "tcp6", "unix", NULL };
-
-struct address {
-	struct sockaddr_storage storage;
-	socklen_t length;
-};
-
-/* What a process has used. Both clocks stop while it sleeps or waits. */
-struct usage {
-	int64_t cpu_ns;
-	int64_t voluntary_switches;	/* it waited for something */
-	int64_t involuntary_switches;	/* another process was given its CPU */
-};
-
-static inline struct usage usage_now(void)
+struct usage usage_now(void)
 {
 	struct timespec cpu;
 	struct rusage used;
@@ -50,7 +17,7 @@ static inline struct usage usage_now(void)
 	};
 }
 
-static inline struct usage usage_since(struct usage start)
+struct usage usage_since(struct usage start)
 {
 	struct usage now = usage_now();
 
@@ -60,7 +27,7 @@ static inline struct usage usage_since(struct usage start)
 	return now;
 }
 
-static inline void json_usage(const char *key, struct usage used)
+void json_usage(const char *key, struct usage used)
 {
 	json_open(key, '{');
 	json_integer("cpu_ns", used.cpu_ns);
@@ -69,8 +36,7 @@ static inline void json_usage(const char *key, struct usage used)
 	json_close('}');
 }
 
-/* How many segments with data TCP itself has sent for this socket: none by the short cut. */
-static inline int64_t data_segments(int transport, int fd)
+int64_t data_segments(int transport, int fd)
 {
 	struct tcp_info known = { 0 };
 	socklen_t length = sizeof(known);
@@ -80,8 +46,7 @@ static inline int64_t data_segments(int transport, int fd)
 	return known.tcpi_data_segs_out;
 }
 
-/* Memory that both processes see, filled with zeros: where the server reports its part of the result. */
-static inline void *shared_memory(size_t bytes)
+void *shared_memory(size_t bytes)
 {
 	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
@@ -90,9 +55,7 @@ static inline void *shared_memory(size_t bytes)
 	return memory;
 }
 
-static int64_t memory_waits;
-
-static inline int make_socket(int transport)
+static int make_socket(int transport)
 {
 	static const int families[] = { AF_INET, AF_INET6, AF_UNIX };
 	int fd = socket(families[transport], SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -104,8 +67,7 @@ static inline int make_socket(int transport)
 	return fd;
 }
 
-/* Listens where the kernel finds a free place: a port, or a name without a file. */
-static inline int listen_locally(int transport, int backlog, struct address *address)
+int listen_locally(int transport, int backlog, struct address *address)
 {
 	int fd = make_socket(transport);
 
@@ -134,8 +96,7 @@ static inline int listen_locally(int transport, int backlog, struct address *add
 	return fd;
 }
 
-/* Without it TCP may keep a small message back until the one before is acknowledged (Nagle's algorithm). */
-static inline void set_no_delay(int transport, int fd)
+void set_no_delay(int transport, int fd)
 {
 	int on = 1;
 
@@ -143,7 +104,7 @@ static inline void set_no_delay(int transport, int fd)
 		die("TCP_NODELAY: %s", "Report this: it cannot fail here.", strerror(errno));
 }
 
-static inline int accept_one(int listener)
+int accept_one(int listener)
 {
 	int fd;
 
@@ -155,7 +116,7 @@ static inline int accept_one(int listener)
 	return fd;
 }
 
-static inline int connect_to(int transport, const struct address *address)
+int connect_to(int transport, const struct address *address)
 {
 	int fd = make_socket(transport);
 	int failed;
@@ -171,13 +132,7 @@ static inline int connect_to(int transport, const struct address *address)
 	return fd;
 }
 
-/*
- * Sends all of it. Returns how many send() calls it took, or -1 when the other
- * end is gone. A message by the short cut of lesson 09 does not wait for room in
- * the other end's queue: when the kernel's memory for TCP is used up, send()
- * says ENOMEM, and we wait.
- */
-static inline int64_t send_all(int fd, const void *bytes, size_t length)
+int64_t send_all(int fd, const void *bytes, size_t length)
 {
 	int64_t sends = 0;
 
@@ -198,18 +153,7 @@ static inline int64_t send_all(int fd, const void *bytes, size_t length)
 	return sends;
 }
 
-/*
- * After a recv() on a blocking socket: was it woken for nothing? On sockets that
- * are in a sockmap the kernel says EAGAIN then (in tcp_bpf_recvmsg), for instance
- * when a close in the other direction is acknowledged.
- */
-static inline bool woken_for_nothing(ssize_t got)
-{
-	return got < 0 && (errno == EINTR || errno == EAGAIN);
-}
-
-/* Receives all of it. False when the other end has closed, or is gone. */
-static inline bool receive_all(int fd, void *bytes, size_t length)
+bool receive_all(int fd, void *bytes, size_t length)
 {
 	while (length) {
 		ssize_t got = recv(fd, bytes, length, 0);
@@ -223,5 +167,3 @@ static inline bool receive_all(int fd, void *bytes, size_t length)
 	}
 	return true;
 }
-
-#endif

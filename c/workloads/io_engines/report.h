@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a run has used and found out, as JSON. */
+#ifndef REPORT_H
+#define REPORT_H
+
+#include "engine.h"
+
+/* Time, CPU time and bytes between two moments; at one moment, all since the process began. */
+struct resources {
+	uint64_t elapsed_ns;
+	double main_user_s, main_system_s, all_user_s, all_system_s;
+	int64_t voluntary_switches, involuntary_switches;
+	int64_t device_read_bytes, device_write_bytes;	/* as /proc/self/io says; -1: it does not say */
+};
+
+struct resources resources_now(void);
+void resources_add(struct resources *into, const struct resources *more);
+
+/* From `begin` until now, without the pauses. */
+struct resources resources_between(const struct resources *begin, const struct resources *pauses);
+
+void report(const struct engine *engine, const struct resources *used);
+
+extern const char *const operation_names[], *const order_names[], *const cache_names[], *const durable_names[];
+
+#endif

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Lesson 08: io_uring is more than reads. Four stops, each also without io_uring
+ * where that can be compared:
+ *
+ *	uring_tour --go --stop nops --batch 32		nothing at all, 32 times with one call
+ *	uring_tour --go --stop files --how plain	stat, open, read and close many small files
+ *	uring_tour --go --stop files --how io_uring	the same, as chains of linked requests
+ *	uring_tour --go --stop echo --how io_uring	there and back through a pair of sockets
+ *	uring_tour --go --stop timeouts			clocks that ring, and a read that is given up
+ */
+#include "tour.h"
+
+const char *const stop_names[] = { "nops", "files", "echo", "timeouts", NULL };
+static const char *const how_names[] = { "plain", "io_uring", NULL };
+
+int stop = NOPS, how = IO_URING;
+int64_t ios = 1000, batch = 32, file_bytes = 4096, message_bytes = 64, step_us = 1000;
+bool cold, with_stat;
+const char *folder = ".";
+
+static const struct option_row options[] = {
+	OPTION_CHOICE("stop", &stop, stop_names, "where to stop on the tour"),
+	OPTION_CHOICE("how", &how, how_names, "one system call after another, or io_uring (files, echo)"),
+	OPTION_INTEGER("ios", &ios, 1, 10000000, "operations", "nops, files, round trips or timeouts in all"),
+	OPTION_INTEGER("batch", &batch, 1, MAX_BATCH, "operations", "operations submitted per call"),
+	OPTION_TEXT("folder", &folder, "a folder", "files: where they are made, in a folder of their own"),
+	OPTION_BYTES("file-bytes", &file_bytes, 8, MAX_FILE_BYTES, "files: size of each, a multiple of 8"),
+	OPTION_FLAG("cold", &cold, "files: their content is out of the page cache at first"),
+	OPTION_FLAG("stat", &with_stat, "files: also ask for the size of each"),
+	OPTION_BYTES("message-bytes", &message_bytes, 1, 4096, "echo: size of a message"),
+	OPTION_INTEGER("step-us", &step_us, 1, 1000000, "microseconds", "timeouts: the first takes one step, the second two"),
+	OPTIONS_END
+};
+
+uint64_t start_ns;
+
+void open_report(int64_t done)
+{
+	double elapsed_s = (double)(now_ns() - start_ns) / 1e9;
+
+	json_open(NULL, '{');
+	json_text("stop", stop_names[stop]);
+	json_text("how", how_names[how]);
+	json_integer("ios", done);
+	json_integer("batch", batch);
+	json_real("elapsed_s", elapsed_s);
+	json_bool("stopped", workload_stopped);
+}
+
+int close_report(void)
+{
+	json_close('}');
+	return workload_end();
+}
+
+int main(int argc, char **argv)
+{
+	workload_begin(argc, argv, "Shows what else goes through io_uring, and what it saves.", options);
+#ifndef HAVE_LIBURING
+	if (how == IO_URING || stop == NOPS || stop == TIMEOUTS)
+		unable("this program was built without liburing: run `apt-get install liburing-dev`, then `make -C c`");
+#endif
+	if (how == PLAIN && (stop == NOPS || stop == TIMEOUTS))
+		die("--how cannot be \"plain\" with --stop %s", "Allowed with --stop nops and timeouts: io_uring.",
+		    stop_names[stop]);
+	switch (stop) {
+	case FILES:
+		return stop_at_files();
+	case ECHO_:
+		return stop_at_echo();
+#ifdef HAVE_LIBURING
+	case TIMEOUTS:
+		return stop_at_timeouts();
+	default:
+		return stop_at_nops();
+#else
+	default:
+		return 1;
+#endif
+	}
+}
