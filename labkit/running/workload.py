@@ -18,6 +18,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from numbers import Integral
 from pathlib import Path
 from typing import IO, Any
@@ -31,6 +32,12 @@ READY_TIMEOUT_S = 60.0
 TICK_S = 0.1
 ENDING_GRACE_S = 2.0
 UNABLE = 77
+# Options that a workload reports back under the same name. The others are limits ("--ios"), or may end up smaller
+# ("--file-bytes").
+SETTINGS = frozenset(
+    "engine operation order cache block_bytes queue_depth batch wait_for durable sync_every rate how stop transport "
+    "message_bytes connections".split()
+)
 
 
 def build(name: str) -> Path:
@@ -85,7 +92,7 @@ class Workload:
 
     Parameters
     ----------
-    name : stem of a file or name of a folder of `c/workloads/`, such as "io_engines"; or the path of a program that keeps the same promise.
+    name : a file or folder of `c/workloads/`, such as "io_engines"; or the path of a program with the same contract.
     arguments : its options, as by hand: ["--block-bytes", "4096"].
     cpu : the CPU to run on; None lets the scheduler choose.
     folder : where it works: paths among its arguments may be relative to it; None is this process's own.
@@ -196,7 +203,22 @@ class Workload:
             raise self._nonsense(line, "a JSON object")
         if self._wait(timeout_s) != 0:
             raise self._failure()
+        self._check_settings(told)
         return told
+
+    def _check_settings(self, told: dict[str, Any]) -> None:
+        """Raise `WorkloadError` if the workload did something else than it was asked for."""
+        for option, asked in pairwise(self.command):
+            name = option.removeprefix("--").replace("-", "_")
+            if not option.startswith("--") or name not in SETTINGS or name not in told:
+                continue
+            reported = told[name]
+            if reported != (asked if isinstance(reported, str) else float(asked)):
+                raise WorkloadError(
+                    f"{self.name} was asked for {option} {asked} and reports {reported}.",
+                    "this is a bug of the workload: its numbers are not those of the settings asked for",
+                    self.stderr,
+                )
 
     @property
     def _running(self) -> subprocess.Popen[bytes]:

@@ -1,4 +1,4 @@
-"""Log-bucketed histograms, the same in BPF (`c/bpf/labkit.h`), in C (`c/workloads/histogram.h`) and here.
+"""Log-bucketed histograms, the same in BPF (`c/bpf/labkit.h`), in C (`c/workloads/common/histogram.h`) and here.
 
 64 buckets per octave: below 128 each value has its own bucket, above it the highest seven bits of the value choose one.
 The error of any percentile is less than one bucket, 1.6 %; with many observations in the bucket it is far less.

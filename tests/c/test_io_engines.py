@@ -1,4 +1,4 @@
-"""The three engines move the bytes they say, in the calls they say, and say so when the machine or the input is bad.
+"""Each engine moves the bytes it says, in the calls it says, and says so when the machine or the input is bad.
 
 Witnesses: NumPy for the content, strace for the system calls, fincore for the page cache, /proc for the rest.
 """
@@ -22,11 +22,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 Build = Callable[..., Any]
-ENGINES = ("sync", "libaio", "io_uring")
+ENGINES = ("sync", "pool", "libaio", "io_uring")
+CACHED = ("nowait", "mmap")  # they read through the page cache
+SHALLOW = ("sync", *CACHED)
 REPO = Path(__file__).parents[2]
 RECORD = np.dtype(
     {
-        "names": ["submit_ns", "submitted_ns", "complete_ns", "offset_bytes", "slot", "bytes"],
+        "names": ["submit_ns", "submitted_ns", "complete_ns", "offset_bytes", "slot", "block_bytes"],
         "formats": ["<u8", "<u8", "<u8", "<u8", "<u4", "<u4"],
     }
 )
@@ -56,8 +58,8 @@ def io_engines(build: Build, folder: Path) -> Callable[..., Any]:
 
 
 def deep(engine: str, depth: int = 8) -> tuple[object, ...]:
-    """The options for an engine at its depth: sync has one I/O under way."""
-    return ("--engine", engine, "--queue-depth", 1 if engine == "sync" else depth)
+    """The options for an engine at its depth: some have one I/O in flight."""
+    return ("--engine", engine, "--queue-depth", 1 if engine in SHALLOW else depth)
 
 
 def pattern(seed: int, bytes_: int) -> np.ndarray:
@@ -85,8 +87,10 @@ def check_histogram(histogram: dict[str, Any], count: int) -> None:
 # ---- content ----
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("cache", ["direct", "cold", "warm"])
+@pytest.mark.parametrize(
+    ("engine", "cache"),
+    [*itertools.product(ENGINES, ["direct", "cold", "warm"]), *itertools.product(CACHED, ["cold", "warm"])],
+)
 @pytest.mark.parametrize("order", ["random", "sequential"])
 def test_every_byte_read_is_right(io_engines: Build, engine: str, cache: str, order: str) -> None:
     options = ("--cache", cache, "--order", order, "--ios", 64, "--verify", "during", "--seed", 7)
@@ -134,11 +138,12 @@ def test_wrong_content_is_noticed(io_engines: Build, build: Build, folder: Path)
 
 @st.composite
 def options_of_any_kind(draw: st.DrawFn) -> dict[str, Any]:
-    engine = draw(st.sampled_from(ENGINES))
-    depth = 1 if engine == "sync" else draw(st.integers(1, 40))
-    cache = draw(st.sampled_from(["direct", "cold", "warm"]))
+    engine = draw(st.sampled_from([*ENGINES, *CACHED]))
+    depth = 1 if engine in SHALLOW else draw(st.integers(1, 40))
+    batches = 1 if engine == "pool" else depth
+    cache = draw(st.sampled_from(["cold", "warm"] if engine in CACHED else ["direct", "cold", "warm"]))
     block = 512 * draw(st.integers(1, 20)) if cache == "direct" else 8 * draw(st.integers(64, 1300))
-    operation = draw(st.sampled_from(["read", "write"]))
+    operation = "read" if engine in CACHED else draw(st.sampled_from(["read", "write"]))
     chosen: dict[str, Any] = {
         "engine": engine,
         "operation": operation,
@@ -147,14 +152,16 @@ def options_of_any_kind(draw: st.DrawFn) -> dict[str, Any]:
         "block-bytes": block,
         "file-bytes": draw(st.integers(block, 40 * block)),
         "queue-depth": depth,
-        "batch": draw(st.integers(1, depth)),
-        "wait-for": draw(st.integers(1, depth)),
+        "batch": draw(st.integers(1, batches)),
+        "wait-for": draw(st.integers(1, batches)),
         "ios": draw(st.integers(1, 150)),
         "seed": draw(st.integers(0, 1000)),
         "verify": draw(st.sampled_from(["no", "after"] if operation == "write" else ["no", "after", "during"])),
     }
-    if operation == "write" and draw(st.booleans()):
-        chosen["fdatasync-every"] = draw(st.integers(1, 50))
+    if operation == "write":
+        chosen["durable"] = draw(st.sampled_from(["none", "end", "every", "dsync"]))
+        if chosen["durable"] == "every":
+            chosen["sync-every"] = draw(st.integers(1, 50))
     flags = []
     if engine == "io_uring":
         flags = draw(st.lists(st.sampled_from(["registered-buffers", "registered-files", "force-async"]), unique=True))
@@ -163,7 +170,9 @@ def options_of_any_kind(draw: st.DrawFn) -> dict[str, Any]:
             chosen["taskrun"] = draw(st.sampled_from(["auto", "defer", "coop", "plain"]))
         else:
             flags += ["sqpoll", "spin"] if mode == "spin" else [mode]
-    if draw(st.booleans()):
+    if engine not in SHALLOW and draw(st.integers(0, 3)) == 0 and not {"one-call", "spin"} & set(flags):
+        chosen["rate"] = draw(st.integers(10_000, 1_000_000))
+    elif draw(st.booleans()):
         flags.append("no-timing")
     return {**chosen, **dict.fromkeys(flags, True)}
 
@@ -182,7 +191,8 @@ def test_any_mix_of_options_moves_what_it_says(build: Build, folder: Path, san: 
     assert result["ios"] == chosen["ios"]
     assert result["bytes"] == chosen["ios"] * chosen["block-bytes"]
     check_histogram(result["latency_ns"], 0 if "no-timing" in chosen else chosen["ios"])
-    assert result["calls"]["fdatasync"] == chosen["ios"] // chosen.get("fdatasync-every", 10**9)
+    syncs = {"end": 1, "every": chosen["ios"] // chosen.get("sync-every", 1)}
+    assert result["calls"]["fdatasync"] == syncs.get(chosen.get("durable", "none"), 0)
     if chosen["verify"] != "no":
         assert result["verified_ios"] == (chosen["ios"] if chosen["verify"] == "during" else blocks)
     if chosen["verify"] == "after" and chosen["operation"] == "read":
@@ -203,9 +213,19 @@ def loader_preads(build: Build, tmp_path_factory: pytest.TempPathFactory) -> int
 
 CALL_OPTIONS = [
     ("--engine", "sync"),
-    ("--engine", "sync", "--operation", "write", "--fdatasync-every", 10),
+    ("--engine", "sync", "--operation", "write", "--durable", "every", "--sync-every", 10),
+    ("--engine", "sync", "--operation", "write", "--durable", "dsync"),
+    ("--engine", "sync", "--operation", "write", "--durable", "end"),
+    deep("pool"),
+    (*deep("pool"), "--operation", "write", "--durable", "dsync"),
+    (*deep("pool"), "--rate", 20000),
+    ("--engine", "nowait", "--cache", "warm"),
+    ("--engine", "nowait", "--cache", "cold"),
+    ("--engine", "mmap", "--cache", "warm"),
     (*deep("libaio"), "--batch", 4),
     (*deep("libaio"), "--cache", "warm"),
+    (*deep("libaio"), "--rate", 20000),
+    (*deep("io_uring"), "--rate", 20000),
     deep("io_uring"),
     (*deep("io_uring"), "--batch", 8, "--wait-for", 8),
     (*deep("io_uring"), "--one-call", "--batch", 8),
@@ -213,7 +233,7 @@ CALL_OPTIONS = [
     (*deep("io_uring"), "--sqpoll"),
     (*deep("io_uring"), "--sqpoll", "--sqpoll-idle-ms", 1),
     (*deep("io_uring"), "--force-async"),
-    (*deep("io_uring"), "--operation", "write", "--fdatasync-every", 7),
+    (*deep("io_uring"), "--operation", "write", "--durable", "every", "--sync-every", 7),
 ]
 
 
@@ -227,7 +247,9 @@ def test_strace_counts_the_calls_it_believes_it_made(
     # where time_t was made wider, libaio's io_getevents() is made of another system call
     seen["io_getevents"] = seen.get("io_getevents", 0) + seen.get("io_pgetevents", 0)
     seen["pread64"] = seen.get("pread64", 0) - loader_preads
-    seen["fdatasync"] = seen.get("fdatasync", 0) - 1  # the one that empties the page cache, before "ready"
+    cold = "cold" in options  # before "ready" and, here, after each of the 64 blocks; nowait tries a read before
+    seen["fdatasync"] = seen.get("fdatasync", 0) - (3 if cold else 1)
+    seen["preadv2"] = seen.get("preadv2", 0) - ("nowait" in options)
     assert believed == {name: seen.get(name, 0) for name in believed}
 
 
@@ -337,7 +359,7 @@ def test_the_time_line_has_every_io(io_engines: Build, tmp_path: Path, engine: s
     result = io_engines(*deep(engine), "--ios", 101, "--timeline", path).result
     line = np.fromfile(path, RECORD)
     assert (len(line), result["timeline_ios"], result["timeline_lost"]) == (101, 101, 0)
-    assert set(line["bytes"]) == {4096}
+    assert set(line["block_bytes"]) == {4096}
     assert (line["submit_ns"] <= line["submitted_ns"]).all()
     assert (line["submitted_ns"] <= line["complete_ns"]).all()
     assert len(np.unique(line["offset_bytes"][:64])) >= 56  # one pass visits each block once, but for those under way
@@ -372,17 +394,21 @@ def test_a_full_time_line_says_what_it_lost(io_engines: Build, tmp_path: Path) -
         (("--block-bytes", "8M"), '--block-bytes cannot be "8M"', "Allowed: 512 to 4194304 bytes"),
         (("--block-bytes", "4kb"), '--block-bytes cannot be "4kb"', "Allowed: 512 to 4194304 bytes"),
         (("--block-bytes", 516), '--block-bytes cannot be "516"', "multiples of 8"),
-        (("--block-bytes", 1000), "--block-bytes 1000 is not a multiple of", "multiples of"),
+        (("--block-bytes", 1000), "--block-bytes 1000 is not a multiple of", "multiple of the sector"),
         (("--file-bytes", 4095), "smaller than one block of 4096", "smaller --block-bytes or a larger file"),
-        (("--file-bytes", 0), '--file-bytes cannot be "0"', "Allowed: 1 to"),
+        (("--file-bytes", -1), '--file-bytes cannot be "-1"', "Allowed: 0 to"),
         (("--file-bytes", "1000g"), "bytes are free in --folder", "smaller --file-bytes"),
         (("--queue-depth", 0), '--queue-depth cannot be "0"', "Allowed: 1 to 1024 I/Os"),
         (("--queue-depth", 1025), '--queue-depth cannot be "1025"', "Allowed: 1 to 1024 I/Os"),
-        (("--queue-depth", 2), '--queue-depth cannot be "2" with --engine sync', "Allowed with --engine sync: 1"),
+        (
+            ("--queue-depth", 2),
+            '--queue-depth cannot be "2" with --engine sync',
+            "Allowed with --engine sync, nowait and mmap: 1",
+        ),
         (("--engine", "libaio", "--batch", 2), "larger than --queue-depth 1", "Allowed: 1 to --queue-depth"),
         (("--engine", "libaio", "--wait-for", 2), "larger than --queue-depth 1", "Allowed: 1 to --queue-depth"),
         ((*deep("io_uring", 1024), "--block-bytes", "4m"), "4294967296 bytes of buffers", "up to 1 GiB"),
-        (("--engine", "posix"), '--engine cannot be "posix"', "Allowed: sync, libaio, io_uring"),
+        (("--engine", "posix"), '--engine cannot be "posix"', "Allowed: sync, pool, nowait, mmap, libaio, io_uring"),
         (("--seconds", -1), '--seconds cannot be "-1"', "Allowed: 0 to 3600 seconds"),
         (("--seconds", "nan"), '--seconds cannot be "nan"', "Allowed: 0 to 3600 seconds"),
         (("--ios", 0), "it would never end", "--seconds or --ios"),
@@ -390,7 +416,14 @@ def test_a_full_time_line_says_what_it_lost(io_engines: Build, tmp_path: Path) -
         (("--engine", "io_uring", "--sqpoll", "--one-call"), "exclude each other", "Leave out --one-call"),
         (("--engine", "io_uring", "--sqpoll", "--taskrun", "coop"), "exclude each other", "Leave out --taskrun"),
         (("--engine", "io_uring", "--spin"), "--spin needs --sqpoll", "Add --sqpoll"),
-        (("--fdatasync-every", 3), "--fdatasync-every is for writing", "--operation write"),
+        (("--durable", "end"), "--durable is for writing", "--operation write"),
+        (("--operation", "write", "--durable", "every"), "--sync-every go together", "Give both"),
+        (("--operation", "write", "--sync-every", 3), "--sync-every go together", "Give both"),
+        ((*deep("pool"), "--batch", 2), "--batch 2, --wait-for 1 with --engine pool", "Leave them out"),
+        (("--engine", "mmap"), "--engine mmap reads through the page cache", "--cache cold or warm"),
+        (("--engine", "nowait", "--cache", "warm", "--operation", "write"), "reads through", "--operation read"),
+        (("--rate", 100), "--rate does not go with", "--engine pool, libaio or io_uring"),
+        ((*deep("libaio"), "--rate", 1, "--no-timing"), "--rate does not go with", "leave those options out"),
         (("--operation", "write", "--verify", "during"), "--verify during is for reading", "--verify after"),
         (("--operation", "write", "--file", "/etc/passwd"), "--file is for reading", "--folder"),
         (("--file", "/nonesuch"), "--file /nonesuch: No such file", "Name a file"),

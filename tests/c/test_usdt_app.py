@@ -111,8 +111,9 @@ def test_a_wrong_option_is_named(build: Callable, options: tuple[object, ...], t
 
 
 def test_without_sys_sdt_h_it_says_so(tmp_path: Path) -> None:
-    command = ["cc", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-I", SOURCE.parent]
-    subprocess.run([*command, "-o", tmp_path / "bare", SOURCE], check=True)
+    common = SOURCE.parent / "common"
+    command = ["cc", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-I", common]
+    subprocess.run([*command, "-o", tmp_path / "bare", SOURCE, *common.glob("*.c")], check=True)
     done = subprocess.run([tmp_path / "bare", "--go"], capture_output=True, text=True, check=False)
     assert done.returncode == 77
     assert "systemtap-sdt-dev" in done.stderr

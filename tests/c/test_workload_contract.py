@@ -1,4 +1,4 @@
-"""What c/workloads/workload.h promises for every program: ready, go, one JSON line, clear errors, a quiet end."""
+"""What common/workload.h promises for every program: ready, go, one JSON line, clear errors, a quiet end."""
 
 from __future__ import annotations
 
@@ -205,8 +205,8 @@ def header_output(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     source, program = folder / "check.c", folder / "check"
     source.write_text(HISTOGRAM_CHECK)
     flags = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    include = f"-I{REPO / 'c' / 'workloads'}"
-    subprocess.run(["cc", *flags, include, "-o", str(program), str(source)], check=True)
+    common = REPO / "c" / "workloads" / "common"
+    subprocess.run(["cc", *flags, f"-I{common}", "-o", str(program), str(source), str(common / "json.c")], check=True)
     done = subprocess.run([str(program)], capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -303,7 +303,7 @@ static uint64_t least_of(uint64_t a, uint64_t b)
 /* Between two passes over a cold file. What it uses is no part of the run. */
 static struct resources make_cold_again(const struct engine *engine)
 {
-	struct resources before = resources_now(), pause;
+	struct resources before = resources_now(true), pause;
 
 	if (engine->unmap_pages)
 		engine->unmap_pages();
@@ -325,13 +325,13 @@ struct resources run(const struct engine *engine)
 {
 	uint64_t sync_step = set.durable == DURABLE_EVERY ? (uint64_t)set.sync_every : 0;
 	uint64_t pass = set.cache == COLD ? block_count : 0;
-	struct resources begin = resources_now(), pauses = { 0 }, used;
+	struct resources begin = resources_now(false), pauses = { 0 }, used;
 
 	open_loop = set.rate > 0;
 	kernel_clock = open_loop || has_timeline;
-	start_alarm();
-	schedule_begin(now_ns());
 	begin.elapsed_ns = now_ns();
+	schedule_begin(begin.elapsed_ns);
+	start_alarm();
 	while (!over()) {
 		if (pass && started && started % pass == 0) {
 			struct resources pause = make_cold_again(engine);
@@ -395,9 +395,6 @@ void make_buffers(size_t step)
 {
 	size_t bytes = (size_t)set.queue_depth * step;
 
-	if (bytes > 1 << 30)
-		die("%zu bytes of buffers are too many", "Allowed: --queue-depth times --block-bytes up to 1 GiB.",
-		    bytes);
 	/* Whole pages, as O_DIRECT likes them; touched now, so that no page fault is measured. */
 	buffers = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (buffers == MAP_FAILED)

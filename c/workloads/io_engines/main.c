@@ -136,6 +136,9 @@ static void check_settings(void)
 	check_engine_settings();
 	if (set.block_bytes % 8)
 		die("--block-bytes cannot be \"%" PRId64 "\"", "Allowed: multiples of 8.", set.block_bytes);
+	if (set.queue_depth * set.block_bytes > 1 << 30)
+		die("%" PRId64 " bytes of buffers are too many",
+		    "Allowed: --queue-depth times --block-bytes up to 1 GiB.", set.queue_depth * set.block_bytes);
 	if (set.seconds == 0 && set.ios == 0)
 		die("--seconds 0 and --ios 0: it would never end", "Give --seconds or --ios.");
 	if (set.file && set.operation == WRITE)

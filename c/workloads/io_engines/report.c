@@ -33,13 +33,16 @@ static double seconds_of(struct timeval time)
 	return (double)time.tv_sec + (double)time.tv_usec / 1e6;
 }
 
-struct resources resources_now(void)
+struct resources resources_now(bool threads_first)
 {
 	struct resources usage = { .elapsed_ns = now_ns() };
 	struct rusage main_thread, all;
 
+	if (threads_first)
+		getrusage(RUSAGE_SELF, &all);
 	getrusage(RUSAGE_THREAD, &main_thread);
-	getrusage(RUSAGE_SELF, &all);
+	if (!threads_first)
+		getrusage(RUSAGE_SELF, &all);
 	usage.main_user_s = seconds_of(main_thread.ru_utime);
 	usage.main_system_s = seconds_of(main_thread.ru_stime);
 	usage.all_user_s = seconds_of(all.ru_utime);
@@ -73,7 +76,7 @@ void resources_add(struct resources *into, const struct resources *more)
 struct resources resources_between(const struct resources *begin, const struct resources *pauses)
 {
 	uint64_t end_ns = now_ns();
-	struct resources used = resources_now();
+	struct resources used = resources_now(true);
 	bool unknown = used.device_read_bytes < 0;
 
 	used.elapsed_ns = end_ns;

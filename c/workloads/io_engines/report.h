@@ -13,7 +13,11 @@ struct resources {
 	int64_t device_read_bytes, device_write_bytes;	/* as /proc/self/io says; -1: it does not say */
 };
 
-struct resources resources_now(void);
+/*
+ * Between the two system calls that this makes, the main thread uses a little CPU time, which must not pass for that of
+ * another thread. So at the end of a run, all threads together are asked for first, and at its begin last.
+ */
+struct resources resources_now(bool threads_first);
 void resources_add(struct resources *into, const struct resources *more);
 
 /* From `begin` until now, without the pauses. */

@@ -1,6 +1,6 @@
 """Lesson 08: inside io_uring: how many calls, who hands over, what is saved by telling the kernel beforehand.
 
-The workload is lesson 07's (c/workloads/io_engines.c) with its options for io_uring alone; who does what comes from the
+The workload is lesson 07's (c/workloads/io_engines/) with its options for io_uring alone; who does what comes from the
 kernel (c/bpf/uring.c, through `uring_run.py`). The rings themselves are in `uring_rings.py`, other kinds of I/O in
 `uring_tour.py`, the exercises in `uring_exercises.py`.
 """

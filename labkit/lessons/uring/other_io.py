@@ -1,6 +1,6 @@
 """Lesson 08, the tour: io_uring does more than reads. Chains over many files, messages, clocks, and nothing at all.
 
-The workload is c/workloads/uring_tour.c.
+The workload is c/workloads/uring_tour/.
 """
 
 from __future__ import annotations
