@@ -83,9 +83,14 @@ def recorded_on(frame: pd.DataFrame) -> str:
 
 
 def times(ratio: float, low: float | None = None, high: float | None = None) -> str:
-    """Return a ratio with its interval in words: '1.87 times (95 % interval 1.71 to 2.02)'."""
-    interval = "" if low is None or high is None else f" (95 % interval {low:.3g} to {high:.3g})"
-    return f"{ratio:.3g} times{interval}"
+    """Return a ratio with its interval in words: '1.87 times (95 % interval 1.71 to 2.02)'.
+
+    Where the interval holds 1, the words say that no difference was shown.
+    """
+    if low is None or high is None:
+        return f"{ratio:.3g} times"
+    nothing = ": no difference shown" if low <= 1 <= high else ""
+    return f"{ratio:.3g} times (95 % interval {low:.3g} to {high:.3g}{nothing})"
 
 
 def listing(names: Iterable[object]) -> str:

@@ -94,3 +94,8 @@ def test_names_are_listed_as_a_sentence_has_them(names: list[str], said: str) ->
 
 def test_a_ratio_is_said_with_its_interval() -> None:
     assert times(1.873, 1.71, 2.02) == "1.87 times (95 % interval 1.71 to 2.02)"
+
+
+@pytest.mark.parametrize("interval", [(0.97, 1.05), (1.0, 1.2), (0.8, 1.0)])
+def test_an_interval_that_holds_one_shows_no_difference(interval: tuple[float, float]) -> None:
+    assert times(1.02, *interval).endswith(": no difference shown)")
