@@ -5,7 +5,7 @@
  * note_connection (sockops) runs when a connection of the cgroup is established. It puts the socket
  * in the map `sockets` under its name: addresses and ports. send_message (sk_msg) runs for each send
  * on such a socket. It names the other end, and has the kernel move the message straight into that
- * socket's receive queue: no segment, no checksum, no acknowledgement, no loopback device.
+ * socket's receive queue: no segment, no acknowledgement, no loopback device.
  *
  * Attach send_message to the map first, note_connection to the cgroup second: a socket takes over
  * the program that the map has at the moment when the socket is put in.
@@ -19,13 +19,13 @@
 #define IPV4 2			/* AF_INET, which no header here defines */
 
 struct end {
-	u32 ip[4];		/* network order; IPv4 is written as IPv6 does it, ::ffff:127.0.0.1 */
+	u32 ip[4];		/* network order; IPv4 in the form of IPv6, ::ffff:127.0.0.1 */
 	u32 port;		/* host order */
 };
 
 struct name {
 	struct end from, to;
-	u64 netns;		/* each network namespace has a 127.0.0.1 of its own */
+	u64 netns;		/* each network namespace has its own 127.0.0.1 */
 };
 
 BPF_SOCKHASH(sockets, struct name, MAX_SOCKETS);
@@ -55,8 +55,8 @@ struct sockmap_counts {
 };
 
 /*
- * By CPU, and added to atomically all the same: a program that runs for a socket stays on its CPU, but another process
- * may be given that CPU in its midst.
+ * Per CPU, and still added to atomically: a program that runs for a socket stays on its CPU, but the kernel may
+ * preempt it there, and another process may run the same program on that CPU.
  */
 BPF_PERCPU_ARRAY(counts, struct sockmap_counts, 1);
 
@@ -151,7 +151,7 @@ int send_message(struct sk_msg_md *msg)
 		__sync_fetch_and_add(&count->redirect_bytes, msg->size);
 		return SK_PASS;
 	}
-	/* Never return what the failed look-up returned: SK_DROP becomes "permission denied". */
+	/* Do not return what the failed lookup returned: SK_DROP becomes "permission denied". */
 	if (route)
 		route->way = TCP;
 	__sync_fetch_and_add(&count->misses, 1);

@@ -8,7 +8,7 @@ import functools
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ import numpy as np
 
 from labkit.bpf.program import Program
 from labkit.errors import Missing
-from labkit.stats.histogram import BUCKETS, Counts, quantile
+from labkit.stats.histogram import BUCKETS, Counts, p99, quantile
 
 __all__ = [
-    "NO_FILE", "SYNCS", "WRITES", "Call", "Calls", "aim", "call_names", "call_rows", "file_of", "name_of", "open_files",
-    "read_calls",
+    "NO_FILE", "SYNCS", "WRITES", "CallSums", "Calls", "call_names", "call_rows", "file_of", "name_of", "open_files",
+    "read_calls", "watching",
 ]  # fmt: skip
 
 SYNCS = ("fsync", "fdatasync")
@@ -32,24 +32,16 @@ Kinds = Mapping[str, str]  # the last four letters of a file's name -> what the 
 
 
 @dataclass
-class Call:
-    """One kind of call on one kind of file: how many, how long in all and each, what they wrote."""
+class CallSums:
+    """One kind of call on one kind of file: how many, their total time, a histogram of it, the bytes they wrote."""
 
     count: int = 0
     total_ns: int = 0
     written_bytes: int = 0
     counts: Counts = field(default_factory=lambda: np.zeros(BUCKETS, dtype=np.int64))
 
-    def __add__(self, other: Call) -> Call:
-        return Call(
-            self.count + other.count,
-            self.total_ns + other.total_ns,
-            self.written_bytes + other.written_bytes,
-            self.counts + other.counts,
-        )
 
-
-Calls = dict[tuple[str, str], Call]  # (call, kind of file)
+Calls = dict[tuple[str, str], CallSums]  # (call, kind of file)
 
 
 @functools.cache
@@ -63,21 +55,18 @@ def call_names() -> dict[int, str]:
             "The names of the system calls are not known here.", "sudo apt-get install gcc libc6-dev"
         ) from None
     defined: dict[str, str] = dict(re.findall(r"^#define __NR(\w+) (\w+)$", said, re.MULTILINE))
-    # on 64-bit ARM some stand for another: __NR_fcntl is __NR3264_fcntl is 25
+    # on 64-bit ARM some refer to another: __NR_fcntl is __NR3264_fcntl is 25
     numbers = {name: defined.get(number.removeprefix("__NR"), number) for name, number in defined.items()}
     return {int(n): name.removeprefix("_") for name, n in numbers.items() if name.startswith("_") and n.isdigit()}
 
 
-def aim(program: Program, pid: int, kinds: Kinds) -> None:
-    """Aim the program at a process, and tell it what its files are: those open now, and those that it will open."""
-    numbers = {kind: number for number, kind in _numbered(kinds).items()}
-    endings, open_now = program.table("endings"), program.table("kinds")
-    for ending, kind in kinds.items():
-        endings[ct.c_uint32(_word(ending))] = ct.c_uint32(numbers[kind])
-    for number, name in open_files(pid).items():
-        if name[-4:] in kinds:
-            open_now[ct.c_uint32(number)] = ct.c_uint32(numbers[kinds[name[-4:]]])
-    program.aim(pid=pid)
+@contextlib.contextmanager
+def watching(program: Program, pid: int, kinds: Kinds) -> Iterator[None]:
+    """Watch the calls of a process during a block, from an empty table."""
+    program.clear("begun", "kinds", "sums", "bars", "labkit_lost")
+    _name_files(program, pid, kinds)
+    with program.watching(pid):
+        yield
 
 
 def open_files(pid: int) -> dict[int, str]:
@@ -91,16 +80,16 @@ def open_files(pid: int) -> dict[int, str]:
 
 def read_calls(program: Program, kinds: Kinds) -> Calls:
     """Return what the program has counted."""
-    found: dict[int, Call] = {}
+    found: dict[int, CallSums] = {}
     for key, sums in program.hash("sums").items():
-        found[key] = Call(sums["count"], sums["total_ns"], sums["written_bytes"])
+        found[key] = CallSums(sums["count"], sums["total_ns"], sums["written_bytes"])
     for key, count in program.hash("bars").items():
         found[key >> 32].counts[key & 0xFFFFFFFF] += count
     return {(name_of(key >> 8), file_of(key & 0xFF, kinds)): call for key, call in found.items()}
 
 
 def call_rows(calls: Calls, unit: str, units: int) -> list[dict[str, Any]]:
-    """Return a row a kind of call, the one that took most time first; a `unit` is a "transaction" or a "request"."""
+    """Return one row per kind of call, the longest total time first; a `unit` is a "transaction" or a "request"."""
     ordered = sorted(calls.items(), key=lambda each: -each[1].total_ns)
     return [
         {
@@ -110,7 +99,9 @@ def call_rows(calls: Calls, unit: str, units: int) -> list[dict[str, Any]]:
             f"calls_per_{unit}": each.count / units,
             "total_ns": each.total_ns,
             f"ns_per_{unit}": each.total_ns / units,
-            **dict(zip(("p50_ns", "p99_ns"), quantile(each.counts, [0.5, 0.99]), strict=True)),
+            "mean_ns": each.total_ns / each.count,
+            "p50_ns": float(quantile(each.counts, 0.5)),
+            "p99_ns": p99(each.counts),
             "written_bytes": each.written_bytes if call in WRITES else None,
         }
         for (call, file), each in ordered
@@ -125,6 +116,17 @@ def name_of(number: int) -> str:
 def file_of(number: int, kinds: Kinds) -> str:
     """Return what the lesson calls a kind of file, from its number in the kernel; 0 is none."""
     return _numbered(kinds).get(number, NO_FILE)
+
+
+def _name_files(program: Program, pid: int, kinds: Kinds) -> None:
+    """Put in the program's maps what the files of a process are: those open now, and those that it will open."""
+    numbers = {kind: number for number, kind in _numbered(kinds).items()}
+    endings, open_now = program.table("endings"), program.table("kinds")
+    for ending, kind in kinds.items():
+        endings[ct.c_uint32(_word(ending))] = ct.c_uint32(numbers[kind])
+    for number, name in open_files(pid).items():
+        if name[-4:] in kinds:
+            open_now[ct.c_uint32(number)] = ct.c_uint32(numbers[kinds[name[-4:]]])
 
 
 def _numbered(kinds: Kinds) -> dict[int, str]:

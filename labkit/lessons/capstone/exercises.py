@@ -11,7 +11,8 @@ import pandas as pd
 
 from labkit import schema
 from labkit.bpf.program import Program
-from labkit.lessons.capstone.sqlite import DATABASE, JOURNALS, Job, application
+from labkit.lessons.capstone.arms import call_table
+from labkit.lessons.capstone.sqlite import DATABASE, JOURNALS, SqliteSettings, application
 from labkit.lessons.capstone.transactions import measure
 from labkit.running import truths
 from labkit.running.lock import exclusive
@@ -20,7 +21,7 @@ from labkit.running.workload import Workload
 
 __all__ = ["count_transactions", "log_size", "which_journal", "who_commits"]
 
-_NOT_LOADED = "Your program is not loaded yet: mend it, run its cell again, and then this one."
+_NOT_LOADED = "Your program is not loaded yet: correct it, run its cell again, and then this one."
 _NOT_AIMED = 'Your program does not ask whom it watches: it needs #include "labkit.h" and labkit_is_target().'
 ROWS = 60
 BATCHES = (10, 12, 15, 20)
@@ -29,16 +30,15 @@ BATCHES = (10, 12, 15, 20)
 def which_journal() -> pd.DataFrame:
     """Measure the four journal modes under the names A to D; exercise 10-q1 asks which of them is "persist".
 
-    Returns one row a kind of call: arm, call, count, calls_per_transaction.
+    Returns one row per kind of call: arm, call, count, calls_per_transaction.
     """
     letters = dict(zip(random.SystemRandom().sample(JOURNALS, len(JOURNALS)), "ABCD", strict=True))
     made = measure(JOURNALS, transactions=23, slices=2)
     truths.expect("10-q1", letters["persist"])
-    kept = made.assign(arm=made["journal"].map(letters)).groupby(["arm", "call"], as_index=False)
-    sums = kept[["count", "calls_per_transaction"]].sum()
-    hidden = ("arms", "times", "baseline", "command")
-    table = schema.frame(sums)
-    table.attrs = {name: fact for name, fact in made.attrs.items() if name not in hidden}
+    calls = call_table(made)
+    kept = calls.assign(arm=calls["arm"].str.partition(",")[0].map(letters)).groupby(["arm", "call"], as_index=False)
+    table = schema.frame(kept[["count", "calls_per_transaction"]].sum())
+    table.attrs = {name: fact for name, fact in made.attrs.items() if name not in ("baseline", "command")}
     return table
 
 
@@ -54,7 +54,7 @@ def count_transactions(watch: object) -> str:
     if why := _unfit(watch):
         return why
     transactions = random.SystemRandom().randint(31, 97)
-    _watch(watch, [Job("delete", "full", transactions)])
+    _watch(watch, [SqliteSettings("delete", "full", transactions)])
     truths.expect("10-q2", transactions)
     return "SQLite has stored some rows: journal mode delete, synchronous full. What did your program count?"
 
@@ -68,7 +68,7 @@ def who_commits(watch: object) -> str:
         return why
     batches = [1, *random.SystemRandom().sample(BATCHES, 3)]
     random.SystemRandom().shuffle(batches)
-    pids = _watch(watch, [Job("delete", "full", ROWS // batch, batch) for batch in batches])
+    pids = _watch(watch, [SqliteSettings("delete", "full", ROWS // batch, batch) for batch in batches])
     truths.expect("10-q3", pids[batches.index(1)])
     return f"The processes {', '.join(map(str, pids))} have stored {ROWS} rows each. Who committed after each row?"
 
@@ -81,7 +81,7 @@ def log_size(watch: object) -> str:
     if why := _unfit(watch):
         return why
     chance = random.SystemRandom()
-    job = Job("wal", "full", chance.randint(23, 61), row_bytes=chance.randint(1000, 9000))
+    job = SqliteSettings("wal", "full", chance.randint(23, 61), row_bytes=chance.randint(1000, 9000))
     sizes: list[int] = []
     _watch(watch, [job], "--leave-open", look=lambda own: sizes.append((own / f"{DATABASE}-wal").stat().st_size))
     truths.expect("10-q4", sizes[0])
@@ -98,7 +98,9 @@ def _unfit(watch: object) -> str:
     return "" if "labkit_target" in watch.map_names else _NOT_AIMED
 
 
-def _watch(watch: object, jobs: list[Job], *more: str, look: Callable[[Path], None] | None = None) -> list[int]:
+def _watch(
+    watch: object, jobs: list[SqliteSettings], *more: str, look: Callable[[Path], None] | None = None
+) -> list[int]:
     """Run all jobs at the same time, each in a process and a folder of its own, watched; return their process ids."""
     assert isinstance(watch, Program)
     python, *options = application()

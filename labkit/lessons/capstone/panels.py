@@ -1,4 +1,4 @@
-"""Lesson 10: SQLite and Redis, watched, with the settings that decide how often they wait for the disk."""
+"""Lesson 10: SQLite and Redis, with the settings that decide how often they wait for the disk."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ def _transactions(frame: pd.DataFrame) -> str:
     fast, slow = ordered[0], ordered[-1]
     if len(ordered) == 1:
         took = schema.si_ns(fast["ns_per_transaction"])
-        return f"{fast['arm']}: {_syncs(fast)} a transaction, which takes {took}."
-    ratio = times(slow["ns_per_row"] / fast["ns_per_row"])
+        return f"{fast['arm']}: {_syncs(fast)} per transaction, which takes {took}."
+    found = transactions.ratios(frame, fast["arm"]).set_index("arm").loc[slow["arm"]]
     return (
-        f"{slow['arm']}: {_syncs(slow)} a transaction. {fast['arm']}: {_syncs(fast)}. "
-        f"To store a row takes {ratio} as long the first way."
+        f"{slow['arm']}: {_syncs(slow)} per transaction. {fast['arm']}: {_syncs(fast)}. "
+        f"To store a row takes {times(found['ratio'], found['low'], found['high'])} as long the first way."
     )
 
 
@@ -79,8 +79,8 @@ def _syncs(row: Mapping[Hashable, Any]) -> str:
 
 def _requests(frame: pd.DataFrame) -> str:
     said = [
-        f"{row['arm']}: {row['calls_per_request']:.2g} calls and {row['syncs_per_request']:.2g} syncs a request, "
-        f"{schema.si_count(row['requests_per_s'])} requests a second."
+        f"{row['arm']}: {row['calls_per_request']:.2g} calls and {row['syncs_per_request']:.2g} syncs per request, "
+        f"{schema.si_count(row['requests_per_s'])} requests per second."
         for row in servers.summary(frame).sort_values("requests_per_s").to_dict("records")
     ]
     return " ".join(dict.fromkeys([said[0], said[-1]]))

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from labkit import schema
+from labkit.lessons.capstone.arms import call_table, whole_runs
 from labkit.lessons.capstone.calls import NO_FILE, SYNCS
 from labkit.notebook.plotting import style
 
@@ -20,7 +21,8 @@ OTHER, OUTSIDE = "other calls", "outside of calls"
 # the parts of a transaction's time, each with a look of its own in every picture
 _PARTS = ("sync the journal", "sync the folder", "sync the database", "sync the log", "open, close, unlink", OTHER,
           OUTSIDE)  # fmt: skip
-_NAMED = 5  # calls of a server with a look of their own; the rest stands together
+_NAMED = 5  # calls of a server with their own look; the rest is one part
+_ROWS, _ROW_IN = 6, 0.3  # this many bars fit; each one more needs this much height
 _LANES = ("database", "journal", "log", "log's index", "folder", NO_FILE)
 # what a call does -> the calls; the rest is "asks, locks"
 _DEEDS = {
@@ -39,38 +41,43 @@ def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def _times(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Stack the time of a transaction (of a row, where they are committed together), call upon call."""
-    by_row = len({arm["rows_per_transaction"] for arm in frame.attrs["arms"]}) > 1
+    """Stack the time of a transaction (of a row, if they are committed together), call on call; mark it unwatched."""
+    by_row = frame["rows_per_transaction"].nunique() > 1
     unit = "row" if by_row else "transaction"
-    named = [_part(*each) for each in zip(frame["call"], frame["file"], strict=True)]
-    parts = _stacked(frame, "total_ns", pd.Series(named, index=frame.index), _PARTS)
-    for arm in frame.attrs["arms"]:
-        name = arm["arm"]
-        parts.loc[name, OUTSIDE] = max(1e9 * arm["elapsed_s"] - parts.loc[name].sum(), 0.0)
-        parts.loc[name] /= arm["rows" if by_row else "transactions"]
-    _bars(parts, ax, schema.si_ns)
+    calls, watched = call_table(frame), _watched(frame)
+    named = [_part(*each) for each in zip(calls["call"], calls["file"], strict=True)]
+    parts = _stacked(calls, "total_ns", pd.Series(named, index=calls.index), _PARTS, watched)
+    parts[OUTSIDE] = (watched["total_ns"] - parts.sum(axis=1)).clip(lower=0)
+    parts = parts.div(watched["rows" if by_row else "transactions"], axis=0)
+    by_slice = whole_runs(frame).groupby("arm")[f"ns_per_{unit}"]
+    low, middle, high = (by_slice.quantile(share).reindex(parts.index) for share in (0.25, 0.5, 0.75))
+    _bars(parts, ax, [schema.si_ns(value) for value in middle], high)
+    ax.errorbar(
+        middle, range(len(parts)), xerr=[middle - low, high - middle], label="unwatched slices: median, quartiles",
+        fmt="D", color=style.INK, markerfacecolor="white", markersize=6, capsize=3,
+    )  # fmt: skip
     style.axis(ax, "x", "ns_per_transaction")
-    ax.set_xlabel(f"time for one {unit}, watched")
+    ax.set_xlabel(f"time per {unit}: bar watched, diamond unwatched (its number is written)")
     return _below(ax, frame, f"Where the time of a {unit} goes")
 
 
 def _calls(frame: pd.DataFrame, ax: Axes) -> Axes:
     """Stack the calls that a server makes for one request."""
-    names = frame["call"] + frame["file"].map(lambda file: "" if file == NO_FILE else f", {file}")
-    largest = frame["count"].groupby(names).sum().nlargest(_NAMED).index
-    parts = _stacked(frame, "count", names.where(names.isin(largest), OTHER), [*largest, OTHER])
-    for arm in frame.attrs["arms"]:
-        parts.loc[arm["arm"]] /= arm["requests"]
-    _bars(parts, ax, schema.formatter("calls_per_request"))
+    calls, watched = call_table(frame), _watched(frame)
+    names = calls["call"] + calls["file"].map(lambda file: "" if file == NO_FILE else f", {file}")
+    largest = calls["count"].groupby(names).sum().nlargest(_NAMED).index
+    parts = _stacked(calls, "count", names.where(names.isin(largest), OTHER), [*largest, OTHER], watched)
+    parts = parts.div(watched["requests"], axis=0)
+    _bars(parts, ax, [schema.formatter("calls_per_request")(total) for total in parts.sum(axis=1)])
     style.axis(ax, "x", "calls_per_request")
     return _below(ax, frame, "System calls for one request")
 
 
 def _shared(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Syncs a request beside requests a second: bars, and a line from the slowest run to the fastest."""
+    """Draw syncs per request next to requests per second: bars, and a line for the 95 % interval."""
     left, right = style.split(ax, sharey=True)
     rate = frame["requests_per_s"]
-    runs = [rate - frame["slowest_per_s"], frame["fastest_per_s"] - rate]
+    reach = [rate - frame["low_per_s"], frame["high_per_s"] - rate]
     for one, column, colour in ((left, "syncs_per_request", 1), (right, "requests_per_s", 0)):
         look: dict[str, Any] = {
             "facecolor": style.COLOURS[colour],
@@ -80,20 +87,21 @@ def _shared(frame: pd.DataFrame, ax: Axes) -> Axes:
         one.barh(range(len(frame)), frame[column], height=0.6, **look)
         ends = frame[column]
         if column == "requests_per_s":
-            one.errorbar(rate, range(len(frame)), xerr=runs, fmt="none", ecolor=style.INK, elinewidth=1.2, capsize=3)
-            ends = frame["fastest_per_s"]
+            one.errorbar(rate, range(len(frame)), xerr=reach, fmt="none", ecolor=style.INK, elinewidth=1.2, capsize=3)
+            ends = frame["high_per_s"]
         for place, (end, value) in enumerate(zip(ends, frame[column], strict=True)):
             _beside(one, end, place, schema.formatter(column)(value))
         style.axis(one, "x", column)
         one.margins(x=0.3)
+    style.grow(left, 1.4 * _ROW_IN * (len(frame) - _ROWS))
     left.set_yticks(range(len(frame)), [arm.replace(", ", ",\n", 1) for arm in frame["arm"]], fontsize=9)
     left.set_ylim(len(frame) - 0.5, -0.5)
-    style.finish(right, frame, title="How many it answers", legend=False)
-    return style.finish(left, frame, title="How often the file is synced", legend=False)
+    style.finish(right, frame, title="Answers, unwatched", legend=False)
+    return style.finish(left, frame, title="Syncs, watched", legend=False)
 
 
 def _one(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw a transaction as lanes, one for each file; a call is a bar as long as it took, and a mark where it began."""
+    """Draw a transaction as lanes, one per file; a call is a bar as long as it took, and a mark where it began."""
     arms = list(dict.fromkeys(frame["arm"]))
     marks = style.series([*_DEEDS, _REST])
     end = float((frame["time_ns"] + frame["latency_ns"]).max())
@@ -132,28 +140,38 @@ def _part(call: str, file: str) -> str:
     return _PARTS[4] if call in _DEEDS[_PARTS[4]] else OTHER
 
 
-def _stacked(frame: pd.DataFrame, column: str, names: pd.Series, order: Sequence[str]) -> pd.DataFrame:
-    """Return the sums of a column, arms x names, in this order."""
+def _watched(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the sums over each arm's watched slices."""
+    runs = whole_runs(frame, watched=True).groupby("arm", sort=False)
+    return runs[[name for name in ("total_ns", "transactions", "rows", "requests") if name in frame]].sum()
+
+
+def _stacked(
+    frame: pd.DataFrame, column: str, names: pd.Series, order: Sequence[str], watched: pd.DataFrame
+) -> pd.DataFrame:
+    """Return the sums of a column, arms (those of `watched`) x names, in this order."""
     wide = frame.assign(name=names).pivot_table(index="arm", columns="name", values=column, aggfunc="sum", fill_value=0)
-    arms = [arm["arm"] for arm in frame.attrs["arms"]]
-    return wide.reindex(index=arms, columns=list(order), fill_value=0).astype(float)
+    return wide.reindex(index=watched.index, columns=list(order), fill_value=0).astype(float)
 
 
-def _bars(parts: pd.DataFrame, ax: Axes, write: Callable[[float], str]) -> None:
+def _bars(parts: pd.DataFrame, ax: Axes, written: Sequence[str], beyond: pd.Series | None = None) -> None:
+    """Stack the columns of `parts`, one bar per row, and write next to each bar's end, or further out `beyond` it."""
+    style.grow(ax, _ROW_IN * (len(parts) - _ROWS))
     edges = np.column_stack([np.zeros(len(parts)), parts.cumsum(axis=1)])
     for number, (name, how) in enumerate(style.bars(parts.columns).items()):
         if parts[name].any():
             ax.barh(range(len(parts)), parts[name], left=edges[:, number], height=0.6, label=name, **how)
-    for place, total in enumerate(edges[:, -1]):
-        _beside(ax, total, place, write(total))
+    ends = edges[:, -1] if beyond is None else np.fmax(edges[:, -1], beyond)
+    for place, (end, text) in enumerate(zip(ends, written, strict=True)):
+        _beside(ax, end, place, text)
     ax.set_yticks(range(len(parts)), list(parts.index))
     ax.set_ylim(len(parts) - 0.5, -0.5)
     ax.margins(x=0.15)
 
 
 def _beside(ax: Axes, end: float, place: int, text: str) -> None:
-    """Write beside the end of a bar."""
-    ax.annotate(text, (end, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
+    """Write next to the end of a bar."""
+    ax.annotate(text, (end, place), xytext=(7, 0), textcoords="offset points", va="center", fontsize=9)
 
 
 def _below(ax: Axes, frame: pd.DataFrame, title: str) -> Axes:
@@ -161,7 +179,7 @@ def _below(ax: Axes, frame: pd.DataFrame, title: str) -> Axes:
 
 
 def _legend(ax: Axes, order: Sequence[str] = ()) -> Axes:
-    """Put the legend below the figure: the bars need the width. Names in `order` come first."""
+    """Put the legend below the figure, since the bars need the width. Names in `order` come first."""
     drawn: Any = ax.get_figure()
     seen = {label: handle for one in drawn.axes for handle, label in zip(*one.get_legend_handles_labels(), strict=True)}
     names = [*(name for name in order if name in seen), *(name for name in seen if name not in order)]
@@ -179,7 +197,7 @@ def _legend(ax: Axes, order: Sequence[str] = ()) -> Axes:
 # the first of these columns that a frame has names its picture
 _PICTURES: dict[str, Callable[[pd.DataFrame, Axes], Axes]] = {
     "returned": _one,
-    "requests_per_s": _shared,
+    "syncs_per_request": _shared,
     "calls_per_request": _calls,
     "ns_per_transaction": _times,
 }

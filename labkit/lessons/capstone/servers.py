@@ -1,14 +1,15 @@
-"""Lesson 10: watch a server under load: an unmodified Redis, asked by redis-benchmark, with and without a file.
+"""Lesson 10: a server under load, an unmodified Redis, asked by redis-benchmark, with and without a file.
 
-How Redis keeps what it is told: https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/.
+Rates and latencies come from slices that nothing watches; the server's calls come from a watched slice of the same
+load. How Redis keeps its data: https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,18 +20,28 @@ from labkit import schema
 from labkit.bpf.program import Program
 from labkit.errors import Missing, check_choice, check_int, check_seed, several
 from labkit.lessons._redis.server import Server, redis_version, why_not
-from labkit.lessons.capstone.calls import SYNCS, Call, Calls, aim, call_rows, read_calls
-from labkit.lessons.capstone.sqlite import in_memory
+from labkit.lessons.capstone.arms import (
+    REQUEST,
+    arm_ratios,
+    call_table,
+    is_watched,
+    plain,
+    planned,
+    slice_frame,
+    whole_runs,
+)  # fmt: skip
+from labkit.lessons.capstone.calls import NO_FILE, SYNCS, Calls, call_rows, read_calls, watching
+from labkit.lessons.capstone.sqlite import memory_warnings
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running.cgroup import Cgroup
 from labkit.running.lock import exclusive
 from labkit.running.owned import run_folder
 from labkit.running.pinning import CROSS, SAME
-from labkit.running.progress import Progress, Tick, silent
+from labkit.running.progress import Progress, Tick
 from labkit.stats import trial
 
-__all__ = ["APPEND_ONLY", "measure", "summary", "why_not"]
+__all__ = ["APPEND_ONLY", "measure", "ratios", "summary", "why_not"]
 
 APPEND_ONLY = ("off", "no", "everysec", "always")
 FILES = {".aof": "append-only file"}
@@ -38,8 +49,8 @@ VALUE_BYTES = 64
 
 
 @dataclass(frozen=True)
-class Load:
-    """One way to ask a server. Raises BadArgument, naming the parameter."""
+class RedisLoad:
+    """How a server is asked. Raises BadArgument, naming the parameter."""
 
     pipeline: int
     clients: int
@@ -65,13 +76,16 @@ class Load:
         return ["--appendonly", "yes", "--appendfsync", self.append_only]
 
 
-@dataclass
-class _Seen:
-    calls: Calls = field(default_factory=dict)
-    elapsed_s: float = 0.0
-    requests: int = 0
-    rates: list[float] = field(default_factory=list)  # requests a second, of each slice
-    lost_events: int = 0
+@dataclass(frozen=True)
+class _Answers:
+    """What one slice came to: in redis-benchmark's words, and the server's calls if it was watched."""
+
+    requests: int
+    requests_per_s: float
+    p50_ns: float
+    p99_ns: float
+    calls: Calls
+    lost_events: int
 
 
 def measure(
@@ -84,7 +98,7 @@ def measure(
     seed: int | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Let redis-benchmark send SETs to a Redis server, and count and time every system call that the server makes.
+    """Let redis-benchmark send SETs to a Redis server: compare rates unwatched, and count its calls in a watched slice.
 
     Parameters
     ----------
@@ -92,84 +106,85 @@ def measure(
     clients : connections, 1 to 1000; one number or several.
     append_only : what the server writes to a file: "off" nothing; each SET, and a sync never by itself ("no"), once
         a second ("everysec"), before it answers ("always"); one or several.
-    requests : in each slice, 100 to 10,000,000; None is 20,000, and 2,000 with a single client, who has to wait for
-        each answer (2,000 and 500 in a hurry).
-    slices : of each arm, 1 to 100, interleaved; None is 3 (1 in a hurry).
+    requests : in each slice, 100 to 10,000,000; None is 20,000, and 1,000 with a single client, who has to wait for
+        each answer (2,000 and 500 in a hurry); a quarter of these with "always".
+    slices : of each arm, 2 to 1000, interleaved, unwatched and as many watched; the first arm runs unwatched a second
+        time in each round. None is 6 (2 in a hurry).
     seed : of the order of the slices; None draws one.
     progress : see `labkit.running.progress`.
 
     Returns
     -------
-    One row a kind of call, for each arm: arm, pipeline, clients, append_only, call, file ("append-only file", or
-    "–": sockets and the rest), count, calls_per_request, total_ns (of epoll_wait that is mostly waiting for
-    requests), ns_per_request, p50_ns, p99_ns, written_bytes (none for calls that write nothing). `summary` makes one
-    row an arm of it.
+    One row per slice: arm, pipeline, clients, append_only, watched, slice, call ("(request)"), file ("–"), count (of
+    requests), requests, requests_per_s, p50_ns and p99_ns (of an answer's latency, as redis-benchmark reports them).
+    And one row per kind of call of the server, in each watched slice: call, file ("append-only file", or "–": sockets
+    and the rest), count, calls_per_request, total_ns (of epoll_wait or epoll_pwait mostly waiting for requests),
+    ns_per_request, mean_ns, p50_ns, p99_ns (of a call), written_bytes (of calls that write).
+    `summary` makes one row per arm of it, `ratios` compares the arms, and `call_table` adds up the calls.
 
     Raises
     ------
-    BadArgument; Missing : Redis is not installed, or BPF or a cgroup cannot be had here.
+    BadArgument; Missing : Redis is not installed, or BPF or cgroups are not available here.
     """
     asked = product(several("pipeline", pipeline), several("clients", clients), several("append_only", append_only))
-    loads = {load.name: load for load in (Load(*each) for each in asked)}
+    loads = {load.name: load for load in (RedisLoad(*each) for each in asked)}
     if requests is not None:
         requests = check_int("requests", requests, 100, 10_000_000, "requests")
-    slices = check_int("slices", _chosen(slices, 3, 1), 1, 100, "slices")
-    seed = check_seed(seed)
+    slices, seed = trial.check_slices(slices, 6, 2), check_seed(seed)
     if why_not():
         what, _, fix = why_not().partition(": ")
         raise Missing(f"{what}.", fix)
-    report = progress or silent
     place = CROSS if len(os.sched_getaffinity(0)) > 1 else SAME
-    seen = {name: _Seen() for name in loads}
     servers: dict[str, Server] = {}
     with (
-        exclusive("lesson 10: Redis", report),
+        exclusive("lesson 10: Redis", progress) as report,
         Program("capstone") as program,
         run_folder() as folder,
         Cgroup() as cgroup,
         ExitStack() as running,
     ):
-        plan = trial.order(list(loads), slices, seed)
-        for done, (_, name) in enumerate(plan):
-            load = loads[name]
+
+        def run(arm: str, tick: Tick) -> _Answers:
+            load = loads[plain(arm)]
             if load.append_only not in servers:
                 servers[load.append_only] = running.enter_context(_server(cgroup, place, folder, load))
+            watch = program if is_watched(arm) else None
+            return _ask(servers[load.append_only], load, requests or _enough(load), tick, watch)
 
-            def tick(_: float, done: int = done, name: str = name) -> None:
-                report(done / len(plan), name)
-
-            total = requests or _enough(load)
-            _ask(program, servers[load.append_only], load, total, seen[name], tick)
-        lost = sum(each.lost_events for each in seen.values())
+        taken = trial.interleaved(planned(list(loads)), run, slices=slices, seed=seed, progress=report)
+        last = loads[plain(taken.taken[-1].arm)]
         facts = provenance(
-            command=["redis-benchmark", *_options(load, total)], slices=slices, seed=seed,
-            server=redis_version(), lost_events=lost, warnings=in_memory(folder),
+            command=["redis-benchmark", *_options(last, requests or _enough(last))], slices=slices,
+            server=redis_version(), lost_events=sum(each.value.lost_events for each in taken.taken),
+            warnings=memory_warnings(folder),
         )  # fmt: skip
-    report(1.0, "done")
-    rows = [{**_setting(load), **row} for name, load in loads.items() for row in _rows(seen[name])]
-    return schema.frame(rows, **facts, arms=[_sums(load, seen[name]) for name, load in loads.items()])
+    return slice_frame(taken, list(loads), lambda arm, answers: _rows(loads[arm], answers), **facts)
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return what `measure` found, one row an arm.
+    """Return what `measure` found, one row per arm.
 
-    Columns: arm, requests, requests_per_s (by redis-benchmark), slowest_per_s and fastest_per_s (of the slices),
+    Columns: arm, requests (in each slice); from the unwatched slices requests_per_s (their median, with its 95 %
+    interval low_per_s to high_per_s), p50_ns, p99_ns (medians of the slices); from the watched slices
     calls_per_request, syncs_per_request.
     """
     rows = []
-    for arm in frame.attrs["arms"]:
-        own = frame[frame["arm"] == arm["arm"]]
-        slowest, fastest = min(arm["rates"]), max(arm["rates"])
+    calls = call_table(frame)
+    for arm, runs in whole_runs(frame).groupby("arm", sort=False):
+        if str(arm).endswith(trial.AGAIN):
+            continue
+        own = calls[calls["arm"] == arm]
+        middle, low, high = trial.median_interval(runs["requests_per_s"].tolist())
         rows.append(
             {
-                "arm": arm["arm"],
-                "requests": arm["requests"],
-                # rounding may not put it outside of them
-                "requests_per_s": min(max(arm["requests"] / arm["elapsed_s"], slowest), fastest),
-                "slowest_per_s": slowest,
-                "fastest_per_s": fastest,
-                "calls_per_request": own["count"].sum() / arm["requests"],
-                "syncs_per_request": own.loc[own["call"].isin(SYNCS), "count"].sum() / arm["requests"],
+                "arm": arm,
+                "requests": runs["requests"].iloc[0],
+                "requests_per_s": middle,
+                "low_per_s": low,
+                "high_per_s": high,
+                **{name: runs[name].median() for name in ("p50_ns", "p99_ns")},
+                "calls_per_request": own["calls_per_request"].sum(),
+                "syncs_per_request": own.loc[own["call"].isin(SYNCS), "calls_per_request"].sum(),
             }
         )
     made = schema.frame(rows)
@@ -177,56 +192,51 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     return made
 
 
+def ratios(frame: pd.DataFrame, baseline: str | None = None, column: str = "requests_per_s") -> pd.DataFrame:
+    """Return each arm's rate (or "p50_ns", "p99_ns"), times that of `baseline` (None: the first), with its interval."""
+    return arm_ratios(frame, check_choice("column", column, ("requests_per_s", "p50_ns", "p99_ns")), baseline)
+
+
 # -- inside --------------------------------------------------------------------------------------
 
 
-def _chosen(asked: int | None, usual: int, hurried: int) -> int:
-    return asked if asked is not None else quick(usual, hurried)
+def _enough(load: RedisLoad) -> int:
+    """Return a number of requests for a slice of some tenths of a second; a hurried one is shorter."""
+    usual = quick(1_000, 500) if load.clients == 1 else quick(20_000, 2_000)
+    return usual // 4 if load.append_only == "always" else usual
 
 
-def _enough(load: Load) -> int:
-    """Return requests enough for a slice of some tenths of a second; a hurried one is shorter."""
-    return _chosen(None, 2_000, 500) if load.clients == 1 else _chosen(None, 20_000, 2_000)
-
-
-def _server(cgroup: Cgroup, place: str, folder: Path, load: Load) -> Server:
+def _server(cgroup: Cgroup, place: str, folder: Path, load: RedisLoad) -> Server:
     own = folder / load.append_only
     own.mkdir()
     return Server(cgroup, place, own, ["-d", str(VALUE_BYTES)], load.settings)
 
 
-def _options(load: Load, requests: int) -> list[str]:
+def _options(load: RedisLoad, requests: int) -> list[str]:
     return ["-t", "set", "-n", str(requests), "-c", str(load.clients), "-P", str(load.pipeline)]
 
 
-def _ask(program: Program, server: Server, load: Load, requests: int, seen: _Seen, tick: Tick) -> None:
-    program.clear("begun", "kinds", "sums", "bars", "labkit_lost")
-    aim(program, server.pid, FILES)
-    program.attach()
-    try:
+def _ask(server: Server, load: RedisLoad, requests: int, tick: Tick, watch: Program | None) -> _Answers:
+    with watching(watch, server.pid, FILES) if watch else nullcontext():
         told = server.ask(_options(load, requests), tick=tick)
-    finally:
-        program.detach()
-    for each, call in read_calls(program, FILES).items():
-        seen.calls[each] = seen.calls.get(each, Call()) + call
-    seen.rates.append(float(told["rps"]))
-    seen.elapsed_s += requests / seen.rates[-1]
-    seen.requests += requests
-    seen.lost_events += program.lost_events
+    rate, p50_ns, p99_ns = float(told["rps"]), float(told["p50_latency_ms"]) * 1e6, float(told["p99_latency_ms"]) * 1e6
+    calls = read_calls(watch, FILES) if watch else {}
+    return _Answers(requests, rate, p50_ns, p99_ns, calls, watch.lost_events if watch else 0)
 
 
-def _setting(load: Load) -> dict[str, Any]:
-    return {
-        "arm": load.name,
-        "pipeline": load.pipeline,
-        "clients": load.clients,
-        "append_only": load.append_only,
+def _rows(load: RedisLoad, answers: _Answers) -> list[dict[str, Any]]:
+    """Return the row of a whole slice, and those of the calls in it if it was watched."""
+    total_ns = round(1e9 * answers.requests / answers.requests_per_s)
+    whole = {
+        "call": REQUEST,
+        "file": NO_FILE,
+        "count": answers.requests,
+        "requests_per_s": answers.requests_per_s,
+        "total_ns": total_ns,
+        "ns_per_request": total_ns / answers.requests,
+        "p50_ns": answers.p50_ns,
+        "p99_ns": answers.p99_ns,
     }
-
-
-def _sums(load: Load, seen: _Seen) -> dict[str, Any]:
-    return {**_setting(load), "requests": seen.requests, "elapsed_s": seen.elapsed_s, "rates": seen.rates}
-
-
-def _rows(seen: _Seen) -> list[dict[str, Any]]:
-    return call_rows(seen.calls, "request", seen.requests)
+    kept = {name: getattr(load, name) for name in ("pipeline", "clients", "append_only")}
+    kept["requests"] = answers.requests
+    return [kept | whole, *(kept | row for row in call_rows(answers.calls, "request", answers.requests))]

@@ -1,4 +1,4 @@
-"""Lesson 10: one run of the application on SQLite (labkit/lessons/capstone/application.py), watched from the kernel."""
+"""Lesson 10: one run of the application on SQLite (labkit/lessons/capstone/application.py), watched or not."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import importlib.util
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.bpf.program import Program
-from labkit.errors import LabkitError, Missing, WorkloadError, bad_argument, check_choice, check_int
-from labkit.lessons.capstone.calls import NO_FILE, Call, Calls, aim, read_calls
-from labkit.machine.mounts import IN_MEMORY, mount_of
+from labkit.errors import Missing, WorkloadError, bad_argument, check_choice, check_int
+from labkit.lessons.capstone.calls import NO_FILE, Calls, read_calls, watching
+from labkit.machine.mounts import mount_of
+from labkit.running.files import in_memory, room_for
 from labkit.running.progress import Tick
 from labkit.running.workload import Workload
 
 __all__ = [
-    "DATABASE", "FILES", "FOLDER", "JOURNALS", "SYNCHRONOUS", "Job", "Seen", "application", "check_room", "in_memory",
-    "stored_rows", "watched", "without_talk",
+    "DATABASE", "FILES", "FOLDER", "JOURNALS", "SYNCHRONOUS", "SqliteRun", "SqliteSettings", "application",
+    "check_room", "memory_warnings", "run_once", "stored_rows", "without_talk",
 ]  # fmt: skip
 
 APPLICATION = Path(__file__).with_name("application.py")
@@ -39,8 +41,8 @@ _ASK = "SELECT count(*) FROM orders; PRAGMA integrity_check;"
 
 
 @dataclass(frozen=True)
-class Job:
-    """One way to store rows. Raises BadArgument, naming the parameter, for what SQLite or the lab cannot do."""
+class SqliteSettings:
+    """How rows are stored. Raises BadArgument, naming the parameter, for what SQLite or the lab cannot do."""
 
     journal: str = "delete"
     synchronous: str = "full"
@@ -51,9 +53,13 @@ class Job:
     def __post_init__(self) -> None:
         check_choice("journal", self.journal, JOURNALS)
         check_choice("synchronous", self.synchronous, SYNCHRONOUS)
-        most = {"transactions": MOST_TRANSACTIONS, "rows_per_transaction": MOST_ROWS, "row_bytes": LARGEST_ROW}
-        for name, highest in most.items():
-            object.__setattr__(self, name, check_int(name, getattr(self, name), 1, highest))
+        limits = (
+            ("transactions", MOST_TRANSACTIONS, ""),
+            ("rows_per_transaction", MOST_ROWS, "rows"),
+            ("row_bytes", LARGEST_ROW, "bytes"),
+        )
+        for name, highest, unit in limits:
+            object.__setattr__(self, name, check_int(name, getattr(self, name), 1, highest, unit))
         if self.rows * self.row_bytes > MOST_BYTES:
             allowed = f"less: transactions times rows_per_transaction times row_bytes may be {MOST_BYTES >> 20} MiB"
             raise bad_argument("transactions", self.transactions, allowed)
@@ -81,29 +87,18 @@ class Job:
         return [word for name, value in given.items() for word in (f"--{name}", str(value))]
 
 
-@dataclass
-class Seen:
-    """What one run came to; may be added up."""
+@dataclass(frozen=True)
+class SqliteRun:
+    """What one run of the application came to."""
 
-    calls: Calls = field(default_factory=dict)
-    elapsed_s: float = 0.0
-    transactions: int = 0
-    rows: int = 0
-    stored_rows: int = 0  # as SQLite's own shell counts them afterwards; 0 without it
-    lost_events: int = 0
-    sqlite: str = ""
-
-    def __add__(self, other: Seen) -> Seen:
-        both = {*self.calls, *other.calls}
-        return Seen(
-            {each: self.calls.get(each, Call()) + other.calls.get(each, Call()) for each in both},
-            self.elapsed_s + other.elapsed_s,
-            self.transactions + other.transactions,
-            self.rows + other.rows,
-            self.stored_rows + other.stored_rows,
-            self.lost_events + other.lost_events,
-            other.sqlite,
-        )
+    calls: Calls  # none if nobody watched
+    elapsed_s: float
+    transactions: int
+    rows: int
+    stored_rows: int  # as SQLite's own shell counts them afterwards; 0 without it
+    lost_events: int
+    sqlite: str
+    command: list[str]
 
 
 def application() -> list[str]:
@@ -120,54 +115,48 @@ def application() -> list[str]:
     raise Missing("This Python was built without SQLite.", "sudo apt-get install python3, or use another Python")
 
 
-def check_room(folder: Path, job: Job) -> None:
-    """Refuse a job for which the disk has no room: its rows stand in the database and in the log or journal."""
-    wanted = _ROOM_BYTES + 3 * job.rows * (job.row_bytes + 4096)
-    if shutil.disk_usage(folder).free < wanted:
-        raise LabkitError(
-            f"The data folder has no room for {wanted >> 20} MiB.",
-            "free some space, or set LABKIT_DATA to a folder on another disk",
-        )
+def check_room(folder: Path, settings: SqliteSettings) -> None:
+    """Refuse settings for which the disk has no room: the rows are in the database and in the log or journal."""
+    room_for(folder, (_ROOM_BYTES + 3 * settings.rows * (settings.row_bytes + 4096)) // 2)
 
 
-def in_memory(folder: Path) -> list[str]:
+def memory_warnings(folder: Path) -> list[str]:
     """Return a warning where the data folder is no disk."""
-    kind = mount_of(folder).kind
-    if kind not in IN_MEMORY:
+    if not in_memory(folder):
         return []
+    kind = mount_of(folder).kind
     return [f"The data folder is in memory ({kind}), where a sync costs nothing: set LABKIT_DATA to one on a disk."]
 
 
-def watched(
-    program: Program, job: Job, folder: Path, tick: Tick | None = None, *, marks: bool = False
-) -> tuple[Seen, list[str]]:
-    """Run the application once in a fresh folder, watched from "go" to its answer.
-
-    Returns what was seen, and the command.
+def run_once(
+    settings: SqliteSettings,
+    folder: Path,
+    tick: Tick | None = None,
+    *,
+    watch: Program | None = None,
+    marks: bool = False,
+) -> SqliteRun:
+    """Run the application once in a fresh folder.
 
     Parameters
     ----------
-    program : c/bpf/capstone.c, loaded.
     folder : of this measurement; the application's own folder in it is gone afterwards.
     tick : see `labkit.running.workload`.
+    watch : c/bpf/capstone.c, loaded, to watch from "go" to the answer; None watches nothing.
     marks : let the application make a mark before each transaction.
     """
     own = folder / FOLDER
     own.mkdir()
     python, *options = application()
-    program.clear("begun", "kinds", "sums", "bars", "labkit_lost")
-    with Workload(Path(python), [*options, *job.arguments(own), *(["--marks"] * marks)]) as run:
-        aim(program, run.pid, FILES)
-        program.attach()
-        told = run.go(timeout_s=60 + SLOWEST_S * job.transactions, tick=tick)
-        program.detach()
+    with Workload(Path(python), [*options, *settings.arguments(own), *(["--marks"] * marks)]) as run:
+        with watching(watch, run.pid, FILES) if watch else nullcontext():
+            told = run.go(timeout_s=60 + SLOWEST_S * settings.transactions, tick=tick)
     stored = stored_rows(own)
     shutil.rmtree(own)
-    seen = Seen(
-        without_talk(read_calls(program, FILES)), told["elapsed_s"], told["transactions"], told["rows"], stored,
-        program.lost_events, told["sqlite"],
+    return SqliteRun(
+        without_talk(read_calls(watch, FILES)) if watch else {}, told["elapsed_s"], told["transactions"], told["rows"],
+        stored, watch.lost_events if watch else 0, told["sqlite"], run.command,
     )  # fmt: skip
-    return seen, run.command
 
 
 def without_talk(calls: Calls) -> Calls:

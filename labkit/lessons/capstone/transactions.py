@@ -1,50 +1,40 @@
-"""Lesson 10: watch a real application. SQLite stores rows: by which system calls, how many, how long?
+"""Lesson 10: SQLite stores rows. How long does that take, and by which system calls, how many, how long?
 
+Times that are compared come from slices that nothing watches; what is in a transaction comes from a watched slice.
 What its journal is for: https://sqlite.org/atomiccommit.html and https://sqlite.org/wal.html.
 """
 
 from __future__ import annotations
 
-import contextlib
-import re
 import shutil
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from labkit import schema
 from labkit.bpf.program import Program
-from labkit.bpf.ring import RingReader
-from labkit.errors import Missing, WorkloadError, check_seed, several
-from labkit.lessons.capstone.calls import SYNCS, aim, call_rows, file_of, name_of, read_calls
-from labkit.lessons.capstone.sqlite import (
-    FILES,
-    FOLDER,
-    Job,
-    Seen,
-    application,
-    check_room,
-    in_memory,
-    watched,
-    without_talk,
-)
-from labkit.machine.doctor import software
+from labkit.errors import check_seed, several
+from labkit.lessons.capstone.arms import (
+    TRANSACTION,
+    arm_ratios,
+    call_table,
+    is_watched,
+    plain,
+    planned,
+    slice_frame,
+)  # fmt: skip
+from labkit.lessons.capstone.calls import NO_FILE, SYNCS, call_rows
+from labkit.lessons.capstone.sqlite import SqliteRun, SqliteSettings, check_room, memory_warnings, run_once
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
 from labkit.running.owned import run_folder
-from labkit.running.progress import Progress, silent
-from labkit.running.workload import Workload
+from labkit.running.progress import Progress, Tick
 from labkit.stats import trial
 
-__all__ = ["measure", "ratios", "steadiness", "summary", "transaction", "witnesses"]
-
-MARK = "getppid"  # the application makes this call, which SQLite never makes, before each transaction if asked to
-MOST_EVENTS = 1_000_000
+__all__ = ["measure", "ratios", "steadiness", "summary"]
 
 
 def measure(
@@ -58,7 +48,7 @@ def measure(
     seed: int | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Let SQLite store rows, and count and time every system call that it makes.
+    """Let SQLite store rows: compare its times unwatched, and count and time every system call in a watched run.
 
     Parameters
     ----------
@@ -67,16 +57,20 @@ def measure(
     rows_per_transaction : rows that are committed together, 1 to 10,000; one number or several.
     transactions : in each slice, 1 to 100,000; None is 53 (23 in a hurry).
     row_bytes : size of a row, 1 to 1 MiB.
-    slices : of each arm, 2 to 100, interleaved; the first arm runs twice in each round. None is 6 (2 in a hurry).
+    slices : of each arm, 2 to 1000, interleaved, unwatched and as many watched; the first arm runs unwatched a second
+        time in each round. None is 6 (2 in a hurry).
     seed : of the order of the slices; None draws one.
     progress : see `labkit.running.progress`.
 
     Returns
     -------
-    One row a kind of call on a kind of file, for each arm: arm, journal, synchronous, rows_per_transaction, call, file
-    (database, journal, log, log's index, folder, or "–"), count, calls_per_transaction, total_ns, ns_per_transaction,
-    p50_ns, p99_ns, written_bytes (none for calls that write nothing), share (of the whole time).
-    `summary` makes one row an arm of it, and `ratios` compares the arms' times.
+    One row per slice: arm, journal, synchronous, rows_per_transaction, watched, slice, call ("(transaction)"), file
+    ("–"), count (of transactions), total_ns, ns_per_transaction, ns_per_row, mean_ns, transactions, rows, stored_rows
+    (by SQLite's own shell; 0 without it).
+    And one row per kind of call on a kind of file, in each watched slice: call, file (database, journal, log, log's
+    index, folder, or "–"), count, calls_per_transaction, total_ns, ns_per_transaction, mean_ns (of a call), p50_ns,
+    p99_ns (of at least 1000 calls), written_bytes (of calls that write).
+    `summary` makes one row per arm of it, `ratios` compares the arms' times, and `call_table` adds up the calls.
 
     Raises
     ------
@@ -89,54 +83,50 @@ def measure(
         several("journal", journal), several("synchronous", synchronous),
         several("rows_per_transaction", rows_per_transaction),
     )  # fmt: skip
-    jobs = {job.name: job for job in (Job(mode, care, transactions, batch, row_bytes) for mode, care, batch in asked)}
-    slices = trial.check_slices(slices, 6, 2)
-    report, seed = progress or silent, check_seed(seed)
-    first, seen, times = next(iter(jobs)), {name: Seen() for name in jobs}, []
-    with exclusive("lesson 10: SQLite", report), Program("capstone") as program, run_folder() as folder:
-        for job in jobs.values():
-            check_room(folder, job)
-        warnings = in_memory(folder) + _without_shell()
-        plan = trial.order([*jobs, first + trial.AGAIN], slices, seed)
-        for done, (number, arm) in enumerate(plan):
+    made = (SqliteSettings(mode, care, transactions, batch, row_bytes) for mode, care, batch in asked)
+    arms = {settings.name: settings for settings in made}
+    slices, seed = trial.check_slices(slices, 6, 2), check_seed(seed)
+    with exclusive("lesson 10: SQLite", progress) as report, Program("capstone") as program, run_folder() as folder:
+        for settings in arms.values():
+            check_room(folder, settings)
 
-            def tick(_: float, done: int = done, arm: str = arm) -> None:
-                report(done / len(plan), arm)
+        def run(arm: str, tick: Tick) -> SqliteRun:
+            return run_once(arms[plain(arm)], folder, tick, watch=program if is_watched(arm) else None)
 
-            name = arm.removesuffix(trial.AGAIN)
-            found, command = watched(program, jobs[name], folder, tick)
-            times.append({"arm": arm, "slice": number, "value": 1e9 * found.elapsed_s / found.rows})
-            if arm == name:
-                seen[name] += found
-        lost = sum(found.lost_events for found in seen.values())
+        taken = trial.interleaved(planned(list(arms)), run, slices=slices, seed=seed, progress=report)
+        last = taken.taken[-1].value
         facts = provenance(
-            command=command, slices=slices, seed=seed, baseline=first, sqlite=found.sqlite, row_bytes=row_bytes,
-            lost_events=lost, warnings=warnings, times=times,
+            command=last.command, slices=slices, sqlite=last.sqlite, row_bytes=row_bytes,
+            lost_events=sum(each.value.lost_events for each in taken.taken),
+            warnings=memory_warnings(folder) + _without_shell(),
         )  # fmt: skip
-    report(1.0, "done")
-    rows = [{**_setting(job), **row} for name, job in jobs.items() for row in _rows(seen[name])]
-    return schema.frame(rows, **facts, arms=[_sums(job, seen[name]) for name, job in jobs.items()])
+    return slice_frame(taken, list(arms), lambda arm, run: _rows(arms[arm], run), **facts)
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return what `measure` found, one row an arm.
+    """Return what `measure` found, one row per arm.
 
-    Columns: arm, transactions, rows, stored_rows (by SQLite's own shell; 0 without it), ns_per_transaction,
-    ns_per_row, calls_per_transaction, syncs_per_transaction, bytes_per_transaction, sync_share (of the time).
+    Columns: arm, transactions, rows, stored_rows (of all its slices), ns_per_transaction, ns_per_row (medians of the
+    unwatched slices), calls_per_transaction, syncs_per_transaction, bytes_per_transaction, sync_share (of the time of
+    the watched slices).
     """
     rows = []
-    for arm in frame.attrs["arms"]:
-        own = frame[frame["arm"] == arm["arm"]]
+    calls = call_table(frame)
+    for arm, runs in frame[frame["call"] == TRANSACTION].groupby("arm", sort=False):
+        if str(arm).endswith(trial.AGAIN):
+            continue
+        unwatched, watched = runs[~runs["watched"]], runs[runs["watched"]]
+        own = calls[calls["arm"] == arm]
         syncs = own[own["call"].isin(SYNCS)]
         rows.append(
             {
-                **{name: arm[name] for name in ("arm", "transactions", "rows", "stored_rows")},
-                "ns_per_transaction": 1e9 * arm["elapsed_s"] / arm["transactions"],
-                "ns_per_row": 1e9 * arm["elapsed_s"] / arm["rows"],
-                "calls_per_transaction": own["count"].sum() / arm["transactions"],
-                "syncs_per_transaction": syncs["count"].sum() / arm["transactions"],
-                "bytes_per_transaction": own["written_bytes"].sum() / arm["transactions"],
-                "sync_share": syncs["total_ns"].sum() / 1e9 / arm["elapsed_s"],
+                "arm": arm,
+                **{name: runs[name].sum() for name in ("transactions", "rows", "stored_rows")},
+                **{name: unwatched[name].median() for name in ("ns_per_transaction", "ns_per_row")},
+                "calls_per_transaction": own["calls_per_transaction"].sum(),
+                "syncs_per_transaction": syncs["calls_per_transaction"].sum(),
+                "bytes_per_transaction": own["written_bytes"].sum() / watched["transactions"].sum(),
+                "sync_share": syncs["share"].sum(),
             }
         )
     made = schema.frame(rows)
@@ -144,12 +134,9 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     return made
 
 
-def ratios(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the time of a row in each arm, times that in the first, with its 95 % interval: see `trial.ratios`."""
-    times = schema.frame(frame.attrs["times"], baseline=frame.attrs["baseline"])
-    made = trial.ratios(times)
-    made.attrs = {**frame.attrs, "warnings": [*frame.attrs["warnings"], *made.attrs["warnings"]]}
-    return made
+def ratios(frame: pd.DataFrame, baseline: str | None = None) -> pd.DataFrame:
+    """Return the time of a row in each arm, times that in `baseline` (None: the first arm), with its 95 % interval."""
+    return arm_ratios(frame, "ns_per_row", baseline)
 
 
 def steadiness(found: pd.DataFrame) -> str:
@@ -172,155 +159,25 @@ def steadiness(found: pd.DataFrame) -> str:
     return f"{said} Believe only differences that are much larger than that."
 
 
-def transaction(
-    journal: str | Sequence[str] = ("delete", "wal"),
-    synchronous: str = "full",
-    *,
-    row_bytes: int = 4096,
-    progress: Progress | None = None,
-) -> pd.DataFrame:
-    """Record a single transaction call by call.
-
-    Parameters
-    ----------
-    journal, synchronous, row_bytes : as of `measure`.
-    progress : see `labkit.running.progress`.
-
-    Returns one row a call, in order: arm, time_ns (since the transaction began), call, file, latency_ns, returned. Of
-    ten transactions in a row, those with the commonest number of calls; of these, that of the middle length. Which it
-    is, and of how many, stands in `attrs["chosen"]`, in words.
-    """
-    jobs = [Job(mode, synchronous, 11, 1, row_bytes) for mode in several("journal", journal)]
-    report, found, chosen, lost = progress or silent, [], [], 0
-    with (
-        exclusive("lesson 10: one transaction", report),
-        Program("capstone", flags={"EACH": 1}) as program,
-        run_folder() as folder,
-    ):
-        for done, job in enumerate(jobs):
-            check_room(folder, job)
-
-            def tick(_: float, done: int = done, job: Job = job) -> None:
-                report(done / len(jobs), job.name)
-
-            with RingReader(program, "events", max_events=MOST_EVENTS) as ring:
-                seen, command = watched(program, job, folder, tick, marks=True)
-                ring.stop()
-                one, place, alike, of = _typical(ring.frame())
-                found.append(one.assign(arm=job.name))
-                chosen.append(f"{job.name}: transaction {place} of {of}; {alike} of them make {len(one)} calls.")
-                lost += ring.lost
-        facts = provenance(command=command, lost_events=lost, warnings=in_memory(folder), sqlite=seen.sqlite)
-        facts["chosen"] = " ".join(chosen)
-    report(1.0, "done")
-    return schema.frame(pd.concat(found, ignore_index=True)[_EACH], **facts)
-
-
-def witnesses(journal: str = "delete", transactions: int = 23, *, progress: Progress | None = None) -> pd.DataFrame:
-    """Let strace and the program in the kernel watch the same run, and compare what they counted.
-
-    Parameters
-    ----------
-    journal, transactions : as of `measure`.
-    progress : see `labkit.running.progress`.
-
-    Returns one row a system call: call, count (by eBPF), strace_count.
-
-    Raises
-    ------
-    Missing : strace is not installed, or may not follow a process.
-    """
-    job, report, strace = Job(journal, "full", transactions), progress or silent, shutil.which("strace")
-    if strace is None:
-        raise Missing("strace is not installed.", "sudo apt-get install strace")
-    with exclusive("lesson 10: strace", report), Program("capstone") as program, run_folder() as folder:
-        own, log = folder / FOLDER, folder / "strace"
-        own.mkdir()
-        watching = ["-f", "-s", "8", "-o", str(log), *application(), *job.arguments(own)]
-        with _allowed(), Workload(Path(strace), watching) as run:
-            aim(program, _only_child(run.pid), FILES)
-            program.attach()
-            run.go(timeout_s=120 + transactions, tick=lambda _: report(0.5, "both watch"))
-            program.detach()
-        seen = Counter[str]()
-        for (call, _), each in without_talk(read_calls(program, FILES)).items():
-            seen[call] += each.count
-        told = _between(log.read_text(errors="replace"))
-        facts = provenance(command=run.command, lost_events=program.lost_events)
-    report(1.0, "done")
-    rows = [{"call": call, "count": seen[call], "strace_count": told[call]} for call in sorted({*seen, *told})]
-    return schema.frame(rows, **facts)
-
-
 # -- inside --------------------------------------------------------------------------------------
-
-_EACH = ["arm", "time_ns", "call", "file", "latency_ns", "returned"]
 
 
 def _without_shell() -> list[str]:
-    return [] if shutil.which("sqlite3") else ["sqlite3 is not installed: nobody else counted the rows."]
+    return [] if shutil.which("sqlite3") else ["sqlite3 is not installed: no other program counted the rows."]
 
 
-def _setting(job: Job) -> dict[str, Any]:
-    return {
-        "arm": job.name,
-        "journal": job.journal,
-        "synchronous": job.synchronous,
-        "rows_per_transaction": job.rows_per_transaction,
+def _rows(settings: SqliteSettings, run: SqliteRun) -> list[dict[str, Any]]:
+    """Return the row of a whole slice, and those of the calls in it if it was watched."""
+    total_ns = round(1e9 * run.elapsed_s)
+    whole = {
+        "call": TRANSACTION,
+        "file": NO_FILE,
+        "count": run.transactions,
+        "total_ns": total_ns,
+        "ns_per_transaction": total_ns / run.transactions,
+        "ns_per_row": total_ns / run.rows,
+        "mean_ns": total_ns / run.transactions,
     }
-
-
-def _sums(job: Job, seen: Seen) -> dict[str, Any]:
-    kept = ("transactions", "rows", "stored_rows", "elapsed_s")
-    return {**_setting(job), **{name: getattr(seen, name) for name in kept}}
-
-
-def _rows(seen: Seen) -> list[dict[str, Any]]:
-    rows = call_rows(seen.calls, "transaction", seen.transactions)
-    return [{**row, "share": row["total_ns"] / 1e9 / seen.elapsed_s} for row in rows]
-
-
-def _typical(events: pd.DataFrame) -> tuple[pd.DataFrame, int, int, int]:
-    """Return the calls of a typical transaction, which one it is, and how many of how many make as many calls.
-
-    Each begins with a mark; the last has no end. With many calls a page of the database was full, for instance.
-    """
-    made = events.sort_values("time_ns", kind="stable")
-    made = made.assign(call=made["number"].map(name_of), file=made["kind"].map(lambda kind: file_of(kind, FILES)))
-    number = (made["call"] == MARK).cumsum()
-    begins, calls = made.groupby(number)["time_ns"].first(), made.groupby(number).size()
-    lengths = begins.diff().shift(-1).drop(index=0, errors="ignore").dropna()
-    calls = calls[lengths.index]
-    alike = lengths[calls == calls.mode().iloc[0]].sort_values()
-    chosen = int(alike.index[len(alike) // 2])
-    one: pd.DataFrame = made[(number == chosen) & (made["call"] != MARK)].copy()
-    one["time_ns"] -= begins[chosen]
-    return one, chosen, len(alike), len(lengths)
-
-
-@contextlib.contextmanager
-def _allowed() -> Iterator[None]:
-    """Say it in the doctor's words where strace could not do its work because ptrace(2) is refused."""
-    try:
-        yield
-    except WorkloadError as error:
-        found = software.strace()
-        if found.state == "ok":
-            raise
-        raise Missing(f"strace cannot follow the application here: {found.reason}.", found.fix, error.detail) from None
-
-
-def _only_child(pid: int) -> int:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    if len(children) != 1:
-        raise WorkloadError("strace has not started the application.", "run it by hand: strace -f true")
-    return int(children[0])
-
-
-def _between(log: str) -> Counter[str]:
-    """Return how often each call stands in a log of strace after the line that read "go" and before the answer."""
-    lines = log.splitlines()
-    first = next(number for number, line in enumerate(lines) if re.search(r'read.*"go\\n"', line))
-    last = next(number for number, line in enumerate(lines) if number > first and re.search(r"\bwrite\(1, ", line))
-    found = (re.match(r"\d+ +(\w+)\(.*\) += ", line) for line in lines[first + 1 : last])
-    return Counter(match[1] for match in found if match)
+    kept = {name: getattr(settings, name) for name in ("journal", "synchronous", "rows_per_transaction")}
+    kept |= {name: getattr(run, name) for name in ("transactions", "rows", "stored_rows")}
+    return [kept | whole, *(kept | row for row in call_rows(run.calls, "transaction", run.transactions))]

@@ -20,9 +20,9 @@ from labkit import schema
 from labkit.bpf.program import Program
 from labkit.errors import BadArgument, LabkitError, Missing, Stopped, WorkloadError, WorkloadUnable
 from labkit.lessons import capstone
-from labkit.lessons.capstone import calls, exercises, servers, sqlite, transactions
+from labkit.lessons.capstone import call_by_call, calls, exercises, servers, sqlite
 from labkit.lessons.capstone.calls import NO_FILE
-from labkit.lessons.capstone.sqlite import DATABASE, Job
+from labkit.lessons.capstone.sqlite import DATABASE, SqliteSettings
 from labkit.machine.doctor import software
 from labkit.machine.doctor.rows import Finding
 from labkit.running import truths
@@ -37,13 +37,13 @@ MEMORY_CALLS = {"brk", "mmap", "munmap", "mremap", "madvise"}  # the allocator's
 
 
 def calls_of(frame: pd.DataFrame, arm: str) -> Counter[tuple[str, str]]:
-    rows = frame[frame["arm"] == arm]
+    rows = capstone.call_table(frame, arm)
     return Counter({(row["call"], row["file"]): row["count"] for row in rows.to_dict("records")})
 
 
 @pytest.fixture(scope="module")
 def journals() -> pd.DataFrame:
-    """All four journal modes, two slices of 23 transactions each: 46."""
+    """All four journal modes, two watched slices of 23 transactions each: 46; and as many unwatched."""
     return capstone.measure(capstone.JOURNALS, **SMALL)
 
 
@@ -77,22 +77,33 @@ def test_the_journal_is_cut_or_left_in_the_other_modes(journals: pd.DataFrame) -
 def test_sqlites_own_shell_finds_every_row(journals: pd.DataFrame) -> None:
     if shutil.which("sqlite3") is None:
         pytest.skip("sqlite3 is not installed: run `make setup`")
-    assert capstone.summary(journals)["stored_rows"].tolist() == [46] * 4
+    assert capstone.summary(journals)["stored_rows"].tolist() == [2 * 46] * 4
 
 
 @bpf
 def test_the_sums_are_those_of_the_table(journals: pd.DataFrame) -> None:
     sums = capstone.summary(journals).set_index("arm")
-    assert sums["transactions"].tolist() == sums["rows"].tolist() == [46] * 4
+    assert sums["transactions"].tolist() == sums["rows"].tolist() == [2 * 46] * 4
     assert sums["syncs_per_transaction"]["delete, full"] == 4
     assert sums["syncs_per_transaction"]["wal, full"] == pytest.approx(52 / 46)
-    for arm, rows in journals.groupby("arm"):
+    for arm, rows in capstone.call_table(journals).groupby("arm"):
         assert sums["ns_per_row"][arm] == sums["ns_per_transaction"][arm]
         assert sums["calls_per_transaction"][arm] == pytest.approx(rows["count"].sum() / 46)
-        assert rows["total_ns"].sum() <= sums["ns_per_transaction"][arm] * 46  # calls are a part of the time
-        assert rows["share"].sum() <= 1
-    assert (journals["p50_ns"] <= journals["p99_ns"]).all()
+        assert rows["share"].sum() <= 1  # calls are a part of the time
+        assert (rows["mean_ns"] * rows["count"]).round().tolist() == rows["total_ns"].tolist()
+    assert journals["p99_ns"].isna().all()  # of fewer than 1000 calls
     assert journals.attrs["lost_events"] == 0
+
+
+@bpf
+def test_times_are_those_of_unwatched_slices_and_calls_those_of_watched_ones(journals: pd.DataFrame) -> None:
+    runs = journals[journals["call"] == "(transaction)"]
+    assert runs[~runs["watched"]].groupby("arm").size().tolist() == [2] * 5  # the A/A arm among them
+    assert runs[runs["watched"]].groupby("arm").size().tolist() == [2] * 4
+    assert journals[journals["call"] != "(transaction)"]["watched"].all()
+    unwatched = runs[~runs["watched"]].groupby("arm")["ns_per_row"].median()
+    sums = capstone.summary(journals).set_index("arm")["ns_per_row"]
+    assert sums.to_dict() == unwatched.drop("delete, full (again)").to_dict()
 
 
 @bpf
@@ -152,10 +163,10 @@ def test_only_calls_that_write_have_bytes(journals: pd.DataFrame) -> None:
 def test_the_bytes_in_the_log_are_the_size_that_the_file_had() -> None:
     frame = capstone.measure("wal", **SMALL)
     written = frame.loc[(frame["call"] == "pwrite64") & (frame["file"] == "log"), "written_bytes"].sum()
-    assert written == 2 * size_of_log(Job("wal", transactions=23))
+    assert written == 2 * size_of_log(SqliteSettings("wal", transactions=23))
 
 
-def size_of_log(job: Job) -> int:
+def size_of_log(job: SqliteSettings) -> int:
     """Run the application unwatched and without its end, and ask the file system."""
     folder = Path(os.environ["LABKIT_DATA"]) / "unwatched"
     folder.mkdir()
@@ -178,10 +189,10 @@ def test_normal_syncs_a_log_at_checkpoints_only_and_off_never() -> None:
 def test_rows_that_are_committed_together_share_their_syncs() -> None:
     frame = capstone.measure("delete", rows_per_transaction=(1, 13), row_bytes=100, **SMALL)
     sums = capstone.summary(frame)
-    assert sums["rows"].tolist() == [46, 13 * 46]
+    assert sums["rows"].tolist() == [2 * 46, 2 * 13 * 46]
     assert sums["syncs_per_transaction"].tolist() == [4, 4]
     if shutil.which("sqlite3"):
-        assert sums["stored_rows"].tolist() == [46, 13 * 46]
+        assert sums["stored_rows"].tolist() == [2 * 46, 2 * 13 * 46]
 
 
 @bpf
@@ -219,14 +230,14 @@ def test_ptrace_that_is_refused_is_told_with_the_mend(monkeypatch: pytest.Monkey
 def test_of_several_transactions_a_typical_one_is_chosen() -> None:
     """The second makes more calls than the others."""
     number = {name: each for each, name in calls.call_names().items()}
-    mark, call = number[transactions.MARK], number["pwrite64"]
+    mark, call = number[call_by_call.MARK], number["pwrite64"]
     begins = {0: 2, 100: 5, 200: 2, 500: 2, 510: 2, 560: 0}  # when a transaction begins -> its calls
     events = [
         {"time_ns": begin + place, "number": mark if place == 0 else call, "kind": 0}
         for begin, calls in begins.items()
         for place in range(calls + 1)
     ]
-    one, place, alike, of = transactions._typical(pd.DataFrame(events))
+    one, place, alike, of = call_by_call._typical(pd.DataFrame(events))
     assert (place, alike, of) == (1, 4, 5)  # 10, 50, 100 and 300 ns long: the middle is the third
     assert one["time_ns"].tolist() == [1, 2]
 
@@ -241,7 +252,7 @@ def test_one_transaction_is_a_list_of_its_calls_in_order() -> None:
         ends = one["time_ns"] + one["latency_ns"]
         assert (ends.to_numpy()[:-1] <= one["time_ns"].to_numpy()[1:]).all()
         assert re.search(rf"{arm}: transaction \d+ of 10; \d+ of them make {len(one)} calls", frame.attrs["chosen"])
-    assert transactions.MARK not in set(frame["call"]) and frame.attrs["lost_events"] == 0
+    assert call_by_call.MARK not in set(frame["call"]) and frame.attrs["lost_events"] == 0
 
 
 @bpf
@@ -251,8 +262,11 @@ def test_another_process_of_the_same_kind_is_not_counted(data_folder: Path) -> N
     other, own = data_folder / "other", data_folder / "own"
     other.mkdir()
     own.mkdir()
-    with Program("capstone") as program, Workload(Path(python), [*options, *Job().arguments(other)]) as neighbour:
-        seen, _ = sqlite.watched(program, Job(transactions=23), own, lambda _: started(neighbour))
+    with (
+        Program("capstone") as program,
+        Workload(Path(python), [*options, *SqliteSettings().arguments(other)]) as neighbour,
+    ):
+        seen = sqlite.run_once(SqliteSettings(transactions=23), own, lambda _: started(neighbour), watch=program)
         neighbour.result()
     shutil.rmtree(other)
     shutil.rmtree(own)
@@ -284,7 +298,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("journal", capstone.JOURNALS)
 def test_the_application_stores_what_it_says(folder: Path, journal: str) -> None:
     python, *options = sqlite.application()
-    with Workload(Path(python), [*options, *Job(journal, "full", 23, 3, 1000).arguments(folder)]) as run:
+    with Workload(Path(python), [*options, *SqliteSettings(journal, "full", 23, 3, 1000).arguments(folder)]) as run:
         told = run.go()
     assert (told["transactions"], told["rows"], told["elapsed_s"] > 0) == (23, 69, True)
     stored = sqlite3.connect(folder / DATABASE)
@@ -304,7 +318,7 @@ def test_a_folder_that_is_not_there_is_told_in_two_lines(folder: Path) -> None:
     python, *options = sqlite.application()
     with (
         pytest.raises(WorkloadError, match=r"SQLite says: unable to open database file\nFix: "),
-        Workload(Path(python), [*options, *Job().arguments(folder / "nowhere")]),
+        Workload(Path(python), [*options, *SqliteSettings().arguments(folder / "nowhere")]),
     ):
         pass
 
@@ -318,7 +332,7 @@ def test_a_python_without_sqlite_says_that_it_cannot_run(folder: Path) -> None:
     ]
     with (
         pytest.raises(WorkloadUnable, match="this Python has no SQLite: No module named _sqlite3"),
-        Workload(Path(python), [*command, *Job().arguments(folder)]),
+        Workload(Path(python), [*command, *SqliteSettings().arguments(folder)]),
     ):
         pass
 
@@ -329,12 +343,13 @@ def test_a_python_without_sqlite_says_that_it_cannot_run(folder: Path) -> None:
 @bpf
 @needs_redis
 def test_an_answer_takes_one_write_without_a_pipeline_and_a_part_of_one_with_it() -> None:
-    frame = servers.measure((1, 16), requests=1600, slices=1)
+    frame = servers.measure((1, 16), requests=1600, slices=2)
     for pipeline, answers in ((1, 1600), (16, 100)):
-        (written,) = frame[(frame["pipeline"] == pipeline) & (frame["call"] == "write")].to_dict("records")
+        written = frame[(frame["pipeline"] == pipeline) & (frame["call"] == "write")]
         settings = 4  # redis-benchmark asks the server for its settings first
-        assert answers < written["count"] <= answers + settings
-        assert 5 * 1600 < written["written_bytes"] < 5 * 1600 + 500  # "+OK\r\n"
+        assert len(written) == 2 and written["watched"].all()
+        assert written["count"].between(answers, answers + settings).all()
+        assert written["written_bytes"].between(5 * 1600, 5 * 1600 + 500).all()  # "+OK\r\n"
     assert frame.attrs["server"].startswith("Redis server") and frame.attrs["lost_events"] == 0
     assert (servers.summary(frame)["syncs_per_request"] == 0).all()
 
@@ -342,7 +357,7 @@ def test_an_answer_takes_one_write_without_a_pipeline_and_a_part_of_one_with_it(
 @bpf
 @needs_redis
 def test_always_syncs_before_each_answer_and_clients_share_a_sync() -> None:
-    frame = servers.measure(1, (1, 50), ("no", "always"), requests=400, slices=1)
+    frame = servers.measure(1, (1, 50), ("no", "always"), requests=400, slices=2)
     syncs = servers.summary(frame).set_index("arm")["syncs_per_request"]
     assert syncs["1 client, pipeline 1, sync: always"] == 1
     assert 0 < syncs["50 clients, pipeline 1, sync: always"] < 1
@@ -356,16 +371,21 @@ def test_always_syncs_before_each_answer_and_clients_share_a_sync() -> None:
 def test_a_single_client_sends_fewer_requests_and_each_slice_has_its_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABKIT_QUICK", "1")
     sums = servers.summary(servers.measure(1, (1, 50), slices=2))
-    assert sums["requests"].tolist() == [2 * 500, 2 * 2000]
-    assert (sums["slowest_per_s"] <= sums["requests_per_s"]).all()
-    assert (sums["requests_per_s"] <= sums["fastest_per_s"]).all()
+    assert sums["requests"].tolist() == [500, 2000]
+    assert (sums["low_per_s"] <= sums["requests_per_s"]).all()
+    assert (sums["requests_per_s"] <= sums["high_per_s"]).all()
 
 
-def test_the_rate_of_a_single_slice_is_neither_above_nor_below_its_own() -> None:
-    rates = [49_140.05 + 0.37 * number for number in range(997)]  # for some, n / (n / rate) is not rate
-    arms = [{"arm": str(rate), "requests": 2003, "elapsed_s": 2003 / rate, "rates": [rate]} for rate in rates]
-    none = schema.frame({"arm": [], "call": [], "count": []}, arms=arms)
-    assert servers.summary(none)["requests_per_s"].tolist() == rates
+@bpf
+@needs_redis
+def test_answers_are_compared_by_unwatched_slices_with_an_arm_against_itself() -> None:
+    frame = servers.measure(1, (1, 50), requests=400, slices=2)
+    assert frame.loc[~frame["watched"], "call"].unique().tolist() == ["(request)"]
+    assert servers.ratios(frame)["arm"].tolist() == ["50 clients, pipeline 1", "1 client, pipeline 1 (again)"]
+    other = servers.ratios(frame, "50 clients, pipeline 1", "p50_ns")
+    assert other["arm"].tolist() == ["1 client, pipeline 1"]
+    with pytest.raises(BadArgument, match="did you mean '50 clients, pipeline 1'"):
+        servers.ratios(frame, "50 client, pipeline 1")
 
 
 @bpf
@@ -423,7 +443,7 @@ def test_the_journal_that_is_asked_for_is_neither_unlinked_nor_cut() -> None:
     syncs = wide[[call for call in calls.SYNCS if call in wide]].sum(axis=1)
     quiet = wide[(unlinks < 46) & (wide["ftruncate"] < 46) & (syncs > 3 * 46)]
     assert quiet.index.tolist() == [truths.expected("10-q1")]
-    assert "file" not in frame and not {"arms", "times", "command"} & set(frame.attrs)
+    assert "file" not in frame and not {"baseline", "command"} & set(frame.attrs)
 
 
 @bpf
@@ -578,14 +598,12 @@ def test_bad_arguments_are_named_before_anything_starts(
 def test_a_return_from_a_signal_handler_is_counted_by_its_name() -> None:
     """At the end of rt_sigreturn the kernel tells no number: only its beginning does."""
     with Program("capstone") as program, Workload("hello", ["--getppid", "1000000", "--calls-per-s", "1000"]) as run:
-        calls.aim(program, run.pid, {})
-        program.attach()
-        run.start()
-        while not program.hash("sums"):
-            pass  # the signal shall come in the midst of the work
-        run.stop()
-        run.result()
-        program.detach()
+        with calls.watching(program, run.pid, {}):
+            run.start()
+            while not program.hash("sums"):
+                pass  # so that the signal comes in the middle of the work
+            run.stop()
+            run.result()
         seen = calls.read_calls(program, {})
     assert seen["rt_sigreturn", NO_FILE].count == 1
 

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from lessons.sockmap.pair import PAIR, talk
 
 from labkit.errors import BadArgument, Missing, Stopped, WorkloadError
 from labkit.lessons import sockmap
@@ -28,36 +29,6 @@ from labkit.running.workload import Workload
 from labkit.stats import trial
 
 bpf = pytest.mark.bpf
-
-
-@pytest.fixture
-def cut() -> Iterator[Shortcut]:
-    with Shortcut() as made:
-        yield made
-
-
-# A connection between two sockets of one process: `listener`, `client`, `server`.
-PAIR = """
-import array, fcntl, json, os, select, socket, sys, termios, threading
-def pair(family=socket.AF_INET, address="127.0.0.1"):
-    listener = socket.create_server((address, 0), family=family)
-    client = socket.create_connection(listener.getsockname()[:2])
-    server, _ = listener.accept()
-    return listener, client, server
-def all_of(connection):
-    parts = []
-    while part := connection.recv(1 << 16):
-        parts.append(part)
-    return b"".join(parts)
-"""
-
-
-def talk(cut: Shortcut, script: str, *, before: str = "") -> Any:
-    """Run Python inside the cgroup, with `PAIR` before it, and return the JSON that it prints."""
-    command = cut.cgroup.command([sys.executable, "-c", PAIR + textwrap.dedent(before + script)])
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 # -- where the messages go ------------------------------------------------------------------------------
@@ -374,33 +345,6 @@ def test_off_leaves_open_connections_alone_and_new_ones_to_tcp(cut: Shortcut) ->
         counted = cut.counts()
         talker.communicate("\n", timeout=30)
     assert (counted.redirects, counted.redirect_bytes, counted.inserts) == (2, 3 + 5, 2)
-
-
-# -- what bites: facts that the lesson tells ------------------------------------------------------------
-
-
-@bpf
-def test_a_blocking_recv_may_be_woken_for_nothing(cut: Shortcut) -> None:
-    """The kernel says EAGAIN (tcp_bpf_recvmsg) when a close in the other direction is acknowledged meanwhile."""
-    told = talk(
-        cut,
-        """
-        _, client, server = pair()
-        said = []
-        def read():
-            try:
-                said.append(client.recv(9).decode())
-            except BlockingIOError:
-                said.append("EAGAIN")
-        reader = threading.Thread(target=read); reader.start()
-        status = f"/proc/self/task/{reader.native_id}/stat"
-        while open(status).read().rpartition(")")[2].split()[0] != "S":
-            pass
-        client.shutdown(socket.SHUT_WR); server.recv(9); server.sendall(b"answer"); reader.join()
-        print(json.dumps(said))
-        """,
-    )
-    assert told in (["EAGAIN"], ["answer"])  # either; a program has to stand both
 
 
 # -- nothing stays --------------------------------------------------------------------------------------
