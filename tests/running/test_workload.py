@@ -175,6 +175,52 @@ def test_make_is_asked_once_after_another_workloads_source_has_changed(
         build("hello")
 
 
+def test_a_folder_is_a_workload_and_each_of_its_files_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(repo_folder() / "c", tmp_path / "c")
+    monkeypatch.setattr(workload, "repo_folder", lambda: tmp_path)
+    monkeypatch.setattr(workload, "build_folder", lambda: tmp_path / "build")
+    program = build("io_engines")
+    assert subprocess.run([program, "--help"], capture_output=True, check=False).returncode == 0
+    monkeypatch.setenv("PATH", str(tmp_path))  # where there is no make
+    assert build("io_engines") == program
+    for changed in ("io_engines/pool.c", "io_engines/engine.h", "common/json.c"):
+        os.utime(program)
+        assert build("io_engines") == program
+        (tmp_path / "c/workloads" / changed).touch()
+        with pytest.raises(WorkloadError, match="make is not installed"):
+            build("io_engines")
+    with pytest.raises(BadArgument, match="name='common'"):  # what they share is no workload
+        build("common")
+
+
+@pytest.mark.parametrize(
+    ("asked", "reported"),
+    [
+        (["--block-bytes", "4096"], '"block_bytes": 512'),
+        (["--queue-depth", "32"], '"queue_depth": 1'),
+        (["--engine", "io_uring"], '"engine": "sync"'),
+        (["--rate", "1000"], '"rate": 0'),
+    ],
+)
+def test_a_workload_that_did_something_else_than_asked_is_an_error(
+    tmp_path: Path, asked: list[str], reported: str
+) -> None:
+    program = script(tmp_path, f"echo ready; read go; echo '{{{reported}, \"ios\": 3}}'")
+    with Workload(program, asked) as run, pytest.raises(WorkloadError) as caught:
+        run.go()
+    assert f"was asked for {asked[0]} {asked[1]} and reports" in str(caught.value)
+
+
+def test_settings_that_are_as_asked_and_counts_that_are_not_pass(tmp_path: Path) -> None:
+    said = '{"engine": "sync", "block_bytes": 4096, "rate": 1000, "ios": 3}'
+    program = script(tmp_path, f"echo ready; read go; echo '{said}'")
+    asked = ["--engine", "sync", "--block-bytes", "4096", "--rate", "1000.0", "--ios", "5", "--batch", "7"]
+    with Workload(program, asked) as run:
+        assert run.go()["ios"] == 3
+
+
 @pytest.mark.parametrize("cpu", [-1, 4096, "0", 1.5, True])
 def test_a_bad_cpu_is_named(cpu: object) -> None:
     with pytest.raises(BadArgument, match="cpu="):

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from tree import ROOT, named, short
 
+from labkit.notebook.source import source
+
 MOST_LINES = 15  # one idea a cell
 NOTEBOOKS = named(".ipynb")
 LESSONS = [path for path in NOTEBOOKS if path.parent.name == "notebooks"]
@@ -120,3 +122,13 @@ def test_a_recording_tells_its_kernel_and_nobodys_folders(path: Path) -> None:
 
 def test_there_are_lessons() -> None:
     assert ROOT / "notebooks" in {path.parent for path in LESSONS}
+
+
+SHOWN = re.compile(r'labkit\.source\("([^"]+)"(?:, "([^"]+)")?\)')
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=short)
+def test_every_file_and_function_that_a_notebook_shows_is_there(path: Path) -> None:
+    for cell in sources(path, "code"):
+        for file, part in SHOWN.findall(cell):
+            assert source(file, part or None).text

@@ -98,10 +98,9 @@ class Job:
             raise bad_argument(
                 "queue_depth", self.queue_depth, f"1 with the engine {self.engine!r}: it has one I/O at a time"
             )
-        if self.engine == "pool" and (self.batch, self.wait_for) != (1, 1):
-            raise bad_argument(
-                "batch", self.batch, "1 with the engine 'pool': each thread makes one I/O after the other"
-            )
+        for name, value in (("batch", self.batch), ("wait_for", self.wait_for)):
+            if self.engine == "pool" and value != 1:
+                raise bad_argument(name, value, "1 with the engine 'pool': each thread makes one I/O after the other")
         if self.engine in ("nowait", "mmap") and (self.operation == "write" or self.cache == "direct"):
             raise bad_argument(
                 "engine", self.engine, "one that writes and knows O_DIRECT: this one reads the page cache"
