@@ -102,6 +102,7 @@ COLUMNS: dict[str, Column] = {
     "threads": Column("", "int64", "threads", plain),
     "calls": Column("", "int64", "calls made", plain),
     "lost_updates": Column("", "int64", "updates lost", plain),
+    "unpaired": Column("", "int64", "ends without a beginning", plain),
     "ns_per_call": Column("ns", "float64", "time of a call", si_ns),
     "added_ns": Column("ns", "float64", "added to one call", known(si_ns)),
     "low_ns": Column("ns", "float64", "95 % interval, from", known(si_ns)),

@@ -25,7 +25,7 @@ from labkit.machine.provenance import provenance
 from labkit.running import truths
 from labkit.running.lock import exclusive
 from labkit.running.owned import run_folder
-from labkit.running.progress import Progress, silent
+from labkit.running.progress import Progress
 from labkit.running.workload import Workload
 
 __all__ = ["Life", "find_suspect", "life", "measure", "mystery", "phases", "say_hello"]
@@ -50,9 +50,8 @@ def measure(runs: int = 23, interval_us: int = 0, *, progress: Progress | None =
     """
     runs = check_int("runs", runs, 1, MOST_RUNS, "runs")
     interval_us = check_int("interval_us", interval_us, 0, 1_000_000, "microseconds")
-    report = progress or silent
     expected_s = max(runs * (interval_us * 1e-6 + 0.001), 0.1)
-    with exclusive("lesson 01: hello", report), Program("hello") as program:
+    with exclusive("lesson 01: hello", progress) as report, Program("hello") as program:
         with (
             RingReader(program, "events", max_events=4 * MOST_RUNS) as ring,
             Workload("hello", ["--runs", str(runs), "--interval-us", str(interval_us)]) as run,
@@ -63,7 +62,6 @@ def measure(runs: int = 23, interval_us: int = 0, *, progress: Progress | None =
             program.detach()
         made = ring.frame()
         facts = provenance(command=run.command, lost_events=ring.lost, runs=told["runs"])
-    report(1.0, "done")
     return schema.frame(made, **facts)
 
 
@@ -73,8 +71,8 @@ def phases(runs: int = 23, *, progress: Progress | None = None) -> pd.DataFrame:
     Returns a frame with a row a phase: phase, runs (what the workload did), count (what the program saw).
     """
     runs = check_int("runs", runs, 1, MOST_RUNS, "runs")
-    report, rows = progress or silent, []
-    with exclusive("lesson 01: before, during, after", report), Program("hello") as program:
+    rows = []
+    with exclusive("lesson 01: before, during, after", progress) as report, Program("hello") as program:
         for number, phase in enumerate(("before attach", "attached", "after detach")):
             with RingReader(program, "events", max_events=4 * MOST_RUNS) as ring:
                 with Workload("hello", ["--runs", str(runs)]) as run:
@@ -86,7 +84,6 @@ def phases(runs: int = 23, *, progress: Progress | None = None) -> pd.DataFrame:
                     program.detach()
             rows.append({"phase": phase, "runs": told["runs"], "count": ring.count})
         facts = provenance(command=run.command, lost_events=ring.lost)
-    report(1.0, "done")
     return schema.frame(rows, **facts)
 
 

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
+from labkit.lessons.maps.bars import hidden_size, sizes
 from labkit.lessons.maps.buffers import CHANNELS, channels, order
-from labkit.lessons.maps.counts import (
-    WAYS,
-    forgotten_test,
-    full,
-    hidden_size,
-    measure,
-    pairs,
-    per_cpu,
-    sizes,
-    slow_thread,
-    too_many_sizes,
-)
+from labkit.lessons.maps.lost_updates import WAYS, forgotten_test, measure, per_cpu
 from labkit.lessons.maps.panels import panel
 from labkit.lessons.maps.plots import plot
+from labkit.lessons.maps.room import full, too_many_sizes
+from labkit.lessons.maps.two_ends import pairs, slow_thread
 from labkit.stats.trial import added_ns as costs
 
 __all__ = [

@@ -22,7 +22,7 @@ from labkit.errors import LabkitError, bad_argument, check_int, check_seed
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
-from labkit.running.progress import Progress, silent
+from labkit.running.progress import Progress, Tick
 from labkit.running.workload import Workload
 from labkit.stats import trial
 
@@ -54,9 +54,9 @@ def order(turns: int = 31, *, progress: Progress | None = None) -> pd.DataFrame:
     time_ns.
     """
     turns = check_int("turns", turns, 1, 10_000, "turns")
-    report, frames, lost = progress or silent, [], 0
+    frames, lost = [], 0
     arguments = ["--work", "turns", "--threads", "2", "--calls", str(turns)]
-    with exclusive("lesson 02: order", report):
+    with exclusive("lesson 02: order", progress) as report:
         for number, arm in enumerate(("ring buffer", "perf buffer")):
             report(number / 2, arm)
             records, told, lost_here = _sent(arm, 256, arguments)
@@ -66,7 +66,6 @@ def order(turns: int = 31, *, progress: Progress | None = None) -> pd.DataFrame:
         facts = provenance(command=told["command"], lost_events=lost, calls=told["calls"])
         if len({worker["cpu"] for worker in told["workers"]}) == 1:
             facts["warnings"].append("one CPU only: one perf buffer, so its order is right too")
-    report(1.0, "done")
     return schema.frame(pd.concat(frames, ignore_index=True), **facts)
 
 
@@ -105,28 +104,25 @@ def channels(
     slices = trial.check_slices(slices, 6, 2)
     arguments = ["--work", "sizes", "--threads", str(threads), "--calls", str(calls)]
     seed = check_seed(seed)
-    report, rows, lost = progress or silent, [], 0
-    with exclusive("lesson 02: ring buffer and perf buffer", report):
-        plan = trial.order([NONE, *CHANNELS, NONE + trial.AGAIN], slices, seed)
-        for done, (number, arm) in enumerate(plan):
-            report(done / len(plan), arm)
-            records, told, lost_here = _sent(arm, pages, arguments)
-            lost += lost_here
-            rows.append(
-                {
-                    "arm": arm,
-                    "slice": number,
-                    "threads": threads,
-                    "room_bytes": pages * PAGE_BYTES if arm in CHANNELS else 0,
-                    "made": told["made"],
-                    "received": len(records),
-                    "lost_events": lost_here,
-                    "ns_per_call": max(worker["elapsed_s"] for worker in told["workers"]) * 1e9 / calls,
-                }
-            )
-        facts = provenance(command=told["command"], lost_events=lost, baseline=NONE, seed=seed)
-    report(1.0, "done")
-    return schema.frame(rows, **facts)
+
+    def one(arm: str, _: Tick) -> dict[str, Any]:
+        channel = arm.removesuffix(trial.AGAIN)
+        records, answer, lost = _sent(channel, pages, arguments)
+        return {
+            "threads": threads,
+            "room_bytes": pages * PAGE_BYTES if channel in CHANNELS else 0,
+            "made": answer["made"],
+            "received": len(records),
+            "lost_events": lost,
+            "ns_per_call": max(worker["elapsed_s"] for worker in answer["workers"]) * 1e9 / calls,
+        }
+
+    with exclusive("lesson 02: ring buffer and perf buffer", progress) as report:
+        made = trial.interleaved([NONE, *CHANNELS, NONE + trial.AGAIN], one, slices=slices, seed=seed, progress=report)
+        frame = made.frame()
+        lost = int(frame["lost_events"].sum())
+        facts = provenance(command=["maps", *arguments], lost_events=lost, baseline=NONE, seed=made.seed)
+    return schema.frame(frame, **facts)
 
 
 def _sent(arm: str, pages: int, arguments: list[str]) -> tuple[npt.NDArray[Any], dict[str, Any], int]:
@@ -135,13 +131,10 @@ def _sent(arm: str, pages: int, arguments: list[str]) -> tuple[npt.NDArray[Any],
     flags = {"CHANNEL": channel, "WAKING": waking, "PAGES": pages}
     with Program("maps_channels", flags=flags) as program:
         with _channel(arm, program, pages) as read, Workload("maps", arguments) as run:
-            program.aim(pid=run.pid)
-            program.attach()
-            told = run.go()
-            program.detach()
+            with program.watching(run.pid):
+                answer = run.go()
             records = read()
-        told |= {"made": int(program.counters("made")[0]), "command": run.command}
-        return records, told, program.lost_events
+        return records, answer | {"made": int(program.counters("made")[0]), "command": run.command}, program.lost_events
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import pandas as pd
 
 from labkit import schema
 from labkit.errors import check_choice
-from labkit.lessons.maps import buffers, counts
+from labkit.lessons.maps import bars, buffers, lost_updates, room
 from labkit.lessons.maps.plots import plot
 from labkit.notebook.panel import controls
 from labkit.notebook.panel.panel import Panel
@@ -25,11 +25,11 @@ def panel(subject: str = "lost updates") -> Panel:
             controls={
                 "calls": controls.choose("calls", [1009, 10_007, 100_003, 1_000_003], 100_003, label="calls a thread"),
                 "threads": controls.whole("threads", 2, 1, 16),
-                "ways": controls.several("arm", list(counts.WAYS), list(counts.WAYS), label="ways"),
+                "ways": controls.several("arm", list(lost_updates.WAYS), list(lost_updates.WAYS), label="ways"),
                 "same_cpu": controls.switch("all threads on one CPU"),
                 "slices": controls.whole("slices", 3, 2, 20),
             },
-            measure=counts.measure,
+            measure=lost_updates.measure,
             plot=plot,
             finding=_lost_updates,
             table=_medians,
@@ -45,7 +45,7 @@ def panel(subject: str = "lost updates") -> Panel:
                 "bar_bytes": controls.choose("block_bytes", [1, 8, 64, 512, 4096], 64, label="width of a bar"),
                 "bars": controls.whole("count", 32, 1, 250, label="bars"),
             },
-            measure=counts.sizes,
+            measure=bars.sizes,
             plot=plot,
             finding=_histograms,
         )
@@ -57,7 +57,7 @@ def panel(subject: str = "lost updates") -> Panel:
                 "entries": controls.whole("entries", 64, 1, 100_000),
                 "times": controls.whole("count", 1, 1, 100, label="times each"),
             },
-            measure=counts.full,
+            measure=room.full,
             plot=plot,
             finding=_full,
         )

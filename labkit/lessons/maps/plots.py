@@ -14,7 +14,7 @@ __all__ = ["plot"]
 
 
 def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw any frame of `labkit.lessons.maps.counts`; its columns tell which of the pictures it wants."""
+    """Draw any frame of lesson 02; its columns say which of the pictures it wants."""
     ax = style.axes(ax)
     return next(draw for column, draw in _PICTURES.items() if column in frame)(frame, ax)
 

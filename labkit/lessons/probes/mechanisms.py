@@ -25,7 +25,7 @@ from labkit.machine.doctor import events, software
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
-from labkit.running.progress import Progress, silent
+from labkit.running.progress import Progress, Tick
 from labkit.running.workload import Workload
 from labkit.stats import trial
 
@@ -67,9 +67,9 @@ def measure(
     """
     calls = check_int("calls", calls, 1, 10_000_000, "calls")
     chosen = check_choices("mechanisms", mechanisms, MECHANISMS)
-    report, rows = progress or silent, []
+    rows = []
     arguments = ["--work", "step", "--calls", str(calls)]
-    with exclusive("lesson 04: probes", report):
+    with exclusive("lesson 04: probes", progress) as report:
         for done, mechanism in enumerate(chosen):
             tick = functools.partial(_tell, report, done / len(chosen), mechanism)
             tick(0.0)
@@ -88,7 +88,6 @@ def measure(
                     row["state"], row["reason"] = "ok", ticks
             rows.append(row)
         facts = provenance(command=command)
-    report(1.0, "done")
     return schema.frame(rows, **facts)
 
 
@@ -125,21 +124,20 @@ def cost(
     chosen = check_choices("mechanisms", mechanisms, MECHANISMS)
     sides = check_choices("ends", ends, ENDS)
     seed = check_seed(seed)
-    report, rows = progress or silent, []
-    with exclusive("lesson 04: what probes cost", report):
+    with exclusive("lesson 04: what probes cost", progress) as report:
         arms, absent = _arms(chosen, sides, strace, report)
-        plan = trial.order([NOTHING, *arms, NOTHING + trial.AGAIN], slices, seed)
-        for done, (number, arm) in enumerate(plan):
-            tick = functools.partial(_tell, report, done / len(plan), arm)
-            tick(0.0)
+
+        def one(arm: str, tick: Tick) -> dict[str, Any]:
             many = min(calls, _STRACE_CALLS) if arm == STRACE else calls
             with Workload("probes", ["--work", "step", "--calls", str(many)]) as run, _attached(arms.get(arm), run):
-                told, command = run.go(tick=tick), run.command
-            each_ns = told["elapsed_s"] * 1e9 / told["calls"]
-            rows.append({"arm": arm, "slice": number, "calls": told["calls"], "ns_per_call": each_ns})
-        facts = provenance(command=command, baseline=NOTHING, seed=seed, absent=absent)
-    report(1.0, "done")
-    return schema.frame(rows, **facts)
+                answer = run.go(tick=tick)
+            return {"calls": answer["calls"], "ns_per_call": answer["elapsed_s"] * 1e9 / answer["calls"]}
+
+        names = [NOTHING, *arms, NOTHING + trial.AGAIN]
+        made = trial.interleaved(names, one, slices=slices, seed=seed, progress=report)
+        command = ["probes", "--work", "step", "--calls", str(calls)]
+        facts = provenance(command=command, baseline=NOTHING, seed=made.seed, absent=absent)
+    return schema.frame(made.frame(), **facts)
 
 
 def added(frame: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from labkit.errors import check_int
 from labkit.machine.provenance import provenance
 from labkit.running import truths
 from labkit.running.lock import exclusive
-from labkit.running.progress import Progress, silent
+from labkit.running.progress import Progress
 from labkit.running.workload import Workload
 
 __all__ = ["decorated", "nap_mystery", "timed"]
@@ -68,16 +68,14 @@ def decorated(calls: int = 23, nap_us: int = 1000, *, progress: Progress | None 
     """
     calls = check_int("calls", calls, 1, 10_000, "calls")
     nap_us = check_int("nap_us", nap_us, 1, 100_000, "microseconds")
-    report = progress or silent
     rows: list[dict[str, Any]] = []
-    with exclusive("lesson 04: the decorator", report):
+    with exclusive("lesson 04: the decorator", progress) as report:
         wrapped = timed(nap, lambda **seen: rows.append({"arm": DECORATOR, "number": len(rows) + 1, **seen}))
         for number in range(calls):
             report(number / calls / 2, DECORATOR)
             wrapped(nap_us * (1 + number % 3))
         made, command, lost = _naps(calls, nap_us, lambda _: report(0.5, UPROBES))
         facts = provenance(command=command, lost_events=lost)
-    report(1.0, "done")
     made = made.assign(arm=UPROBES, number=range(1, len(made) + 1))
     columns = ["arm", "number", "argument", "returned", "latency_ns"]
     return schema.frame(pd.concat([pd.DataFrame(rows)[columns], made[columns]], ignore_index=True), **facts)

@@ -17,7 +17,7 @@ from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running import truths
 from labkit.running.lock import exclusive
-from labkit.running.progress import Progress, silent
+from labkit.running.progress import Progress
 from labkit.running.workload import Workload
 
 __all__ = ["busy_fruit", "flame", "python_flame"]
@@ -56,16 +56,14 @@ def flame(
     apple, pear, plum = (check_int(name, value, 0, 100, "per cent") for name, value in given)
     if apple + pear + plum > 100:
         raise bad_argument("plum", plum, f"at most {100 - apple - pear}: the shares add up to 100 per cent at most")
-    report = progress or silent
     arguments = ["--work", "burn", "--seconds", str(seconds)]
     arguments += ["--apple", str(apple), "--pear", str(pear), "--plum", str(plum)]
-    with exclusive("lesson 04: stacks", report):
+    with exclusive("lesson 04: stacks", progress) as report:
         with Workload("probes", arguments) as run, StackSampler(run.pid, hz) as sampler:
             told = run.go(tick=lambda gone_s: report(min(gone_s / seconds, 1), "sampling"), timeout_s=60 + 20 * seconds)
             sampler.stop()
         own = {name: value for name, value in told.items() if name.endswith("_ns")}
         facts = provenance(command=run.command, lost_events=sampler.lost, hz=hz, **own)
-    report(1.0, "done")
     made = sampler.frame()
     made.attrs.update(facts)
     return made

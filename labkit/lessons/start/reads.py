@@ -20,7 +20,7 @@ from labkit.machine.provenance import provenance
 from labkit.running import truths
 from labkit.running.lock import exclusive
 from labkit.running.owned import run_folder
-from labkit.running.progress import Progress, silent
+from labkit.running.progress import Progress
 
 __all__ = ["measure", "mystery"]
 
@@ -41,8 +41,7 @@ def measure(block_bytes: int = 65536, blocks: int = 97, *, progress: Progress | 
     """
     block_bytes = check_int("block_bytes", block_bytes, 1, 4 << 20, "bytes")
     blocks = check_int("blocks", blocks, 1, 10_000, "reads")
-    report = progress or silent
-    with exclusive("lesson 00: start", report), run_folder() as folder, Program("start") as program:
+    with exclusive("lesson 00: start", progress) as report, run_folder() as folder, Program("start") as program:
         path = folder / "file"
         _write(path, block_bytes, blocks)
         with RingReader(program, "events", max_events=1_000_000) as ring, path.open("rb", buffering=0) as file:
@@ -55,7 +54,6 @@ def measure(block_bytes: int = 65536, blocks: int = 97, *, progress: Progress | 
             program.detach()
         made = ring.frame()
         facts = provenance(path=path, lost_events=ring.lost, repeats=blocks)
-    report(1.0, "done")
     # other threads of this process read too: the notebook talks with its kernel
     own = made[made["tid"] == threading.get_native_id()].drop(columns=["tid", "cpu"])
     return schema.frame(own.assign(block_bytes=block_bytes).reset_index(drop=True), **facts)

@@ -23,7 +23,7 @@ from labkit.bpf.usdt.tracer import Probe, Usdt, find, probes_of
 from labkit.errors import BadArgument, LabkitError, Missing, bad_argument, check_choice, check_int, one_or_more
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
-from labkit.running.progress import Progress, silent
+from labkit.running.progress import Progress
 from labkit.running.workload import Workload, build
 from labkit.stats import histogram
 
@@ -70,9 +70,8 @@ def live_code(probe: str = "request_start", *, progress: Progress | None = None)
     arguments = ["--requests", "10000000", "--work-ns", "0", "--interval-us", "50"]
     if probe.startswith("loop_"):
         arguments = ["--loop", probe.removeprefix("loop_"), "--iterations", "10000000000"]
-    report = progress or silent
     with ExitStack() as stack:
-        stack.enter_context(exclusive("lesson 05: live code", report))
+        report = stack.enter_context(exclusive("lesson 05: live code", progress))
         program = stack.enter_context(Program("usdt_count"))
         tracer = stack.enter_context(Usdt(program))
         run = stack.enter_context(Workload(binary, arguments))
@@ -94,7 +93,6 @@ def live_code(probe: str = "request_start", *, progress: Progress | None = None)
         run.stop()
         told = run.result()
         facts = provenance(command=run.command, fired=_own_count(told, probe), probe=name)
-    report(1.0, "done")
     return schema.frame(rows, **facts)
 
 
@@ -105,9 +103,13 @@ def semaphore(requests: int = 503, *, progress: Progress | None = None) -> pd.Da
     latency_ns (the median of a request, by the program's own clock).
     """
     requests = check_int("requests", requests, 1, MOST_REQUESTS, "requests")
-    report, rows = progress or silent, []
+    rows = []
     binary = server()
-    with exclusive("lesson 05: semaphore", report), Program("usdt_count") as program, Usdt(program) as tracer:
+    with (
+        exclusive("lesson 05: semaphore", progress) as report,
+        Program("usdt_count") as program,
+        Usdt(program) as tracer,
+    ):
         for number, phase in enumerate(("nobody listens", "somebody listens", "nobody again")):
             program.clear("passes")
             with Workload(binary, ["--requests", str(requests), "--work-ns", "0"]) as run:
@@ -127,7 +129,6 @@ def semaphore(requests: int = 503, *, progress: Progress | None = None) -> pd.Da
                 }
             )
         facts = provenance(command=run.command)
-    report(1.0, "done")
     return schema.frame(rows, **facts)
 
 
@@ -145,10 +146,10 @@ def tell_apart(requests: Sequence[int] = (101, 103, 107), *, progress: Progress 
     if not 2 <= len(served) <= 16:
         raise bad_argument("requests", requests, "2 to 16 numbers, one a process")
     served = [check_int("requests", number, 1, MOST_REQUESTS, "requests") for number in served]
-    report, binary = progress or silent, server()
+    binary = server()
     [place] = find(binary, "labkit:request_start")
     with ExitStack() as stack:
-        stack.enter_context(exclusive("lesson 05: several processes", report))
+        report = stack.enter_context(exclusive("lesson 05: several processes", progress))
         program = stack.enter_context(Program("usdt"))
         tracer = stack.enter_context(Usdt(program))
         ring = stack.enter_context(RingReader(program, "events", max_events=sum(served) + 1))
@@ -171,7 +172,6 @@ def tell_apart(requests: Sequence[int] = (101, 103, 107), *, progress: Progress 
             "count": [int(heard.get(run.pid, 0)) for run in runs],
         }
         facts = provenance(command=runs[0].command, lost_events=ring.lost)
-    report(1.0, "done")
     return schema.frame(rows, **facts)
 
 

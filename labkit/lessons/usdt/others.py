@@ -24,7 +24,7 @@ from labkit.errors import Missing, check_bool, check_file, check_int, check_word
 from labkit.machine.provenance import provenance
 from labkit.running import truths
 from labkit.running.lock import exclusive
-from labkit.running.progress import Progress, silent
+from labkit.running.progress import Progress
 from labkit.running.workload import Workload
 
 __all__ = ["EXAMPLE", "gc_pauses", "listed", "python_calls", "python_probes", "throw_mystery", "throws"]
@@ -109,11 +109,11 @@ def python_calls(
     everything = check_bool("everything", everything)
     file = check_file("script", EXAMPLE if script is None else script, "the path of a Python script")
     command = [str(file.resolve()), *check_words("arguments", arguments)]
-    with exclusive("lesson 05: calls of Python functions", progress):
+    with exclusive("lesson 05: calls of Python functions", progress) as report:
         try:
-            made, told, facts = _python(python, command, FUNCTIONS, progress)
+            made, told, facts = _python(python, command, FUNCTIONS, report)
         except Missing:
-            made, told, facts = _python(python, command, IMPORTS, progress)
+            made, told, facts = _python(python, command, IMPORTS, report)
             warning = "This Python has no probes of functions (3.12 lost them): these are its imports."
             facts["warnings"] = [*facts["warnings"], warning]
             everything = True
@@ -131,8 +131,8 @@ def gc_pauses(*, python: str | Path | None = None, progress: Progress | None = N
     Returns one row a collection: time_ns, latency_ns (how long Python stood still), generation, count (objects freed).
     `attrs["told"]` is what the script counted.
     """
-    with exclusive("lesson 05: Python's garbage collector", progress):
-        made, told, facts = _python(python, [str(RUBBISH)], COLLECTOR, progress)
+    with exclusive("lesson 05: Python's garbage collector", progress) as report:
+        made, told, facts = _python(python, [str(RUBBISH)], COLLECTOR, report)
     passes = _nested(made).rename(columns={"number": "generation", "freed": "count"})
     return schema.frame(passes[["time_ns", "latency_ns", "generation", "count"]], **facts, told=told)
 
@@ -151,10 +151,9 @@ def throws(
     """
     counts = {"range": range_errors, "runtime": runtime_errors, "own": own_errors}
     counts = {name: check_int(f"{name}_errors", number, 0, 100_000, "throws") for name, number in counts.items()}
-    report = progress or silent
     options = [word for name, number in counts.items() for word in (f"--{name}", str(number))]
     with (
-        exclusive("lesson 05: C++ exceptions", progress),
+        exclusive("lesson 05: C++ exceptions", progress) as report,
         _listening("usdt_throw", options, "usdt_throw", CXX) as (run, ring, tracer),
     ):
         told = run.go(tick=lambda _: report(0.5, "throwing"))
@@ -162,7 +161,6 @@ def throws(
         ring.stop()
         made = ring.frame()
         facts = provenance(command=run.command, lost_events=ring.lost, told=told)
-    report(1.0, "done")
     made["probe"] = made["kind"].map({1: "throw", 2: "catch", 3: "rethrow"})  # enum throw_kind
     made["exception"] = made["type"].map(_demangled(list(made["type"].unique())))
     return schema.frame(made[["time_ns", "tid", "probe", "exception"]], **facts)
@@ -180,17 +178,15 @@ def throw_mystery() -> pd.DataFrame:
 
 
 def _python(
-    python: str | Path | None, command: Sequence[str], listen: Listen, progress: Progress | None
+    python: str | Path | None, command: Sequence[str], listen: Listen, report: Progress
 ) -> tuple[pd.DataFrame, dict[str, Any], dict[str, Any]]:
     """Run a script under the first Python that has the probes; return the events, what it told, and provenance."""
-    report = progress or silent
     for candidate in _pythons(python):
         try:
             with _listening(candidate, ["-I", str(CHILD), *command], "usdt_python", listen) as (run, ring, tracer):
                 told = run.go(timeout_s=300, tick=lambda _: report(0.5, "Python runs"))
                 tracer.detach()
                 ring.stop()
-                report(1.0, "done")
                 return ring.frame(), told, provenance(command=run.command, lost_events=ring.lost)
         except Missing as error:
             missing = error

@@ -28,7 +28,7 @@ from labkit.lessons.usdt.others import listed
 from labkit.machine.provenance import provenance
 from labkit.running import truths
 from labkit.running.lock import exclusive
-from labkit.running.progress import Progress, silent
+from labkit.running.progress import Progress
 from labkit.running.workload import Workload
 from labkit.stats import histogram
 
@@ -110,8 +110,8 @@ def measure(
     work_ns = check_int("work_ns", work_ns, 0, 100_000_000, "ns")
     chosen = check_choices("probes", probes, PROBES)
     arguments = ["--requests", str(requests), "--work-ns", str(work_ns), *_path_option(path)]
-    with exclusive("lesson 05: usdt", progress), _listening(arguments, chosen) as heard:
-        told = heard.go(_ticks(progress, requests * (work_ns + 20_000) * 1e-9))
+    with exclusive("lesson 05: usdt", progress) as report, _listening(arguments, chosen) as heard:
+        told = heard.go(_ticks(report, requests * (work_ns + 20_000) * 1e-9))
         heard.end()
         return _events(heard, told, work_ns=work_ns)
 
@@ -127,8 +127,8 @@ def latency(requests: int = 1009, work_ns: int = 20_000, *, progress: Progress |
     requests = check_int("requests", requests, 1, MOST_REQUESTS, "requests")
     work_ns = check_int("work_ns", work_ns, 0, 100_000_000, "ns")
     arguments = ["--requests", str(requests), "--work-ns", str(work_ns)]
-    with exclusive("lesson 05: latencies", progress), _listening(arguments, ["request_done"]) as heard:
-        told = heard.go(_ticks(progress, requests * (work_ns + 5_000) * 1e-9))
+    with exclusive("lesson 05: latencies", progress) as report, _listening(arguments, ["request_done"]) as heard:
+        told = heard.go(_ticks(report, requests * (work_ns + 5_000) * 1e-9))
         heard.end()
         counted = heard.program.histogram("latencies")
         facts = provenance(command=heard.run.command, work_ns=work_ns, lost_events=heard.ring.lost)
@@ -218,8 +218,7 @@ def _events(heard: _Heard, told: dict[str, Any], **more: Any) -> pd.DataFrame:
     return schema.frame(made[columns].sort_values("time_ns", ignore_index=True), **facts)
 
 
-def _ticks(progress: Progress | None, expected_s: float) -> Callable[[float], None]:
-    report = progress or silent
+def _ticks(report: Progress, expected_s: float) -> Callable[[float], None]:
     return lambda gone_s: report(min(gone_s / max(expected_s, 0.1), 0.99), "serving requests")
 
 

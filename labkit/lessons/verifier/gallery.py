@@ -24,7 +24,7 @@ from labkit.errors import check_choice, check_choices, check_ints
 from labkit.machine.folders import quick, repo_folder
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
-from labkit.running.progress import Progress, silent
+from labkit.running.progress import Progress
 
 __all__ = ["BODIES", "GALLERY", "VERSIONS", "Exhibit", "judge", "judge_file", "loops", "measure", "source_of"]
 
@@ -120,16 +120,14 @@ def measure(
     """
     chosen = check_choices("programs", GALLERY if programs is None else programs, GALLERY)
     wanted = check_choices("versions", versions, VERSIONS)
-    report = progress or silent
     rows: list[dict[str, str | int]] = []
-    with exclusive("lesson 03: the gallery", report):
+    with exclusive("lesson 03: the gallery", progress) as report:
         for name in chosen:
             for version in wanted:
                 report(len(rows) / (len(chosen) * len(wanted)), name)
                 told = judge(name, mended=bool(VERSIONS[version]))
                 loader = "root" if GALLERY[name].trusted else "CAP_BPF alone"
                 rows.append({"program": name, "version": version, "loader": loader, **_row(told)})
-    report(1.0, "done")
     return schema.frame(rows, **provenance())
 
 
@@ -154,9 +152,8 @@ def loops(
     defaults = quick((10, 100, 1000, 5000, 10_000, 100_000, 1_000_000), (10, 1000, 100_000))
     limits = check_ints("rounds", defaults if rounds is None else rounds, 1, _MOST_ROUNDS, "rounds")
     chosen = check_choices("bodies", bodies, BODIES)
-    report = progress or silent
     rows: list[dict[str, str | int]] = []
-    with exclusive("lesson 03: loops", report):
+    with exclusive("lesson 03: loops", progress) as report:
         for body in chosen:
             for limit in limits:
                 report(len(rows) / (len(limits) * len(chosen)), f"{limit} rounds, {body}")
@@ -165,7 +162,6 @@ def loops(
                 rows.append(
                     {"rounds": limit, "body": body, **{key: row[key] for key in ("verdict", "cause", "walked", "said")}}
                 )
-    report(1.0, "done")
     return schema.frame(rows, **provenance())
 
 

@@ -16,9 +16,10 @@ import labkit.bpf.program as engine
 from labkit.bpf.stacks import PYTHON_MARK
 from labkit.errors import AttachError, BadArgument, Missing
 from labkit.lessons import probes
-from labkit.lessons.probes import functions, mechanisms, pair, stacks
+from labkit.lessons.probes import mechanisms
 from labkit.machine.doctor import events
 from labkit.running import truths
+from labkit.running.workload import Workload
 
 bpf = pytest.mark.bpf
 COUNTERS = [name for name in probes.MECHANISMS if name != "timer"]
@@ -233,8 +234,7 @@ BAD = [
 def test_a_bad_argument_is_named_and_nothing_is_started(
     function: Callable[..., Any], arguments: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (probes, functions, pair, stacks):
-        monkeypatch.setattr(module, "Workload", None)
+    monkeypatch.setattr(Workload, "__enter__", lambda self: pytest.fail(f"{self} was started"))
     with pytest.raises(BadArgument) as caught:
         function(**arguments)
     assert said in str(caught.value)
