@@ -1,7 +1,7 @@
 """Run fio with the same knobs as a job of io_engines, for one short slice.
 
-What is easily got wrong: `--runtime` wants a unit, and "0.5" means for ever; a job ends early when it has read the file
-once (`--io_size`); and it takes finished I/Os one by one unless told otherwise (`--iodepth_batch_complete_max`).
+What is easy to get wrong: `--runtime` wants a unit, and "0.5" means forever; a job ends early when it has read the file
+once (`--io_size`); and it takes finished I/Os one by one by default (`--iodepth_batch_complete_max`).
 """
 
 from __future__ import annotations

@@ -164,7 +164,12 @@ def options_of_any_kind(draw: st.DrawFn) -> dict[str, Any]:
             chosen["sync-every"] = draw(st.integers(1, 50))
     flags = []
     if engine == "io_uring":
-        flags = draw(st.lists(st.sampled_from(["registered-buffers", "registered-files", "force-async"]), unique=True))
+        flags = draw(
+            st.lists(
+                st.sampled_from(["registered-buffers", "registered-files", "registered-ring", "force-async"]),
+                unique=True,
+            )
+        )
         mode = draw(st.sampled_from(["one-call", "sqpoll", "spin", "taskrun"]))
         if mode == "taskrun":
             chosen["taskrun"] = draw(st.sampled_from(["auto", "defer", "coop", "plain"]))
@@ -230,6 +235,7 @@ CALL_OPTIONS = [
     (*deep("io_uring"), "--batch", 8, "--wait-for", 8),
     (*deep("io_uring"), "--one-call", "--batch", 8),
     (*deep("io_uring"), "--cache", "warm", "--batch", 4, "--wait-for", 4, "--registered-files"),
+    (*deep("io_uring"), "--registered-ring", "--batch", 4),
     (*deep("io_uring"), "--sqpoll"),
     (*deep("io_uring"), "--sqpoll", "--sqpoll-idle-ms", 1),
     (*deep("io_uring"), "--force-async"),
@@ -561,6 +567,30 @@ def test_o_direct_leaves_the_time_of_the_last_access_alone(build: Callable, fold
         process.communicate(timeout=60)
     flags = int(re.search(r"^flags:\s+(\d+)", told, re.MULTILINE)[1], 8)
     assert flags & os.O_DIRECT and flags & os.O_NOATIME
+
+
+@pytest.mark.parametrize("atime", [False, True])
+def test_a_file_is_opened_as_fio_opens_it_if_asked(build: Callable, folder: Path, atime: bool) -> None:
+    path = folder / "timed"
+    path.write_bytes(bytes(65536))
+    process = build("io_engines").start("--file", path, "--cache", "warm", *(["--atime"] if atime else []))
+    (link,) = (each for each in Path(f"/proc/{process.pid}/fd").iterdir() if os.readlink(each) == str(path))
+    told = Path(f"/proc/{process.pid}/fdinfo/{link.name}").read_text()
+    process.communicate(timeout=60)
+    path.unlink()
+    flags = int(re.search(r"^flags:\s+(\d+)", told, re.MULTILINE)[1], 8)
+    assert bool(flags & os.O_NOATIME) != atime
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed: apt-get install strace")
+@pytest.mark.parametrize("ring", [False, True])
+def test_only_what_is_asked_is_registered(io_engines: Build, tmp_path: Path, ring: bool) -> None:
+    log = tmp_path / "log"
+    under = ("strace", "-f", "-o", str(log), "-e", "trace=io_uring_register")
+    more = ["--registered-ring"] if ring else []
+    io_engines(*deep("io_uring"), "--registered-buffers", "--registered-files", *more, "--ios", 10, under=under)
+    seen = re.findall("IORING_REGISTER_(BUFFERS|FILES|RING_FDS)", log.read_text())
+    assert seen == ["BUFFERS", "FILES", *(["RING_FDS"] if ring else [])]
 
 
 @pytest.mark.parametrize(("options", "says"), [

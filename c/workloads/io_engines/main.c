@@ -63,6 +63,7 @@ static const struct option_row options[] = {
 	OPTION_INTEGER("seed", &set.seed, 0, INT32_MAX, "", "what the order and the content are drawn from"),
 	OPTION_TEXT("folder", &set.folder, "a folder", "where the data file is made; it never has a name there"),
 	OPTION_TEXT("file", &set.file, "a path", "read this file instead of making one"),
+	OPTION_FLAG("atime", &set.atime, "with --file: reads note the time of access, as in most programs (no O_NOATIME)"),
 	OPTION_REAL("rate", &set.rate, 0, 1e7, "I/Os per second",
 		    "open loop: I/Os are due at random times, this many per second; 0: closed loop"),
 	OPTION_CHOICE("durable", &set.durable, durable_names,
@@ -75,6 +76,7 @@ static const struct option_row options[] = {
 	OPTION_FLAG("one-call", &set.one_call, "io_uring: submit and wait in one system call"),
 	OPTION_FLAG("registered-buffers", &set.registered_buffers, "io_uring: let the kernel map the buffers once"),
 	OPTION_FLAG("registered-files", &set.registered_files, "io_uring: let the kernel look the file up once"),
+	OPTION_FLAG("registered-ring", &set.registered_ring, "io_uring: let the kernel look the ring up once"),
 	OPTION_CHOICE("taskrun", &set.taskrun, taskrun_names, "io_uring: when the kernel finishes an I/O"),
 	OPTION_FLAG("sqpoll", &set.sqpoll, "io_uring: a kernel thread submits"),
 	OPTION_INTEGER("sqpoll-idle-ms", &set.sqpoll_idle_ms, 1, 60000, "milliseconds", "idle time before it sleeps"),
@@ -90,8 +92,8 @@ static const struct option_row options[] = {
 
 static void check_uring_settings(void)
 {
-	bool uring_only = set.one_call || set.registered_buffers || set.registered_files || set.sqpoll || set.spin ||
-			  set.force_async || set.iowq_bounded || set.iowq_unbounded || set.taskrun != TASKRUN_AUTO;
+	bool uring_only = set.one_call || set.registered_buffers || set.registered_files || set.registered_ring ||
+			  set.sqpoll || set.spin || set.force_async || set.iowq_bounded || set.iowq_unbounded || set.taskrun != TASKRUN_AUTO;
 
 	if (set.engine != IO_URING && uring_only)
 		die("an option for io_uring alone was given to --engine %s",

@@ -83,8 +83,9 @@ static void uring_register(void)
 		unable("--registered-buffers: %s", strerror(error));
 	if (set.registered_files && (error = -io_uring_register_files(&ring, &data_file, 1)))
 		unable("--registered-files: %s", strerror(error));
-	/* The ring itself can be registered too, from 5.18; not to have it costs nanoseconds and is no error. */
-	if (set.registered_files && io_uring_register_ring_fd(&ring) == 1)
+	if (set.registered_ring && io_uring_register_ring_fd(&ring) != 1)
+		unable("--registered-ring: this kernel refuses (5.18 and later know it)");
+	if (set.registered_ring)
 		uring_flags |= IORING_ENTER_REGISTERED_RING;
 	if ((workers[0] || workers[1]) && (error = -io_uring_register_iowq_max_workers(&ring, workers)))
 		unable("--iowq-bounded, --iowq-unbounded: this kernel refuses (5.15 and later know them): %s",
