@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes as ct
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
 from labkit.machine import bcc as distribution
+from labkit.machine import refusals
 
 __all__ = [
     "SIGNATURES",
@@ -213,7 +215,7 @@ def detach_all(module: Any) -> None:
     """
     attached = (
         (module.kprobe_fds, module.detach_kprobe_event),
-        (module.uprobe_fds, module.detach_uprobe_event),
+        (module.uprobe_fds, functools.partial(_detach_uprobe, module)),
         (module.tracepoint_fds, module.detach_tracepoint),
         (module.raw_tracepoint_fds, module.detach_raw_tracepoint),
         (module.kfunc_entry_fds, module.detach_kfunc),
@@ -225,6 +227,16 @@ def detach_all(module: Any) -> None:
                 later.callback(detach, event)
         for kind, config in module.open_perf_events:
             later.callback(module.detach_perf_event, kind, config)
+
+
+def _detach_uprobe(module: Any, event: bytes) -> None:
+    """Detach a uprobe. BCC then looks in tracefs for a line to remove, and fails where that is not mounted."""
+    try:
+        module.detach_uprobe_event(event)
+    except Exception:  # BCC raises bare Exception
+        if refusals.no_tracefs() is None:
+            raise
+        module.uprobe_fds.pop(event, None)
 
 
 # -- maps and symbols ----------------------------------------------------------------------------

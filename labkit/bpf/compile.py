@@ -12,6 +12,7 @@ from labkit.bpf import bcc
 from labkit.bpf.capture import captured
 from labkit.bpf.text import Source
 from labkit.errors import CompileError, LabkitError, Missing
+from labkit.machine import refusals
 
 __all__ = ["Compiled", "compile_error", "compile_source"]
 
@@ -60,11 +61,7 @@ def compile_error(said: str, path: Path) -> LabkitError:
 
 def _refused_maps(said: str, program: str) -> Missing | None:
     """Return the error where it was the kernel that refused, and not clang."""
-    line = next((line for line in said.splitlines() if "Operation not permitted" in line), None)
     # BCC says "could not open bpf map: x, error: Operation not permitted"; what clang says has a line and a column
-    if line is None or re.search(r":\d+:\d+: (fatal )?error:", said):
-        return None
-    return Missing(
-        f"The kernel refused to make the maps of {program}: {line}",
-        "run as root, in a privileged container: sudo make lab",
-    )
+    if re.search(r":\d+:\d+: (fatal )?error:", said):
+        return refusals.no_tracefs() if "struct tracepoint__" in said else None
+    return refusals.refusal(f"The maps of {program} could not be made", "bpf", said)

@@ -10,6 +10,7 @@ from typing import Any
 from labkit.bpf import bcc
 from labkit.bpf.capture import captured
 from labkit.bpf.verifier.log import CUT
+from labkit.machine import refusals
 from labkit.running.interrupts import uninterrupted
 
 __all__ = ["attempt", "full_log", "try_load"]
@@ -47,11 +48,20 @@ def try_load(module: Any, function: str, kind: int, instructions: int | None = N
 
 
 def full_log(module: Any, function: str, kind: int) -> tuple[bool, str]:
-    """Return whether the verifier accepts a function, and all that it says."""
-    fd, _, verdict = try_load(module, function, kind)
+    """Return whether the verifier accepts a function, and all that it says.
+
+    Raises
+    ------
+    Missing : bpf(2) itself was refused, so that the verifier said nothing.
+    """
+    fd, error, verdict = try_load(module, function, kind)
     if fd >= 0:
         os.close(fd)
         return True, verdict
+    if not verdict.strip() and (
+        refused := refusals.refusal(f"{function} could not be loaded", "bpf", os.strerror(error))
+    ):
+        raise refused
     log = ""
     for log_bytes in _LOG_BYTES:
         _, error, log = attempt(module, function, kind, _LOG_PATH, log_bytes)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes as ct
-import errno
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
@@ -30,7 +29,8 @@ from labkit.bpf.load import attempt, try_load
 from labkit.bpf.shelf import SHELF
 from labkit.bpf.text import BPF_FOLDER, Source
 from labkit.bpf.verifier import explain
-from labkit.errors import AttachError, BadArgument, LabkitError, Missing, VerifierError, unknown_name
+from labkit.errors import AttachError, BadArgument, LabkitError, VerifierError, unknown_name
+from labkit.machine import refusals
 from labkit.machine.pidns import own_pid_namespace
 from labkit.running.interrupts import uninterrupted
 
@@ -179,11 +179,8 @@ class Program:
         if said.strip():
             found = explain.diagnose(self.source, function, program_type)
             return VerifierError(found.headline, found.mend, found.detail, log=found.log)
-        if error == errno.EPERM:
-            return Missing(
-                f"The kernel refused to load {function}: {reason}.",
-                "run as root in a privileged container, or see `labkit doctor`: the kernel may be locked down",
-            )
+        if refused := refusals.refusal(f"{function} could not be loaded", "bpf", reason):
+            return refused
         return VerifierError(f"The kernel refused {function}: {reason}, and did not say why.", "see `labkit doctor`")
 
     @uninterrupted()
@@ -304,6 +301,10 @@ class Program:
                 attach(**arguments)
         except Exception as cause:  # BCC raises bare Exception
             detail = "\n".join(part for part in (str(cause), said.text()) if part)
+            what = f"{function} could not be attached to {event}"
+            call = "bpf" if "bpf_" in detail and "perf_event_open" not in detail else "perf_event_open"
+            if refused := refusals.no_tracefs() or refusals.refusal(what, call, said.text()):
+                raise refused from None
             raise AttachError(f"{function} could not be attached to {event}.", _nearest_event(event), detail) from None
 
     # -- reading maps ----------------------------------------------------------------------------

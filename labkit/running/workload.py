@@ -10,8 +10,10 @@ Leaving the block ends the process and all its children. It dies with this proce
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -24,6 +26,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from labkit.errors import WorkloadError, WorkloadUnable, bad_argument, unknown_name
+from labkit.machine import refusals
 from labkit.machine.folders import build_folder, repo_folder
 from labkit.running import owner
 from labkit.running.progress import Tick
@@ -32,6 +35,8 @@ READY_TIMEOUT_S = 60.0
 TICK_S = 0.1
 ENDING_GRACE_S = 2.0
 UNABLE = 77
+_REFUSALS = {os.strerror(number): number for number in (errno.EPERM, errno.ENOSYS, errno.EMFILE)}
+_REFUSED_CALL = re.compile(rf"(?P<call>\w[\w ]*): (?P<said>{'|'.join(map(re.escape, _REFUSALS))})$")
 # Options that a workload reports back under the same name. The others are limits ("--ios"), or may end up smaller
 # ("--file-bytes").
 SETTINGS = frozenset(
@@ -277,6 +282,12 @@ class Workload:
                 self.stderr,
             )
         if lines and status == 1:
+            if refused := _REFUSED_CALL.search(lines[0]):
+                who, fix = refusals.who_refused(refused["call"], _REFUSALS[refused["said"]])
+                what = (
+                    f"{self.name} cannot run on this machine: {refused['call']} was refused ({refused['said']}) {who}."
+                )
+                return WorkloadUnable(what, fix, self.stderr)
             fix = lines[1].removeprefix("Fix: ") if len(lines) > 1 else "see its --help"
             what = lines[0].removeprefix(f"{self.name}: ")
             return WorkloadError(f"{self.name}: {what}", fix, "\n".join(lines[2:]))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from labkit.bpf.bcc import libbcc
 from labkit.errors import AttachError, LabkitError, Missing
+from labkit.machine import refusals
 
 __all__ = ["attach", "open_event"]
 
@@ -117,9 +118,9 @@ def open_event(binary: Path, offset: int, *, pid: int | None = None, semaphore_o
 
 def _refusal(error: int, place: str, pid: int | None) -> LabkitError:
     what = f"No probe can be put on {place}: {os.strerror(error)}."
+    if refused := refusals.refusal(f"No probe can be put on {place}", "perf_event_open", os.strerror(error)):
+        return refused
     match error:
-        case errno.EPERM | errno.EACCES:
-            return Missing(what, "run as root in a privileged container")
         case errno.ESRCH:
             return AttachError(f"No probe can be put on {place}: process {pid} is gone.", "start it again")
         case errno.EINVAL:

@@ -1,0 +1,64 @@
+"""Who refused a system call, and what gets round it: a filter, a capability, a limit, a mount or the kernel itself."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import resource
+from pathlib import Path
+
+from labkit.errors import Missing
+from labkit.machine.doctor import privileges
+from labkit.machine.doctor.rows import other_kernel
+from labkit.machine.lock_places import tracefs
+
+__all__ = ["no_tracefs", "refusal", "who_refused"]
+
+_REFUSALS = {os.strerror(number): number for number in (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EMFILE)}
+_LOCKDOWN = Path("/sys/kernel/security/lockdown")
+
+
+def refusal(what: str, call: str, said: str) -> Missing | None:
+    """Return the error for something that a refused system call prevented, or None where none was refused.
+
+    Parameters
+    ----------
+    what : what could not be done, as the beginning of a sentence: "hello.c could not be loaded".
+    call : the system call, "perf_event_open".
+    said : what C libraries printed; a refusal is recognised by the kernel's words, such as "Permission denied".
+    """
+    found = re.search("|".join(map(re.escape, _REFUSALS)), said)
+    if found is None:
+        return None
+    who, fix = who_refused(call, _REFUSALS[found[0]])
+    return Missing(f"{what}: {call}(2) was refused ({found[0]}) {who}.", fix, said)
+
+
+def who_refused(call: str, number: int) -> tuple[str, str]:
+    """Return the likeliest cause of an error number, "by a seccomp filter, …", and the command that gets round it."""
+    if number == errno.EMFILE:
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return f"by the limit of {most} open files", "ulimit -n 4096  # before the lab starts"
+    if number == errno.ENOSYS:
+        if privileges.seccomp_filtered():
+            return "by a seccomp filter, as containers have", privileges.CONTAINER
+        return f"since this kernel has no {call}", other_kernel()
+    reason, fix = privileges.why_refused()
+    if not privileges.lacking() and not privileges.seccomp_filtered() and _locked_down():
+        return "by the kernel's lockdown mode", "cat /sys/kernel/security/lockdown  # set when the machine boots"
+    return reason if reason.startswith("by ") else f"to this process: {reason}", fix
+
+
+def no_tracefs() -> Missing | None:
+    """Return the error where tracefs is not mounted: BCC reads the format of tracepoints there."""
+    if tracefs() is not None:
+        return None
+    return Missing("tracefs is not mounted.", "mount -t tracefs tracefs /sys/kernel/tracing")
+
+
+def _locked_down() -> bool:
+    try:
+        return "[none]" not in _LOCKDOWN.read_text()
+    except OSError:
+        return False

@@ -1,0 +1,70 @@
+"""Run Python code on a machine on which something is broken: python broken.py FAULT... -- CODE
+
+Faults: `refuse:CALL:ERRNO` (a seccomp filter answers a system call), `limit:NAME:NUMBER` (setrlimit(2)),
+`drop:CAPABILITY`, `unmount:FOLDER`, `set:VARIABLE=VALUE`. The process is in a mount namespace of its own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import resource
+import subprocess
+import sys
+
+_ALLOW, _ERRNO = 0x7FFF0000, 0x00050000  # SCMP_ACT_ALLOW, SCMP_ACT_ERRNO
+
+
+def refuse(calls: dict[str, int]) -> None:
+    """Have the kernel answer system calls with an error number (seccomp(2), through libseccomp)."""
+    library = ctypes.CDLL("libseccomp.so.2")
+    library.seccomp_init.restype = ctypes.c_void_p
+    filter_ = ctypes.c_void_p(library.seccomp_init(ctypes.c_uint32(_ALLOW)))
+    for name, number in calls.items():
+        call = library.seccomp_syscall_resolve_name(name.encode())
+        failed = library.seccomp_rule_add(filter_, ctypes.c_uint32(_ERRNO | number), ctypes.c_int(call), 0)
+        assert not failed, f"seccomp_rule_add({name}): {failed}"
+    assert library.seccomp_load(filter_) == 0
+
+
+def drop(capabilities: list[str]) -> None:
+    """Give up capabilities for good, by running again under setpriv(1)."""
+    names = ",".join(f"-{name}" for name in capabilities)
+    os.environ["LABKIT_DROPPED"] = "1"
+    how = [f"--bounding-set={names}", f"--inh-caps={names}"]
+    os.execvp("setpriv", ["setpriv", *how, sys.executable, *sys.argv])
+
+
+def main() -> None:
+    here = sys.argv.index("--")
+    faults, code = sys.argv[1:here], sys.argv[here + 1]
+    if "LABKIT_APART" not in os.environ:
+        os.environ["LABKIT_APART"] = "1"
+        os.execvp("unshare", ["unshare", "-m", sys.executable, *sys.argv])
+    dropped = [fault[5:] for fault in faults if fault.startswith("drop:")]
+    calls = {}
+    if "LABKIT_DROPPED" not in os.environ:
+        for fault in faults:
+            if fault.startswith("unmount:"):
+                subprocess.run(["umount", "-l", fault[8:]], check=True)
+        if dropped:
+            drop(dropped)
+    for fault in faults:
+        kind, _, rest = fault.partition(":")
+        if kind == "limit":
+            name, number = rest.split(":")
+            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (int(number), int(number)))
+        elif kind == "set":
+            name, _, value = rest.partition("=")
+            os.environ[name] = value
+        elif kind == "refuse":
+            name, error = rest.split(":")
+            calls[name] = getattr(errno, error)
+    if calls:
+        refuse(calls)
+    exec(compile(code, "<measurement>", "exec"), {"__name__": "__main__"})
+
+
+if __name__ == "__main__":
+    main()
