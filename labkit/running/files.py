@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import errno
 import mmap
 import os
+import resource
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +17,7 @@ import numpy as np
 from labkit.errors import LabkitError, Missing
 from labkit.machine.mounts import IN_MEMORY, mount_of
 
-__all__ = ["cached_bytes", "in_memory", "leave_cache", "random_file", "room_for"]
+__all__ = ["cached_bytes", "in_memory", "leave_cache", "random_file", "room_for", "writing"]
 
 _CHUNK_BYTES = 1 << 20
 _ATTEMPTS = 3  # pages that another CPU has just touched go at the second time
@@ -39,12 +43,31 @@ def random_file(path: Path, size_bytes: int) -> Path:
     """Write a file of random bytes to the disk (fsync(2)), after asking for room, and return its path."""
     room_for(path.parent, size_bytes)
     chance = np.random.default_rng()  # no secret: a tenth of the time that os.urandom takes
-    with path.open("wb") as file:
+    with writing(path), path.open("wb") as file:
         for start in range(0, size_bytes, _CHUNK_BYTES):
             file.write(chance.bytes(min(_CHUNK_BYTES, size_bytes - start)))
         file.flush()
         os.fsync(file.fileno())
     return path
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Let the block write a data file; what the kernel refuses becomes an error that says who, and what to do.
+
+    Raises
+    ------
+    Missing : no room, a limit on the size of files, a quota, a read-only file system, or a fault of the disk.
+    """
+    try:
+        yield
+    except OSError as cause:
+        fix = "free some space, or set LABKIT_DATA to a folder on another disk"
+        reason = str(cause.strerror)
+        if cause.errno == errno.EFBIG:
+            reason = f"this process may write files of {resource.getrlimit(resource.RLIMIT_FSIZE)[0]} bytes at most"
+            fix = "ulimit -f unlimited  # before the lab starts"
+        raise Missing(f"A data file cannot be written to {path.parent}: {reason}.", fix) from cause
 
 
 def leave_cache(descriptor: int) -> None:

@@ -18,6 +18,7 @@ from labkit.bpf.ring import RingReader
 from labkit.errors import LabkitError, check_int
 from labkit.machine.provenance import provenance
 from labkit.running import truths
+from labkit.running.files import writing
 from labkit.running.lock import exclusive
 from labkit.running.owned import run_folder
 from labkit.running.progress import Progress
@@ -78,6 +79,6 @@ def _write(path: Path, block_bytes: int, blocks: int) -> None:
             "ask for fewer blocks, or set LABKIT_DATA to a folder on a larger disk",
         )
     block = os.urandom(block_bytes)
-    with path.open("wb") as file:
+    with writing(path), path.open("wb") as file:
         for _ in range(blocks):
             file.write(block)

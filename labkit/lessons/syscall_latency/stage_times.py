@@ -25,7 +25,7 @@ from labkit.errors import check_int, several
 from labkit.lessons._io.job import Job, timeline
 from labkit.machine.provenance import provenance
 from labkit.running import truths
-from labkit.running.files import leave_cache
+from labkit.running.files import leave_cache, random_file
 from labkit.running.lock import exclusive
 from labkit.running.owned import run_folder
 from labkit.running.progress import Progress, silent
@@ -301,10 +301,8 @@ def _beside(joined: pd.DataFrame, path: Path, job: Job) -> pd.DataFrame:
 
 def _open_uncached(path: Path, size: int) -> BinaryIO:
     """Return a file of `size` bytes that is on the disk and not in the page cache, to be read at random places."""
-    path.write_bytes(os.urandom(size))
-    file = path.open("rb")
+    file = random_file(path, size).open("rb")
     try:
-        os.fsync(file.fileno())  # pages that are not on the disk yet would stay
         leave_cache(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)  # read what is asked for, and nothing ahead
     except BaseException:

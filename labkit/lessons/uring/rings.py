@@ -15,7 +15,7 @@ from labkit import schema
 from labkit.errors import check_choice, check_file, check_int
 from labkit.lessons.uring.watched import ENTERS, PROGRAM, Watcher, watcher
 from labkit.machine.provenance import provenance
-from labkit.running.files import leave_cache
+from labkit.running.files import leave_cache, random_file
 from labkit.running.lock import exclusive
 from labkit.running.owned import run_folder
 from labkit.running.progress import Progress, silent
@@ -159,11 +159,4 @@ def a_file(file_bytes: int, path: Path | str | None = None) -> Iterator[Path]:
         yield Path(path).resolve()
         return
     with run_folder() as folder:
-        made = folder / "file"
-        with made.open("wb") as file:
-            left = file_bytes
-            while left:
-                left -= file.write(os.urandom(min(left, 1 << 20)))
-            file.flush()
-            os.fsync(file.fileno())
-        yield made
+        yield random_file(folder / "file", file_bytes)

@@ -1,0 +1,114 @@
+"""A broken machine: each fault has its true message, names who refused, and lets the lesson show its recording."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tree import ROOT
+
+pytestmark = pytest.mark.bpf
+
+FILTER = r"by a seccomp filter, as containers have"
+MEASURE = {
+    "start": "start.measure(blocks=23)",
+    "hello": "hello.measure(runs=23)",
+    "pairs": "maps.pairs(calls=23)",
+    "loops": "verifier.loops(rounds=10)",
+    "usdt": "usdt.measure(requests=23)",
+    "histogram": "syscall_latency.histogram()",
+    "engines": "io_engines.measure()",
+    "calls": "io_engines.calls()",
+    "rings": "uring.readers(file_bytes=65536)",
+    "sockmap": "sockmap.measure(64, slices=2, slice_s=0.02)",
+    "sqlite": "capstone.measure(transactions=5)",
+    "cold": "uring.steps(cache='cold')",
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is broken, the measurement that meets it, and what must be said."""
+
+    faults: str  # as of broken.py
+    measurement: str
+    says: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.faults} {self.measurement}"
+
+
+FAULTS = [
+    Fault("unmount:/sys/kernel/tracing", "start", r"tracefs is not mounted", "mount -t tracefs"),
+    Fault("unmount:/sys/kernel/tracing", "pairs", r"tracefs is not mounted", "mount -t tracefs"),
+    Fault("unmount:/sys/kernel/tracing", "sqlite", r"tracefs is not mounted", "mount -t tracefs"),
+    Fault("refuse:bpf:ENOSYS", "hello", rf"bpf\(2\) was refused \(Function not implemented\) {FILTER}", "privileged"),
+    Fault("refuse:bpf:EPERM", "usdt", rf"bpf\(2\) was refused \(Operation not permitted\) {FILTER}", "privileged"),
+    Fault("refuse:bpf:EPERM", "loops", rf"bpf\(2\) was refused \(Operation not permitted\) {FILTER}", "privileged"),
+    Fault("refuse:bpf:EPERM", "sockmap", rf"bpf\(2\) was refused \(Operation not permitted\) {FILTER}", "privileged"),
+    Fault("refuse:perf_event_open:EACCES", "hello", rf"perf_event_open\(2\) was refused .* {FILTER}", "privileged"),
+    Fault("refuse:perf_event_open:ENOSYS", "usdt", rf"perf_event_open\(2\) was refused .* {FILTER}", "privileged"),
+    Fault("refuse:io_uring_enter:EPERM", "rings", rf"was refused \(Operation not permitted\) {FILTER}", "privileged"),
+    Fault("refuse:io_uring_setup:EPERM", "rings", r"io_uring_setup is refused", "doctor"),
+    Fault("refuse:flock:EPERM", "hello", r"flock\(2\) says Operation not permitted", "seccomp"),
+    Fault("refuse:fadvise64:EPERM", "cold", r"posix_fadvise\(2\) or mincore\(2\) says", "seccomp"),
+    Fault("refuse:mincore:ENOSYS", "cold", r"posix_fadvise\(2\) or mincore\(2\) says", "seccomp"),
+    Fault("set:LABKIT_DATA=/proc/nowhere", "start", r"The folder /proc/nowhere cannot be used", "set LABKIT_DATA"),
+    Fault("set:LABKIT_LOCK=/proc/nowhere", "hello", r"The lock file /proc/nowhere cannot be used", "rm /proc/nowhere"),
+    Fault("limit:FSIZE:4096", "start", r"may write files of 4096 bytes at most", "ulimit -f unlimited"),
+    Fault("limit:FSIZE:4096", "engines", r"may write files of 4096 bytes at most", "ulimit -f unlimited"),
+    Fault("limit:NOFILE:20", "hello", r"by the limit of 20 open files|Too many open files", "ulimit -n"),
+    Fault("drop:sys_admin", "usdt", r"root, but without CAP_SYS_ADMIN", "privileged"),
+    Fault("unmount:CGROUP2", "sockmap", r"cgroup v2 is not mounted", "mount -t cgroup2"),
+]
+UNTOUCHED = [  # what is broken is not needed here, so the measurement runs
+    ("set:LABKIT_DATA=/proc/nowhere", "hello"),
+    ("set:LABKIT_DATA=/proc/nowhere", "usdt"),
+    ("unmount:/sys/kernel/tracing", "usdt"),
+    ("refuse:io_uring_setup:EPERM", "hello"),
+    ("limit:FSIZE:4096", "hello"),
+]
+TRY = """
+import importlib, json, warnings
+warnings.simplefilter("ignore")
+from labkit.errors import LabkitError, Missing
+name = "{module}"
+globals()[name] = importlib.import_module(f"labkit.lessons.{{name}}")
+try:
+    {measurement}
+    print("MEASURED")
+except LabkitError as error:
+    print(json.dumps([isinstance(error, Missing), error.what, error.fix]))
+"""
+
+
+def told(faults: str, measurement: str, data: Path) -> str:
+    """Return what a measurement on the broken machine prints."""
+    mounted = next(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if " cgroup2 " in line)
+    code = TRY.format(measurement=MEASURE[measurement], module=MEASURE[measurement].partition(".")[0])
+    command = [sys.executable, ROOT / "tests/faults/broken.py", faults.replace("CGROUP2", mounted), "--", code]
+    environment = {**os.environ, "LABKIT_QUICK": "1", "PYTHONPATH": str(ROOT), "LABKIT_DATA": str(data)}
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=240)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    return ran.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_a_fault_is_named_with_who_refused_and_what_to_do(fault: Fault, data_folder: Path) -> None:
+    is_missing, what, fix = json.loads(told(fault.faults, fault.measurement, data_folder))
+    assert re.search(fault.says, what), what
+    assert fault.fix in fix, fix
+    assert is_missing, what
+    assert len(what.splitlines()) == len(fix.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("faults", "measurement"), UNTOUCHED)
+def test_what_does_not_need_it_runs_all_the_same(faults: str, measurement: str, data_folder: Path) -> None:
+    assert told(faults, measurement, data_folder) == "MEASURED"
