@@ -264,6 +264,7 @@ COLUMNS: dict[str, Column] = {
     "messages": Column("", "int64", "messages sent", plain),
     "redirects": Column("", "int64", "by the shortcut", plain),
     "misses": Column("", "int64", "left to TCP", plain),
+    "unseen_messages": Column("", "int64", "sent by refused sockets", plain),
     "inserts": Column("", "int64", "sockets in the map", plain),
     "insert_failures": Column("", "int64", "sockets refused", plain),
     "data_segments": Column("", "int64", "TCP segments of the client", plain),

@@ -53,7 +53,7 @@ def _times(frame: pd.DataFrame, ax: Axes) -> Axes:
     low, middle, high = (by_slice.quantile(share).reindex(parts.index) for share in (0.25, 0.5, 0.75))
     _bars(parts, ax, [schema.si_ns(value) for value in middle], high)
     ax.errorbar(
-        middle, range(len(parts)), xerr=[middle - low, high - middle], label="unwatched slices: median, quartiles",
+        middle, range(len(parts)), xerr=[middle - low, high - middle], label="unwatched (median, quartiles)",
         fmt="D", color=style.INK, markerfacecolor="white", markersize=6, capsize=3,
     )  # fmt: skip
     style.axis(ax, "x", "ns_per_transaction")
@@ -187,7 +187,7 @@ def _legend(ax: Axes, order: Sequence[str] = ()) -> Axes:
         [seen[name] for name in names],
         names,
         loc="outside lower center",
-        ncols=min(len(seen), 4),
+        ncols=min(len(seen), 3),
         frameon=False,
         fontsize=9,
     )

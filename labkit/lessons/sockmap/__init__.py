@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from labkit.lessons.sockmap.comparison import integrity, measure, medians, proof, ratios, throughput
 from labkit.lessons.sockmap.exercises import how_many_round_trips, how_much_room, which_run_is_odd
+from labkit.lessons.sockmap.findings import speeds, work
 from labkit.lessons.sockmap.panels import panel
 from labkit.lessons.sockmap.plots import plot, plot_path
 from labkit.lessons.sockmap.servers import measure as redis
@@ -29,6 +30,8 @@ __all__ = [
     "proof",
     "ratios",
     "redis",
+    "speeds",
     "throughput",
     "which_run_is_odd",
+    "work",
 ]

@@ -115,22 +115,24 @@ def throughput(
 
 
 def ratios(frame: pd.DataFrame, column: str = "p50_ns", baseline: str = SHORTCUT) -> pd.DataFrame:
-    """Return how many times `baseline` each arm's `column` is, with its 95 % interval, for each setting measured.
+    """Return how many times as fast as `baseline` each arm is, with the 95 % interval, for each setting measured.
+
+    A ratio above 1 always means faster: of times (columns in ns) the inverse is compared, of rates the rate.
 
     Parameters
     ----------
-    frame : from `measure`, `throughput` or `sockmap_redis.measure`.
+    frame : from `measure`, `throughput` or `servers.measure`.
     column : what to compare, such as "p50_ns" (round trips, undisturbed), "rtt_ns", "bytes_per_s", "requests_per_s".
 
     Returns a frame with the setting (pinning, and message_bytes or pipeline), arm, ratio, low, high, slices;
-    `attrs["warnings"]` tells of noise.
+    `attrs["warnings"]` says if the machine was noisy.
     """
     check_choice("column", column, list(frame.columns))
     setting = _setting_of(frame)
     parts, warnings = [], list(frame.attrs.get("warnings", []))
     for here in frame[setting].drop_duplicates().to_dict("records"):
         rows = frame[(frame[setting] == pd.Series(here)).all(axis=1)]
-        made = trial.ratios(_in_order(rows).assign(value=rows[column])[["arm", "slice", "value"]], baseline)
+        made = trial.ratios(_in_order(rows).assign(value=_speed(rows, column))[["arm", "slice", "value"]], baseline)
         parts.append(pd.DataFrame({**here, **{name: made[name] for name in made}}))
         size = f"pipeline {here['pipeline']}" if "pipeline" in here else schema.si_bytes(here["message_bytes"])
         news = [said for said in made.attrs["warnings"] if said not in warnings]
@@ -138,6 +140,10 @@ def ratios(frame: pd.DataFrame, column: str = "p50_ns", baseline: str = SHORTCUT
     told = schema.frame(pd.concat(parts, ignore_index=True))
     told.attrs = {**frame.attrs, "warnings": warnings, "baseline": baseline}
     return told
+
+
+def _speed(frame: pd.DataFrame, column: str) -> pd.Series:
+    return 1 / frame[column] if column.endswith("_ns") else frame[column]
 
 
 def medians(frame: pd.DataFrame) -> pd.DataFrame:

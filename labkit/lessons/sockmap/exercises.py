@@ -1,4 +1,4 @@
-"""The exercises of lesson 09: each draws something by chance that only the kernel's counters give away."""
+"""The exercises of lesson 09: each draws a number at random that only the kernel's counters reveal."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def how_many_round_trips() -> pd.DataFrame:
 
 
 def which_run_is_odd(round_trips: int = 2000) -> pd.DataFrame:
-    """Measure six runs of which one was set up differently: the fault that spoils most comparisons.
+    """Measure six runs, one of them set up differently: the mistake that spoils most comparisons.
 
-    Returns a frame with a row a run: run, arm, message_bytes, connections, client_cpu, server_cpu, rtt_ns. Exercise
+    Returns one row per run: run, arm, message_bytes, connections, client_cpu, server_cpu, rtt_ns. Exercise
     09-q2 asks for the odd one.
 
     Raises
@@ -67,8 +67,8 @@ def which_run_is_odd(round_trips: int = 2000) -> pd.DataFrame:
 def how_much_room() -> pd.DataFrame:
     """Open 23 connections by the shortcut while the map has room for a secret number of sockets.
 
-    Returns a frame with one row: connections, inserts, insert_failures, messages, redirects, misses. Exercise 09-q3
-    asks for the room.
+    Returns a frame with one row: connections, inserts, insert_failures, messages, redirects, misses, unseen_messages (of
+    refused sockets: no program runs for them). Exercise 09-q3 asks for the room.
     """
     room, connections = random.SystemRandom().randint(9, 37), 23
     options = ["--round-trips", "2300", "--connections", str(connections), "--warm-up", "0"]
@@ -79,4 +79,6 @@ def how_much_room() -> pd.DataFrame:
         counted = cut.counts()
     truths.expect("09-q3", room)
     kept = {name: getattr(counted, name) for name in ("inserts", "insert_failures", "redirects", "misses")}
-    return schema.frame([{"connections": connections, "messages": told["messages"], **kept}], **provenance())
+    unseen = told["messages"] - counted.redirects - counted.misses
+    row = {"connections": connections, "messages": told["messages"], **kept, "unseen_messages": unseen}
+    return schema.frame([row], **provenance())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
 
 from labkit import schema
-from labkit.errors import check_choice, check_float, check_int
+from labkit.errors import Stopped, check_choice, check_float, check_int
 from labkit.lessons.sockmap.shortcut import Shortcut
 from labkit.lessons.sockmap.slices import MOST_BYTES, SHORTCUT, TCP, ping_pong
 from labkit.machine.folders import quick
@@ -33,22 +34,22 @@ def live(
     window_s: float = 0.2,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Send messages to and fro, window after window, and look at a switch before each.
+    """Send messages to and fro, window after window, and look at a switch before each one.
 
-    A window opens a new connection, and only a new connection is put in the map: one that has sent a byte by TCP stays
-    with TCP, or later bytes would overtake it.
+    Each window opens a new connection, because only a new connection is put in the map. One that has sent a byte by TCP
+    stays with TCP; otherwise later bytes would overtake it.
 
     Parameters
     ----------
-    switch : tells whether the shortcut shall be on.
-    seen : is given the frame so far after each window.
+    switch : returns whether the next window uses the shortcut.
+    seen : called after each window with the frame so far.
     message_bytes : 1 to 1 MiB.
     pinning : "same core" or "cross core".
-    seconds : how long in all, 0.1 to 3600; None is 20 (2 in a hurry).
-    window_s : how long each window lasts, 0.01 to 10 seconds.
+    seconds : total time, 0.1 to 3600; None is 20 (2 in a hurry).
+    window_s : how long messages flow in each window, 0.01 to 10 seconds.
 
-    Returns a frame with a row a window: elapsed_s, arm, rtt_ns, p50_ns, p99_ns, round_trips, messages, redirects,
-    lo_packets.
+    Returns one row per window: elapsed_s (by the clock), arm, rtt_ns, p50_ns, p99_ns (of at least 1000 round trips),
+    round_trips, messages, redirects, lo_packets. Stop ends it early, and the windows so far are returned.
     """
     size = check_int("message_bytes", message_bytes, 1, MOST_BYTES, "bytes")
     (place,) = check_pinning(check_choice("pinning", pinning, PINNINGS))
@@ -59,7 +60,7 @@ def live(
     options = ["--seconds", str(window_s)]
     facts = provenance(command=["ping_pong", *options])
     made = pd.DataFrame()
-    with exclusive("lesson 09: the switch", progress) as report, Shortcut() as cut:
+    with suppress(Stopped), exclusive("lesson 09: the switch", progress) as report, Shortcut() as cut:
         began_s = time.monotonic()
         while gone_s < seconds:
             on = switch()
@@ -75,4 +76,6 @@ def live(
             made = schema.frame(rows, **facts)
             if seen is not None:
                 seen(made)
+    if made.empty:
+        raise Stopped
     return made

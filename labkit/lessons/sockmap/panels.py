@@ -9,8 +9,8 @@ import pandas as pd
 from labkit import schema
 from labkit.errors import check_choice
 from labkit.lessons.sockmap import comparison, live, servers
+from labkit.lessons.sockmap.findings import against_tcp
 from labkit.lessons.sockmap.plots import plot
-from labkit.lessons.sockmap.slices import SHORTCUT, TCP
 from labkit.notebook.panel import controls
 from labkit.notebook.panel.panel import Panel
 from labkit.running.pinning import PINNINGS, SAME
@@ -27,7 +27,7 @@ def panel(subject: str = "round trips") -> Panel:
     if subject == "switch":
         return _switch()
     pinning = controls.several("pinning", PINNINGS, [SAME])
-    slices = controls.whole("slices", 4, 2, 100)
+    slices = controls.whole("slices", 6, 2, 100)
     if subject == "Redis":
         return Panel(
             "Redis with and without the shortcut",
@@ -61,7 +61,7 @@ def _switch() -> Panel:
     switch = controls.switch("sockmap on")
 
     def measure(*, on: bool, **settings: Any) -> pd.DataFrame:
-        """Watch the switch itself: it may be turned while this runs."""
+        """Read the switch itself, since it may be turned during the run."""
         return live.live(lambda: bool(switch.value), switchboard.show, **settings)
 
     switchboard = Panel(
@@ -75,36 +75,28 @@ def _switch() -> Panel:
         measure=measure,
         plot=plot,
         finding=_windows,
-        table=lambda frame: frame.tail(8),
+        table=lambda frame: frame.tail(8).iloc[::-1],
+        live=["on"],
     )
     return switchboard
 
 
-def _ratio(frame: pd.DataFrame, column: str) -> tuple[str, float]:
-    """Return the first setting in words, and there TCP's median in a column by the shortcut's."""
-    setting = ["pinning", "pipeline" if "pipeline" in frame else "message_bytes"]
-    first = frame.iloc[0]
-    here = frame[(frame[setting] == first[setting]).all(axis=1)]
-    middle = here.groupby("arm")[column].median()
-    size = f"pipeline {first['pipeline']}" if "pipeline" in frame else schema.si_bytes(first["message_bytes"])
-    return f"{first['pinning']}, {size}", middle[TCP] / middle[SHORTCUT]
-
-
 def _round_trips(frame: pd.DataFrame) -> str:
-    where, ratio = _ratio(frame, "p50_ns")
-    return f"{where}: a round trip by TCP takes {ratio:.2f} times as long as by the shortcut."
+    return against_tcp(frame, "p50_ns", "speed in round trips")
 
 
 def _streams(frame: pd.DataFrame) -> str:
-    where, ratio = _ratio(frame, "bytes_per_s")
-    return f"{where}: TCP carries {ratio:.2f} times as many bytes a second as the shortcut."
+    return against_tcp(frame, "bytes_per_s", "bytes per second")
 
 
 def _requests(frame: pd.DataFrame) -> str:
-    where, ratio = _ratio(frame, "requests_per_s")
-    return f"{where}: with the shortcut Redis answers {1 / ratio:.2f} times as many requests a second."
+    return against_tcp(frame, "requests_per_s", "requests per second")
 
 
 def _windows(frame: pd.DataFrame) -> str:
-    said = [f"{arm} {schema.si_ns(rows.median())}" for arm, rows in frame.groupby("arm")["p50_ns"]]
-    return f"Median round trip: {', '.join(said)}."
+    said = [
+        f"{arm} {schema.si_ns(rows.median())} (windows: {len(rows)})" for arm, rows in frame.groupby("arm")["p50_ns"]
+    ]
+    if len(said) == 1:
+        said.append("turn the switch to compare")
+    return f"Median round trip: {'; '.join(said)}."

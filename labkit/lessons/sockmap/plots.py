@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter
 
 from labkit import schema
 from labkit.notebook.plotting import style
@@ -25,7 +26,7 @@ def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def _ratios(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw each ratio with its interval; below each setting stand its arms, the last of them against itself."""
+    """Draw each ratio with its interval; each setting has its arms, the last of them is the A/A arm."""
     settings = list(dict.fromkeys(_settings(frame)))
     arms = _looks(style.series, frame)
     step = 0.8 / len(arms)
@@ -37,21 +38,26 @@ def _ratios(frame: pd.DataFrame, ax: Axes) -> Axes:
     ax.axvline(1.0, color=style.INK, linewidth=1)
     ax.set_yticks(range(len(settings)), settings)
     ax.set_ylim(len(settings) - 0.5, -0.5)
-    style.axis(ax, "x", "ratio", log=2, ticks=[0.25, 0.5, 1, 2, 4])
+    style.axis(ax, "x", "ratio", log=2, ticks=[0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4])
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.set_xlim(max(ax.get_xlim()[0], 0.2), min(ax.get_xlim()[1], 5))  # an interval may reach to infinity
-    ax.set_xlabel(f"times {frame.attrs.get('baseline', 'the baseline')}, with 95 % interval")
-    return style.finish(ax, frame, title="Right of the line: more than with the shortcut")
+    ax.set_xlabel(f"times as fast as {frame.attrs.get('baseline', 'the baseline')}, with 95 % interval")
+    style.grow(ax, 0.4 * (len(settings) - 4))
+    style.legend_below(ax)
+    return style.finish(ax, frame, title="Left of the line: slower than the shortcut; right: faster", legend=False)
 
 
 def _live(frame: pd.DataFrame, ax: Axes) -> Axes:
     for arm, how in _looks(style.series, frame).items():
         rows = frame[frame["arm"] == arm]
         ax.plot(rows["elapsed_s"], rows["p50_ns"], label=f"{arm}: median", **{**how, "linestyle": "none"})
-        ax.vlines(rows["elapsed_s"], rows["p50_ns"], rows["p99_ns"], colors=how["color"], linewidth=1)
+        ax.vlines(
+            rows["elapsed_s"], rows["p50_ns"], rows["p99_ns"].fillna(rows["p50_ns"]), colors=how["color"], linewidth=1
+        )
     style.axis(ax, "x", "elapsed_s")
     style.axis(ax, "y", "rtt_ns")
     ax.set_ylim(0, 3 * frame["p50_ns"].max())
-    return style.finish(ax, frame, title="Each mark is one window; the stroke reaches its 99th percentile")
+    return style.finish(ax, frame, title="Each mark is one window; the line reaches its 99th percentile")
 
 
 def _by_size(frame: pd.DataFrame, ax: Axes) -> Axes:

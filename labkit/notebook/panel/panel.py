@@ -14,7 +14,7 @@ Without a browser a panel is a few lines of text, and runs nothing.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
@@ -44,6 +44,7 @@ class Panel:
     plot : `plot(frame, ax=...)`; None for a panel with a table alone.
     finding : one sentence that says what the frame shows.
     table : makes the frame for the table, where that is not the measured one.
+    live : names of controls that act while a measurement runs; all others are disabled then.
     accumulate : keep the frames of all runs, told apart by a column `run`, with Clear and Save CSV.
 
     Attributes
@@ -60,6 +61,7 @@ class Panel:
         finding: Callable[[pd.DataFrame], str] | None = None,
         *,
         table: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
+        live: Collection[str] = (),
         accumulate: bool = False,
     ) -> None:
         stop_others(title)
@@ -71,6 +73,7 @@ class Panel:
         self._plot = plot
         self._finding = finding
         self._table = table
+        self._live = live
         self._accumulate = accumulate
         self._run: Run | None = None
         self._turn = threading.Lock()  # buttons are pressed and measurements end in different threads
@@ -181,6 +184,8 @@ class Panel:
     def _set_running(self, running: bool) -> None:
         self._run_button.disabled = self._clear_button.disabled = self._save_button.disabled = running
         self._stop_button.disabled = not running
+        for name, control in self.controls.items():
+            control.disabled = running and name not in self._live
         self._bar.layout.display = None if running else "none"
         if running:
             self._bar.value, self._status.value = 0.0, _line("Starting …")

@@ -491,12 +491,19 @@ def test_live_follows_the_switch() -> None:
         if len(seen) == len(plan):
             raise Stopped
 
-    with pytest.raises(Stopped):
-        live.live(lambda: plan[len(seen) % 4], seen.append, seconds=3600, window_s=0.11, progress=stop_after_four)
-    frame = seen[-1]
+    frame = live.live(lambda: plan[len(seen) % 4], seen.append, seconds=3600, window_s=0.11, progress=stop_after_four)
     assert frame["arm"].tolist() == [TCP, SHORTCUT, SHORTCUT, TCP]
     assert frame["redirects"].tolist() == [m if on else 0 for m, on in zip(frame["messages"], plan, strict=True)]
     assert [len(part) for part in seen] == [1, 2, 3, 4]
+
+
+@bpf
+def test_live_that_is_stopped_before_its_first_window_has_nothing_to_return() -> None:
+    def stop(share: float, note: str) -> None:
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        live.live(lambda: False, window_s=0.3, progress=stop)
 
 
 @bpf
@@ -540,6 +547,8 @@ def test_the_room_is_the_sockets_that_went_in() -> None:
     row = exercises.how_much_room().iloc[0]
     assert row["inserts"] == truths.expected("09-q3")
     assert row["inserts"] + row["insert_failures"] == 2 * row["connections"]
+    assert row["redirects"] + row["misses"] + row["unseen_messages"] == row["messages"]
+    assert (row["unseen_messages"] > 0) == (row["insert_failures"] > 0)
 
 
 # -- bad input: nothing has been started ----------------------------------------------------------------

@@ -66,6 +66,8 @@ def test_each_ratio_has_its_interval_and_the_line_is_at_one() -> None:
     assert np.allclose(reach.get_segments()[0][:, 0], [1.7, 1.9])
     assert [label.get_text() for label in ax.get_yticklabels()] == ["same core, 64 B"]
     assert 1.0 in [line.get_xdata()[0] for line in ax.lines]
+    assert ax.get_legend() is None  # it is below the picture: it covers no interval
+    assert [tick.get_text() for tick in ax.get_xticklabels() if tick.get_text()][:3] == ["0.25", "0.35", "0.5"]
 
 
 def test_an_arm_looks_the_same_in_every_picture() -> None:
