@@ -260,6 +260,7 @@ COLUMNS: dict[str, Column] = {
     "requests": Column("", "int64", "requests", plain),
     "pipeline": Column("", "int64", "requests sent at once", plain),
     "connections": Column("", "int64", "connections", plain),
+    "opened_connections": Column("", "int64", "connections opened", plain),
     "round_trips": Column("", "int64", "round trips", plain),
     "messages": Column("", "int64", "messages sent", plain),
     "redirects": Column("", "int64", "by the shortcut", plain),

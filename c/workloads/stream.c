@@ -330,7 +330,8 @@ int main(int argc, char **argv)
 	json_open(NULL, '{');
 	json_text("transport", transports[transport]);
 	json_integer("message_bytes", message_bytes);
-	json_integer("connections", receipt->connections);
+	json_integer("connections", connections);
+	json_integer("opened_connections", receipt->connections);
 	json_integer("sent_bytes", sent.bytes);
 	json_integer("received_bytes", receipt->bytes);
 	json_integer("messages", sent.messages);

@@ -71,7 +71,7 @@ def test_every_byte_arrives(build: Callable, transport: str, connections: int) -
 def test_connections_are_opened_and_closed_throughout(build: Callable, strace_counts: Callable) -> None:
     options = ("--total-bytes", 1_000_000, "--connections", 3, "--connection-bytes", 20_000, "--message-bytes", 5000)
     outcome, counts = strace_counts(build("stream"), *options)
-    opened = outcome.result["connections"]
+    opened = outcome.result["opened_connections"]
     assert opened > 3
     assert counts["connect"] == counts["accept4"] == opened
     assert counts["shutdown"] == opened // 2  # every second one is half closed before it is closed

@@ -210,8 +210,8 @@ def integrity(
     max_sockets : room in the map, 2 to 65536: with less than two for each connection, some stay plain TCP.
     seed : of the sizes, at least 1.
 
-    Returns a frame with one row: sent_bytes, received_bytes, wrong_bytes, connections, messages, redirects, misses,
-    inserts, insert_failures.
+    Returns a frame with one row: sent_bytes, received_bytes, wrong_bytes, opened_connections, messages, redirects,
+    misses, inserts, insert_failures.
     """
     total_bytes = check_int("total_bytes", total_bytes, 1, 4 << 30, "bytes")
     ipv6 = check_bool("ipv6", ipv6)
@@ -225,7 +225,8 @@ def integrity(
             cut.cgroup.add(run.pid)
             told = run.go(timeout_s=600, tick=lambda _: report(0.5, "comparing"))
         counted = cut.counts()
-    row = {name: told[name] for name in ("sent_bytes", "received_bytes", "wrong_bytes", "connections", "messages")}
+    own = ("sent_bytes", "received_bytes", "wrong_bytes", "opened_connections", "messages")
+    row = {name: told[name] for name in own}
     row |= {name: getattr(counted, name) for name in ("redirects", "misses", "inserts", "insert_failures")}
     return schema.frame([row], **provenance(command=["stream", *options]))
 

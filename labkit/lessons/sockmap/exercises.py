@@ -67,8 +67,8 @@ def which_run_is_odd(round_trips: int = 2000) -> pd.DataFrame:
 def how_much_room() -> pd.DataFrame:
     """Open 23 connections by the shortcut while the map has room for a secret number of sockets.
 
-    Returns a frame with one row: connections, inserts, insert_failures, messages, redirects, misses, unseen_messages (of
-    refused sockets: no program runs for them). Exercise 09-q3 asks for the room.
+    Returns a frame with one row: connections, inserts, insert_failures, messages, redirects, misses, and
+    unseen_messages (of refused sockets: no program runs for them). Exercise 09-q3 asks for the room.
     """
     room, connections = random.SystemRandom().randint(9, 37), 23
     options = ["--round-trips", "2300", "--connections", str(connections), "--warm-up", "0"]

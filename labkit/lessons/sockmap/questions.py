@@ -36,11 +36,9 @@ QUESTIONS = {
         hints=(
             Hint(
                 lambda answer, truth: answer == 46,
-                "That is the number of sockets that asked for a place. How many got one?",
+                "That many sockets asked for a place. How many got one?",
             ),
-            Hint(
-                lambda answer, truth: answer == 46 - truth, "That is the number of refused sockets. The others went in."
-            ),
+            Hint(lambda answer, truth: answer == 46 - truth, "That many sockets were refused. The others went in."),
         ),
         otherwise="Sockets went in until the map was full; the others were refused and counted.",
         why="A full map costs speed, but no byte: a socket that finds no place stays plain TCP.",
