@@ -78,7 +78,7 @@ static const unsigned char *bytes_at(uint32_t number, int64_t offset)
 struct stream {
 	int fd;
 	uint32_t number;	/* the first four bytes that are sent; the payload follows */
-	int64_t offset;		/* payload bytes so far */
+	int64_t offset_bytes;	/* payload bytes so far */
 	int64_t end;		/* sender: close it after this many */
 };
 
@@ -101,7 +101,7 @@ struct receipt {
 
 static void compare(struct receipt *receipt, const struct stream *stream, const unsigned char *got, int64_t length)
 {
-	const unsigned char *sent = bytes_at(stream->number, stream->offset);
+	const unsigned char *sent = bytes_at(stream->number, stream->offset_bytes);
 
 	if (!memcmp(got, sent, (size_t)length))
 		return;
@@ -109,7 +109,7 @@ static void compare(struct receipt *receipt, const struct stream *stream, const 
 		if (got[i] == sent[i])
 			continue;
 		if (receipt->first_wrong < 0)
-			receipt->first_wrong = stream->offset + i;
+			receipt->first_wrong = stream->offset_bytes + i;
 		receipt->wrong_bytes++;
 	}
 }
@@ -146,12 +146,12 @@ static bool read_stream(struct receipt *receipt, struct stream *stream, unsigned
 	if (got > 0) {
 		if (check)
 			compare(receipt, stream, room, got);
-		stream->offset += got;
+		stream->offset_bytes += got;
 		receipt->bytes += got;
 		return true;
 	}
 	if (got == 0 && ends_half_closed(stream))	/* its direction is closed; ours is still open */
-		send_all(stream->fd, &stream->offset, sizeof(stream->offset));
+		send_all(stream->fd, &stream->offset_bytes, sizeof(stream->offset_bytes));
 	close(stream->fd);
 	free(stream);
 	receipt->connections++;
@@ -219,7 +219,7 @@ static void open_connection(struct stream *stream, const struct address *address
 
 	stream->fd = connect_to(transport, address);
 	stream->number = sent->opened++;
-	stream->offset = 0;
+	stream->offset_bytes = 0;
 	stream->end = INT64_MAX;
 	if (connection_bytes)	/* half as much to half as much again, so that they do not all end together */
 		stream->end = connection_bytes / 2 + (int64_t)(chance() % (uint64_t)(connection_bytes + 1));
@@ -239,9 +239,9 @@ static void close_connection(struct stream *stream, struct sent *sent)
 		sent->messages++;	/* the answer */
 		if (shutdown(stream->fd, SHUT_WR) || !receive_all(stream->fd, &answer, sizeof(answer)))
 			gone();
-		if (answer != stream->offset)
+		if (answer != stream->offset_bytes)
 			die("connection %u: %" PRId64 " bytes sent, %" PRId64 " arrived",
-			    "Report this: bytes were lost.", stream->number, stream->offset, answer);
+			    "Report this: bytes were lost.", stream->number, stream->offset_bytes, answer);
 	}
 	close(stream->fd);
 }
@@ -253,10 +253,10 @@ static void send_message(struct stream *stream, struct sent *sent)
 
 	if (length > total_bytes - sent->bytes)
 		length = total_bytes - sent->bytes;
-	sends = send_all(stream->fd, bytes_at(stream->number, stream->offset), (size_t)length);
+	sends = send_all(stream->fd, bytes_at(stream->number, stream->offset_bytes), (size_t)length);
 	if (sends < 0)
 		gone();
-	stream->offset += length;
+	stream->offset_bytes += length;
 	sent->bytes += length;
 	sent->messages += sends;
 }
@@ -275,7 +275,7 @@ static void send_streams(const struct address *address, struct sent *sent)
 	while (sent->bytes < total_bytes && !workload_stopped) {
 		struct stream *stream = &streams[connections > 1 ? chance() % (uint64_t)connections : 0];
 
-		if (stream->offset >= stream->end) {
+		if (stream->offset_bytes >= stream->end) {
 			close_connection(stream, sent);
 			open_connection(stream, address, sent);
 		}

@@ -44,7 +44,7 @@ static const struct option_row options[] = {
 
 /* A read in flight, or a free place for one. The completion brings back its index. */
 struct request {
-	uint64_t offset;
+	uint64_t offset_bytes;
 	uint32_t bytes;
 };
 
@@ -93,9 +93,9 @@ static void way_raw_queue(const struct request *request, uint32_t index)
 		;
 	sqe->opcode = IORING_OP_READ;
 	sqe->fd = file;
-	sqe->addr = (uint64_t)(uintptr_t)(content + request->offset);
+	sqe->addr = (uint64_t)(uintptr_t)(content + request->offset_bytes);
 	sqe->len = request->bytes;
-	sqe->off = request->offset;
+	sqe->off = request->offset_bytes;
 	sqe->user_data = index;
 }
 
@@ -151,7 +151,7 @@ static void way_lib_queue(const struct request *request, uint32_t index)
 
 	while (!(sqe = io_uring_get_sqe(&lib)))
 		;
-	io_uring_prep_read(sqe, file, content + request->offset, request->bytes, request->offset);
+	io_uring_prep_read(sqe, file, content + request->offset_bytes, request->bytes, request->offset_bytes);
 	sqe->user_data = index;
 }
 
@@ -217,7 +217,7 @@ static uint64_t read_file(const struct way *way)
 {
 	struct request requests[MAX_DEPTH];
 	uint32_t free_requests[MAX_DEPTH], free_count = 0, queued;
-	uint64_t next_offset = 0, bytes = 0;
+	uint64_t next_offset_bytes = 0, bytes = 0;
 	struct io_uring_cqe *cqe;
 
 	for (uint32_t i = (uint32_t)queue_depth; i > 0; i--)
@@ -225,13 +225,13 @@ static uint64_t read_file(const struct way *way)
 
 	while (bytes < file_bytes && !workload_stopped) {
 		/* Fill in an entry for each read that may start. */
-		for (queued = 0; free_count && next_offset < file_bytes; queued++) {
+		for (queued = 0; free_count && next_offset_bytes < file_bytes; queued++) {
 			uint32_t index = free_requests[--free_count];
-			uint64_t left = file_bytes - next_offset;
+			uint64_t left = file_bytes - next_offset_bytes;
 
-			requests[index].offset = next_offset;
+			requests[index].offset_bytes = next_offset_bytes;
 			requests[index].bytes = left < (uint64_t)block_bytes ? (uint32_t)left : (uint32_t)block_bytes;
-			next_offset += requests[index].bytes;
+			next_offset_bytes += requests[index].bytes;
 			way->queue(&requests[index], index);
 			reads++;
 			note(way, "fill", index, -1);
@@ -256,9 +256,9 @@ static uint64_t read_file(const struct way *way)
 		if (result <= 0)
 			die("read of %u bytes at %" PRIu64 ": %s",
 			    "Name a file that can be read and that no other program changes.", requests[index].bytes,
-			    requests[index].offset, result ? strerror(-result) : "the file has become shorter");
+			    requests[index].offset_bytes, result ? strerror(-result) : "the file has become shorter");
 		bytes += (uint64_t)result;
-		requests[index].offset += (uint64_t)result;
+		requests[index].offset_bytes += (uint64_t)result;
 		requests[index].bytes -= (uint32_t)result;
 		if (requests[index].bytes) {	/* fewer bytes than asked is no error: ask for the rest */
 			way->queue(&requests[index], index);

@@ -111,6 +111,16 @@ def test_a_file_of_somebody_else_is_read_whole(io_engines: Build, folder: Path, 
         path.unlink()
 
 
+def test_a_part_of_a_file_is_used_if_asked(io_engines: Build, folder: Path) -> None:
+    words = np.random.default_rng(1).integers(0, 2**64, 8192, dtype="<u8")
+    path = folder / "large"
+    path.write_bytes(words.tobytes())
+    result = io_engines("--file", path, "--file-bytes", "16k", "--ios", 4, "--verify", "during").result
+    path.unlink()
+    assert (result["file_bytes"], result["file_bytes_wanted"]) == (16384, 16384)
+    assert result["checksum"] == checksum(words[:2048])
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("cache", ["direct", "cold", "warm"])
 def test_every_byte_written_is_there_afterwards(io_engines: Build, engine: str, cache: str) -> None:

@@ -22,7 +22,8 @@ extern struct settings {
 	int64_t block_bytes, file_bytes, queue_depth, batch, wait_for, ios, seed;
 	int64_t sync_every, sqpoll_idle_ms, sqpoll_cpu, iowq_bounded, iowq_unbounded, timeline_ios;
 	double seconds, rate;
-	bool atime, one_call, registered_buffers, registered_files, registered_ring, sqpoll, spin, force_async, no_timing;
+	bool atime, no_timing, one_call, registered_buffers, registered_files, registered_ring, sqpoll, spin;
+	bool force_async;
 	const char *folder, *file, *timeline;
 } set;
 

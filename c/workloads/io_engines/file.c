@@ -162,7 +162,8 @@ static void open_given(void)
 		die("--file %s: %s", "Name a file that exists and that you may read.", set.file, strerror(errno));
 	if (!S_ISREG(about.st_mode))
 		die("--file %s is not a regular file", "Name a regular file.", set.file);
-	set.file_bytes = file_bytes_wanted = about.st_size;
+	file_bytes_wanted = set.file_bytes ? set.file_bytes : about.st_size;
+	set.file_bytes = file_bytes_wanted < about.st_size ? file_bytes_wanted : about.st_size;
 }
 
 /* On a file system in memory the page cache is the file: nothing bypasses it and nothing empties it. */

@@ -54,7 +54,7 @@ static const struct option_row options[] = {
 		      "direct: O_DIRECT; cold: page cache, emptied of this file before each pass; warm: filled"),
 	OPTION_BYTES("block-bytes", &set.block_bytes, 512, 4 << 20, "size of one I/O"),
 	OPTION_BYTES("file-bytes", &set.file_bytes, 0, 1ll << 40,
-		     "size of the data file; 0: 64 MiB, and at least eight blocks per I/O in flight"),
+		     "size of the file, or of the part of --file; 0: 64 MiB, and eight blocks per I/O in flight"),
 	OPTION_INTEGER("queue-depth", &set.queue_depth, 1, MAX_DEPTH, "I/Os", "I/Os in flight at a time"),
 	OPTION_INTEGER("batch", &set.batch, 1, MAX_DEPTH, "I/Os", "I/Os submitted per call, at most"),
 	OPTION_INTEGER("wait-for", &set.wait_for, 1, MAX_DEPTH, "I/Os", "I/Os that one call waits for"),
@@ -63,11 +63,11 @@ static const struct option_row options[] = {
 	OPTION_INTEGER("seed", &set.seed, 0, INT32_MAX, "", "what the order and the content are drawn from"),
 	OPTION_TEXT("folder", &set.folder, "a folder", "where the data file is made; it never has a name there"),
 	OPTION_TEXT("file", &set.file, "a path", "read this file instead of making one"),
-	OPTION_FLAG("atime", &set.atime, "with --file: reads note the time of access, as in most programs (no O_NOATIME)"),
+	OPTION_FLAG("atime", &set.atime, "with --file: open it without O_NOATIME, as most programs do"),
 	OPTION_REAL("rate", &set.rate, 0, 1e7, "I/Os per second",
 		    "open loop: I/Os are due at random times, this many per second; 0: closed loop"),
 	OPTION_CHOICE("durable", &set.durable, durable_names,
-		      "writes: no sync; one fdatasync at the end, in the measured time; one per --sync-every; RWF_DSYNC"),
+		      "writes: no sync; one fdatasync at the end, in the measured time; every --sync-every; RWF_DSYNC"),
 	OPTION_INTEGER("sync-every", &set.sync_every, 0, 1ll << 40, "I/Os", "writes from one fdatasync to the next"),
 	OPTION_CHOICE("verify", &set.verify, verify_names, "compare every byte with what was written"),
 	OPTION_FLAG("no-timing", &set.no_timing, "take no time stamps: what does timing cost?"),
@@ -93,7 +93,8 @@ static const struct option_row options[] = {
 static void check_uring_settings(void)
 {
 	bool uring_only = set.one_call || set.registered_buffers || set.registered_files || set.registered_ring ||
-			  set.sqpoll || set.spin || set.force_async || set.iowq_bounded || set.iowq_unbounded || set.taskrun != TASKRUN_AUTO;
+			  set.sqpoll || set.spin || set.force_async || set.iowq_bounded || set.iowq_unbounded ||
+			  set.taskrun != TASKRUN_AUTO;
 
 	if (set.engine != IO_URING && uring_only)
 		die("an option for io_uring alone was given to --engine %s",

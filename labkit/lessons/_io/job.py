@@ -60,7 +60,7 @@ class Job:
     durable: str = "none"  # writes: "end": one fdatasync(2) in the measured time; "every"; "dsync": RWF_DSYNC
     sync_every: int = 0  # writes from one fdatasync(2) to the next, with durable="every"
     rate: float = 0.0  # I/Os per second that are due at random times (open loop); 0: closed loop
-    file_bytes: int = 0  # size of the data file; 0: 16 MiB, and at least eight blocks per I/O in flight
+    file_bytes: int = 0  # size of the working set; 0: 16 MiB, and at least eight blocks per I/O in flight
 
     def __post_init__(self) -> None:
         check_choice("engine", self.engine, ALL_ENGINES)
