@@ -92,6 +92,16 @@ def test_direct_reads_all_come_from_the_device(io_engines: Build, engine: str) -
     assert result["device_read_bytes"] <= 512 * blocks
 
 
+@pytest.mark.parametrize("engine", ["sync", *DEEP])
+def test_direct_writes_all_go_to_the_device(io_engines: Build, engine: str) -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_oublock
+    options = (*depth(engine), "--operation", "write", "--file-bytes", "1m")
+    result = io_engines(*options, "--ios", 509).result
+    blocks = resource.getrusage(resource.RUSAGE_CHILDREN).ru_oublock - before
+    assert result["device_write_bytes"] == result["bytes"] == 509 * 4096
+    assert result["device_write_bytes"] + (1 << 20) <= 512 * blocks  # and the file, before the run
+
+
 @pytest.mark.parametrize("engine", ["sync", "nowait", "mmap", *DEEP])
 def test_cold_reads_come_from_the_device_in_every_pass_and_warm_ones_never(io_engines: Build, engine: str) -> None:
     cold = io_engines(*depth(engine), "--cache", "cold", "--file-bytes", "256k", "--ios", 192).result
@@ -171,6 +181,15 @@ def test_a_file_system_that_does_not_empty_the_page_cache_is_refused(io_engines:
     outcome = io_engines("--cache", "cold", "--file-bytes", "64k", "--ios", 10, under=under)
     assert outcome.status == 77
     assert "cannot empty the page cache (Invalid argument)" in outcome.stderr
+
+
+@strace
+def test_a_signal_while_the_file_is_made_does_not_shorten_it(io_engines: Build) -> None:
+    under = ("strace", "-f", "-o", "/dev/null", "-e", "trace=write", "-e", "inject=write:error=EINTR:when=1")
+    result = io_engines(
+        "--cache", "warm", "--file-bytes", "256k", "--ios", 64, "--verify", "during", under=under
+    ).result
+    assert (result["file_bytes"], result["verified_ios"]) == (256 << 10, 64)
 
 
 def test_what_rwf_nowait_finds_and_what_it_does_not_are_counted(io_engines: Build) -> None:

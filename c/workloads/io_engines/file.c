@@ -89,6 +89,23 @@ static void choose_file_bytes(void)
 	set.file_bytes = file_bytes_wanted < room ? file_bytes_wanted : room;
 }
 
+/* A signal, or the file system, may end a write early. */
+static void write_all(const char *chunk, size_t bytes)
+{
+	while (bytes) {
+		ssize_t written = write(data_file, chunk, bytes);
+
+		if (written < 0 && errno != EINTR)
+			die("cannot fill the data file in --folder %s: %s",
+			    "Give a smaller --file-bytes, free some space, or choose another --folder.", set.folder,
+			    strerror(errno));
+		if (written > 0) {
+			chunk += written;
+			bytes -= (size_t)written;
+		}
+	}
+}
+
 static void fill_file(void)
 {
 	char *chunk = malloc(CHUNK_BYTES);
@@ -100,10 +117,7 @@ static void fill_file(void)
 		int64_t bytes = set.file_bytes - offset < CHUNK_BYTES ? set.file_bytes - offset : CHUNK_BYTES;
 
 		pattern_fill(chunk, (uint64_t)set.seed, (uint64_t)offset, (uint64_t)bytes);
-		if (write(data_file, chunk, (size_t)bytes) != bytes)
-			die("cannot fill the data file in --folder %s: %s",
-			    "Give a smaller --file-bytes, free some space, or choose another --folder.", set.folder,
-			    strerror(errno));
+		write_all(chunk, (size_t)bytes);
 		offset += bytes;
 	}
 	free(chunk);

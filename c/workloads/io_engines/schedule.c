@@ -54,7 +54,10 @@ uint64_t schedule_offered(uint64_t until_ns)
 	return taken;
 }
 
-/* A little at a time, so that the caller can see in between that it is time to end. */
+/*
+ * A little at a time, so that the caller can see in between that it is time to end. The kernel may wake us late, by some
+ * ten microseconds on an idle machine and more on a busy one: that is in the latency, and not in the service time.
+ */
 void sleep_until(uint64_t until_ns)
 {
 	uint64_t limit_ns = now_ns() + LONGEST_SLEEP_NS, end_ns = until_ns < limit_ns ? until_ns : limit_ns;
