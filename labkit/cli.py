@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "doctor",
-        help="say what this machine can do of the lessons, and how to mend the rest",
+        help="say what this machine can do of the lessons, and how to fix the rest",
         description="Try everything that the lessons need, and print one row for each: ok, missing or refused.",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")

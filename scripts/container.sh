@@ -16,7 +16,7 @@ image=labkit:local
 name=${NAME:-labkit} # of the container, and of its volumes
 start_s=120
 
-# Two lines, as everything of the lab says it: what failed, how to mend it.
+# Two lines, as everything of the lab says it: what failed, how to fix it.
 fail() {
     printf 'container: %s\nFix: %s\n' "$1" "$2" >&2
     exit 1

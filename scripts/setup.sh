@@ -18,7 +18,7 @@ venv=.venv
 
 say() { printf '  %-10s %s\n' "$1" "$2"; }
 
-# Two lines, as everything of the lab says it: what failed, how to mend it.
+# Two lines, as everything of the lab says it: what failed, how to fix it.
 fail() {
     printf '\nsetup: %s\nFix: %s\n' "$1" "$2" >&2
     exit 1

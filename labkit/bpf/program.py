@@ -178,7 +178,7 @@ class Program:
         reason = os.strerror(error)
         if said.strip():
             found = explain.diagnose(self.source, function, program_type)
-            return VerifierError(found.headline, found.mend, found.detail, log=found.log)
+            return VerifierError(found.headline, found.fix, found.detail, log=found.log)
         if refused := refusals.refusal(f"{function} could not be loaded", "bpf", reason):
             return refused
         return VerifierError(f"The kernel refused {function}: {reason}, and did not say why.", "see `labkit doctor`")

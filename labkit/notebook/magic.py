@@ -52,7 +52,7 @@ class Refused:
         return f"{self.name} was refused, nothing is loaded: {self.headline}"
 
     def __getattr__(self, attribute: str) -> NoReturn:
-        raise AttributeError(f"{self!r} Mend the cell of %%bpf {self.name} and run it again.")
+        raise AttributeError(f"{self!r} Fix the cell of %%bpf {self.name} and run it again.")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -145,7 +145,7 @@ class BpfMagics(Magics):  # type: ignore[misc]
     def _load(self, program: Program, options: argparse.Namespace) -> Rendered:
         told = explain.refused_by_clang(program.source)
         if told is not None:
-            raise VerifierError(told.headline, told.mend, told.detail, log=told.log)
+            raise VerifierError(told.headline, told.fix, told.detail, log=told.log)
         with uninterrupted():  # attached, it has a name by which the next cell can detach it
             program.__enter__()
             try:

@@ -12,7 +12,7 @@ _MOST_LOG_LINES = 400
 
 
 def verdict_box(told: Verdict | VerifierError, *, show_log: bool = False) -> Rendered:
-    """Return a verdict to look at: what and where, the mend, the plain reading, and the raw log in a fold.
+    """Return a verdict to look at: what and where, the fix, the plain reading, and the raw log in a fold.
 
     Parameters
     ----------
@@ -20,16 +20,16 @@ def verdict_box(told: Verdict | VerifierError, *, show_log: bool = False) -> Ren
     show_log : open the fold.
     """
     if isinstance(told, VerifierError):
-        state, headline, mend, detail, log = "warning", told.what, told.fix, told.detail, told.log
+        state, headline, fix, detail, log = "warning", told.what, told.fix, told.detail, told.log
     else:
-        headline, mend, detail, log = told.headline, told.mend, told.detail, told.log
+        headline, fix, detail, log = told.headline, told.fix, told.detail, told.log
         state = "ok" if told.kind == ACCEPTED else "warning"
     if state == "ok":
         return Rendered(headline, box("ok", f"<strong>{escape(headline)}</strong>") + _fold(log, show_log))
     head = f"Rejected: {headline}"
-    text = "\n".join([head, f"Mend: {mend}", "", detail, *(["", log] if show_log else [])])
+    text = "\n".join([head, f"Fix: {fix}", "", detail, *(["", log] if show_log else [])])
     pre = f'<pre tabindex="0" style="overflow-x: auto; margin: 8px 0; {TEXT}">{escape(detail)}</pre>'
-    html = box(state, f"<strong>{escape(head)}</strong><br>Mend: {escape(mend)}{pre}") + _fold(log, show_log)
+    html = box(state, f"<strong>{escape(head)}</strong><br>Fix: {escape(fix)}{pre}") + _fold(log, show_log)
     return Rendered(text, html)
 
 

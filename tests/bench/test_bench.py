@@ -130,7 +130,7 @@ def test_what_this_machine_lacks_is_told_and_the_rest_goes_on(run: Callable[...,
 def test_a_step_that_fails_is_told_and_fails_the_bench_at_its_end(
     run: Callable[..., tuple[int, list]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, rows = run([step(SOME[0], error=LabkitError("It broke.", "mend it")), step(SOME[1])])
+    status, rows = run([step(SOME[0], error=LabkitError("It broke.", "fix it")), step(SOME[1])])
     assert (status, [row["name"] for row in rows]) == (1, [SOME[1]])
     assert "It broke." in capsys.readouterr().err
 

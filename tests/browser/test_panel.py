@@ -116,7 +116,7 @@ def test_stop_in_mid_run(panel: Locator, page: Page) -> None:
     picture(page, "panel-after-stop")
 
 
-def test_a_mistake_is_told_inside_the_panel_with_its_mend(panel: Locator, page: Page) -> None:
+def test_a_mistake_is_told_inside_the_panel_with_its_fix(panel: Locator, page: Page) -> None:
     panel.get_by_label("repeats").fill("-1")
     panel.get_by_label("repeats").press("Tab")
     press(panel, "Run")

@@ -51,7 +51,7 @@ def test_link_folder_holds_one_link(tmp_path: Path) -> None:
     assert os.readlink(folder / "bcc") == str(bcc.SYSTEM_BCC)
 
 
-def test_a_stale_link_is_mended(tmp_path: Path) -> None:
+def test_a_stale_link_is_fixed(tmp_path: Path) -> None:
     (tmp_path / "bcc").symlink_to("/nowhere")
     bcc.link_bcc(tmp_path)
     assert os.readlink(tmp_path / "bcc") == str(bcc.SYSTEM_BCC)

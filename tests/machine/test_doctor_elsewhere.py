@@ -96,15 +96,15 @@ def test_without_tracefs_the_fix_mounts_it() -> None:
     assert states(rows, "tracefs", "syscall_tracepoints", "block_tracepoints") == {"missing"}
     assert states(rows, "bpf", "raw_tracepoints", "uprobes") == {"ok"}
     assert rows["syscall_tracepoints"]["fix"] == rows["tracefs"]["fix"]
-    mended = in_mount_namespace(f"{umount}; {rows['tracefs']['fix']}")
-    assert states(mended, "tracefs", "syscall_tracepoints", "block_tracepoints") == {"ok"}
+    fixed = in_mount_namespace(f"{umount}; {rows['tracefs']['fix']}")
+    assert states(fixed, "tracefs", "syscall_tracepoints", "block_tracepoints") == {"ok"}
 
 
 def test_without_cgroup_v2_the_fix_mounts_it() -> None:
     rows = in_mount_namespace("umount --all --types cgroup2", "--lesson", "09")
     assert states(rows, "cgroup_v2", "sockmap") == {"missing"}
-    mended = in_mount_namespace(f"umount --all --types cgroup2; {rows['cgroup_v2']['fix']}", "--lesson", "09")
-    assert states(mended, "cgroup_v2", "sockmap") == {"ok"}
+    fixed = in_mount_namespace(f"umount --all --types cgroup2; {rows['cgroup_v2']['fix']}", "--lesson", "09")
+    assert states(fixed, "cgroup_v2", "sockmap") == {"ok"}
 
 
 def test_a_read_only_cgroup_v2_is_refused() -> None:
@@ -140,10 +140,10 @@ def test_root_of_a_container_that_does_not_see_lockdown_is_told_to_use_a_privile
 def test_a_loopback_that_is_down_is_named() -> None:
     rows = rows_of(["unshare", "--net", *DOCTOR, "--lesson", "09"])
     assert rows["sockmap"]["reason"] == "the loopback interface is down"
-    mended = rows_of(
+    fixed = rows_of(
         ["unshare", "--net", "sh", "-ec", f'{rows["sockmap"]["fix"]}\nexec "$@"', "sh", *DOCTOR, "--lesson", "09"]
     )
-    assert mended["sockmap"]["state"] == "ok"
+    assert fixed["sockmap"]["state"] == "ok"
 
 
 def test_a_pinned_process_is_told_how_to_get_its_cpus_back() -> None:

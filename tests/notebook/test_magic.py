@@ -132,7 +132,7 @@ def test_a_refused_cell_shows_the_line_as_the_notebook_counts_it(shell: Interact
     assert told.text.startswith(f"Rejected: counter.c:{line}: ")
     assert f"{line} |     *count += 1;" in told.text
     assert attached() == 0
-    with pytest.raises(AttributeError, match="Mend the cell of %%bpf counter"):
+    with pytest.raises(AttributeError, match="Fix the cell of %%bpf counter"):
         shell.user_ns["counter"].hash("counts")
 
 

@@ -12,7 +12,7 @@ from labkit.notebook import readiness
 def rows(*states: str) -> list[Capability]:
     made = []
     for number, state in enumerate(states):
-        fix = "" if state == "ok" else f"mend {number} <now>"
+        fix = "" if state == "ok" else f"fix {number} <now>"
         made.append(Capability(f"thing{number}", state, f"reason{number}", fix, ("01",)))  # type: ignore[arg-type]
     return made
 
@@ -35,8 +35,8 @@ def test_only_what_lacks_is_listed_with_its_fix(monkeypatch: pytest.MonkeyPatch)
     assert not shown.ok
     for text in (shown.text, shown.html):
         assert "thing0" not in text and "thing1" in text and "reason2" in text and "missing" in text
-    assert "Fix: mend 1 <now>" in shown.text and "The rest of the lesson is live" in shown.text
-    assert "<code>mend 1 &lt;now&gt;</code>" in shown.html
+    assert "Fix: fix 1 <now>" in shown.text and "The rest of the lesson is live" in shown.text
+    assert "<code>fix 1 &lt;now&gt;</code>" in shown.html
 
 
 def test_recordings_are_promised_only_by_a_lesson_that_has_some(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,7 +91,7 @@ def test_a_failure_names_lesson_cell_and_error_and_the_others_go_on(tmp_path: Pa
     assert "no such thing" in page(tmp_path, "01-bad") and "no such thing" in (tmp_path / "out/index.html").read_text()
 
 
-def test_an_error_of_the_lab_is_told_with_its_mend(tmp_path: Path) -> None:
+def test_an_error_of_the_lab_is_told_with_its_fix(tmp_path: Path) -> None:
     cell = "from labkit.errors import Missing\nraise Missing('No ring here.', 'get a ring')"
     [outcome], _ = run(tmp_path, write(tmp_path, "01-try", cell))
     assert outcome.error.splitlines()[1:] == ["Missing: No ring here.", "Fix: get a ring"]

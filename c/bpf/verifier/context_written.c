@@ -2,7 +2,7 @@
 /* The context is for reading; change a copy. */
 TRACEPOINT_PROBE(syscalls, sys_enter_openat)
 {
-#ifdef MENDED
+#ifdef FIXED
 	long flags = args->flags;
 
 	flags |= 1;

@@ -4,7 +4,7 @@ TRACEPOINT_PROBE(syscalls, sys_enter_openat)
 {
 	char first = 0;
 
-#ifdef MENDED
+#ifdef FIXED
 	bpf_probe_read_user(&first, 1, args->filename);
 #else
 	u64 address = (u64)args->filename;

@@ -7,7 +7,7 @@ BPF_PERCPU_ARRAY(scratch, struct path, 1);
 
 TRACEPOINT_PROBE(syscalls, sys_enter_openat)
 {
-#ifdef MENDED
+#ifdef FIXED
 	int slot = 0;
 	struct path *path = scratch.lookup(&slot);
 

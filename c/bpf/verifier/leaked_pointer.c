@@ -9,7 +9,7 @@ int look(struct __sk_buff *packet)
 
 	if (!value)
 		return 0;
-#ifdef MENDED
+#ifdef FIXED
 	*value = packet->len;
 #else
 	*value = (u64)packet;

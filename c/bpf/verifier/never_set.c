@@ -4,7 +4,7 @@ BPF_HASH(sizes, u32, u64);
 
 int look(struct __sk_buff *packet)
 {
-#ifdef MENDED
+#ifdef FIXED
 	u32 key = packet->protocol;
 #else
 	u32 key;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
 /* Some helpers, this one among them, are for programs under the GPL. */
-#ifdef MENDED
+#ifdef FIXED
 #define BPF_LICENSE GPL
 #else
 #define BPF_LICENSE Proprietary

@@ -2,7 +2,7 @@
 /* Each path must return a value. */
 TRACEPOINT_PROBE(syscalls, sys_enter_openat)
 {
-#ifdef MENDED
+#ifdef FIXED
 	int result = 0;
 #else
 	int result;

@@ -14,7 +14,7 @@ TRACEPOINT_PROBE(syscalls, sys_enter_openat)
 		return 0;
 	event->flags = args->flags;
 	if (event->flags == 0) {
-#ifdef MENDED
+#ifdef FIXED
 		events.ringbuf_discard(event, 0);
 #endif
 		return 0;

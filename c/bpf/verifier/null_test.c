@@ -7,7 +7,7 @@ TRACEPOINT_PROBE(syscalls, sys_enter_openat)
 	u32 pid = bpf_get_current_pid_tgid() >> 32;
 	u64 *count = calls.lookup(&pid);
 
-#ifdef MENDED
+#ifdef FIXED
 	if (!count)
 		return 0;
 #endif

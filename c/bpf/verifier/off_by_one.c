@@ -13,7 +13,7 @@ TRACEPOINT_PROBE(syscalls, sys_enter_openat)
 
 	if (!row)
 		return 0;
-#ifdef MENDED
+#ifdef FIXED
 	if (index >= 16)
 #else
 	if (index > 16)

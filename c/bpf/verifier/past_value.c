@@ -5,7 +5,7 @@ struct record {
 	u64 last_ns;
 };
 
-#ifdef MENDED
+#ifdef FIXED
 BPF_HASH(records, u32, struct record);
 #else
 BPF_HASH(records, u32, u64);

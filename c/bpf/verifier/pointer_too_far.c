@@ -13,7 +13,7 @@ TRACEPOINT_PROBE(syscalls, sys_enter_read)
 
 	if (!row)
 		return 0;
-#ifdef MENDED
+#ifdef FIXED
 	offset &= 15;
 #endif
 	row->cell[offset] += 1;

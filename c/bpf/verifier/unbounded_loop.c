@@ -4,7 +4,7 @@ TRACEPOINT_PROBE(syscalls, sys_enter_read)
 {
 	u64 sum = 0;
 
-#ifdef MENDED
+#ifdef FIXED
 	for (u64 i = 0; i < 100; i++)
 #else
 	for (u64 i = 0; i < args->count; i++)

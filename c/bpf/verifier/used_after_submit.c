@@ -13,7 +13,7 @@ TRACEPOINT_PROBE(syscalls, sys_enter_openat)
 	if (!event)
 		return 0;
 	event->time_ns = bpf_ktime_get_ns();
-#ifdef MENDED
+#ifdef FIXED
 	event->cpu = bpf_get_smp_processor_id();
 	events.ringbuf_submit(event, 0);
 #else

@@ -2,7 +2,7 @@
 /* Each kind of program has its own list of helpers. */
 int look(struct __sk_buff *packet)
 {
-#ifdef MENDED
+#ifdef FIXED
 	return bpf_get_prandom_u32() & 1;
 #else
 	return bpf_clone_redirect(packet, 1, 0);

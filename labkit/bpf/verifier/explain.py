@@ -1,4 +1,4 @@
-"""Turn a rejection by the kernel's verifier into what a learner can read: where, what, why, and the usual mend.
+"""Turn a rejection by the kernel's verifier into what a learner can read: where, what, why, and the usual fix.
 
 It reads the log; it knows no program. What it does not know it shows as the kernel said it, with the source line.
 """
@@ -17,7 +17,7 @@ from labkit.bpf.verifier import notation
 from labkit.bpf.verifier.evidence import examine
 from labkit.bpf.verifier.log import Trace
 from labkit.bpf.verifier.places import Place, debug_output, place_in_rewritten, without_line_directives
-from labkit.bpf.verifier.rules import GIVEN_BACK, INVALID_NOW, NULL_HERE, RULES, TOO_LARGE_STACK, Rule
+from labkit.bpf.verifier.rules import BY_NAME, RULES, Rule
 
 __all__ = ["ACCEPTED", "Verdict", "diagnose", "explain", "judge", "refused_by_clang"]
 
@@ -35,7 +35,7 @@ class Verdict:
     Attributes
     ----------
     headline : one line: where, and what is wrong.
-    mend : one line: the usual mend.
+    fix : one line: the usual fix.
     detail : the source line with a caret, the instruction, what the verifier knew and what it needed.
     line, column : in the learner's file, from 1; None where unknown.
     kind : "accepted", or the family: "null", "bounds", "stack", "context", "leak", "loop", "reference", … or "unknown".
@@ -45,7 +45,7 @@ class Verdict:
     """
 
     headline: str
-    mend: str
+    fix: str
     detail: str
     line: int | None
     column: int | None
@@ -74,14 +74,14 @@ def refused_by_clang(source: Source) -> Verdict | None:
     place = place_in_rewritten(text, said, line, function)
     place = place if place and place.file == str(path) else None
     name = path.name
-    rule = TOO_LARGE_STACK if "stack limit" in words else None
-    what, mend = (rule.what, rule.mend) if rule else ("clang ended without a result", "make the program smaller")
+    rule = BY_NAME["TOO_LARGE_STACK"] if "stack limit" in words else None
+    what, fix = (rule.means, rule.fix) if rule else ("clang ended without a result", "make the program smaller")
     detail = [_excerpt(path.read_text(encoding="utf-8"), place, name)] if place else []
-    detail += _rows([("It needed", rule.needed)] if rule else [])
+    detail += _rows([("It needed", rule.needs)] if rule else [])
     detail += _rows([("Clang's words", words)])
     return Verdict(
         headline=f"{_at(name, place)}: {what}.",
-        mend=mend,
+        fix=fix,
         detail="\n".join(detail),
         line=place.line if place else None,
         column=None,
@@ -106,7 +106,7 @@ def diagnose(source: Source, function: str, kind: int) -> Verdict:
         processed = verifier_log.read(evidence.log).processed
         walked = f"; the verifier walked through {processed} instructions" if processed is not None else ""
         headline = f"{source.path.name}: accepted{walked}."
-        return Verdict(headline, "nothing to mend", headline, None, None, ACCEPTED, "", processed, evidence.log)
+        return Verdict(headline, "nothing to fix", headline, None, None, ACCEPTED, "", processed, evidence.log)
     return explain(evidence.log, source.path.read_text(encoding="utf-8"), str(source.path), evidence.places)
 
 
@@ -130,15 +130,15 @@ def explain(
     number = _instruction_at_fault(trace, found)
     place = _place(trace, number, places or {}, path)
     words = _words(trace, found, number)
-    what = rule.what.format_map(words) if rule else f"the verifier said: {said or 'nothing'}"
-    mend = rule.mend.format_map(words) if rule else "read the log below: the lab has no plainer words for this one"
-    needed = rule.needed.format_map(words) if rule else ""
+    what = rule.means.format_map(words) if rule else f"the verifier said: {said or 'nothing'}"
+    fix = rule.fix.format_map(words) if rule else "read the log below: the lab has no plainer words for this one"
+    needed = rule.needs.format_map(words) if rule else ""
     name = Path(path).name if path else "the program"
     last = _place(trace, trace.last.number, places or {}, path) if trace.last else None
     knew = _knew(trace, words) if rule is None or rule.kind not in _WITHOUT_REGISTERS else []
     return Verdict(
         headline=f"{_at(name, place)}: {what}.",
-        mend=mend,
+        fix=fix,
         detail=_detail(trace, place, last, source, name, words, knew, needed),
         line=place.line if place else None,
         column=(place.column or None) if place else None,
@@ -173,10 +173,10 @@ def _lost_pointer(trace: Trace, said: str) -> Rule | None:
     number = re.match(r"R(\d+) (?:invalid mem access '|type=)(?:scalar|inv)\b", said)
     known = trace.before.get(f"R{number[1]}", "") if number else ""
     if known == verifier_log.GIVEN_BACK:
-        return GIVEN_BACK
+        return BY_NAME["GIVEN_BACK"]
     if known and not notation.is_number(known):
-        return INVALID_NOW
-    return NULL_HERE if re.fullmatch(r"(?:inv)?P?0", known) and "type=" not in said else None
+        return BY_NAME["INVALID_NOW"]
+    return BY_NAME["NULL_HERE"] if re.fullmatch(r"(?:inv)?P?0", known) and "type=" not in said else None
 
 
 def _instruction_at_fault(trace: Trace, found: re.Match[str] | None) -> int | None:

@@ -152,7 +152,7 @@ def cost(seconds: float | None = None, slices: int | None = None, *, progress: P
 
 
 def _left_out(name: str, error: LabkitError) -> str:
-    """Return the warning for a witness that is installed and cannot watch: what is in the way, and the mend."""
+    """Return the warning for a witness that is installed and cannot watch: what is in the way, and the fix."""
     return " ".join([f"{name} is left out: {error.what}", *error.detail.splitlines()[-1:], f"Fix: {error.fix}"])
 
 

@@ -1,4 +1,4 @@
-"""The exercises of lesson 03: what they draw by chance, only the verifier or a mended program gives away."""
+"""The exercises of lesson 03: what they draw by chance, only the verifier or a fixed program gives away."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def open_files(watch: object) -> str:
     Returns what happened, in words.
     """
     if not isinstance(watch, Program):
-        return "Your program is not loaded yet: mend it, run its cell again, and then this one."
+        return "Your program is not loaded yet: fix it, run its cell again, and then this one."
     times = random.SystemRandom().randint(101, 997)
     with Workload("hello", ["--open", "/dev/null", "--times", str(times)]) as run:
         watch.clear(*(name for name in watch.map_names if not name.startswith("labkit_")))

@@ -1,4 +1,4 @@
-"""Lesson 03: programs that the verifier refuses, and their mends.
+"""Lesson 03: programs that the verifier refuses, and their fixes.
 
 Each file of `c/bpf/verifier/` is one small edit from right, and -DMENDED makes the edit. They are loaded, never
 attached. What the verifier says is read by `labkit.bpf.verifier.explain`.
@@ -60,25 +60,25 @@ GALLERY = {
     "wrong_helper": Exhibit("helper"),
     "no_licence": Exhibit("licence"),
 }
-VERSIONS = {"as written": (), "mended": ("MENDED",)}
+VERSIONS = {"as written": (), "fixed": ("FIXED",)}
 BODIES = {"plain": (), "with a branch": ("BRANCH",)}
 
 _FOLDER = BPF_FOLDER / "verifier"
 _MOST_ROUNDS = 10_000_000
 
 
-def judge(program: str, *, mended: bool = False, trusted: bool | None = None) -> Verdict:
+def judge(program: str, *, fixed: bool = False, trusted: bool | None = None) -> Verdict:
     """Return what becomes of one program of the gallery.
 
     Parameters
     ----------
     program : a name of `GALLERY`.
-    mended : take the program with its mend.
+    fixed : take the program with its fix.
     trusted : True to load it as root, False with CAP_BPF alone; None as the gallery says.
     """
     check_choice("program", program, GALLERY)
     trusted = GALLERY[program].trusted if trusted is None else trusted
-    return judge_file(_FOLDER / f"{program}.c", ["MENDED"] if mended else [], trusted=trusted)
+    return judge_file(_FOLDER / f"{program}.c", ["FIXED"] if fixed else [], trusted=trusted)
 
 
 def judge_file(path: Path, macros: Sequence[str] = (), *, trusted: bool = True) -> Verdict:
@@ -104,7 +104,7 @@ def measure(
     *,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Load the programs of the gallery as written and mended, and write down the verdicts.
+    """Load the programs of the gallery as written and fixed, and write down the verdicts.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def measure(
         for name in chosen:
             for version in wanted:
                 report(len(rows) / (len(chosen) * len(wanted)), name)
-                told = judge(name, mended=bool(VERSIONS[version]))
+                told = judge(name, fixed=bool(VERSIONS[version]))
                 loader = "root" if GALLERY[name].trusted else "CAP_BPF alone"
                 rows.append({"program": name, "version": version, "loader": loader, **_row(told)})
     return schema.frame(rows, **provenance())

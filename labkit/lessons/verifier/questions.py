@@ -40,7 +40,7 @@ QUESTIONS = {
     "03-q3": Question(
         ask="How often did the workload open its file?",
         read=whole,
-        first="mend the program, run its cell, then the cell with verifier.open_files(watch)",
+        first="fix the program, run its cell, then the cell with verifier.open_files(watch)",
         hints=(Hint(lambda answer, truth: answer == 0, "Did you aim it? open_files(watch) does that for you."),),
         otherwise='Read the map of your program after the workload has run: watch.hash("opens").',
         why="Your program passed the verifier and then counted each open, in the kernel.",

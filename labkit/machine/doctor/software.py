@@ -146,7 +146,7 @@ def strace() -> Finding:
 
 
 def _why_not_followed() -> tuple[str, str]:
-    """Return who forbids ptrace(2), and the mend: the kernel's Documentation/admin-guide/LSM/Yama.rst."""
+    """Return who forbids ptrace(2), and the fix: the kernel's Documentation/admin-guide/LSM/Yama.rst."""
     scope = _YAMA.read_text().strip() if _YAMA.exists() else "0"
     if scope == "3":
         reason = "the sysctl kernel.yama.ptrace_scope is 3: nobody may, until the next boot"

@@ -1,4 +1,4 @@
-"""What a panel shows: the picture, an error with its mend, the time left."""
+"""What a panel shows: the picture, an error with its fix, the time left."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def fitted(html: str) -> str:
 
 
 def failure(error: BaseException) -> str:
-    """Return an error in HTML: what failed, how to mend it, and the evidence in a fold; never a bare stack trace."""
+    """Return an error in HTML: what failed, how to fix it, and the evidence in a fold; never a bare stack trace."""
     if isinstance(error, LabkitError):
         lines = [error.what, f"Fix: {error.fix}"]
         evidence = error.detail

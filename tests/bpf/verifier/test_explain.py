@@ -91,7 +91,7 @@ def test_a_rejection_names_its_cause_and_the_marked_line(path: Path) -> None:
     assert told.line in (each.lines or [None]), told.detail
     at = f"{path.name}:{told.line}: " if told.line else f"{path.name}: "
     assert told.headline.startswith(at) and told.headline.count("\n") == 0
-    assert told.mend and told.mend.count("\n") == 0
+    assert told.fix and told.fix.count("\n") == 0
     assert told.said and told.said in told.log and told.said in told.detail
     assert "<" not in told.headline.removeprefix(at), "a rule's text names a part that its pattern lacks"
     if told.line and told.column:
@@ -411,7 +411,7 @@ def test_an_instruction_is_said_in_words(text: str, words: str) -> None:
 
 def test_every_rule_says_what_it_means() -> None:
     for rule in rules.RULES:
-        assert rule.patterns and rule.what and rule.needed and rule.mend
+        assert rule.patterns and rule.means and rule.needs and rule.fix
         for pattern in rule.patterns:
             re.compile(pattern)
 

@@ -214,7 +214,7 @@ def test_strace_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None
 
 @bpf
 @needs_strace
-def test_ptrace_that_is_refused_is_told_with_the_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ptrace_that_is_refused_is_told_with_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: Workload) -> Workload:
         raise WorkloadError("strace failed.", "run it by hand")
 

@@ -1,4 +1,4 @@
-"""Lesson 03: each exhibit is refused for its cause, and accepted with its mend; the kernel is the witness."""
+"""Lesson 03: each exhibit is refused for its cause, and accepted with its fix; the kernel is the witness."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_every_program_of_the_folder_is_an_exhibit() -> None:
 
 def test_every_exhibit_shows_its_edit() -> None:
     for program in EXHIBITS:
-        assert sum("MENDED" in line for line in code(program)) == 1, program
+        assert sum("FIXED" in line for line in code(program)) == 1, program
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +85,9 @@ def gallery() -> pd.DataFrame:
 @pytest.mark.parametrize("program", EXHIBITS)
 def test_an_exhibit_is_refused_for_its_cause_and_its_mend_is_accepted(gallery: pd.DataFrame, program: str) -> None:
     rows = gallery[gallery["program"] == program].set_index("version")
-    written, mended = rows.loc["as written"], rows.loc["mended"]
+    written, fixed = rows.loc["as written"], rows.loc["fixed"]
     assert (written["verdict"], written["cause"]) == ("rejected", verifier.GALLERY[program].cause)
-    assert (mended["verdict"], mended["cause"], mended["source_line"]) == ("accepted", "", 0)
+    assert (fixed["verdict"], fixed["cause"], fixed["source_line"]) == ("accepted", "", 0)
     assert written["said"]
 
 
@@ -205,7 +205,7 @@ def test_a_log_without_a_name_tells_its_cause() -> None:
 
 @pytest.mark.bpf
 def test_nothing_of_the_gallery_stays_loaded() -> None:
-    verifier.judge("null_test", mended=True)
+    verifier.judge("null_test", fixed=True)
     verifier.judge("null_test")
     listed = subprocess.run(["bpftool", "prog", "show"], capture_output=True, text=True, check=True).stdout
     assert "sys_enter_opena" not in listed

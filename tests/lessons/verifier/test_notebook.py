@@ -11,7 +11,7 @@ pytestmark = pytest.mark.bpf
 
 FACTS = """{
     "as_written": gallery[gallery["version"] == "as written"]["verdict"].unique().tolist(),
-    "mended": gallery[gallery["version"] == "mended"]["verdict"].unique().tolist(),
+    "fixed": gallery[gallery["version"] == "fixed"]["verdict"].unique().tolist(),
     "programs": int(gallery["program"].nunique()),
     "longest_loop": loops["verdict"].iloc[-1],
     "playground": type(sizes).__name__,
@@ -31,7 +31,7 @@ def test_it_runs_to_its_end(lesson: Followed) -> None:
 
 def test_each_program_is_refused_and_its_mend_accepted(lesson: Followed) -> None:
     assert lesson.facts["as_written"] == ["rejected"]
-    assert lesson.facts["mended"] == ["accepted"]
+    assert lesson.facts["fixed"] == ["accepted"]
     assert lesson.facts["programs"] >= 12
 
 

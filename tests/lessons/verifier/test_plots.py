@@ -14,7 +14,7 @@ from labkit.notebook.verdict_box import verdict_box
 
 TOLD = Verdict(
     headline="x.c:3: a pointer that may be NULL is used before it was tested.",
-    mend="test the pointer <first>",
+    fix="test the pointer <first>",
     detail="x.c, line 3\n    3 | *p += 1;",
     line=3,
     column=1,
@@ -42,7 +42,7 @@ def test_refused_loops_are_marked_otherwise_than_accepted_ones() -> None:
 
 def test_a_verdict_shows_mend_reading_and_the_end_of_the_log() -> None:
     shown = verdict_box(TOLD)
-    assert shown.text.splitlines()[:2] == [f"Rejected: {TOLD.headline}", f"Mend: {TOLD.mend}"]
+    assert shown.text.splitlines()[:2] == [f"Rejected: {TOLD.headline}", f"Fix: {TOLD.fix}"]
     assert "&lt;first&gt;" in shown.html
     assert "<details><summary" in shown.html
     assert "999: (b7)" in shown.html and "\n10: (b7)" not in shown.html
@@ -55,7 +55,7 @@ def test_the_log_opens_on_request() -> None:
 
 
 def test_an_error_is_shown_as_its_verdict() -> None:
-    error = VerifierError(TOLD.headline, TOLD.mend, TOLD.detail, log=TOLD.log)
+    error = VerifierError(TOLD.headline, TOLD.fix, TOLD.detail, log=TOLD.log)
     assert verdict_box(error).text == verdict_box(TOLD).text
 
 
