@@ -18,7 +18,7 @@ __all__ = ["Figure", "Step", "compare", "ratio", "rounds"]
 
 @dataclass(frozen=True)
 class Figure:
-    """A ratio with its 95 % interval. `frame` has each slice's (arm, slice, value); `warnings` tell of noise."""
+    """A ratio with its 95 % interval. `frame` has each slice's (arm, slice, value); `warnings` name its noise."""
 
     name: str
     ratio: float
@@ -95,10 +95,10 @@ def ratio(name: str, frame: pd.DataFrame, column: str, arm: str, baseline: str |
     """Return the figure "median of column, arm / baseline" from a frame of `rounds` or of an experiment."""
     baseline = baseline or str(frame.attrs["baseline"])
     values = frame.assign(value=frame[column])[["arm", "slice", "value"]]
-    told = trial.ratios(values, baseline)
-    row = told.set_index("arm").loc[arm].to_dict()
+    found = trial.ratios(values, baseline)
+    row = found.set_index("arm").loc[arm].to_dict()
     interval = float(row["ratio"]), float(row["low"]), float(row["high"])
-    return Figure(name, *interval, int(row["slices"]), told.attrs["warnings"], values, facts)
+    return Figure(name, *interval, int(row["slices"]), found.attrs["warnings"], values, facts)
 
 
 def compare(

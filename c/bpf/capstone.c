@@ -12,7 +12,7 @@
 struct begun {
 	u64 time_ns;
 	u64 path;		/* of openat: where the process keeps the file's name */
-	u32 number;		/* sys_exit does not always tell it: a return from a signal handler has -1 there */
+	u32 number;		/* sys_exit does not always have it: a return from a signal handler has -1 there */
 	u32 kind;
 };
 

@@ -15,7 +15,7 @@ PINNINGS = (SAME, CROSS)
 
 
 def check_pinning(pinning: str | Sequence[str] | None) -> list[str]:
-    """Return where the two ends shall run, or raise; None is whatever this machine can do."""
+    """Return where the two ends run, or raise; None means every place that this machine has."""
     cpus = len(os.sched_getaffinity(0))
     if pinning is None:
         return list(PINNINGS) if cpus > 1 else [SAME]

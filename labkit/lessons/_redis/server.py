@@ -101,7 +101,7 @@ class Server:
         raise WorkloadError(f"redis-server did not start on port {self._port}.", "start it by hand: redis-server", said)
 
     def ask(self, arguments: Sequence[str], *, by_file: bool = False, tick: Tick | None = None) -> dict[str, str]:
-        """Let redis-benchmark ask it from inside the same cgroup, and return the numbers it tells."""
+        """Let redis-benchmark ask it from inside the same cgroup, and return the numbers that it reports."""
         where = ["-s", str(self._file)] if by_file else ["-h", "127.0.0.1", "-p", str(self._port)]
         command = ["taskset", "-c", str(self._client_cpu), "redis-benchmark", "--csv", *where, *self._options]
         pipe, started = subprocess.PIPE, time.monotonic()
@@ -110,7 +110,7 @@ class Server:
         ) as asking:
             while True:
                 try:
-                    told, complaints = asking.communicate(timeout=TICK_S)
+                    result, complaints = asking.communicate(timeout=TICK_S)
                     break
                 except subprocess.TimeoutExpired:
                     try:
@@ -118,14 +118,14 @@ class Server:
                     except BaseException:
                         asking.kill()  # Stop was pressed: do not wait for the rest
                         raise
-        rows = list(csv.DictReader(told.splitlines()))
+        rows = list(csv.DictReader(result.splitlines()))
         if asking.returncode != 0 or not rows:
             raise WorkloadError("redis-benchmark failed.", "run it by hand: redis-benchmark -t get", complaints)
         return rows[-1]
 
 
 def _wait(_: float) -> None:
-    """Go on waiting: what `ask` does when nobody can press Stop."""
+    """Go on waiting: there is no Stop button."""
 
 
 def _free_port() -> int:
@@ -134,5 +134,5 @@ def _free_port() -> int:
 
 
 def redis_version() -> str:
-    told = subprocess.run(["redis-server", "--version"], capture_output=True, text=True, check=False).stdout
-    return " ".join(told.split()[:3])
+    result = subprocess.run(["redis-server", "--version"], capture_output=True, text=True, check=False).stdout
+    return " ".join(result.split()[:3])

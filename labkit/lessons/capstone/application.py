@@ -1,9 +1,9 @@
-"""A small application on SQLite, as a workload: it puts rows into a table, so many in each transaction.
+"""A small application on SQLite, as a workload: it puts rows into a table, some of them in each transaction.
 
     python3 application.py --folder DATA --journal wal --synchronous full --transactions 23
 
-It has its database open before it is ready, so what is seen after "go" is the work alone. It ends without tidying up
-(`os._exit`): nothing of Python's own end is seen. This file uses nothing of the lab.
+It opens its database before it is ready, so after "go" there is only the work. It ends with `os._exit`, so that the end
+of Python itself is not seen. This file uses nothing of the lab.
 """
 
 import argparse
@@ -67,13 +67,13 @@ def main() -> None:
         elapsed_s = time.monotonic() - began
     except sqlite3.Error as error:
         fail(f"SQLite says: {error}", "look at the room on the disk, or set LABKIT_DATA to a folder on another", 1)
-    told = {
+    result = {
         "transactions": asked.transactions,
         "rows": asked.transactions * asked.rows_per_transaction,
         "elapsed_s": elapsed_s,
         "sqlite": sqlite3.sqlite_version,
     }
-    os.write(1, json.dumps(told).encode() + b"\n")
+    os.write(1, json.dumps(result).encode() + b"\n")
     os._exit(0)
 
 

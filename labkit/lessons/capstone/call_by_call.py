@@ -111,9 +111,9 @@ def witnesses(journal: str = "delete", transactions: int = 23, *, progress: Prog
         seen = Counter[str]()
         for (call, _), each in without_talk(read_calls(program, FILES)).items():
             seen[call] += each.count
-        told = _between(log.read_text(errors="replace"))
+        result = _between(log.read_text(errors="replace"))
         facts = provenance(command=run.command, lost_events=program.lost_events)
-    rows = [{"call": call, "count": seen[call], "strace_count": told[call]} for call in sorted({*seen, *told})]
+    rows = [{"call": call, "count": seen[call], "strace_count": result[call]} for call in sorted({*seen, *result})]
     return schema.frame(rows, **facts)
 
 

@@ -26,7 +26,7 @@ __all__ = [
 
 SYNCS = ("fsync", "fdatasync")
 WRITES = ("write", "pwrite64", "writev")  # whose bytes c/bpf/capstone.c adds up
-NO_FILE = "–"  # of a call that has none, or none that the lesson tells apart
+NO_FILE = "–"  # of a call that has none, or none that the lesson distinguishes
 
 Kinds = Mapping[str, str]  # the last four letters of a file's name -> what the lesson calls such a file
 

@@ -1,4 +1,4 @@
-"""The exercises of lesson 10: what each draws by chance, a program in the kernel gives away."""
+"""The exercises of lesson 10: each draws a number at random that a program in the kernel reveals."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _unfit(watch: object) -> str:
 def _watch(
     watch: object, jobs: list[SqliteSettings], *more: str, look: Callable[[Path], None] | None = None
 ) -> list[int]:
-    """Run all jobs at the same time, each in a process and a folder of its own, watched; return their process ids."""
+    """Run all jobs at the same time, each in its own process and folder, watched; return their process ids."""
     assert isinstance(watch, Program)
     python, *options = application()
     with exclusive("lesson 10: an exercise"), run_folder() as folder, ExitStack() as stack:

@@ -18,13 +18,13 @@ from labkit.notebook.plotting import style
 __all__ = ["plot"]
 
 OTHER, OUTSIDE = "other calls", "outside of calls"
-# the parts of a transaction's time, each with a look of its own in every picture
+# the parts of a transaction's time, each with the same look in every picture
 _PARTS = ("sync the journal", "sync the folder", "sync the database", "sync the log", "open, close, unlink", OTHER,
           OUTSIDE)  # fmt: skip
 _NAMED = 5  # calls of a server with their own look; the rest is one part
 _ROWS, _ROW_IN = 6, 0.3  # this many bars fit; each one more needs this much height
 _LANES = ("database", "journal", "log", "log's index", "folder", NO_FILE)
-# what a call does -> the calls; the rest is "asks, locks"
+# what a call does -> the calls; the rest is "lock, ask"
 _DEEDS = {
     "sync": SYNCS,
     "write": ("write", "pwrite64", "writev", "ftruncate"),
@@ -35,7 +35,7 @@ _REST = "lock, ask"
 
 
 def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw any frame of lesson 10's experiments; its columns tell which of the pictures it wants."""
+    """Draw any frame of lesson 10's experiments; its columns decide which picture it gets."""
     ax = style.axes(ax)
     return next(draw for column, draw in _PICTURES.items() if column in frame)(frame, ax)
 
@@ -54,7 +54,7 @@ def _times(frame: pd.DataFrame, ax: Axes) -> Axes:
     _bars(parts, ax, [schema.si_ns(value) for value in middle], high)
     ax.errorbar(
         middle, range(len(parts)), xerr=[middle - low, high - middle], label="unwatched (median, quartiles)",
-        fmt="D", color=style.INK, markerfacecolor="white", markersize=6, capsize=3,
+        fmt="D", color=style.INK, zorder=5, markerfacecolor="white", markersize=6, capsize=3,
     )  # fmt: skip
     style.axis(ax, "x", "ns_per_transaction")
     ax.set_xlabel(f"time per {unit}: bar watched, diamond unwatched (its number is written)")
@@ -115,7 +115,7 @@ def _one(frame: pd.DataFrame, ax: Axes) -> Axes:
         for deed, look in marks.items():
             rows = own[deeds == deed]
             places, is_bar = [lanes.index(file) for file in rows["file"]], deed == "sync"
-            # no hatching: most bars are too thin for it, and the mark at a bar's beginning tells what it is
+            # no hatching: most bars are too thin for it, and the mark at a bar's beginning says what it is
             one.barh(places, rows["latency_ns"], left=rows["time_ns"], height=0.7, color=look["color"],
                      label=deed if is_bar and len(rows) else None)  # fmt: skip
             how = {**look, "linestyle": "none", "markersize": 4}

@@ -107,9 +107,9 @@ def measure(
     append_only : what the server writes to a file: "off" nothing; each SET, and a sync never by itself ("no"), once
         a second ("everysec"), before it answers ("always"); one or several.
     requests : in each slice, 100 to 10,000,000; None is 20,000, and 1,000 with a single client, who has to wait for
-        each answer (2,000 and 500 in a hurry); a quarter of these with "always".
+        each answer (2,000 and 500 with LABKIT_QUICK=1); a quarter of these with "always".
     slices : of each arm, 2 to 1000, interleaved, unwatched and as many watched; the first arm runs unwatched a second
-        time in each round. None is 6 (2 in a hurry).
+        time in each round. None is 6 (2 with LABKIT_QUICK=1).
     seed : of the order of the slices; None draws one.
     progress : see `labkit.running.progress`.
 
@@ -201,7 +201,7 @@ def ratios(frame: pd.DataFrame, baseline: str | None = None, column: str = "requ
 
 
 def _enough(load: RedisLoad) -> int:
-    """Return a number of requests for a slice of some tenths of a second; a hurried one is shorter."""
+    """Return a number of requests for a slice of some tenths of a second; LABKIT_QUICK=1 takes fewer."""
     usual = quick(1_000, 500) if load.clients == 1 else quick(20_000, 2_000)
     return usual // 4 if load.append_only == "always" else usual
 
@@ -218,8 +218,12 @@ def _options(load: RedisLoad, requests: int) -> list[str]:
 
 def _ask(server: Server, load: RedisLoad, requests: int, tick: Tick, watch: Program | None) -> _Answers:
     with watching(watch, server.pid, FILES) if watch else nullcontext():
-        told = server.ask(_options(load, requests), tick=tick)
-    rate, p50_ns, p99_ns = float(told["rps"]), float(told["p50_latency_ms"]) * 1e6, float(told["p99_latency_ms"]) * 1e6
+        result = server.ask(_options(load, requests), tick=tick)
+    rate, p50_ns, p99_ns = (
+        float(result["rps"]),
+        float(result["p50_latency_ms"]) * 1e6,
+        float(result["p99_latency_ms"]) * 1e6,
+    )
     calls = read_calls(watch, FILES) if watch else {}
     return _Answers(requests, rate, p50_ns, p99_ns, calls, watch.lost_events if watch else 0)
 

@@ -150,12 +150,13 @@ def run_once(
     python, *options = application()
     with Workload(Path(python), [*options, *settings.arguments(own), *(["--marks"] * marks)]) as run:
         with watching(watch, run.pid, FILES) if watch else nullcontext():
-            told = run.go(timeout_s=60 + SLOWEST_S * settings.transactions, tick=tick)
+            result = run.go(timeout_s=60 + SLOWEST_S * settings.transactions, tick=tick)
     stored = stored_rows(own)
     shutil.rmtree(own)
+    calls = without_talk(read_calls(watch, FILES)) if watch else {}
     return SqliteRun(
-        without_talk(read_calls(watch, FILES)) if watch else {}, told["elapsed_s"], told["transactions"], told["rows"],
-        stored, watch.lost_events if watch else 0, told["sqlite"], run.command,
+        calls, result["elapsed_s"], result["transactions"], result["rows"], stored,
+        watch.lost_events if watch else 0, result["sqlite"], run.command,
     )  # fmt: skip
 
 

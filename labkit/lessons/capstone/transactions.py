@@ -55,10 +55,10 @@ def measure(
     journal : SQLite's journal_mode: "delete", "truncate", "persist", "wal"; one or several.
     synchronous : "off", "normal", "full", "extra": how careful SQLite is about power cuts; one or several.
     rows_per_transaction : rows that are committed together, 1 to 10,000; one number or several.
-    transactions : in each slice, 1 to 100,000; None is 53 (23 in a hurry).
+    transactions : in each slice, 1 to 100,000; None is 53 (23 with LABKIT_QUICK=1).
     row_bytes : size of a row, 1 to 1 MiB.
     slices : of each arm, 2 to 1000, interleaved, unwatched and as many watched; the first arm runs unwatched a second
-        time in each round. None is 6 (2 in a hurry).
+        time in each round. None is 6 (2 with LABKIT_QUICK=1).
     seed : of the order of the slices; None draws one.
     progress : see `labkit.running.progress`.
 
@@ -140,7 +140,7 @@ def ratios(frame: pd.DataFrame, baseline: str | None = None) -> pd.DataFrame:
 
 
 def steadiness(found: pd.DataFrame) -> str:
-    """Return in one sentence by how much the first arm, which ran twice in each round, differed from itself.
+    """Return one sentence: by how much the first arm, which ran twice in each round, differed from itself.
 
     Parameters
     ----------
@@ -149,13 +149,13 @@ def steadiness(found: pd.DataFrame) -> str:
     again = found[found["arm"] == found.attrs["baseline"] + trial.AGAIN].iloc[0]
     ratio, low, high = again["ratio"], again["low"], again["high"]
     name, span = found.attrs["baseline"], "95 % interval" if again["slices"] >= trial.ENOUGH else "range"
-    told = f"{low:.2f} to {high:.2f}, {span}"
+    reach = f"{low:.2f} to {high:.2f}, {span}"
     if not low <= 1 <= high:
-        said = f"{name} differed from itself by a factor of {ratio:.2f} ({told}): the disk was restless."
+        said = f"{name} differed from itself by a factor of {ratio:.2f} ({reach}): the disk was restless."
     elif max(high - 1, 1 - low) > trial.WIDE:
-        said = f"{name} may differ from itself by any factor within {told}: the disk was restless."
+        said = f"{name} may differ from itself by any factor within {reach}: the disk was restless."
     else:
-        return f"{name} was like itself, by a factor of {ratio:.2f} ({told}): the disk was steady."
+        return f"{name} agreed with itself, by a factor of {ratio:.2f} ({reach}): the disk was steady."
     return f"{said} Believe only differences that are much larger than that."
 
 

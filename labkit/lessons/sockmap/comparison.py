@@ -45,17 +45,17 @@ def measure(
     pinning : "same core", "cross core" or both; None takes what this machine can do.
     connections : how many the pair uses in turn, 1 to 1024.
     ipv6 : TCP over ::1 instead of 127.0.0.1.
-    slices : slices of each arm, 2 to 1000; None is 8 (3 in a hurry).
-    slice_s : how long each lasts, 0.005 to 60 seconds; None is 0.1 (0.02 in a hurry).
+    slices : slices of each arm, 2 to 1000; None is 8 (3 with LABKIT_QUICK=1).
+    slice_s : how long each lasts, 0.005 to 60 seconds; None is 0.1 (0.02 with LABKIT_QUICK=1).
     seed : of the order of the slices; None draws one.
     progress : see `labkit.running.progress`.
 
     Returns
     -------
-    One row a slice: pinning, message_bytes, arm, slice, rtt_ns (time by round trips), p50_ns, p99_ns, round_trips,
-    data_segments (that TCP sent for the client, as its TCP_INFO tells), messages (both ways, with greetings and
-    warm-up), redirects, misses, lo_packets, lo_bytes, cpu_ns_per_message and switches_per_message (of both processes),
-    client_cpu, server_cpu. The arm "TCP + sockmap (again)" shows the noise.
+    One row per slice: arm, slice, pinning, message_bytes, rtt_ns (mean round trip), p50_ns, p99_ns (of at least 1000
+    round trips), round_trips, data_segments (that TCP sent for the client, as its TCP_INFO says), messages (both ways,
+    with greetings and warm-up), redirects, misses, lo_packets, lo_bytes, cpu_ns_per_message and switches_per_message
+    (of both processes), client_cpu, server_cpu. The arm "TCP + sockmap (again)" shows the noise.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def throughput(
 
     Takes what `measure` takes, without slice_s: a slice is 40,000 messages, or 10^8 bytes if that is less.
 
-    Returns one row a slice: pinning, message_bytes, arm, slice, bytes_per_s, sent_bytes, messages, redirects, misses,
+    Returns one row per slice: arm, slice, pinning, message_bytes, bytes_per_s, sent_bytes, messages, redirects, misses,
     lo_packets, lo_bytes, cpu_ns_per_message, switches_per_message.
     """
     settings = _settings(message_bytes, pinning)
@@ -137,9 +137,9 @@ def ratios(frame: pd.DataFrame, column: str = "p50_ns", baseline: str = SHORTCUT
         size = f"pipeline {here['pipeline']}" if "pipeline" in here else schema.si_bytes(here["message_bytes"])
         news = [said for said in made.attrs["warnings"] if said not in warnings]
         warnings += [said if said == trial.TOO_FEW else f"{here['pinning']}, {size}: {said}" for said in news]
-    told = schema.frame(pd.concat(parts, ignore_index=True))
-    told.attrs = {**frame.attrs, "warnings": warnings, "baseline": baseline}
-    return told
+    found = schema.frame(pd.concat(parts, ignore_index=True))
+    found.attrs = {**frame.attrs, "warnings": warnings, "baseline": baseline}
+    return found
 
 
 def _speed(frame: pd.DataFrame, column: str) -> pd.Series:
@@ -147,12 +147,12 @@ def _speed(frame: pd.DataFrame, column: str) -> pd.Series:
 
 
 def medians(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each setting and arm: the medians of its slices, in the columns of `frame` without slice."""
+    """Return one row per setting and arm: the medians of its slices, in the columns of `frame` without slice."""
     kept = [*_setting_of(frame), "arm"]
     numbers = [name for name in frame if name not in (*kept, "slice")]
-    told = schema.frame(_in_order(frame).groupby(kept, as_index=False, sort=False)[numbers].median())
-    told.attrs = dict(frame.attrs)
-    return told
+    made = schema.frame(_in_order(frame).groupby(kept, as_index=False, sort=False)[numbers].median())
+    made.attrs = dict(frame.attrs)
+    return made
 
 
 def _setting_of(frame: pd.DataFrame) -> list[str]:
@@ -223,10 +223,10 @@ def integrity(
     with exclusive("lesson 09: is each byte there", progress) as report, Shortcut(max_sockets) as cut:
         with Workload("stream", options) as run:
             cut.cgroup.add(run.pid)
-            told = run.go(timeout_s=600, tick=lambda _: report(0.5, "comparing"))
+            result = run.go(timeout_s=600, tick=lambda _: report(0.5, "comparing"))
         counted = cut.counts()
     own = ("sent_bytes", "received_bytes", "wrong_bytes", "opened_connections", "messages")
-    row = {name: told[name] for name in own}
+    row = {name: result[name] for name in own}
     row |= {name: getattr(counted, name) for name in ("redirects", "misses", "inserts", "insert_failures")}
     return schema.frame([row], **provenance(command=["stream", *options]))
 

@@ -57,8 +57,8 @@ def which_run_is_odd(round_trips: int = 2000) -> pd.DataFrame:
     with exclusive("lesson 09: which run is odd"), Shortcut() as cut:
         for run in RUNS:
             arm = (SHORTCUT, TCP)[run % 2]
-            told = ping_pong(arm, cut, CROSS if run == odd else SAME, 64, options)
-            kept = {name: told[name] for name in ("client_cpu", "server_cpu", "rtt_ns")}
+            result = ping_pong(arm, cut, CROSS if run == odd else SAME, 64, options)
+            kept = {name: result[name] for name in ("client_cpu", "server_cpu", "rtt_ns")}
             rows.append({"run": run, "arm": arm, "message_bytes": 64, "connections": 1, **kept})
     truths.expect("09-q2", odd)
     return schema.frame(rows, **provenance())
@@ -75,10 +75,10 @@ def how_much_room() -> pd.DataFrame:
     with exclusive("lesson 09: how much room"), Shortcut(max_sockets=room) as cut:
         with Workload("ping_pong", options) as run:
             cut.cgroup.add(run.pid)
-            told = run.go()
+            result = run.go()
         counted = cut.counts()
     truths.expect("09-q3", room)
     kept = {name: getattr(counted, name) for name in ("inserts", "insert_failures", "redirects", "misses")}
-    unseen = told["messages"] - counted.redirects - counted.misses
-    row = {"connections": connections, "messages": told["messages"], **kept, "unseen_messages": unseen}
+    unseen = result["messages"] - counted.redirects - counted.misses
+    row = {"connections": connections, "messages": result["messages"], **kept, "unseen_messages": unseen}
     return schema.frame([row], **provenance())

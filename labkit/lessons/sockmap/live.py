@@ -45,7 +45,7 @@ def live(
     seen : called after each window with the frame so far.
     message_bytes : 1 to 1 MiB.
     pinning : "same core" or "cross core".
-    seconds : total time, 0.1 to 3600; None is 20 (2 in a hurry).
+    seconds : total time, 0.1 to 3600; None is 20 (2 with LABKIT_QUICK=1).
     window_s : how long messages flow in each window, 0.01 to 10 seconds.
 
     Returns one row per window: elapsed_s (by the clock), arm, rtt_ns, p50_ns, p99_ns (of at least 1000 round trips),
@@ -70,9 +70,9 @@ def live(
             def tick(_: float, share: float = gone_s / seconds, arm: str = arm) -> None:
                 report(share, arm)
 
-            told = ping_pong(SHORTCUT, cut, place, size, options, tick=tick)  # in the cgroup, on or off
+            result = ping_pong(SHORTCUT, cut, place, size, options, tick=tick)  # in the cgroup, on or off
             gone_s = time.monotonic() - began_s
-            rows.append({"elapsed_s": gone_s, "arm": arm, **{name: told[name] for name in _KEPT}})
+            rows.append({"elapsed_s": gone_s, "arm": arm, **{name: result[name] for name in _KEPT}})
             made = schema.frame(rows, **facts)
             if seen is not None:
                 seen(made)

@@ -20,7 +20,7 @@ _ARMS = ["TCP", "TCP + sockmap", "Unix socket", f"TCP + sockmap{_AGAIN}"]  # eac
 
 
 def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw any frame of lesson 09's experiments; its columns tell which of the pictures it wants."""
+    """Draw any frame of lesson 09's experiments; its columns decide which picture it gets."""
     ax = style.axes(ax)
     return next(draw for column, draw in _PICTURES.items() if column in frame)(frame, ax)
 
@@ -61,7 +61,7 @@ def _live(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def _by_size(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw medians of slices with quartiles against message size, one pinning beside the other."""
+    """Draw medians of slices with quartiles against message size, one pinning next to the other."""
     column = "bytes_per_s" if "bytes_per_s" in frame else "p50_ns"
     places = list(dict.fromkeys(frame["pinning"]))
     arms = _looks(style.series, frame, again=False)
@@ -95,7 +95,7 @@ def _requests(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def _whereabouts(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw, for each arm, its messages beside what each witness counted."""
+    """Draw, for each arm, its messages next to the count of each witness."""
     columns = ["messages", "redirects", "lo_packets"]
     bars = style.bars(columns)
     for number, (column, how) in enumerate(bars.items()):

@@ -19,7 +19,7 @@ QUESTIONS = {
             ),
         ),
         otherwise="Each connection put two sockets in the map and began with one greeting; the rest are round trips.",
-        why="The program ran once for each message, so its counter has the number that nobody told you.",
+        why="The program ran once for each message, so its counter has the number that you were not given.",
     ),
     "09-q2": Question(
         ask="Which run was set up differently? Give its number.",

@@ -1,6 +1,6 @@
 """Lesson 09 on a program that nobody here wrote: an unmodified Redis server, with and without the shortcut.
 
-Two servers run at the same time, each in a cgroup of its own with its clients; the shortcut is on in one of the two.
+Two servers run at the same time, each in its own cgroup with its clients; the shortcut is on in one of the two.
 Rests on the distribution's redis-server and redis-benchmark, which speak plain TCP over 127.0.0.1.
 """
 
@@ -47,19 +47,19 @@ def measure(
     pipeline : how many requests a client sends at once, 1 to 1000; one number or several.
     pinning : where server and clients run: "same core", "cross core" or both; None takes what this machine can do.
     clients : connections, 1 to 1000.
-    requests : GETs in a slice, 100 to 100,000,000; None is 12,000 sends of `pipeline` requests (2,000 in a hurry).
+    requests : GETs in a slice, 100 to 100,000,000; None is 12,000 times `pipeline` (2,000 with LABKIT_QUICK=1).
     value_bytes : size of the value that is read, 1 to 1 MiB.
-    slices : slices of each arm, 2 to 1000; None is 6 (2 in a hurry).
+    slices : slices of each arm, 2 to 1000; None is 6 (2 with LABKIT_QUICK=1).
     seed : of the order of the slices.
 
     Returns
     -------
-    One row a slice: pinning, pipeline, arm, slice, requests_per_s, p50_ns, p99_ns (as redis-benchmark tells them),
+    One row per slice: arm, slice, pinning, pipeline, requests_per_s, p50_ns, p99_ns (as redis-benchmark reports them),
     requests, redirects, misses, lo_packets, lo_bytes. `attrs["server"]` is what the server says it is.
 
     Raises
     ------
-    BadArgument; Missing : Redis is not installed, or the shortcut cannot be had here.
+    BadArgument; Missing : Redis is not installed, or the shortcut is not available here.
     """
     batches = check_ints("pipeline", pipeline, 1, 1000, "requests")
     places = check_pinning(pinning)
@@ -92,12 +92,12 @@ def measure(
             total = requests or quick(12_000, 2_000) * batch
             before, lo_before = cut.counts(), lo_traffic()
             server, arguments = servers[cgroup, place], ["-t", "get", "-n", str(total), "-P", str(batch)]
-            told = server.ask(arguments, by_file=arm == UNIX, tick=tick)
+            result = server.ask(arguments, by_file=arm == UNIX, tick=tick)
             counted, lo = cut.counts() - before, lo_traffic() - lo_before
             return {
-                "requests_per_s": float(told["rps"]),
-                "p50_ns": float(told["p50_latency_ms"]) * 1e6,
-                "p99_ns": float(told["p99_latency_ms"]) * 1e6,
+                "requests_per_s": float(result["rps"]),
+                "p50_ns": float(result["p50_latency_ms"]) * 1e6,
+                "p99_ns": float(result["p99_latency_ms"]) * 1e6,
                 "requests": total,
                 "redirects": counted.redirects,
                 "misses": counted.misses,

@@ -75,17 +75,19 @@ def ping_pong(
     """Run one slice of round trips and return its row; see `sockmap.measure` for the names."""
     client, server = cpus_for(place)
     pinned = ["--client-cpu", str(client), "--server-cpu", str(server)]
-    told = _run("ping_pong", arm, cut, [*pinned, "--message-bytes", str(message_bytes), *options], ipv6=ipv6, tick=tick)
-    counts = from_buckets(told["latency_ns"]["buckets"])
-    done = max(told["round_trips"], 1)
+    result = _run(
+        "ping_pong", arm, cut, [*pinned, "--message-bytes", str(message_bytes), *options], ipv6=ipv6, tick=tick
+    )
+    counts = from_buckets(result["latency_ns"]["buckets"])
+    done = max(result["round_trips"], 1)
     return {
-        "rtt_ns": told["elapsed_s"] * 1e9 / done,
+        "rtt_ns": result["elapsed_s"] * 1e9 / done,
         "p50_ns": float(quantile(counts, 0.5)),
         "p99_ns": p99(counts),
-        **{name: told[name] for name in ["round_trips", "data_segments", *_SEEN]},
-        **_cost(told["client"], told["server"], 2 * done),
-        "client_cpu": told["client_cpu"],
-        "server_cpu": told["server_cpu"],
+        **{name: result[name] for name in ["round_trips", "data_segments", *_SEEN]},
+        **_cost(result["client"], result["server"], 2 * done),
+        "client_cpu": result["client_cpu"],
+        "server_cpu": result["server_cpu"],
     }
 
 
@@ -102,27 +104,27 @@ def stream(
     """Run one slice of a stream and return its row; see `sockmap.throughput` for the names."""
     sender, receiver = cpus_for(place)
     pinned = ["--sender-cpu", str(sender), "--receiver-cpu", str(receiver)]
-    told = _run("stream", arm, cut, [*pinned, "--message-bytes", str(message_bytes), *options], ipv6=ipv6, tick=tick)
+    result = _run("stream", arm, cut, [*pinned, "--message-bytes", str(message_bytes), *options], ipv6=ipv6, tick=tick)
     return {
-        "bytes_per_s": told["received_bytes"] / told["elapsed_s"],
-        **{name: told[name] for name in ["sent_bytes", *_SEEN]},
-        **_cost(told["sender"], told["receiver"], told["messages"]),
+        "bytes_per_s": result["received_bytes"] / result["elapsed_s"],
+        **{name: result[name] for name in ["sent_bytes", *_SEEN]},
+        **_cost(result["sender"], result["receiver"], result["messages"]),
     }
 
 
 def _run(
     name: str, arm: str, cut: Shortcut, options: Sequence[str], *, ipv6: bool, tick: Tick | None
 ) -> dict[str, Any]:
-    """Run a pair, in the cgroup or not, and return what it told and what others counted meanwhile."""
+    """Run a pair, in the cgroup or not, and return its report, and what others counted meanwhile."""
     transport = "unix" if arm == UNIX else "tcp6" if ipv6 else "tcp"
     with Workload(name, ["--transport", transport, *options]) as run:
         if arm == SHORTCUT:
             cut.cgroup.add(run.pid)  # before "go": its sockets are made afterwards
         before, lo_before = cut.counts(), lo_traffic()
-        told = run.go(tick=tick)
+        result = run.go(tick=tick)
         counted, lo = cut.counts() - before, lo_traffic() - lo_before
     seen = {"redirects": counted.redirects, "misses": counted.misses, "lo_packets": lo.packets, "lo_bytes": lo.bytes}
-    return told | seen
+    return result | seen
 
 
 def _cost(one: dict[str, int], other: dict[str, int], messages: int) -> dict[str, float]:

@@ -125,7 +125,7 @@ def test_a_restless_disk_is_told_by_its_factor() -> None:
     assert told.endswith("Believe only differences that are much larger than that.")
     wide = capstone.steadiness(found_ratios((1.0, 0.7, 1.3)))
     assert wide.startswith("delete, full may differ from itself by any factor within 0.70 to 1.30, 95 % interval")
-    assert "was like itself, by a factor of 1.01" in capstone.steadiness(found_ratios((1.01, 0.97, 1.04)))
+    assert "agreed with itself, by a factor of 1.01" in capstone.steadiness(found_ratios((1.01, 0.97, 1.04)))
     assert "(0.97 to 1.04, range)" in capstone.steadiness(found_ratios((1.01, 0.97, 1.04), slices=2))
 
 

@@ -47,12 +47,14 @@ def test_it_measures_redis(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_switch_can_be_turned_while_messages_flow() -> None:
     made = sockmap.panel("switch")
-    made.controls["seconds"].value = 1
+    made.controls["seconds"].value = 600
     shown = made.show
 
     def turn_and_show(frame) -> None:
         shown(frame)
         made.controls["on"].value = len(frame) % 2 == 1
+        if len(frame) == 4:
+            made.stop()
 
     made.show = turn_and_show
     arms = finished(made).frame["arm"].tolist()
