@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The loop that is measured, and the run that is made of it. */
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/time.h>
 
 #include "file.h"
 #include "loop.h"
 #include "pattern.h"
+
+/* For what is done per I/O: a call costs some nanoseconds, and a read of the page cache some hundred. */
+#define MEASURED __attribute__((always_inline)) static inline
 
 struct slot slots[MAX_DEPTH];
 struct tally tally;
@@ -19,17 +21,6 @@ static uint64_t block_count, next_position;
 static uint64_t written;		/* blocks, when the writing is over */
 static bool open_loop, kernel_clock;
 static volatile sig_atomic_t time_is_up;
-
-void fail_io(const struct slot *slot, int result)
-{
-	die("%s of %" PRId64 " bytes at %" PRIu64 ": %s",
-	    result == -ENOSPC ? "Free some space, or choose another --folder." :
-	    result == -EINVAL ? "With O_DIRECT, --block-bytes must be a multiple of the device's sector." :
-	    result == -EOPNOTSUPP ? "Use --durable end: the file system may have no RWF_DSYNC." :
-	    "Look at `dmesg`. Nothing of this run counts.",
-	    set.operation == READ ? "read" : "write", set.block_bytes, slot->offset_bytes,
-	    result < 0 ? strerror(-result) : "only a part was moved");
-}
 
 /* The blocks that this run has written carry the pattern of the next seed. */
 static void verify_io(struct tally *into, const struct slot *slot, const char *buffer)
@@ -46,22 +37,32 @@ static void verify_io(struct tally *into, const struct slot *slot, const char *b
 
 /* ---- the measured loop ---- */
 
+/* However short the time, one I/O is made: a run without any would show nothing. */
+MEASURED bool time_is_over(void)
+{
+	return (time_is_up && started) || workload_stopped;
+}
+
+MEASURED bool is_over(void)
+{
+	return time_is_over() || (set.ios && started >= (uint64_t)set.ios);
+}
+
 bool out_of_time(void)
 {
-	/* However short the time, one I/O is made: a run without any would show nothing. */
-	return (time_is_up && started) || workload_stopped;
+	return time_is_over();
 }
 
 bool over(void)
 {
-	return out_of_time() || (set.ios && started >= (uint64_t)set.ios);
+	return is_over();
 }
 
 /*
  * A time line is compared with what the kernel saw, and a schedule with what a timer does: both need the kernel's own
  * clock. Durations alone do not.
  */
-static inline uint64_t read_clock(void)
+MEASURED uint64_t read_clock(void)
 {
 	return kernel_clock ? now_ns() : stopwatch_ns();
 }
@@ -76,8 +77,8 @@ uint64_t position_of(uint64_t number)
 	return (number - first_started) % block_count;
 }
 
-static inline void fill_slot(struct slot *slot, unsigned int index, uint64_t position, uint64_t scheduled_ns,
-			     uint64_t stamp_ns)
+MEASURED void fill_slot(struct slot *slot, unsigned int index, uint64_t position, uint64_t scheduled_ns,
+			uint64_t stamp_ns)
 {
 	slot->position = position;
 	slot->offset_bytes = (uint64_t)order[position] * (uint64_t)set.block_bytes;
@@ -93,7 +94,7 @@ static inline void fill_slot(struct slot *slot, unsigned int index, uint64_t pos
 	}
 }
 
-static inline void add_io(struct tally *into, unsigned int index, uint64_t stamp_ns)
+MEASURED void add_io(struct tally *into, unsigned int index, uint64_t stamp_ns)
 {
 	struct slot *slot = &slots[index];
 
@@ -119,7 +120,7 @@ void count_io(struct tally *into, unsigned int index, uint64_t stamp_ns)
 	add_io(into, index, stamp_ns);
 }
 
-static void start_io(const struct engine *engine, uint64_t scheduled_ns, uint64_t stamp_ns)
+MEASURED void start_io(const struct engine *engine, uint64_t scheduled_ns, uint64_t stamp_ns)
 {
 	unsigned int index = free_slots[--free_count];
 
@@ -144,7 +145,7 @@ static void repeat_io(const struct engine *engine, struct completion ended)
 	engine->submit();
 }
 
-static void end_io(const struct engine *engine, struct completion ended, uint64_t stamp_ns)
+MEASURED void end_io(const struct engine *engine, struct completion ended, uint64_t stamp_ns)
 {
 	if ((int64_t)slots[ended.slot].done_bytes + ended.result != set.block_bytes) {
 		repeat_io(engine, ended);
@@ -173,7 +174,7 @@ static void keep_busy(const struct engine *engine)
 		unsigned int queued = 0, in_flight, count;
 
 		if (free_count >= least) {
-			for (; queued < most && free_count && started < stop_at && !over(); queued++)
+			for (; queued < most && free_count && started < stop_at && !is_over(); queued++)
 				start_io(engine, stamp_ns, stamp_ns);
 		}
 		if (queued) {
@@ -221,7 +222,7 @@ static void serve_schedule(const struct engine *engine)
 		uint64_t stamp_ns = read_clock();
 		bool ending;
 
-		for (; queued < (unsigned int)set.batch && free_count && started < stop_at && !over() &&
+		for (; queued < (unsigned int)set.batch && free_count && started < stop_at && !is_over() &&
 		       schedule_next() <= stamp_ns; queued++) {
 			start_io(engine, schedule_next(), stamp_ns);
 			schedule_take();
@@ -327,6 +328,8 @@ struct resources run(const struct engine *engine)
 	uint64_t pass = set.cache == COLD ? block_count : 0;
 	struct resources begin = resources_now(false), pauses = { 0 }, used;
 
+	for (free_count = 0; free_count < (unsigned int)set.queue_depth; free_count++)
+		free_slots[free_count] = free_count;
 	open_loop = set.rate > 0;
 	kernel_clock = open_loop || has_timeline;
 	begin.elapsed_ns = now_ns();
@@ -371,8 +374,6 @@ void verify_after(const struct engine *engine)
 	one_piece(engine);
 }
 
-/* ---- set-up ---- */
-
 /* Each block once per pass. Shuffled beforehand: the loop draws no random numbers. */
 void make_order(void)
 {
@@ -389,18 +390,4 @@ void make_order(void)
 		order[i] = order[other];
 		order[other] = (uint32_t)i;
 	}
-}
-
-void make_buffers(size_t step)
-{
-	size_t bytes = (size_t)set.queue_depth * step;
-
-	/* Whole pages, as O_DIRECT likes them; touched now, so that no page fault is measured. */
-	buffers = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (buffers == MAP_FAILED)
-		die("no memory for %zu bytes of buffers", "Give a smaller --queue-depth or --block-bytes.", bytes);
-	buffer_step = step;
-	pattern_fill(buffers, (uint64_t)set.seed + 1, 0, bytes);
-	for (free_count = 0; free_count < (unsigned int)set.queue_depth; free_count++)
-		free_slots[free_count] = free_count;
 }

@@ -30,7 +30,6 @@ extern uint64_t started, stop_at, first_started;	/* I/Os; positions count from f
 extern uint64_t offered;		/* I/Os that were due during the run, in the open loop */
 
 void make_order(void);			/* of the blocks */
-void make_buffers(size_t step);		/* one per slot, each `step` bytes after the one before */
 
 /* Runs as --seconds or --ios say, and returns what that used. */
 struct resources run(const struct engine *engine);

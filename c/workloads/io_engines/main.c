@@ -11,11 +11,13 @@
  * engine.h says what an engine is; each has a file of its own. loop.c has the
  * loop that is measured, file.c and cache.c the data file, report.c the result.
  */
+#include <sys/mman.h>
 #include <sys/prctl.h>
 
 #include "engine.h"
 #include "file.h"
 #include "loop.h"
+#include "pattern.h"
 #include "report.h"
 #include "stopwatch.h"
 
@@ -159,6 +161,19 @@ static size_t buffer_distance(void)
 	size_t align = (size_t)direct_alignment().memory_bytes;
 
 	return ((size_t)set.block_bytes + align - 1) / align * align;
+}
+
+/* One per place, each `step` bytes after the one before. */
+static void make_buffers(size_t step)
+{
+	size_t bytes = (size_t)set.queue_depth * step;
+
+	/* Whole pages, as O_DIRECT likes them; touched now, so that no page fault is measured. */
+	buffers = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (buffers == MAP_FAILED)
+		die("no memory for %zu bytes of buffers", "Give a smaller --queue-depth or --block-bytes.", bytes);
+	buffer_step = step;
+	pattern_fill(buffers, (uint64_t)set.seed + 1, 0, bytes);
 }
 
 int main(int argc, char **argv)

@@ -108,6 +108,17 @@ static void report_resources(const struct resources *used)
 	}
 }
 
+void fail_io(const struct slot *slot, int result)
+{
+	die("%s of %" PRId64 " bytes at %" PRIu64 ": %s",
+	    result == -ENOSPC ? "Free some space, or choose another --folder." :
+	    result == -EINVAL ? "With O_DIRECT, --block-bytes must be a multiple of the device's sector." :
+	    result == -EOPNOTSUPP ? "Use --durable end: the file system may have no RWF_DSYNC." :
+	    "Look at `dmesg`. Nothing of this run counts.",
+	    set.operation == READ ? "read" : "write", set.block_bytes, slot->offset_bytes,
+	    result < 0 ? strerror(-result) : "only a part was moved");
+}
+
 /* ---- the kernel's threads ---- */
 
 static void report_kernel_thread(const char *id)

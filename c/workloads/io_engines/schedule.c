@@ -55,8 +55,8 @@ uint64_t schedule_offered(uint64_t until_ns)
 }
 
 /*
- * A little at a time, so that the caller can see in between that it is time to end. The kernel may wake us late, by some
- * ten microseconds on an idle machine and more on a busy one: that is in the latency, and not in the service time.
+ * A little at a time, so that the caller can see in between that it is time to end. The kernel wakes us somewhat late,
+ * more so on a busy machine: that is in the latency, and not in the service time.
  */
 void sleep_until(uint64_t until_ns)
 {
