@@ -10,7 +10,7 @@ import os
 import random
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,13 +55,11 @@ def measure(runs: int = 23, interval_us: int = 0, *, progress: Progress | None =
         with (
             RingReader(program, "events", max_events=4 * MOST_RUNS) as ring,
             Workload("hello", ["--runs", str(runs), "--interval-us", str(interval_us)]) as run,
+            program.watching(run.pid),
         ):
-            program.aim(pid=run.pid)
-            program.attach()
-            told = run.go(timeout_s=60 + 10 * expected_s, tick=lambda gone_s: report(gone_s / expected_s, "running"))
-            program.detach()
+            answer = run.go(timeout_s=60 + 10 * expected_s, tick=lambda gone_s: report(gone_s / expected_s, "running"))
         made = ring.frame()
-        facts = provenance(command=run.command, lost_events=ring.lost, runs=told["runs"])
+        facts = provenance(command=run.command, lost_events=ring.lost, runs=answer["runs"])
     return schema.frame(made, **facts)
 
 
@@ -74,15 +72,12 @@ def phases(runs: int = 23, *, progress: Progress | None = None) -> pd.DataFrame:
     rows = []
     with exclusive("lesson 01: before, during, after", progress) as report, Program("hello") as program:
         for number, phase in enumerate(("before attach", "attached", "after detach")):
+            report(number / 3, phase)
             with RingReader(program, "events", max_events=4 * MOST_RUNS) as ring:
                 with Workload("hello", ["--runs", str(runs)]) as run:
-                    program.aim(pid=run.pid)
-                    if phase == "attached":
-                        program.attach()
-                    report(number / 3, phase)
-                    told = run.go()
-                    program.detach()
-            rows.append({"phase": phase, "runs": told["runs"], "count": ring.count})
+                    with program.watching(run.pid) if phase == "attached" else nullcontext():
+                        answer = run.go()
+            rows.append({"phase": phase, "runs": answer["runs"], "count": ring.count})
         facts = provenance(command=run.command, lost_events=ring.lost)
     return schema.frame(rows, **facts)
 
@@ -118,13 +113,11 @@ def find_suspect(processes: int = 6) -> pd.DataFrame:
             runs[names[index]] = stack.enter_context(Workload("hello", arguments, folder=folder))
         program = stack.enter_context(Program("hello_suspect"))
         ring = stack.enter_context(RingReader(program, "events", max_events=100_000))
-        program.aim(pid=[run.pid for run in runs.values()])
-        program.attach()
-        for run in runs.values():
-            run.start()
-        done = {name: run.result()["opens"] for name, run in runs.items()}
+        with program.watching(*(run.pid for run in runs.values())):
+            for run in runs.values():
+                run.start()
+            done = {name: run.result()["opens"] for name, run in runs.items()}
         suspect = runs["secret.txt"].pid
-        program.detach()
         ring.stop()
         made = ring.frame()
         facts = provenance(command=run.command, lost_events=ring.lost)
@@ -145,11 +138,8 @@ def say_hello(runs: int = 3) -> list[str]:
     runs = check_int("runs", runs, 1, 100, "runs")
     with exclusive("lesson 01: trace_pipe"), Program("hello_print") as program, _tracing_on(), _trace_pipe() as pipe:
         _lines(pipe, 0)  # what others left in it
-        with Workload("hello", ["--runs", str(runs)]) as run:
-            program.aim(pid=run.pid)
-            program.attach()
+        with Workload("hello", ["--runs", str(runs)]) as run, program.watching(run.pid):
             run.go()
-            program.detach()
         return [line for line in _lines(pipe, runs) if "Hello, eBPF!" in line]
 
 
@@ -172,11 +162,8 @@ def life(runs: int = 23) -> Life:
     runs = check_int("runs", runs, 1, MOST_RUNS, "runs")
     function = "tracepoint__sched__sched_process_exec"
     with exclusive("lesson 01: the life of a program"), Program("hello_print") as program:
-        with Workload("hello", ["--runs", str(runs)]) as run, proginfo.run_statistics():
-            program.aim(pid=run.pid)
-            program.attach()
+        with Workload("hello", ["--runs", str(runs)]) as run, proginfo.run_statistics(), program.watching(run.pid):
             run.go()
-            program.detach()
         fd = program.load()[function]
         facts = proginfo.facts(fd)
         return Life(

@@ -79,7 +79,6 @@ def measure(
                 try:
                     with _watched(mechanism, "both", run) as program:
                         row["calls"] = run.go(tick=tick)["calls"]
-                        program.detach()
                         row["at_entry"], row["at_return"] = map(int, program.counters("hits"))
                 except LabkitError as error:
                     row["state"], row["reason"] = _why_not(mechanism, error)
@@ -211,18 +210,21 @@ def _watched(mechanism: str, end: str, run: Workload) -> Iterator[Program]:
     if mechanism == "fentry":
         flags["FUNCTION"] = kernel_function("getppid")
     with Program("probes", flags=flags) as program:
-        program.aim(pid=run.pid)
-        if mechanism == "uprobe":
-            if end != "return":
-                program.attach_uprobe("on_entry", run.command[0], "step")
-            if end != "entry":
-                program.attach_uprobe("on_return", run.command[0], "step", at_return=True)
-        elif mechanism == "timer":
-            # PERF_TYPE_SOFTWARE and PERF_COUNT_SW_CPU_CLOCK of linux/perf_event.h
-            program.attach_perf_event("on_timer", ev_type=1, ev_config=0, sample_freq=_TIMER_HZ, pid=run.pid)
-        else:
-            program.attach()
-        yield program
+
+        def attach() -> None:
+            if mechanism == "uprobe":
+                if end != "return":
+                    program.attach_uprobe("on_entry", run.command[0], "step")
+                if end != "entry":
+                    program.attach_uprobe("on_return", run.command[0], "step", at_return=True)
+            elif mechanism == "timer":
+                # PERF_TYPE_SOFTWARE and PERF_COUNT_SW_CPU_CLOCK of linux/perf_event.h
+                program.attach_perf_event("on_timer", ev_type=1, ev_config=0, sample_freq=_TIMER_HZ, pid=run.pid)
+            else:
+                program.attach()
+
+        with program.watching(run.pid, attach=attach):
+            yield program
 
 
 @contextlib.contextmanager

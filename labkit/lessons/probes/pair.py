@@ -98,9 +98,11 @@ def _naps(calls: int, nap_us: int, tick: Callable[[float], None] | None) -> tupl
     arguments = ["--work", "nap", "--calls", str(calls), "--nap-us", str(nap_us)]
     with Program("probes_pair") as program:
         with RingReader(program, "events", max_events=100_000) as ring, Workload("probes", arguments) as run:
-            program.aim(pid=run.pid)
-            program.attach_uprobe("on_entry", run.command[0], "nap")
-            program.attach_uprobe("on_return", run.command[0], "nap", at_return=True)
-            run.go(tick=tick, timeout_s=60 + calls * nap_us * 1e-5)
-            program.detach()
+
+            def both_ends() -> None:
+                program.attach_uprobe("on_entry", run.command[0], "nap")
+                program.attach_uprobe("on_return", run.command[0], "nap", at_return=True)
+
+            with program.watching(run.pid, attach=both_ends):
+                run.go(tick=tick, timeout_s=60 + calls * nap_us * 1e-5)
         return ring.frame(), run.command, ring.lost

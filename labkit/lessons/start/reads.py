@@ -46,13 +46,11 @@ def measure(block_bytes: int = 65536, blocks: int = 97, *, progress: Progress | 
         path = folder / "file"
         _write(path, block_bytes, blocks)
         with RingReader(program, "events", max_events=1_000_000) as ring, path.open("rb", buffering=0) as file:
-            program.aim(pid=os.getpid())
-            program.attach()
-            for number in range(blocks):
-                if number % 16 == 0:
-                    report(number / blocks, "reading")
-                os.read(file.fileno(), block_bytes)
-            program.detach()
+            with program.watching(os.getpid()):
+                for number in range(blocks):
+                    if number % 16 == 0:
+                        report(number / blocks, "reading")
+                    os.read(file.fileno(), block_bytes)
         made = ring.frame()
         facts = provenance(path=path, lost_events=ring.lost, repeats=blocks)
     # other threads of this process read too: the notebook talks with its kernel
