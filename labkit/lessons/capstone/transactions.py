@@ -58,7 +58,7 @@ def measure(
     transactions : in each slice, 1 to 100,000; None is 53 (23 with LABKIT_QUICK=1).
     row_bytes : size of a row, 1 to 1 MiB.
     slices : of each arm, 2 to 1000, interleaved, unwatched and as many watched; the first arm runs unwatched a second
-        time in each round. None is 6 (2 with LABKIT_QUICK=1).
+        time in each round. None is 8 (2 with LABKIT_QUICK=1).
     seed : of the order of the slices; None draws one.
     progress : see `labkit.running.progress`.
 
@@ -85,7 +85,7 @@ def measure(
     )  # fmt: skip
     made = (SqliteSettings(mode, care, transactions, batch, row_bytes) for mode, care, batch in asked)
     arms = {settings.name: settings for settings in made}
-    slices, seed = trial.check_slices(slices, 6, 2), check_seed(seed)
+    slices, seed = trial.check_slices(slices, 8, 2), check_seed(seed)
     with exclusive("lesson 10: SQLite", progress) as report, Program("capstone") as program, run_folder() as folder:
         for settings in arms.values():
             check_room(folder, settings)

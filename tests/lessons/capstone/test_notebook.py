@@ -19,15 +19,20 @@ FACTS = """(lambda sums, load: {
     "stored": [frame["rows"].tolist() == frame["stored_rows"].tolist() for frame in sums.values()],
     "syncs": {name: frame.set_index("arm")["syncs_per_transaction"].to_dict() for name, frame in sums.items()},
     "unlinks": journals[journals["call"].isin(["unlink", "unlinkat"])].groupby("arm")["count"].sum().to_dict(),
-    "transactions": int(sums["journals"]["transactions"].iloc[0]),
+    "transactions": int(journals[journals["watched"] & (journals["call"] == "(transaction)")]
+        .groupby("arm")["transactions"].sum()["delete, full"]),
+    "times are unwatched": all(
+        frame["watched"].nunique() == 2 and not frame.loc[frame["arm"].str.endswith("(again)"), "watched"].any()
+        for frame in (journals, care, strict, together)
+    ),
     "witnesses": witnesses[witnesses["call"].isin(["fdatasync", "fsync", "pwrite64", "fcntl", "openat"])]
         [["count", "strace_count"]].to_numpy().tolist(),
     "syncs of redis": load.set_index("arm")["syncs_per_request"].to_dict(),
-    "calls of redis": capstone_redis.summary(redis)["calls_per_request"].tolist(),
+    "calls of redis": capstone.redis_summary(redis)["calls_per_request"].tolist(),
     "tools": [type(tool).__name__ for tool in (writes, syncs, who, size)],
 })({name: capstone.summary(frame) for name, frame in
     {"journals": journals, "care": care, "strict": strict, "together": together}.items()},
-   capstone_redis.summary(shared))"""
+   capstone.redis_summary(shared))"""
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +57,10 @@ def test_a_journal_takes_four_syncs_a_log_one_and_a_careless_log_almost_none(les
     assert syncs["care"]["wal, normal"] <= 6 / transactions and syncs["care"]["wal, off"] == 0
     assert syncs["strict"] == {"delete, full": 4, "delete, extra": 5}
     assert set(syncs["together"].values()) == {4}
+
+
+def test_it_has_watched_and_unwatched_slices_and_an_unwatched_arm_against_itself(lesson: Followed) -> None:
+    assert lesson.facts["times are unwatched"] is True
 
 
 def test_a_journal_is_unlinked_in_each_transaction_and_a_log_in_none(lesson: Followed) -> None:
