@@ -14,7 +14,7 @@
 
 struct channel_event {
 	u64 time_ns;
-	u32 number;		/* which write it was: the workload's first writes 1 byte, its second 2, ... */
+	u32 event_number;	/* which write it was: the workload's first writes 1 byte, its second 2, ... */
 	u32 cpu;
 };
 
@@ -34,7 +34,7 @@ TRACEPOINT_PROBE(syscalls, sys_enter_pwrite64)
 	if (!labkit_is_target())
 		return 0;
 	event.time_ns = bpf_ktime_get_ns();
-	event.number = args->count;
+	event.event_number = args->count;
 	event.cpu = bpf_get_smp_processor_id();
 	tried = made.lookup(&first);
 	if (tried)

@@ -50,7 +50,8 @@ def order(turns: int = 31, *, progress: Progress | None = None) -> pd.DataFrame:
     turns : of each thread, 1 to 10000. Write number n happens only after write n - 1 has returned.
     progress : see `labkit.running.progress`.
 
-    Returns a frame with a row a record: arm ("ring buffer", "perf buffer"), arrived (from 0), number (from 1), cpu,
+    Returns a frame with one row per record: arm ("ring buffer", "perf buffer"), arrived (from 0),
+    event_number (from 1), cpu,
     time_ns.
     """
     turns = check_int("turns", turns, 1, 10_000, "turns")
@@ -61,7 +62,7 @@ def order(turns: int = 31, *, progress: Progress | None = None) -> pd.DataFrame:
             report(number / 2, arm)
             records, told, lost_here = _sent(arm, 256, arguments)
             lost += lost_here
-            columns = {name: records[name] for name in ("number", "cpu", "time_ns")}
+            columns = {name: records[name] for name in ("event_number", "cpu", "time_ns")}
             frames.append(pd.DataFrame({"arm": arm, "arrived": range(len(records)), **columns}))
         facts = provenance(command=told["command"], lost_events=lost, calls=told["calls"])
         if len({worker["cpu"] for worker in told["workers"]}) == 1:
@@ -92,7 +93,7 @@ def channels(
 
     Returns
     -------
-    One row a slice: arm (a name of `CHANNELS`), slice, threads, room_bytes, made (records, as the program counted),
+    One row a slice: arm (a name of `CHANNELS`), slice, threads, room_bytes, records (made, as the program counted),
     received, lost_events, ns_per_call. The baseline "no channel" makes each record and throws it away. The arms
     "waking" ask for an interrupt that wakes the reader after each record.
     """
@@ -111,7 +112,7 @@ def channels(
         return {
             "threads": threads,
             "room_bytes": pages * PAGE_BYTES if channel in CHANNELS else 0,
-            "made": answer["made"],
+            "records": answer["made"],
             "received": len(records),
             "lost_events": lost,
             "ns_per_call": max(worker["elapsed_s"] for worker in answer["workers"]) * 1e9 / calls,

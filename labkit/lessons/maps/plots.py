@@ -34,7 +34,7 @@ def _channels(frame: pd.DataFrame, ax: Axes) -> Axes:
     arms = _arms(frame)
     _spread(left, arms, frame, log=10)
     sent = frame[frame["room_bytes"] > 0]
-    share = 100 * (1 - sent["received"] / sent["made"]).groupby(sent["arm"]).mean()
+    share = 100 * (1 - sent["received"] / sent["records"]).groupby(sent["arm"]).mean()
     _bars(right, share.reindex([arm for arm in arms if arm in share.index]), "lost_events", "Records lost of 100")
     right.set_xlim(0, 119)
     return style.finish(left, frame, legend=False)
@@ -88,9 +88,9 @@ def _order(frame: pd.DataFrame, ax: Axes) -> Axes:
         rows = frame[frame["arm"] == arms[number]]
         for cpu, how in style.series(sorted(rows["cpu"].unique())).items():
             mine = rows[rows["cpu"] == cpu]
-            one.plot(mine["arrived"], mine["number"], label=f"CPU {cpu}", **{**how, "linestyle": "none"})
+            one.plot(mine["arrived"], mine["event_number"], label=f"CPU {cpu}", **{**how, "linestyle": "none"})
         style.axis(one, "x", "arrived")
-        style.axis(one, "y", "number")
+        style.axis(one, "y", "event_number")
         one.set_ylabel("order in which it happened" if number == 0 else "")
         style.finish(one, frame, title=arms[number])
     return one
@@ -152,7 +152,7 @@ def _spread(ax: Axes, arms: list[str], frame: pd.DataFrame, *, log: float | None
 # the first of these columns that a frame has names its picture
 _PICTURES: dict[str, Callable[[pd.DataFrame, Axes], Axes]] = {
     "lost_updates": _lost_updates,
-    "made": _channels,
+    "records": _channels,
     "histogram": _histograms,
     "key": _pairs,
     "arrived": _order,

@@ -63,34 +63,34 @@ def decorated(calls: int = 23, nap_us: int = 1000, *, progress: Progress | None 
 
     Returns
     -------
-    One row a call: arm ("Python decorator", "uprobe pair"), number (from 1), argument (microseconds), returned,
+    One row a call: arm ("Python decorator", "uprobe pair"), event_number (from 1), argument (microseconds), returned,
     latency_ns.
     """
     calls = check_int("calls", calls, 1, 10_000, "calls")
     nap_us = check_int("nap_us", nap_us, 1, 100_000, "microseconds")
     rows: list[dict[str, Any]] = []
     with exclusive("lesson 04: the decorator", progress) as report:
-        wrapped = timed(nap, lambda **seen: rows.append({"arm": DECORATOR, "number": len(rows) + 1, **seen}))
+        wrapped = timed(nap, lambda **seen: rows.append({"arm": DECORATOR, "event_number": len(rows) + 1, **seen}))
         for number in range(calls):
             report(number / calls / 2, DECORATOR)
             wrapped(nap_us * (1 + number % 3))
         made, command, lost = _naps(calls, nap_us, lambda _: report(0.5, UPROBES))
         facts = provenance(command=command, lost_events=lost)
-    made = made.assign(arm=UPROBES, number=range(1, len(made) + 1))
-    columns = ["arm", "number", "argument", "returned", "latency_ns"]
+    made = made.assign(arm=UPROBES, event_number=range(1, len(made) + 1))
+    columns = ["arm", "event_number", "argument", "returned", "latency_ns"]
     return schema.frame(pd.concat([pd.DataFrame(rows)[columns], made[columns]], ignore_index=True), **facts)
 
 
 def nap_mystery() -> pd.DataFrame:
     """Let the C program nap for a hidden time; exercise 04-q2 asks what it passed to nap() at its first call.
 
-    Returns a frame with a row a call: number, returned.
+    Returns a frame with a row per call: event_number, returned.
     """
     nap_us = random.SystemRandom().randint(101, 997)
     with exclusive("lesson 04: naps"):
         made, _, lost = _naps(3, nap_us, None)
     truths.expect("04-q2", nap_us)
-    frame = made.assign(number=range(1, len(made) + 1))[["number", "returned"]]
+    frame = made.assign(event_number=range(1, len(made) + 1))[["event_number", "returned"]]
     return schema.frame(frame, **provenance(lost_events=lost))
 
 

@@ -60,10 +60,10 @@ def _costs(frame: pd.DataFrame, ax: Axes) -> Axes:
 def _naps(frame: pd.DataFrame, ax: Axes) -> Axes:
     for arm, how in style.series(frame["arm"]).items():
         mine = frame[frame["arm"] == arm]
-        ax.plot(mine["number"], mine["latency_ns"], label=arm, alpha=0.8, **{**how, "linestyle": "none"})
+        ax.plot(mine["event_number"], mine["latency_ns"], label=arm, alpha=0.8, **{**how, "linestyle": "none"})
     for asked in sorted(frame["argument"].unique()):
         ax.axhline(asked * 1000, color=style.INK, linestyle="--", linewidth=0.8)
-    style.axis(ax, "x", "number")
+    style.axis(ax, "x", "event_number")
     ax.set_xlabel("number of the call")
     style.axis(ax, "y", "latency_ns")
     ax.set_ylim(bottom=0)

@@ -137,7 +137,7 @@ def test_a_map_with_room_refuses_nothing() -> None:
 def test_a_ring_buffer_keeps_the_order_in_which_things_happened() -> None:
     frame = maps.order(turns=499)
     ring = frame[frame["arm"] == "ring buffer"]
-    assert ring["number"].tolist() == list(range(1, 999))
+    assert ring["event_number"].tolist() == list(range(1, 999))
     assert ring["time_ns"].is_monotonic_increasing
 
 
@@ -145,20 +145,20 @@ def test_a_ring_buffer_keeps_the_order_in_which_things_happened() -> None:
 def test_a_perf_buffer_keeps_the_order_of_each_cpu_only() -> None:
     frame = maps.order(turns=499)
     perf = frame[frame["arm"] == "perf buffer"]
-    assert sorted(perf["number"]) == list(range(1, 999))
+    assert sorted(perf["event_number"]) == list(range(1, 999))
     for _, events in perf.groupby("cpu"):
-        assert events["number"].is_monotonic_increasing
+        assert events["event_number"].is_monotonic_increasing
     if perf["cpu"].nunique() > 1:  # one whole CPU comes before the other
-        assert not perf["number"].is_monotonic_increasing
+        assert not perf["event_number"].is_monotonic_increasing
         assert (np.diff(perf["cpu"]) != 0).sum() == perf["cpu"].nunique() - 1
 
 
 @bpf
 def test_no_record_is_lost_in_silence() -> None:
     frame = maps.channels(calls=2003, threads=2, pages=512, slices=2)
-    assert (frame["made"] == 2 * 2003).all()
+    assert (frame["records"] == 2 * 2003).all()
     sent = frame[frame["arm"].isin(maps.CHANNELS)]
-    assert (sent["received"] == sent["made"]).all()
+    assert (sent["received"] == sent["records"]).all()
     assert frame.attrs["lost_events"] == 0
 
 

@@ -19,8 +19,8 @@ FACTS = """{
     "bars": sizes.groupby("histogram")["count"].agg(list).to_dict(),
     "full": full[["kept", "refused"]].iloc[0].tolist(),
     "lru_refused": int(full["refused"].iloc[1]),
-    "ring_order": order.loc[order["arm"] == "ring buffer", "number"].tolist() == list(range(1, 63)),
-    "all_arrived": bool((sent["received"] == sent["made"])[sent["room_bytes"] > 0].all()),
+    "ring_order": order.loc[order["arm"] == "ring buffer", "event_number"].tolist() == list(range(1, 63)),
+    "all_arrived": bool((sent["received"] == sent["records"])[sent["room_bytes"] > 0].all()),
     "none_in_silence": bool((busy["received"] + busy["lost_events"] == 2003)[busy["room_bytes"] > 0].all()),
 }"""
 

@@ -38,7 +38,7 @@ CHANNELS = schema.frame(
         "slice": [0] * 3,
         "threads": [1] * 3,
         "room_bytes": [0, 8192, 8192],
-        "made": [100] * 3,
+        "records": [100] * 3,
         "received": [0, 60, 40],
         "lost_events": [0, 40, 60],
         "ns_per_call": [200.0, 300.0, 400.0],
@@ -99,7 +99,13 @@ def test_pairs_have_one_picture_for_each_key() -> None:
 
 def test_order_has_one_picture_for_each_channel() -> None:
     frame = schema.frame(
-        {"arm": ["ring buffer", "perf buffer"], "arrived": [0, 0], "number": [1, 2], "cpu": [0, 1], "time_ns": [1, 2]}
+        {
+            "arm": ["ring buffer", "perf buffer"],
+            "arrived": [0, 0],
+            "event_number": [1, 2],
+            "cpu": [0, 1],
+            "time_ns": [1, 2],
+        }
     )
     assert [ax.get_title(loc="left") for ax in drawn(frame).axes] == ["ring buffer", "perf buffer"]
 

@@ -50,7 +50,7 @@ def test_calls_made_stand_beside_calls_seen() -> None:
 
 def test_naps_are_marks_of_two_kinds() -> None:
     frame = schema.frame(
-        {"arm": ["decorator", "uprobes"], "number": [1, 1], "argument": [10, 10], "returned": [20, 20],
+        {"arm": ["decorator", "uprobes"], "event_number": [1, 1], "argument": [10, 10], "returned": [20, 20],
          "latency_ns": [11_000, 12_000]}
     )  # fmt: skip
     assert len(drawn(frame).get_legend().get_texts()) == 2
