@@ -20,6 +20,7 @@ from typing import Any
 
 from labkit.machine import bcc as distribution
 from labkit.machine import refusals
+from labkit.running.interrupts import uninterrupted
 
 __all__ = [
     "SIGNATURES",
@@ -208,6 +209,7 @@ def loaded(module: Any, function: str, load_now: Callable[[], int]) -> int:
     return int(known.fd)
 
 
+@uninterrupted()
 def detach_all(module: Any) -> None:
     """Detach all that a `bcc.BPF` holds attached (the first half of `bcc.BPF.cleanup`).
 

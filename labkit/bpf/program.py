@@ -32,6 +32,7 @@ from labkit.bpf.verifier import explain
 from labkit.errors import AttachError, BadArgument, LabkitError, VerifierError, unknown_name
 from labkit.machine import refusals
 from labkit.machine.pidns import own_pid_namespace
+from labkit.running import owner
 from labkit.running.interrupts import uninterrupted
 
 __all__ = ["TRACING", "Program"]
@@ -94,29 +95,38 @@ class Program:
         self.flags = {key: str(value) for key, value in (flags or {}).items()}
         self.source = Source.of(self.path, self.flags)
         self._compiled: Compiled | None = None
+        self._is_whole = False
+        self._held: owner.Held | None = None
 
     def __enter__(self) -> Program:
-        try:
-            with uninterrupted():
-                self._compiled = SHELF.take(self.source.key) or compile_source(self.source)
-                self.load()
-        except BaseException:
-            self._unload()
-            raise
+        self._held = owner.acquire(f"program {self.name}", self._take, self._give_back)
         return self
 
-    @uninterrupted()
     def __exit__(self, *_: object) -> None:
+        if self._held is not None:
+            self._held.close()
+
+    def _take(self) -> None:
+        self._compiled = SHELF.take(self.source.key) or compile_source(self.source)
+        self.load()
+        self._is_whole = True
+
+    def _give_back(self) -> None:
+        """Detach it and keep it for a rerun; unload it where it was not loaded as a whole, or does not detach."""
+        if self._compiled is None:
+            return
+        is_whole, self._is_whole = self._is_whole, False
         try:
             self.detach()
         except Exception:  # BCC raises bare Exception
             self._unload()
             raise
+        if not is_whole:
+            self._unload()
+            return
         compiled, self._compiled = self._compiled, None
-        if compiled is not None:
-            SHELF.put(self.source.key, compiled)
+        SHELF.put(self.source.key, compiled)
 
-    @uninterrupted()
     def _unload(self) -> None:
         """Give up the program and its maps instead of keeping them for a rerun."""
         compiled, self._compiled = self._compiled, None

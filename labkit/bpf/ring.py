@@ -23,6 +23,7 @@ from labkit.bpf.bcc import event_fields, libbcc
 from labkit.bpf.program import Program
 from labkit.errors import LabkitError, check_int
 from labkit.machine.folders import build_folder, repo_folder
+from labkit.running import owner
 
 DRAIN_EVERY_S = 0.002
 _TOGETHER = 1 << 15
@@ -63,14 +64,13 @@ class RingReader:
         self._array = np.empty(capacity, dtype=self.dtype)
         self._sink = _Sink(self._array.ctypes.data, self.dtype.itemsize, capacity)
         self._ring: int | None = None
+        self._held: owner.Held | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._drain_until_stopped, name=f"ring {ring}", daemon=True)
 
     def __enter__(self) -> RingReader:
-        self._ring = libbcc().bpf_new_ringbuf(self._map_fd, _append(), ct.byref(self._sink))
-        if not self._ring:
-            raise LabkitError("The ring buffer could not be opened.", "see `labkit doctor`: the row ring_buffer")
-        self._thread.start()
+        append = _append()  # built and loaded before anything is held
+        self._held = owner.acquire("a ring buffer's reader", lambda: self._open(append), self._close)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -78,18 +78,33 @@ class RingReader:
 
     def stop(self) -> None:
         """End the draining thread and take what is left in the ring. Detach the program first to miss nothing."""
-        if self._ring is None:
+        if self._held is None or self._ring is None:
             return
-        self._stopping.set()
-        self._thread.join()
-        self._drain()
-        libbcc().bpf_free_ringbuf(self._ring)
-        self._ring = None
+        self._held.close()
         if self._sink.misfits:
             raise LabkitError(
                 f"{self._sink.misfits} records are not of {self.dtype.itemsize} bytes.",
                 "pass the dtype that matches the C struct",
             )
+
+    def _open(self, append: ct.c_void_p) -> None:
+        """Open the ring, throw away what an earlier program left in it, and start the thread."""
+        self._ring = libbcc().bpf_new_ringbuf(self._map_fd, append, ct.byref(self._sink))
+        if not self._ring:
+            raise LabkitError("The ring buffer could not be opened.", "see `labkit doctor`: the row ring_buffer")
+        self._drain()
+        self._sink.count = self._sink.overflow = self._sink.misfits = 0
+        self._thread.start()
+
+    def _close(self) -> None:
+        if not self._ring:
+            return
+        self._stopping.set()
+        if self._thread.ident is not None:  # it was started
+            self._thread.join()
+        self._drain()
+        libbcc().bpf_free_ringbuf(self._ring)
+        self._ring = None
 
     @property
     def count(self) -> int:

@@ -10,34 +10,44 @@ from types import FrameType, ModuleType
 from typing import Any
 
 
-def lines_run(work: Callable[[], object], modules: Collection[ModuleType]) -> int:
+def lines_run(work: Callable[[], object], modules: Collection[ModuleType], functions: Collection[str] = ()) -> int:
     """Return how many lines of the modules `work` runs."""
-    tracer = _Tracer(modules, None)
+    tracer = _Tracer(modules, functions, None)
     tracer.run(work)
     return tracer.lines
 
 
-def interrupted_at(number: int, work: Callable[[], object], modules: Collection[ModuleType]) -> bool:
+def interrupted_at(
+    number: int, work: Callable[[], object], modules: Collection[ModuleType], functions: Collection[str] = ()
+) -> bool:
     """Call `work` with a SIGINT before the line of that number; return whether a KeyboardInterrupt came out."""
     try:
-        _Tracer(modules, number).run(work)
+        _Tracer(modules, functions, number).run(work)
     except KeyboardInterrupt:
         return True
     return False
 
 
-def every_interrupt(work: Callable[[], object], modules: Collection[ModuleType]) -> Iterator[int]:
-    """Call `work` again and again, each time with the interrupt one line later; yield the number of the line."""
-    for number in range(lines_run(work, modules)):
-        interrupted_at(number, work, modules)
+def every_interrupt(
+    work: Callable[[], object], modules: Collection[ModuleType], functions: Collection[str] = ()
+) -> Iterator[int]:
+    """Call `work` again and again, each time with the interrupt one line later; yield the number of the line.
+
+    Parameters
+    ----------
+    functions : the names of the functions whose lines count; all of the modules' if there is none.
+    """
+    for number in range(lines_run(work, modules, functions)):
+        interrupted_at(number, work, modules, functions)
         yield number
 
 
 class _Tracer:
     """Counts the lines that run in some files (sys.settrace), and sends a SIGINT at one of them."""
 
-    def __init__(self, modules: Collection[ModuleType], at: int | None) -> None:
+    def __init__(self, modules: Collection[ModuleType], functions: Collection[str], at: int | None) -> None:
         self.lines = 0
+        self._functions = functions
         self._files = {str(Path(module.__file__ or "")) for module in modules}
         self._at = at
 
@@ -50,7 +60,9 @@ class _Tracer:
             sys.settrace(before)
 
     def _call(self, frame: FrameType, event: str, argument: Any) -> Any:
-        return self._line if frame.f_code.co_filename in self._files else None
+        code = frame.f_code
+        is_counted = code.co_filename in self._files and (not self._functions or code.co_name in self._functions)
+        return self._line if is_counted else None
 
     def _line(self, frame: FrameType, event: str, argument: Any) -> Any:
         if event == "line":
