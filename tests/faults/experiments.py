@@ -1,0 +1,125 @@
+"""One experiment of each lesson, small, with what its rows must be: as many as the workload itself says."""
+
+from __future__ import annotations
+
+import gc
+import os
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from labkit.lessons import (
+    capstone,
+    hello,
+    io_engines,
+    maps,
+    probes,
+    sockmap,
+    start,
+    syscall_latency,
+    uring,
+    usdt,
+    verifier,
+)
+from labkit.machine.folders import data_folder
+from labkit.running import owner
+
+Frame = pd.DataFrame
+
+
+def _per_probe(frame: Frame) -> bool:
+    counted = frame["probe"].value_counts()
+    return all(counted.get(name, 0) == frame.attrs["told"][name] for name in ("request_start", "request_done"))
+
+
+def _ok_rows(frame: Frame) -> bool:
+    works = frame[(frame["state"] == "ok") & (frame["mechanism"] != "timer")]
+    return len(works) > 0 and bool((works["at_entry"] == 23).all() and (works["at_return"] == 23).all())
+
+
+def _redirected(frame: Frame) -> bool:
+    cut = frame[frame["arm"] == "TCP + sockmap"]
+    return bool((cut["messages"] >= 2 * cut["round_trips"]).all() and (cut["redirects"] == cut["messages"]).all())
+
+
+# name -> (measure, whether its frame agrees with the workload's own count)
+EXPERIMENTS: dict[str, tuple[Callable[[], Frame], Callable[[Frame], bool]]] = {
+    "start": (lambda: start.measure(blocks=23), lambda frame: len(frame) == 23),
+    "hello": (lambda: hello.measure(runs=23), lambda frame: len(frame) == frame.attrs["runs"] == 23),
+    "maps": (
+        lambda: maps.pairs(calls=23),
+        lambda frame: int((frame["key"] == "thread").sum()) == frame.attrs["calls"] == 46,
+    ),
+    "ring": (
+        lambda: maps.order(turns=23),
+        lambda frame: set(frame["arm"].value_counts()) == {frame.attrs["calls"]} == {46},
+    ),
+    "verifier": (
+        lambda: verifier.loops(rounds=10, bodies="plain"),
+        lambda frame: list(frame["verdict"]) == ["accepted"],
+    ),
+    "probes": (lambda: probes.measure(calls=23), _ok_rows),
+    "usdt": (lambda: usdt.measure(requests=23), _per_probe),
+    "syscall_latency": (
+        lambda: syscall_latency.histogram(ios=97),
+        lambda frame: int(frame["count"].sum()) == frame.attrs["ios"] == 97,
+    ),
+    "io_engines": (
+        lambda: io_engines.calls("sync", "warm"),
+        lambda frame: bool((frame["count"] == frame["ios"]).all()) and len(frame) == 1,
+    ),
+    "uring": (
+        lambda: uring.readers(file_bytes=65536),
+        lambda frame: set(frame["same"]) == {"yes"} and bool((frame["taken"] == frame["ios"]).all()),
+    ),
+    "sockmap": (lambda: sockmap.measure(64, "same core", slices=2, slice_s=0.02), _redirected),
+    "capstone": (
+        lambda: capstone.measure(transactions=5, slices=2),
+        lambda frame: bool((frame["stored_rows"] == frame["rows"]).all()),
+    ),
+}
+
+
+def measured_right(name: str) -> None:
+    """Run an experiment to its end and compare its rows with the workload's own count."""
+    measure, is_true = EXPERIMENTS[name]
+    frame = measure()
+    assert is_true(frame), f"{name}: untrue rows:\n{frame.to_string(max_rows=12)}\n{frame.attrs}"
+    assert frame.attrs.get("lost_events", 0) == 0, frame.attrs
+
+
+def held() -> dict[str, Any]:
+    """Return what this process holds: descriptors by kind, threads, children, files, and what its owner lists."""
+    gc.collect()
+    kinds: Counter[str] = Counter()
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{number}")
+        except FileNotFoundError:  # the one that lists them
+            continue
+        if "/.ipython/" in target:  # IPython's own history comes and goes
+            continue
+        kinds[re.sub(r"\d+|labkit-\w+", "N", target)] += 1
+    return {
+        "descriptors": dict(kinds),
+        "threads": sorted(thread.name for thread in threading.enumerate() if not thread.name.startswith("interrupt")),
+        "children": Path(f"/proc/self/task/{os.getpid()}/children").read_text().split(),
+        "files": sorted(path.name for path in data_folder().iterdir() if "labkit-" in path.name),
+        "owned": owner.held_now(),
+    }
+
+
+def bpf_objects() -> list[str]:
+    """Return the kernel's numbers of the programs, maps and links that this process holds, from /proc."""
+    found = []
+    for path in Path("/proc/self/fdinfo").iterdir():
+        try:
+            found += re.findall(r"^(?:prog|map|link)_id:\s*\d+$", path.read_text(), re.MULTILINE)
+        except OSError:
+            continue
+    return found

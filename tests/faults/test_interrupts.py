@@ -1,0 +1,95 @@
+"""Whatever ends a measurement early, the next one is right and nothing is left: SIGINT, the ■ button, SIGKILL.
+
+`make faults` does the same many more times (LABKIT_FAULTS is the number of interrupts of each experiment).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults.experiments import EXPERIMENTS, measured_right
+from jupyter_client.manager import start_new_kernel
+from leftovers import MARK, left_behind, snapshot
+from tree import ROOT
+
+from labkit.bpf.shelf import forget_loaded
+
+pytestmark = pytest.mark.bpf
+TIMES = int(os.environ.get("LABKIT_FAULTS", "3"))
+SEED = int(os.environ.get("LABKIT_FAULTS_SEED", "20"))
+A_TIME_S = 30
+
+
+def environment() -> dict[str, str]:
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    return {**os.environ, "LABKIT_QUICK": "1", "PYTHONPATH": path}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_after_interrupts_the_next_measurement_is_right_and_nothing_is_left(name: str) -> None:
+    command = [sys.executable, "-m", "faults.interrupted", name, str(SEED), str(TIMES)]
+    limit_s = 120 + TIMES * A_TIME_S
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment(), cwd=ROOT, timeout=limit_s)
+    assert ran.returncode == 0, ran.stderr[-4000:]
+
+
+def _run(client: Any, code: str) -> None:
+    """Run a cell to its end; fail where it raises anything but an interrupt."""
+    reply = client.execute_interactive(code, timeout=120, output_hook=lambda _: None)["content"]
+    assert reply["status"] == "ok" or reply["ename"] == "KeyboardInterrupt", "\n".join(reply.get("traceback", []))
+
+
+@pytest.mark.parametrize("name", ["hello", "usdt", "sockmap"] if TIMES < 10 else list(EXPERIMENTS))
+def test_the_interrupt_button_leaves_nothing_in_a_kernel(name: str) -> None:
+    moments = random.Random(SEED)
+    manager, client = start_new_kernel(env=environment(), cwd=str(ROOT))
+    try:
+        _run(client, "import warnings; warnings.simplefilter('ignore'); from faults.experiments import *")
+        check = f"measured_right({name!r})"
+        _run(client, check)
+        started_s = time.monotonic()
+        _run(client, check)
+        lasts_s = time.monotonic() - started_s
+        _run(client, "before = held()")
+        for _ in range(TIMES):
+            asked = client.execute(f"EXPERIMENTS[{name!r}][0]()")
+            time.sleep(moments.uniform(0, lasts_s))  # the moment itself is what is drawn
+            manager.interrupt_kernel()
+            while client.get_shell_msg(timeout=120)["parent_header"].get("msg_id") != asked:
+                pass
+            _run(client, check)
+            _run(client, "after = held(); assert after == before, (before, after)")
+        _run(client, "import labkit.bpf.shelf as p; p.forget_loaded(); assert bpf_objects() == [], bpf_objects()")
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+@pytest.mark.parametrize("name", ["hello", "sockmap", "capstone"] if TIMES < 10 else list(EXPERIMENTS))
+def test_after_a_kill_the_next_measurement_sweeps(
+    name: str, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABKIT_QUICK", "1")
+    mark = f"killed-{os.getpid()}-{name}"
+    moments = random.Random(SEED)
+    code = f"from faults.experiments import *\nwhile True:\n    print('.', flush=True)\n    EXPERIMENTS[{name!r}][0]()"
+    before = snapshot(mark, data_folder)
+    for _ in range(max(2, TIMES // 10)):
+        command = [sys.executable, "-c", code]
+        with subprocess.Popen(command, env=environment() | {MARK: mark}, stdout=subprocess.PIPE, cwd=ROOT) as lab:
+            assert lab.stdout is not None
+            for _ in range(2):  # it has compiled and measured once
+                lab.stdout.readline()
+            time.sleep(moments.uniform(0, 0.5))
+            lab.send_signal(signal.SIGKILL)
+        measured_right(name)
+    forget_loaded()
+    assert left_behind(before, mark, data_folder) == []
