@@ -57,7 +57,7 @@ def _times(frame: pd.DataFrame, ax: Axes) -> Axes:
         fmt="D", color=style.INK, zorder=5, markerfacecolor="white", markersize=6, capsize=3,
     )  # fmt: skip
     style.axis(ax, "x", "ns_per_transaction")
-    ax.set_xlabel(f"time per {unit}: bar watched, diamond unwatched (its number is written)")
+    ax.set_xlabel(f"time per {unit}; diamond and number: unwatched")
     return _below(ax, frame, f"Where the time of a {unit} goes")
 
 

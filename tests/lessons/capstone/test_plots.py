@@ -55,7 +55,7 @@ def test_the_parts_of_a_transaction_add_up_to_its_time() -> None:
         "outside of calls": [50_000, 50_000],
     }
     assert [text.get_text() for text in ax.texts] == ["90 µs", "90 µs"]  # unwatched
-    assert ax.get_xlabel().startswith("time per transaction: bar watched, diamond unwatched")
+    assert ax.get_xlabel().startswith("time per transaction; diamond and number: unwatched")
     assert [label.get_text() for label in ax.get_yticklabels()] == ["delete, full", "wal, full"]
 
 
@@ -63,7 +63,7 @@ def test_rows_that_are_committed_together_are_compared_by_the_row() -> None:
     ax = capstone.plot(sqlite(arm("delete, full"), arm("delete, full, 10 rows at once", 10)), fresh())
     assert widths(ax)["sync the journal"] == [10_000, 1_000]
     assert [text.get_text() for text in ax.texts] == ["90 µs", "9 µs"]
-    assert ax.get_xlabel().startswith("time per row:")
+    assert ax.get_xlabel().startswith("time per row;")
 
 
 def test_many_arms_make_the_picture_higher_so_that_no_name_covers_another() -> None:
