@@ -40,12 +40,13 @@ static void verify_io(struct tally *into, const struct slot *slot, const char *b
 /* However short the time, one I/O is made: a run without any would show nothing. */
 MEASURED bool time_is_over(void)
 {
-	return (time_is_up && started) || workload_stopped;
+	return (time_is_up && __atomic_load_n(&started, __ATOMIC_RELAXED)) || workload_stopped;
 }
 
 MEASURED bool is_over(void)
 {
-	return time_is_over() || (set.ios && started >= (uint64_t)set.ios);
+	/* The threads of the pool count together. */
+	return time_is_over() || (set.ios && __atomic_load_n(&started, __ATOMIC_RELAXED) >= (uint64_t)set.ios);
 }
 
 bool out_of_time(void)

@@ -31,10 +31,10 @@ static bool take(uint64_t *number, uint64_t *scheduled_ns)
 		return *number < stop_at;
 	}
 	pthread_mutex_lock(&schedule_lock);
-	*number = started;
+	*number = __atomic_load_n(&started, __ATOMIC_RELAXED);
 	*scheduled_ns = schedule_next();
 	if (*number < stop_at) {
-		started++;
+		__atomic_fetch_add(&started, 1, __ATOMIC_RELAXED);	/* others read it without the lock */
 		schedule_take();
 	}
 	pthread_mutex_unlock(&schedule_lock);
