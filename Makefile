@@ -1,7 +1,7 @@
 # The commands of the lab. `make` alone lists them. Each sets up what it needs first.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab lessons test bench test-kernels clean lock container test-container
+.PHONY: help setup lab lessons test faults soak bench test-kernels clean lock container test-container
 
 # Debian gives /usr/sbin (bpftool, ip) to root only.
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
@@ -22,6 +22,14 @@ lessons: setup ## run every lesson without a browser, into build/lessons/
 test: ## run every test that this machine can run (ARGS=... goes to pytest)
 	@scripts/setup.sh test
 	@LABKIT_LOCK=$${LABKIT_LOCK-} scripts/as-root.sh python -m pytest $(ARGS)
+
+faults: ## interrupt and kill every experiment many times (TIMES=50: of each; an hour and more)
+	@scripts/setup.sh test
+	@LABKIT_LOCK=$${LABKIT_LOCK-} LABKIT_FAULTS=$(or $(TIMES),50) scripts/as-root.sh python -m pytest tests/faults $(ARGS)
+
+soak: ## run all experiments in a loop and look whether anything grows (MINUTES=60)
+	@scripts/setup.sh test
+	@LABKIT_QUICK=1 scripts/as-root.sh env PYTHONPATH=tests python -m faults.soak $(MINUTES)
 
 bench: setup ## measure the lab against its peers, into build/bench.json and bench.html (ONLY=io.warm: some figures)
 	@scripts/as-root.sh python -m bench $(ONLY)

@@ -23,7 +23,7 @@ from tree import ROOT
 from labkit.bpf.shelf import forget_loaded
 
 pytestmark = pytest.mark.bpf
-TIMES = int(os.environ.get("LABKIT_FAULTS", "3"))
+TIMES = int(os.environ.get("LABKIT_FAULTS", "2"))
 SEED = int(os.environ.get("LABKIT_FAULTS_SEED", "20"))
 A_TIME_S = 30
 
