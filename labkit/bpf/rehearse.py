@@ -37,18 +37,12 @@ def rehearse(text: str, cflags: Sequence[str], *, timeout_s: float = TIMEOUT_S) 
     """
     from labkit.errors import CompileError  # not above: the child runs this file alone
     from labkit.machine.bcc import load_bcc
+    from labkit.running import command
 
     load_bcc()  # it puts into the environment where the kernel headers are, for the child too
     try:
-        child = subprocess.run(
-            [sys.executable, "-I", __file__],
-            input=json.dumps([text, list(cflags)]),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout_s,
-            check=False,
-        )
+        said = json.dumps([text, list(cflags)])
+        child = command.run([sys.executable, "-I", __file__], text_in=said, timeout_s=timeout_s)
     except subprocess.TimeoutExpired:
         raise CompileError(
             f"clang was stopped: it compiled for more than {timeout_s:g} s.",

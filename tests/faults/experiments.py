@@ -89,7 +89,7 @@ def measured_right(name: str) -> None:
     """Run an experiment to its end and compare its rows with the workload's own count."""
     measure, is_true = EXPERIMENTS[name]
     frame = measure()
-    assert is_true(frame), f"{name}: untrue rows:\n{frame.to_string(max_rows=12)}\n{frame.attrs}"
+    assert is_true(frame), f"{name}: untrue rows ({len(frame)}):\n{frame.to_string(max_rows=12)}\n{frame.attrs}"
     assert frame.attrs.get("lost_events", 0) == 0, frame.attrs
 
 

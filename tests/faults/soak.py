@@ -43,7 +43,7 @@ def slopes(rounds: pd.DataFrame) -> pd.DataFrame:
     rows = {}
     for name, values in late.items():
         fit = stats.linregress(np.arange(len(values)), values)
-        reach = float(stats.t.ppf(0.975, max(1, len(values) - 2)) * fit.stderr)
+        reach = float(stats.t.ppf(0.975, max(1, len(values) - 2)) * np.nan_to_num(fit.stderr))
         least = MEMORY_KIB_PER_ROUND if name == "memory_kib" else 0.0
         low, high = fit.slope - reach, fit.slope + reach
         rows[name] = {"per_round": fit.slope, "low": low, "high": high, "grows": low > least}

@@ -21,6 +21,7 @@ from labkit.bpf.ring import record_dtype
 from labkit.errors import LabkitError, bad_argument, check_int, check_seed
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
+from labkit.running import owner
 from labkit.running.lock import exclusive
 from labkit.running.progress import Progress, Tick
 from labkit.running.workload import Workload
@@ -151,6 +152,8 @@ def _channel(arm: str, program: Program, pages: int) -> Iterator[Read]:
         kept.extend(ct.string_at(record, min(size, dtype.itemsize)))
 
     with _ring(program, keep) if arm.startswith("ring") else _perf(program, pages, arm, keep) as drain:
+        drain()
+        kept.clear()  # what an interrupted measurement left in the ring of a program that is kept for reruns
 
         def read() -> npt.NDArray[Any]:
             drain()
@@ -166,13 +169,19 @@ def _ring(program: Program, keep: Callable[[int, int], None]) -> Iterator[Callab
         return 0
 
     callback = ct.CFUNCTYPE(ct.c_int, ct.c_void_p, ct.c_void_p, ct.c_size_t)(on_record)
-    ring = libbcc().bpf_new_ringbuf(program.map_fd("events"), ct.cast(callback, ct.c_void_p), None)
-    if not ring:
-        raise LabkitError("The ring buffer could not be opened.", "see `labkit doctor`: the row ring_buffer")
+    lib, opened = libbcc(), list[int]()
+
+    def open_it() -> None:
+        ring = lib.bpf_new_ringbuf(program.map_fd("events"), ct.cast(callback, ct.c_void_p), None)
+        if not ring:
+            raise LabkitError("The ring buffer could not be opened.", "see `labkit doctor`: the row ring_buffer")
+        opened.append(ring)
+
+    held = owner.acquire("a ring buffer", open_it, lambda: [lib.bpf_free_ringbuf(ring) for ring in opened])
     try:
-        yield lambda: libbcc().bpf_consume_ringbuf(ring)
+        yield lambda: lib.bpf_consume_ringbuf(opened[0])
     finally:
-        libbcc().bpf_free_ringbuf(ring)
+        held.close()
 
 
 @contextlib.contextmanager
@@ -180,9 +189,18 @@ def _perf(program: Program, pages: int, arm: str, keep: Callable[[int, int], Non
     table, cpus = program.table("events"), online_cpus()
     share = 1 << max(pages // len(cpus), 1).bit_length() - 1
     wakeup_events = 1 if arm.endswith("waking") else _NEVER
-    table.open_perf_buffer(lambda _, record, size: keep(record, size), page_cnt=share, wakeup_events=wakeup_events)
+    how = {"page_cnt": share, "wakeup_events": wakeup_events}
+
+    def close() -> None:
+        for cpu in cpus:
+            with contextlib.suppress(KeyError):  # not all of them are open if opening failed
+                del table[cpu]
+
+    def open_all() -> None:
+        table.open_perf_buffer(lambda _, record, size: keep(record, size), **how)
+
+    held = owner.acquire("perf buffers", open_all, close)
     try:
         yield program.bcc.perf_buffer_consume
     finally:
-        for cpu in cpus:
-            del table[cpu]
+        held.close()

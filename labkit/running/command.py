@@ -1,0 +1,47 @@
+"""Run a short command to its end, and end it when an interrupt comes first."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from labkit.running import owner
+
+__all__ = ["run"]
+
+
+def run(
+    command: Sequence[str | Path], *, text_in: str | None = None, timeout_s: float | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Return what `subprocess.run` would, with the output captured as text.
+
+    An interrupt in the midst of `subprocess.run` can leave the child: Python may be interrupted between fork(2) and the
+    moment at which it has noted the process id.
+
+    Raises
+    ------
+    subprocess.TimeoutExpired : the command took longer than `timeout_s` seconds, and was ended.
+    """
+    started: list[subprocess.Popen[str]] = []
+    pipe, options = subprocess.PIPE, dict[str, Any](text=True, errors="replace")
+
+    def start() -> None:
+        started.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, **options))
+
+    def end() -> None:
+        for child in started:
+            child.kill()
+            for stream in (child.stdin, child.stdout, child.stderr):
+                with contextlib.suppress(OSError, AttributeError):
+                    stream.close()  # type: ignore[union-attr]
+            child.wait()
+
+    held = owner.acquire(f"the command {Path(command[0]).name}", start, end)
+    try:
+        out, err = started[0].communicate(text_in, timeout=timeout_s)
+        return subprocess.CompletedProcess(command, started[0].returncode, out, err)
+    finally:
+        held.close()
