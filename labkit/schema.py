@@ -283,6 +283,8 @@ COLUMNS: dict[str, Column] = {
     "synchronous": Column("", "str", "synchronous", plain),
     "file": Column("", "str", "on", plain),
     "transactions": Column("", "int64", "transactions", plain),
+    "transaction": Column("", "int64", "number of the transaction", plain),
+    "alike": Column("", "int64", "transactions with as many calls", plain),
     "rows": Column("", "int64", "rows", plain),
     "stored_rows": Column("", "int64", "rows found by sqlite3", plain),
     "rows_per_transaction": Column("", "int64", "rows per transaction", plain),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from labkit.lessons.capstone.arms import call_table
-from labkit.lessons.capstone.call_by_call import transaction, witnesses
+from labkit.lessons.capstone.call_by_call import transaction, which_transaction, witnesses
 from labkit.lessons.capstone.exercises import count_transactions, log_size, which_journal, who_commits
 from labkit.lessons.capstone.panels import panel
 from labkit.lessons.capstone.plots import plot
@@ -30,6 +30,7 @@ __all__ = [
     "summary",
     "transaction",
     "which_journal",
+    "which_transaction",
     "who_commits",
     "witnesses",
 ]

@@ -33,11 +33,11 @@ from labkit.running.owned import run_folder
 from labkit.running.progress import Progress
 from labkit.running.workload import Workload
 
-__all__ = ["transaction", "witnesses"]
+__all__ = ["transaction", "which_transaction", "witnesses"]
 
 MARK = "getppid"  # the application makes this call, which SQLite never makes, before each transaction if asked to
 MOST_EVENTS = 1_000_000
-_EACH = ["arm", "time_ns", "call", "file", "latency_ns", "returned"]
+_EACH = ["arm", "time_ns", "call", "file", "latency_ns", "returned", "transaction", "alike", "transactions"]
 
 
 def transaction(
@@ -55,11 +55,11 @@ def transaction(
     progress : see `labkit.running.progress`.
 
     Returns one row per call, in order: arm, time_ns (since the transaction began), call, file, latency_ns, returned.
-    Ten transactions run. Those with the most common number of calls are chosen, and of these the one of median length.
-    `attrs["chosen"]` says in words which one it is.
+    Ten transactions run. Those with the most common number of calls are chosen, and of these the one of median length:
+    it is number `transaction` of `transactions`, and `alike` of them make as many calls.
     """
     arms = [SqliteSettings(mode, synchronous, 11, 1, row_bytes) for mode in several("journal", journal)]
-    found, chosen, lost = [], [], 0
+    found, lost = [], 0
     with (
         exclusive("lesson 10: one transaction", progress) as report,
         Program("capstone", flags={"EACH": 1}) as program,
@@ -75,14 +75,22 @@ def transaction(
                 seen = run_once(settings, folder, tick, watch=program, marks=True)
                 ring.stop()
                 one, place, alike, of = _typical(ring.frame())
-                found.append(one.assign(arm=settings.name))
-                chosen.append(f"{settings.name}: transaction {place} of {of}; {alike} of them make {len(one)} calls.")
+                found.append(one.assign(arm=settings.name, transaction=place, alike=alike, transactions=of))
                 lost += ring.lost
         facts = provenance(
-            command=seen.command, lost_events=lost, warnings=memory_warnings(folder), sqlite=seen.sqlite,
-            chosen=" ".join(chosen),
+            command=seen.command, lost_events=lost, warnings=memory_warnings(folder), sqlite=seen.sqlite
         )  # fmt: skip
     return schema.frame(pd.concat(found, ignore_index=True)[_EACH], **facts)
+
+
+def which_transaction(frame: pd.DataFrame) -> str:
+    """Return in words which transaction of each arm a frame of `transaction` shows."""
+    said = [
+        f"{arm}: transaction {rows['transaction'].iloc[0]} of {rows['transactions'].iloc[0]}; "
+        f"{rows['alike'].iloc[0]} of them make {len(rows)} calls."
+        for arm, rows in frame.groupby("arm", sort=False)
+    ]
+    return " ".join(said)
 
 
 def witnesses(journal: str = "delete", transactions: int = 23, *, progress: Progress | None = None) -> pd.DataFrame:

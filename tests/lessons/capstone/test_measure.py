@@ -244,7 +244,9 @@ def test_one_transaction_is_a_list_of_its_calls_in_order() -> None:
         assert one.loc[one["call"].isin(calls.SYNCS), "file"].tolist() == syncs
         ends = one["time_ns"] + one["latency_ns"]
         assert (ends.to_numpy()[:-1] <= one["time_ns"].to_numpy()[1:]).all()
-        assert re.search(rf"{arm}: transaction \d+ of 10; \d+ of them make {len(one)} calls", frame.attrs["chosen"])
+        assert re.search(
+            rf"{arm}: transaction \d+ of 10; \d+ of them make {len(one)} calls", capstone.which_transaction(frame)
+        )
     assert call_by_call.MARK not in set(frame["call"]) and frame.attrs["lost_events"] == 0
 
 
