@@ -3,8 +3,8 @@
  * Lesson 10: what does an application ask of the kernel? Every system call of the watched process: how often, how
  * long, how many bytes it wrote, and, where it works on an open file, which kind of file that is.
  *
- * The kinds are numbers that user space gives out: `endings` says which file names are of which kind, by the last
- * four letters of the name. With -DEACH a record of each single call goes to a ring buffer besides.
+ * User space chooses the numbers of the kinds: `endings` says which file names are of which kind, by the last four
+ * letters of the name. With -DEACH each single call also leaves a record in a ring buffer.
  */
 #include <asm/unistd.h>	/* __NR_openat and the like: the numbers differ from one architecture to the next */
 #include "labkit.h"
@@ -95,8 +95,9 @@ TRACEPOINT_PROBE(raw_syscalls, sys_enter)
 			kinds.delete(&file);	/* the next file to be opened may get the same number */
 	}
 	call.number = number;
-	call.time_ns = bpf_ktime_get_ns();	/* as late as can be */
-	begun.update(&thread, &call);
+	call.time_ns = bpf_ktime_get_ns();	/* as late as possible */
+	if (begun.update(&thread, &call))
+		labkit_count_lost();	/* no room: the call is not counted, and that is said */
 	return 0;
 }
 
@@ -113,7 +114,8 @@ static __always_inline u32 opened(u32 file, u64 path)
 		kinds.delete(&file);	/* the number may have been a file's that we knew */
 		return 0;
 	}
-	kinds.update(&file, kind);
+	if (kinds.update(&file, kind))
+		labkit_count_lost();	/* no room: later calls on this file count as of no kind */
 	return *kind;
 }
 
@@ -125,7 +127,7 @@ static __always_inline void count(u32 number, u32 kind, u64 took, u64 written_by
 
 	calls = bars.lookup_or_try_init(&bar, &zero);
 	if (!sum || !calls) {
-		labkit_count_lost();	/* no room: the table is too low, and says so */
+		labkit_count_lost();	/* no room: the sums are too low, and that is said */
 		return;
 	}
 	__sync_fetch_and_add(&sum->count, 1);
@@ -136,7 +138,7 @@ static __always_inline void count(u32 number, u32 kind, u64 took, u64 written_by
 
 TRACEPOINT_PROBE(raw_syscalls, sys_exit)
 {
-	u64 now = bpf_ktime_get_ns();	/* as early as can be */
+	u64 now = bpf_ktime_get_ns();	/* as early as possible */
 	u64 thread = bpf_get_current_pid_tgid(), took;
 	struct begun *call = begun.lookup(&thread);
 	u32 number, kind;

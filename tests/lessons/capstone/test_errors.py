@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes as ct
 import os
 import re
 import shutil
@@ -168,3 +169,16 @@ def test_a_process_may_open_and_close_files_while_it_is_looked_at() -> None:
             process.kill()
     assert all({0, 1, 2} <= look.keys() for look in looks)
     assert len({len(look) for look in looks}) > 1  # it did open and close meanwhile
+
+
+@bpf
+def test_a_call_that_finds_no_room_in_the_map_is_counted_as_lost() -> None:
+    with Program("capstone") as program, Workload("hello", ["--getppid", "23"]) as run:
+        begun = program.table("begun")
+        for thread in range(1, 4097):  # as many as it has room for; no thread has these ids
+            begun[ct.c_uint64(thread)] = begun.Leaf()
+        with program.watching(run.pid):
+            run.go()
+        seen = calls.read_calls(program, {})
+        assert program.lost_events >= 23
+    assert ("getppid", NO_FILE) not in seen
