@@ -22,6 +22,7 @@ from labkit.bpf.program import Program
 from labkit.errors import LabkitError, Missing, check_choices, check_int, check_seed
 from labkit.lessons.probes.functions import kernel_function
 from labkit.machine.doctor import events, software
+from labkit.machine.doctor.rows import from_error
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
@@ -246,8 +247,10 @@ def _why_not(mechanism: str, error: LabkitError) -> tuple[str, str]:
     """Return the state of a mechanism that failed, and the reason, in the doctor's words where it fails there too."""
     try:
         found = _DOCTOR[mechanism]()
-    except (OSError, LabkitError) as also:
-        return "refused", str(also).splitlines()[0]
+    except OSError as also:
+        found = from_error(also)
+    except LabkitError as also:
+        return "refused", also.what
     if found.state != "ok":
         return found.state, found.reason
     return "refused", " ".join([error.what, *error.detail.splitlines()[:1]])
