@@ -10,6 +10,9 @@ from typing import Any
 
 from labkit.bpf import bcc
 from labkit.bpf.capture import captured
+from labkit.bpf.diagnose import clang, written
+from labkit.bpf.diagnose import said as diagnostics
+from labkit.bpf.diagnose.code import Code
 from labkit.bpf.text import Source
 from labkit.errors import CompileError, LabkitError, Missing
 from labkit.machine import refusals
@@ -50,6 +53,11 @@ def compile_error(said: str, path: Path) -> LabkitError:
     """Return the error for a program that did not compile; `said` is what clang and BCC printed."""
     if refused := _refused_maps(said, path.name):
         return refused
+    code = Code(path.read_text(encoding="utf-8"))
+    told = diagnostics.in_file(said, str(path), code)
+    found = clang.error(told, code) or next(written.map_mistakes(code), None)
+    if found:
+        return CompileError(found.headline(path.name), found.fix, found.detail(code.text, path.name))
     lines = said.strip().splitlines()
     first = next((line for line in lines if "error:" in line), lines[0] if lines else "")
     return CompileError(

@@ -187,7 +187,7 @@ class Program:
         """Return the error for a function that the kernel did not load."""
         reason = os.strerror(error)
         if said.strip():
-            found = explain.diagnose(self.source, function, program_type)
+            found = explain.diagnose(self.source, function, program_type, self.warnings)
             return VerifierError(found.headline, found.fix, found.detail, log=found.log)
         if refused := refusals.refusal(f"{function} could not be loaded", "bpf", reason):
             return refused

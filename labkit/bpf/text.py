@@ -46,7 +46,11 @@ class Source:
             if not flag.isidentifier():
                 raise BadArgument(f"flags has {flag!r}.", "name each flag as a C macro, such as SAMPLE_HZ")
         macros = (f"-D{name}={value}" for name, value in flags.items())
-        return Source(path, _whole(path), (f"-I{BPF_FOLDER}", "-Wno-macro-redefined", *macros))
+        return Source(
+            path,
+            _whole(path),
+            (f"-I{BPF_FOLDER}", "-Wno-macro-redefined", "-Wuninitialized", "-Wsometimes-uninitialized", *macros),
+        )
 
     @property
     def key(self) -> tuple[str, ...]:

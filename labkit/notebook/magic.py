@@ -28,6 +28,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
 from labkit.bpf import proginfo
+from labkit.bpf.diagnose import refused
+from labkit.bpf.diagnose.code import Code
 from labkit.bpf.program import Program
 from labkit.bpf.verifier import explain
 from labkit.errors import BadArgument, VerifierError, bad_argument
@@ -208,6 +210,10 @@ def _report(program: Program, options: argparse.Namespace, loaded: dict[str, int
     aimed = options.pid or options.cgroup or options.everybody
     if "labkit_target" in program.map_names and not aimed:
         lines.append(f"It watches nobody yet: {options.name}.aim(pid=…)")
+    lines += [
+        f"Line {found.line}: {found.what}. {found.fix[:1].upper()}{found.fix[1:]}".strip()
+        for found in refused.remarks(program.warnings, str(program.path), Code(program.path.read_text("utf-8")))
+    ]
     told = note("ok", lines)
     if options.show_log:
         log = "\n".join(program.verifier_log(function) for function in loaded)

@@ -266,7 +266,7 @@ def test_two_threads_that_compile_both_get_their_diagnostics(tmp_path: Path) -> 
         thread.start()
     for thread in threads:
         thread.join()
-    assert ["learner.c:1:1" in what for what in told] == [True] * 6
+    assert [what.startswith("learner.c:1:") for what in told] == [True] * 6
     assert os.path.samestat(os.stat(2), stderr)
 
 
@@ -276,7 +276,7 @@ def test_a_syntax_error_names_the_file_the_line_and_what_clang_said(tmp_path: Pa
         pass
     line = COUNT_OPENS[: COUNT_OPENS.index("return 0;\n\tcount")].count("\n") + 1
     assert f"learner.c:{line}:" in caught.value.what
-    assert "expected ';'" in caught.value.what
+    assert "a semicolon is missing" in caught.value.what and "expected ';'" in caught.value.detail
     assert "Fix: " in str(caught.value)
 
 
@@ -308,7 +308,7 @@ def test_an_event_that_does_not_exist_is_named(tmp_path: Path, probe: str, near:
 
 def test_the_compiler_names_what_a_learner_can_use(tmp_path: Path) -> None:
     path = written(tmp_path, "this is not C\n")
-    with pytest.raises(CompileError, match=r"learner\.c:1:1"), Program(source=path):
+    with pytest.raises(CompileError, match=r"learner\.c:1:"), Program(source=path):
         pass
 
 

@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from labkit.bpf.diagnose import ends, refused, written
+from labkit.bpf.diagnose.code import Code
+from labkit.bpf.diagnose.finding import Finding, excerpt
 from labkit.bpf.rehearse import rehearse
 from labkit.bpf.text import Source
 from labkit.bpf.verifier import log as verifier_log
@@ -17,13 +20,13 @@ from labkit.bpf.verifier import notation
 from labkit.bpf.verifier.evidence import examine
 from labkit.bpf.verifier.log import Trace
 from labkit.bpf.verifier.places import Place, debug_output, place_in_rewritten, without_line_directives
-from labkit.bpf.verifier.rules import BY_NAME, RULES, Rule
+from labkit.bpf.verifier.repair import passes, repairs
+from labkit.bpf.verifier.rules import BY_NAME, RULES, STACK_BYTES, Rule
 
 __all__ = ["ACCEPTED", "Verdict", "diagnose", "explain", "judge", "refused_by_clang"]
 
 ACCEPTED = "accepted"
 
-_AROUND, _TAB = 2, 4  # lines shown before and after; the width of a tab
 _WITHOUT_REGISTERS = ("licence", "loop")  # where no register decides
 _BCC_WRAPPERS = "/virtual/include/bcc/helpers.h"
 
@@ -66,16 +69,29 @@ def judge(source: Source, function: str, kind: int) -> Verdict:
 def refused_by_clang(source: Source) -> Verdict | None:
     """Return a verdict if clang would end this process over a program (see `labkit.bpf.rehearse`), else None."""
     text, path = source.text, source.path
+    code = Code(path.read_text(encoding="utf-8"))
+    if mistake := written.first_mistake(code):
+        return _of_finding(mistake, code, path.name)
     said = rehearse(without_line_directives(text), source.cflags)
     if said is None:
         return None
     error = re.search(r"^error: \S+?:(\d+):\d+: in function (\w+) .*?: (.*)$", said, re.MULTILINE)
     line, function, words = (int(error[1]), error[2], error[3]) if error else (0, "", said.strip()[-300:])
+    if error is None and (fatal := re.search(r"^(?:Error at line (\d+): |LLVM ERROR: )(.*)$", said, re.MULTILINE)):
+        line, words = int(fatal[1] or 0), fatal[2]
+    ended = ends.how_it_ended(words, code) if "stack limit" not in words else None
     place = place_in_rewritten(text, said, line, function)
     place = place if place and place.file == str(path) else None
+    if ended and ended[1]:
+        place = Place(str(path), ended[1], 0)
+    if "stack limit" in words and (large := code.large_variable(STACK_BYTES)):
+        place = Place(str(path), large[0], 0)
+        words = f"{large[1]} alone has {large[2]} bytes. {words}"
     name = path.name
     rule = BY_NAME["TOO_LARGE_STACK"] if "stack limit" in words else None
-    what, fix = (rule.means, rule.fix) if rule else ("clang ended without a result", "make the program smaller")
+    what, fix = (rule.means, rule.fix) if rule else ("clang ended without a result", "read clang's words below")
+    if ended:
+        what, fix = ended[0].means, ended[0].fix
     detail = [_excerpt(path.read_text(encoding="utf-8"), place, name)] if place else []
     detail += _rows([("It needed", rule.needs)] if rule else [])
     detail += _rows([("Clang's words", words)])
@@ -85,14 +101,21 @@ def refused_by_clang(source: Source) -> Verdict | None:
         detail="\n".join(detail),
         line=place.line if place else None,
         column=None,
-        kind=rule.kind if rule else "unknown",
+        kind=rule.kind if rule else "clang" if ended else "unknown",
         said=words,
         processed=None,
         log=debug_output(said)[0],
     )
 
 
-def diagnose(source: Source, function: str, kind: int) -> Verdict:
+def _of_finding(found: Finding, code: Code, name: str) -> Verdict:
+    """Return the verdict of a mistake that was found before the verifier saw the program."""
+    detail = found.detail(code.text, name)
+    column = found.column or None
+    return Verdict(found.headline(name), found.fix, detail, found.line, column, "written", found.words, None, "")
+
+
+def diagnose(source: Source, function: str, kind: int, warned: str = "") -> Verdict:
     """Return what the verifier says of a function that BCC compiled, explained.
 
     Parameters
@@ -100,6 +123,7 @@ def diagnose(source: Source, function: str, kind: int) -> Verdict:
     source : the program.
     function : the function.
     kind : its program type, such as `bcc.BPF.KPROBE`.
+    warned : what clang printed when it compiled the program; a warning may be the cause.
     """
     evidence = examine(source, function, kind)
     if evidence.accepted:
@@ -107,7 +131,15 @@ def diagnose(source: Source, function: str, kind: int) -> Verdict:
         walked = f"; the verifier walked through {processed} instructions" if processed is not None else ""
         headline = f"{source.path.name}: accepted{walked}."
         return Verdict(headline, "nothing to fix", headline, None, None, ACCEPTED, "", processed, evidence.log)
-    return explain(evidence.log, source.path.read_text(encoding="utf-8"), str(source.path), evidence.places)
+    text, path = source.path.read_text(encoding="utf-8"), source.path
+    verdict = explain(evidence.log, text, str(path), evidence.places)
+    cause = refused.cause(warned, str(path), Code(text), verdict.kind, verdict.line, verdict.said)
+    if cause is None:
+        return _repaired(verdict, source, Code(text), function, kind)
+    detail = "\n".join(filter(None, [cause.detail(text, path.name), *_rows([("The kernel's words", verdict.said)])]))
+    column = cause.column or None
+    found = replace(verdict, headline=cause.headline(path.name), fix=cause.fix, detail=detail)
+    return replace(found, line=cause.line, column=column)
 
 
 def explain(
@@ -147,6 +179,20 @@ def explain(
         processed=trace.processed,
         log=log,
     )
+
+
+def _repaired(verdict: Verdict, source: Source, code: Code, function: str, kind: int) -> Verdict:
+    """Return the verdict with a repair that was verified, if there is one."""
+    calls = re.search(r"^(?:The instruction) +calls (\w+)", verdict.detail, re.MULTILINE)
+    helper = calls[1] if calls else ""
+    for each in repairs(code, verdict.kind, verdict.line, verdict.said, helper):
+        if passes(each, source, function, kind):
+            rows = _rows([("Verified", "with this change the kernel accepts the program:")])
+            detail = "\n".join([verdict.detail, *rows, each.diff(code)])
+            at = Place(str(source.path), verdict.line, 0) if verdict.line else None
+            headline = f"{_at(source.path.name, at)}: {each.what}." if each.what else verdict.headline
+            return replace(verdict, headline=headline, fix=each.fix, detail=detail)
+    return verdict
 
 
 _ACCESS = re.compile(r"(?:value|mem|key)_size=(\d+) off=(-?\d+) size=(\d+)")
@@ -213,7 +259,9 @@ def _words(trace: Trace, found: re.Match[str] | None, number: int | None) -> _Wo
     said.update({key: value for key, value in (found.groupdict() if found else {}).items() if value is not None})
     register = said.get("reg", "")
     said["argument"] = notation.argument(int(register)) if register else "an argument"
-    said["subject"] = f"the size that {helper} gets" if helper else "an index or an offset"
+    known = trace.before.get(f"R{register}", "")
+    part = "address" if known and not notation.is_number(known) else "size"
+    said["subject"] = f"the {part} that {helper} gets" if helper else "an index or an offset"
     worst = next((at for line in trace.said if (at := _ACCESS.search(line))), None)
     said["worst"] = f"; at worst, this is {worst[3]} bytes from byte {worst[2]} on, of {worst[1]}" if worst else ""
     said["expected_words"] = notation.expected(said.get("expected", ""))
@@ -259,18 +307,7 @@ def _at(name: str, place: Place | None) -> str:
 
 
 def _excerpt(source: str, place: Place, name: str) -> str:
-    """Return the line with the lines around it, and a mark below the column (below the first letter if unknown)."""
-    lines = [line.expandtabs(_TAB) for line in source.splitlines()]
-    if not 1 <= place.line <= len(lines):
-        return ""
-    raw, text = source.splitlines()[place.line - 1], lines[place.line - 1]
-    column = len(raw[: place.column - 1].expandtabs(_TAB)) if place.column else len(text) - len(text.lstrip())
-    shown = [f"{name}, line {place.line}" + (f", column {place.column}" if place.column else "")]
-    for number in range(max(place.line - _AROUND, 1), min(place.line + _AROUND, len(lines)) + 1):
-        shown.append(f"{number:>5} | {lines[number - 1]}".rstrip())
-        if number == place.line:
-            shown.append(f"{'':>5} | {' ' * column}^")
-    return "\n".join(shown) + "\n"
+    return excerpt(source, place.line, place.column, name)
 
 
 def _knew(trace: Trace, words: _Words) -> list[str]:

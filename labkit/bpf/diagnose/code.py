@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the learner's C declares, read from its text: maps, probes, global variables, sizes of types."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+__all__ = ["Code", "Map", "Probe", "number"]
+
+_COMMENT_OR_STRING = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.DOTALL)
+_MAP = re.compile(r"^\s*(BPF_[A-Z_]+)\s*\(([^()]*(?:\([^()]*\)[^()]*)*)\)", re.MULTILINE)
+_PROBE = re.compile(
+    r"\b(TRACEPOINT_PROBE|RAW_TRACEPOINT_PROBE|KFUNC_PROBE|KRETFUNC_PROBE)\s*\(\s*(\w+)(?:\s*,\s*(\w+))?[^)]*\)"
+    r"|\bint\s+(k(?:ret)?probe)__(\w+)\s*\("
+)
+_FUNCTION = re.compile(r"^(?!TRACEPOINT_PROBE|BPF_)[\w \t*]*?\b(\w+)\s*\([^;{}]*\)\s*\{", re.MULTILINE)
+# name -> position of (key, value, entries) among the arguments of BCC's macro, and what is assumed without them
+_LAYOUT: dict[str, tuple[int | None, int | None, int | None]] = {
+    "BPF_HASH": (1, 2, 3),
+    "BPF_PERCPU_HASH": (1, 2, 3),
+    "BPF_LPM_TRIE": (1, 2, 3),
+    "BPF_ARRAY": (None, 1, 2),
+    "BPF_PERCPU_ARRAY": (None, 1, 2),
+    "BPF_HISTOGRAM": (1, None, 2),
+    "BPF_RINGBUF_OUTPUT": (None, None, 1),
+}
+_SIZES = {
+    1: "u8 s8 __u8 __s8 char bool uint8_t int8_t",
+    2: "u16 s16 __u16 __s16 short uint16_t int16_t",
+    4: "u32 s32 __u32 __s32 int unsigned uint32_t int32_t pid_t",
+    8: "u64 s64 __u64 __s64 long size_t uint64_t int64_t",
+}
+_BYTES = {name: size for size, names in _SIZES.items() for name in names.split()}
+
+
+@dataclass(frozen=True)
+class Map:
+    """A map that the program declares."""
+
+    macro: str
+    name: str
+    key: str
+    value: str
+    entries: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A probe: `kind` is BCC's macro, or kprobe or kretprobe; `category` is empty where there is none."""
+
+    kind: str
+    category: str
+    event: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Code:
+    """A C file as its learner wrote it."""
+
+    text: str
+
+    @cached_property
+    def lines(self) -> list[str]:
+        return self.text.splitlines()
+
+    @cached_property
+    def bare(self) -> str:
+        """The text with blanks for its comments."""
+        return _COMMENT_OR_STRING.sub(
+            lambda found: found[0] if found[0][0] in "\"'" else re.sub(r"[^\n]", " ", found[0]), self.text
+        )
+
+    def line_at(self, position: int) -> int:
+        """Return the number of the line of a position in the text."""
+        return self.text.count("\n", 0, position) + 1
+
+    def find(self, pattern: str, start: int = 0) -> tuple[int, re.Match[str]] | None:
+        """Return the line of the first match outside of comments, and the match."""
+        found = re.compile(pattern, re.MULTILINE).search(self.bare, start)
+        return (self.line_at(found.start()), found) if found else None
+
+    @cached_property
+    def maps(self) -> list[Map]:
+        found = []
+        for match in _MAP.finditer(self.bare):
+            given = [each.strip() for each in match[2].split(",")]
+            if match[1] == "BPF_TABLE" and len(given) >= 5:
+                name, key, value, entries = given[3], given[1], given[2], given[4]
+            else:
+                places = _LAYOUT.get(match[1], (None, None, None))
+                key, value, entries = (given[at] if at is not None and at < len(given) else "" for at in places)
+                name = given[0]
+            if match[1] != "BPF_LICENSE":
+                found.append(Map(match[1], name, key, value, entries, self.line_at(match.start(1))))
+        return found
+
+    @cached_property
+    def probes(self) -> list[Probe]:
+        found = []
+        for match in _PROBE.finditer(self.bare):
+            line = self.line_at(match.start())
+            if match[4]:
+                found.append(Probe(match[4], "", match[5], line))
+            elif match[3] and match[1] == "TRACEPOINT_PROBE":
+                found.append(Probe(match[1], match[2], match[3], line))
+            else:
+                found.append(Probe(match[1], "", match[2], line))
+        return found
+
+    def probe_at(self, line: int) -> Probe | None:
+        """Return the probe that begins last before a line."""
+        return next((probe for probe in reversed(self.probes) if probe.line <= line), None)
+
+    def map_named(self, name: str) -> Map | None:
+        return next((each for each in self.maps if each.name == name), None)
+
+    @cached_property
+    def globals(self) -> dict[str, int]:
+        """The variables declared outside of functions, with their lines."""
+        found, depth = {}, 0
+        for line, text in enumerate(self.bare.splitlines(), start=1):
+            declared = re.match(
+                r"\s*(?:static\s+|const\s+|volatile\s+)*(?:struct\s+\w+|unsigned\s+\w+|\w+)\s*(?:const\s*)?[\s*]+(\w+)"
+                r"\s*(?:\[[^\]]*\]\s*)*(?:=[^=]|;)",
+                text,
+            )
+            if depth == 0 and declared and not re.match(r"\s*(?:typedef|return|extern|#)", text):
+                found[declared[1]] = line
+            depth += text.count("{") - text.count("}")
+        return found
+
+    @cached_property
+    def functions(self) -> dict[str, tuple[int, str]]:
+        """The functions that are no probes: name -> (line, body)."""
+        found = {}
+        for match in _FUNCTION.finditer(self.bare):
+            end = self.bare.find("\n}", match.end())
+            end = self.bare.find("}", match.end()) if "\n" not in self.bare[match.end() : end] else end
+            found[match[1]] = (self.line_at(match.start(1)), self.bare[match.end() : end])
+        return found
+
+    def large_variable(self, limit: int) -> tuple[int, str, int] | None:
+        """Return (line, name, bytes) of the one variable in a function that has more bytes than `limit`."""
+        found = []
+        for match in re.finditer(r"^[ \t]+((?:struct )?\w+) (\w+)(?:\[([^\]]*)\])?\s*(?:=|;)", self.bare, re.MULTILINE):
+            line = self.line_at(match.start(1))
+            one, count = self.size_of(match[1]), number(match[3]) if match[3] else 1
+            probe = self.bare[: match.start()].rfind("\n{")
+            inside = probe > self.bare[: match.start()].rfind("\n}")
+            if inside and one and count and one * count > limit:
+                found.append((line, match[2], one * count))
+        return found[0] if len(found) == 1 else None
+
+    def size_of(self, kind: str) -> int | None:
+        """Return the bytes of a C type that this file spells out, None where it does not."""
+        measured = self._layout(kind.strip(), 0)
+        return measured[0] if measured else None
+
+    def _layout(self, kind: str, depth: int) -> tuple[int, int] | None:
+        """Return (bytes, alignment)."""
+        kind = re.sub(r"\b(?:const|volatile)\b", "", kind).strip()
+        if kind.endswith("*"):
+            return 8, 8
+        words = [word for word in kind.split() if word not in ("unsigned", "signed")] or ["int"]
+        if words[0] != "struct" and (size := _BYTES.get(words[0] if len(words) == 1 else words[-1])):
+            return size, size
+        body = re.search(rf"\bstruct\s+{re.escape(words[-1])}\s*\{{([^{{}}]*)\}}", self.bare)
+        body = body or re.search(rf"\bstruct\s*\w*\s*\{{([^{{}}]*)\}}\s*{re.escape(words[-1])}\s*;", self.bare)
+        if body is None or depth > 4:
+            return None
+        size, largest = 0, 1
+        for declaration in filter(None, (each.strip() for each in body[1].split(";"))):
+            head, *others = declaration.split(",")
+            parts = re.match(r"(.*?[\s*])(\w+)\s*((?:\[[^\]]*\])*)$", head, re.DOTALL)
+            inner = self._layout(parts[1], depth + 1) if parts else None
+            if parts is None or inner is None:
+                return None
+            for dimensions in [parts[3], *(re.sub(r"^[^\[]*", "", each) for each in others)]:
+                count = 1
+                for dimension in re.findall(r"\[([^\]]*)\]", dimensions):
+                    known = number(dimension)
+                    if known is None:
+                        return None
+                    count *= known
+                size = -(-size // inner[1]) * inner[1] + inner[0] * count
+                largest = max(largest, inner[1])
+        return -(-size // largest) * largest, largest
+
+
+def number(text: str) -> int | None:
+    """Return the value of a constant such as 64, 0x40, 1 << 16 or 64 * 1024; None of anything else."""
+    if found := re.fullmatch(r"\s*(\w+)\s*(<<|\*)\s*(\w+)\s*", text):
+        one, other = number(found[1]), number(found[3])
+        if one is None or other is None or other > 1 << 20:
+            return None
+        return one << min(other, 64) if found[2] == "<<" else one * other
+    try:
+        return int(text.strip().rstrip("uUlL"), 0)
+    except ValueError:
+        return None

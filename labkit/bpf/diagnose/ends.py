@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of what ends clang: BPF's instructions lack something that the C asks for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from labkit.bpf.diagnose.code import Code
+
+__all__ = ["End", "how_it_ended"]
+
+
+@dataclass(frozen=True)
+class End:
+    """One way to end clang: its words, what they mean, the fix, and how to find the line where clang names none."""
+
+    says: str
+    means: str
+    fix: str
+    line: Callable[[Code], int | None] = lambda code: None
+
+
+def _line(pattern: str) -> Callable[[Code], int | None]:
+    def find(code: Code) -> int | None:
+        lines = {code.line_at(found.start()) for found in re.finditer(pattern, code.bare)}
+        return lines.pop() if len(lines) == 1 else None
+
+    return find
+
+
+def _variable_array(code: Code) -> int | None:
+    constants = set(re.findall(r"#\s*define\s+(\w+)|enum\s*\{([^}]*)\}", code.bare))
+    names = {name for pair in constants for part in pair for name in re.findall(r"\w+", part)}
+    for found in re.finditer(r"\b\w+\s+\w+\s*\[\s*([^\]]*[A-Za-z_][^\]]*)\]\s*;", code.bare):
+        if not re.search(r"\bsizeof\b", found[1]) and not set(re.findall(r"[A-Za-z_]\w*", found[1])) <= names:
+            return code.line_at(found.start())
+    return None
+
+
+ENDS: tuple[End, ...] = (
+    End(
+        r"built-in function '__\w*(?:[sdt]f|float|fix)\w*'",
+        "the kernel has no floating point",
+        "use integers: multiply first, and divide in Python",
+    ),
+    End(
+        r"built-in function 'memset'",
+        "this block is too large for one memset: BPF has no such function to call",
+        "clear it in a loop of 8-byte words through a volatile u64 *, or write only what is used",
+        _line(r"memset\s*\("),
+    ),
+    End(
+        r"built-in function 'mem(?:cpy|move)'",
+        "a block is copied whose size is not a small constant: BPF has no such function to call",
+        "copy a constant number of bytes (1024 at most), or use bpf_probe_read_kernel(to, n, from)",
+        _line(r"mem(?:cpy|move)\s*\("),
+    ),
+    End(
+        r"built-in function '(?:__multi3|__u?divti3|__u?modti3)'",
+        "numbers of 128 bits are not in BPF",
+        "use u64",
+    ),
+    End(
+        r"Unsupport\w* signed division|= sdiv |= srem ",
+        "BPF has no signed division (% divides, too)",
+        "make both operands u32 or u64",
+    ),
+    End(
+        r"Unsupported dynamic stack allocation|dynamic_stackalloc",
+        "the size of an array has to be a constant",
+        "give it a fixed size: char text[64];",
+        _variable_array,
+    ),
+    End(
+        r"too many args to|too many arguments",
+        "the call has more arguments than the five that BPF passes: bpf_trace_printk takes three values at most",
+        "print fewer values in one call, or pass one pointer to a struct",
+    ),
+    End(
+        r"inline asm|constraint|invalid register|asm\b",
+        "this is assembler for another machine",
+        "use a helper instead: bpf_ktime_get_ns() for the time, bpf_get_smp_processor_id() for the CPU",
+        _line(r"\basm\b|__asm__"),
+    ),
+)
+
+
+def how_it_ended(said: str, code: Code) -> tuple[End, int | None] | None:
+    """Return which way clang ended, and the line if the program shows it; None for an unknown one."""
+    for end in ENDS:
+        if re.search(end.says, said):
+            return end, end.line(code)
+    return None

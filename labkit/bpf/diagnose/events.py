@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this kernel has by name: tracepoints, their fields, helpers; and the nearest to a name that is misspelt."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+__all__ = ["event_problem", "fields", "helpers", "near"]
+
+_EVENTS = Path("/sys/kernel/tracing/events")
+_UAPI = Path("/usr/include/linux/bpf.h")
+
+
+def near(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
+    """Return the name most like `name`, or an empty string."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)), "")
+
+
+def fields(category: str, event: str) -> list[str]:
+    """Return the fields of a tracepoint, without those that all have; none where tracefs does not show them."""
+    try:
+        text = (_EVENTS / category / event / "format").read_text()
+    except OSError:
+        return []
+    names = re.findall(r"field:[^;]*?(\w+)(?:\[[^\]]*\])?;", text)
+    return [name for name in names if not name.startswith(("common_", "__syscall_nr"))]
+
+
+def helpers() -> list[str]:
+    """Return the BPF helpers that the header of this machine's C library package knows."""
+    try:
+        text = _UAPI.read_text(errors="replace")
+    except OSError:
+        return []
+    return [f"bpf_{name}" for name in re.findall(r"\bFN\((\w+)", text) if name != "unspec"]
+
+
+def event_problem(category: str, event: str) -> tuple[str, str] | None:
+    """Return (what is wrong, the fix) of a tracepoint that this kernel does not have; None if it has it."""
+    if not (_EVENTS / "syscalls").is_dir() or (_EVENTS / category / event).is_dir():
+        return None
+    what = f"this kernel has no tracepoint {category}:{event}"
+    other = [path.parent.name for path in _EVENTS.glob(f"*/{event}")]
+    if other:
+        return what, f"{event} is in the category {other[0]}: TRACEPOINT_PROBE({other[0]}, {event})"
+    if not (_EVENTS / category).is_dir():
+        close = near(category, (path.name for path in _EVENTS.iterdir()))
+        return what, f"did you mean the category {close}?" if close else "see the folders of /sys/kernel/tracing/events"
+    close = near(event, (path.name for path in (_EVENTS / category).iterdir()))
+    if not close:
+        return what, f"choose one of the folders of {_EVENTS / category}"
+    return what, f"did you mean {close}? Its fields are: {', '.join(fields(category, close))}"

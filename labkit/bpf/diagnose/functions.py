@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Functions that learners call and BPF does not have, and what to write instead."""
+
+from __future__ import annotations
+
+from labkit.bpf.diagnose.code import Code
+from labkit.bpf.diagnose.events import helpers, near
+
+__all__ = ["missing"]
+
+_INSTEAD = {
+    "printf": 'write bpf_trace_printk("…")',
+    "bpf_printk": 'BCC spells it bpf_trace_printk("…")',
+    "printk": 'write bpf_trace_printk("…")',
+    "malloc": "use a variable on the stack (512 bytes at most), or a BPF_PERCPU_ARRAY of one entry",
+    "calloc": "use a variable on the stack (512 bytes at most), or a BPF_PERCPU_ARRAY of one entry",
+    "kmalloc": "use a variable on the stack (512 bytes at most), or a BPF_PERCPU_ARRAY of one entry",
+    "free": "nothing is to be freed: the stack ends with the program, a map stays",
+    "sleep": "a probe cannot wait: note the time, and let the next event continue",
+    "usleep": "a probe cannot wait: note the time, and let the next event continue",
+    "nanosleep": "a probe cannot wait: note the time, and let the next event continue",
+    "getpid": "write bpf_get_current_pid_tgid() >> 32",
+    "gettid": "write (u32)bpf_get_current_pid_tgid()",
+    "getuid": "write (u32)bpf_get_current_uid_gid()",
+    "time": "write bpf_ktime_get_ns()",
+    "clock_gettime": "write bpf_ktime_get_ns()",
+    "rand": "write bpf_get_prandom_u32()",
+    "random": "write bpf_get_prandom_u32()",
+    "exit": "write return 0;",
+    "memcpy": "write __builtin_memcpy(to, from, size) with a constant size",
+    "memset": "write __builtin_memset(to, 0, size) with a constant size",
+    **dict.fromkeys(
+        ("strcmp", "strncmp", "memcmp", "strstr"),
+        "compare letter by letter in a loop: for (int i = 0; i < 7; i++) if (a[i] != b[i]) return 0;",
+    ),
+    **dict.fromkeys(
+        ("strlen", "strcpy", "strncpy"), "bpf_probe_read_kernel_str() copies a text and returns its length"
+    ),
+    **dict.fromkeys(("sprintf", "snprintf"), "send the numbers to Python, and make the text there"),
+}
+
+
+def missing(name: str, code: Code) -> tuple[str, str] | None:
+    """Return (what is wrong, the fix) of a call of a function that is not declared."""
+    if name in _INSTEAD:
+        return f"there is no function {name} in BPF", _INSTEAD[name]
+    if any(each.macro == name for each in code.maps):
+        return None
+    listed = helpers()
+    if name in listed:
+        return (
+            f"this BCC does not know the helper {name}",
+            "use another helper; docs/kernels.md names the BCC of each system",
+        )
+    close = near(name, [*code.functions, *listed, "bpf_trace_printk"], 0.6)
+    hint = (
+        f"the nearest name is {close}" if close else "see bpf-helpers(7) for what there is, or define it in this cell"
+    )
+    return f"there is no function {name} in BPF", hint

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why the verifier refused a program, where its own words do not say: the cause is in the C."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from labkit.bpf.diagnose import clang, written
+from labkit.bpf.diagnose.code import Code
+from labkit.bpf.diagnose.finding import Finding
+from labkit.bpf.diagnose.said import in_file
+
+__all__ = ["cause", "remarks"]
+
+_LEFT_CALL = r"last insn is not an exit|the call stack of \d+ frames|unreachable insn|jump out of range|unknown func"
+# which refusals a warning of clang explains, by clang's words: the verifier's kinds
+_EXPLAINED = (
+    (r"result of an assignment", ("context", "read-only")),
+    (r"incompatible pointer types", ("stack", "uninitialised", "bounds")),
+    (r"incompatible pointer to integer", ("null", "pointer")),
+)
+
+
+def remarks(warned: str, path: str, code: Code) -> list[Finding]:
+    """Return what is worth a remark in an accepted program: clang's warnings, and what does not do what it says."""
+    return [*clang.warnings(in_file(warned, path, code), code), *written.warnings(code)]
+
+
+def cause(warned: str, path: str, code: Code, kind: str, line: int | None, said: str) -> Finding | None:
+    """Return the cause that the C shows of a refusal, None if the verifier's words are the best there are.
+
+    Parameters
+    ----------
+    warned : what clang printed.
+    kind, line, said : of the verdict.
+    """
+    for found in clang.warnings(in_file(warned, path, code), code, explaining=True):
+        if _fits(found, kind, line, said):
+            return found
+    checks: tuple[Callable[[Code, int | None, str], Finding | None], ...] = (
+        _apart,
+        _function_pointer,
+        _global,
+        _recursion,
+        _both_tested,
+        _name_of_task,
+    )
+    return next((told for check in checks if (told := check(code, line, said))), None)
+
+
+def _fits(found: Finding, kind: str, line: int | None, said: str) -> bool:
+    if "implicit" in found.words:  # a call that BCC left in the program, to nowhere
+        return re.match(_LEFT_CALL, said) is not None
+    near = line is None or found.line <= line
+    return near and any(re.search(words, found.words) and kind in kinds for words, kinds in _EXPLAINED)
+
+
+def _apart(code: Code, line: int | None, said: str) -> Finding | None:
+    found = code.find(r"\bnoinline\b|__noinline")
+    if found and re.match(_LEFT_CALL, said):
+        what = "a function is kept apart (noinline), and this BCC links no calls between functions"
+        return Finding(found[0], 0, what, "take noinline away")
+    return None
+
+
+def _function_pointer(code: Code, line: int | None, said: str) -> Finding | None:
+    found = code.find(r"\(\s*\*\s*\w+\s*(?:\[\w*\]\s*)?\)\s*\(")
+    if found and re.match(r"unknown opcode 8d", said):
+        return Finding(
+            found[0],
+            0,
+            "BPF has no calls through a pointer",
+            "write if and else, or a switch, with a plain call in each",
+        )
+    return None
+
+
+def _global(code: Code, line: int | None, said: str) -> Finding | None:
+    """A variable outside of functions is left behind by BCC: its address is 0 in the program."""
+    if line is None or not re.match(r"R\d+ invalid mem access '(?:scalar|inv)'|R\d+ type=(?:scalar|inv)", said):
+        return None
+    names = set(re.findall(r"[A-Za-z_]\w*", code.lines[line - 1]))
+    used = next((name for name in code.globals if name in names), None)
+    if used is None:
+        return None
+    declared = code.lines[code.globals[used] - 1]
+    if "const" in declared and "[" in declared:
+        return Finding(
+            line,
+            0,
+            f"BCC leaves the table {used} (line {code.globals[used]}) behind",
+            f"use a switch, an array that is filled in the function, or a map: BPF_ARRAY({used}, u32, 4)",
+        )
+    if "char" in declared:
+        return Finding(
+            line,
+            0,
+            f"BCC leaves the text {used} (line {code.globals[used]}) behind",
+            f'move it into the function: char {used}[] = "…";',
+        )
+    return Finding(
+        line,
+        0,
+        f"BCC has no global variables: {used} (line {code.globals[used]}) is left behind",
+        f"use a map: BPF_ARRAY({used}, u64, 1);",
+    )
+
+
+def _recursion(code: Code, line: int | None, said: str) -> Finding | None:
+    if not re.match(r"BPF program is too large|the call stack|infinite loop|back-edge|The sequence of|last insn", said):
+        return None
+    for name, (begin, body) in code.functions.items():
+        again = re.search(rf"\b{name}\s*\(", body)
+        if again and name not in [probe.event for probe in code.probes]:
+            at = begin + body[: again.start()].count("\n")
+            return Finding(
+                at,
+                0,
+                f"{name} calls itself, and nothing limits how often",
+                "write a loop with a constant limit: for (int i = 0; i < 20; i++)",
+            )
+    return None
+
+
+def _both_tested(code: Code, line: int | None, said: str) -> Finding | None:
+    found = code.find(r"if\s*\(\s*!\s*(\w+)\s*&&\s*!\s*(\w+)\s*\)")
+    if found and re.match(r"R\d+ (?:bitwise operator \|=|pointer \|=|invalid mem access '\w*or_null)", said):
+        one, other = found[1].groups()
+        return Finding(
+            found[0], 0, f"only one of {one} and {other} is tested: && should be ||", f"write if (!{one} || !{other})"
+        )
+    return None
+
+
+def _name_of_task(code: Code, line: int | None, said: str) -> Finding | None:
+    if line is None or not re.match(r"R\d+ invalid mem access '(?:scalar|inv)'", said):
+        return None
+    if re.search(r"->comm\b", code.lines[line - 1]) is None:
+        return None
+    what = "the address of a task is a number here, and its fields cannot be read through it"
+    return Finding(line, 0, what, "for its name write bpf_get_current_comm(who, sizeof(who)); it needs 16 bytes")

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mistakes that the text itself shows, before clang: maps that the kernel refuses, other dialects, huge unrolled loops.
+
+The kernel's limits are those of kernel/bpf/{hashtab,arraymap,ringbuf}.c and mm/percpu.c.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from labkit.bpf.diagnose.code import Code, Map, number
+from labkit.bpf.diagnose.events import event_problem
+from labkit.bpf.diagnose.finding import Finding
+
+__all__ = ["first_mistake", "map_mistakes", "warnings"]
+
+_PERCPU_BYTES = 32 << 10  # PCPU_MIN_UNIT_SIZE: the most that one per-CPU value may have
+_STACK_BYTES = 512  # a key is at most MAX_BPF_STACK
+_DEFAULT_ENTRIES = 10240
+_UNROLLED = 10_000
+_ARRAY_BYTES = 4 << 30  # an array takes its memory when it is made; the kernel takes minutes to clear more
+# BCC has no such macro -> what to write (docs/reference_guide.md of BCC, "Maps")
+_SPELLINGS = {
+    "BPF_LRU_HASH": 'BPF_TABLE("lru_hash", {key}, {value}, {name}, {entries})',
+    "BPF_LRU_PERCPU_HASH": 'BPF_TABLE("lru_percpu_hash", {key}, {value}, {name}, {entries})',
+}
+
+
+def first_mistake(code: Code) -> Finding | None:
+    """Return the first mistake that certainly is one."""
+    return next((found for check in (_dialect, map_mistakes, _events, _unrolled) for found in check(code)), None)
+
+
+def map_mistakes(code: Code) -> Iterator[Finding]:
+    """Yield the maps that the kernel, or this machine's memory, refuses."""
+    for each in code.maps:
+        problem = _map_problem(code, each)
+        if problem:
+            yield Finding(each.line, 0, *problem)
+
+
+def _map_problem(code: Code, each: Map) -> tuple[str, str] | None:
+    entries = number(each.entries) if each.entries else _DEFAULT_ENTRIES
+    if each.macro in _SPELLINGS:
+        given = re.search(rf"{each.macro}\s*\(([^)]*)\)", code.bare)
+        name, key, value, size, *_ = (
+            [*(part.strip() for part in given[1].split(",")), "u64", "u64", "10240"]
+            if given
+            else ["NAME", "u64", "u64", "10240"]
+        )
+        return f"BCC has no {each.macro}", "write " + _SPELLINGS[each.macro].format(
+            name=name, key=key, value=value, entries=size
+        )
+    if entries == 0 and each.macro != "BPF_RINGBUF_OUTPUT":
+        return f"the map {each.name} has 0 entries; the kernel wants at least 1", "give it at least one entry"
+    if each.macro == "BPF_RINGBUF_OUTPUT":
+        if entries is not None and each.entries and (entries == 0 or entries & (entries - 1)):
+            lower = 1 << max(entries.bit_length() - 1, 0)
+            choice = f"{lower} or {2 * lower}" if entries else "1, or 8"
+            return (
+                f"the ring {each.name} has {entries} pages; the kernel wants a power of two",
+                f"give it {choice} pages",
+            )
+        return None
+    key = code.size_of(each.key) if each.key else None
+    if key is not None and key > _STACK_BYTES:
+        return (
+            f"the key of {each.name} has {key} bytes; a key has to fit on the stack of {_STACK_BYTES} bytes",
+            "use a smaller key, such as a number or a hash of the text",
+        )
+    value = code.size_of(each.value) if each.value else 8
+    if "PERCPU" in each.macro and value is not None and value > _PERCPU_BYTES:
+        return (
+            f"a value of the per-CPU map {each.name} has {value} bytes; the kernel allows {_PERCPU_BYTES}",
+            "make the value smaller, or use BPF_ARRAY",
+        )
+    if entries is not None and value is not None and each.macro in ("BPF_ARRAY", "BPF_PERCPU_ARRAY"):
+        wanted = entries * value * (os.cpu_count() or 1 if "PERCPU" in each.macro else 1)
+        allowed = min(_free_bytes(), _ARRAY_BYTES)
+        if wanted > allowed:
+            what = (
+                f"the map {each.name} asks for {wanted / 1e9:.1f} GB at once; here it may have {allowed / 1e9:.1f} GB"
+            )
+            return what, "give it fewer entries"
+    return None
+
+
+def _free_bytes() -> int:
+    found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+    return int(found[1]) << 10 if found else 1 << 62
+
+
+_LIBBPF = re.compile(r'SEC\s*\(\s*"([^"]*)"\s*\)')
+_FORMS: tuple[tuple[str, Callable[[list[str]], str]], ...] = (
+    ("tracepoint|tp", lambda parts: f"TRACEPOINT_PROBE({', '.join(parts)})"),
+    ("raw_tracepoint|raw_tp", lambda parts: f"RAW_TRACEPOINT_PROBE({parts[0]})"),
+    ("kprobe", lambda parts: f"int kprobe__{parts[0]}(struct pt_regs *ctx)"),
+    ("kretprobe", lambda parts: f"int kretprobe__{parts[0]}(struct pt_regs *ctx)"),
+)
+
+
+def _dialect(code: Code) -> Iterator[Finding]:
+    """Yield what belongs to libbpf."""
+    sign = code.find(r'\bSEC\s*\(|#\s*include\s*[<"](?:vmlinux\.h|bpf/\w+\.h)')
+    if sign is None:
+        return
+    section = next((each for each in _LIBBPF.findall(code.bare) if "/" in each), "")
+    kind, *parts = section.split("/") if section else ("",)
+    form = next((form(parts) for kinds, form in _FORMS if parts and re.fullmatch(kinds, kind)), "")
+    fix = (
+        f"in BCC this probe begins: {form} {{"
+        if form
+        else "write the probe in BCC's form: TRACEPOINT_PROBE(category, event) {"
+    )
+    yield Finding(
+        sign[0],
+        0,
+        "this is C for libbpf; this lab compiles with BCC",
+        f"{fix} without SEC, vmlinux.h and bpf_helpers.h",
+    )
+
+
+def _events(code: Code) -> Iterator[Finding]:
+    for probe in code.probes:
+        if probe.kind == "TRACEPOINT_PROBE" and (problem := event_problem(probe.category, probe.event)):
+            yield Finding(probe.line, 0, *problem)
+
+
+def _unrolled(code: Code) -> Iterator[Finding]:
+    """Yield a loop that clang would write out so often that nobody waits for it."""
+    found = code.find(r"#\s*pragma\s+(?:clang\s+loop\s+)?unroll[^\n]*\n\s*for\s*\([^;]*;[^;<]*<=?\s*([^;]+);")
+    rounds = number(found[1][1]) if found else None
+    if found and rounds and rounds > _UNROLLED:
+        yield Finding(
+            found[0],
+            0,
+            f"clang would write out this loop {rounds:,} times, which takes minutes",
+            "take `#pragma unroll` away; the kernel's verifier follows a loop up to a constant limit",
+        )
+
+
+def warnings(code: Code) -> Iterator[Finding]:
+    """Yield what is accepted without a word, and does not do what it says."""
+    for found in re.finditer(r"\bbpf_trace_printk\s*\(\s*(\"(?:\\.|[^\"\\])*\")\s*,([^;]*)\)\s*;", code.bare):
+        if '"' in found[2] and "%s" in found[1]:
+            yield Finding(
+                code.line_at(found.start()),
+                0,
+                "a string literal is passed for %s: BCC does not load it, and nothing is printed",
+                'make it a variable in the function: char word[] = "…";',
+            )

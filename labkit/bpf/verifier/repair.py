@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Repairs that can be written as an edit of the learner's lines, and the proof that the kernel accepts them.
+
+An edit keeps each line's number. It is offered as verified only after the edited copy was compiled and loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from labkit.bpf import bcc
+from labkit.bpf.capture import captured
+from labkit.bpf.diagnose.code import Code, number
+from labkit.bpf.load import try_load
+from labkit.bpf.rehearse import rehearse
+from labkit.bpf.text import Source
+from labkit.bpf.verifier.places import without_line_directives
+from labkit.errors import LabkitError
+
+__all__ = ["Repair", "passes", "repairs"]
+
+_SIGNED = r"(?:int|s8|s16|s32|s64|short|long|signed|ssize_t)"
+_MAY_BE_NULL = r"\b(?:lookup|lookup_or_try_init|lookup_or_init|ringbuf_reserve)\s*\("
+_MOST = 2  # repairs that are tried
+
+
+@dataclass(frozen=True)
+class Repair:
+    """One repair.
+
+    Attributes
+    ----------
+    what : what is wrong, more precisely than the verifier says; empty if its words are as good.
+    fix : what to change, in words.
+    edits : line -> the new text of that line.
+    """
+
+    what: str
+    fix: str
+    edits: Mapping[int, str]
+
+    def diff(self, code: Code) -> str:
+        """Return the changed lines, before and after."""
+        return "\n".join(
+            f"-{line:>4} | {code.lines[line - 1]}\n+{line:>4} | {text}" for line, text in sorted(self.edits.items())
+        )
+
+
+def repairs(code: Code, kind: str, line: int | None, said: str, helper: str) -> list[Repair]:
+    """Return the repairs worth a try, the best first.
+
+    Parameters
+    ----------
+    kind, line, said : of the verdict.
+    helper : the function whose call was refused, empty if none.
+    """
+    if line is None or not 1 <= line <= len(code.lines):
+        return []
+    if kind == "null":
+        return list(_tests(code, line))[:_MOST]
+    if kind in ("bounds", "stack"):
+        return list(_limits(code, line, said, helper))[:_MOST]
+    return []
+
+
+def passes(repair: Repair, source: Source, function: str, kind: int) -> bool:
+    """Tell whether the kernel accepts a function after the repair."""
+    lines = source.path.read_text(encoding="utf-8").splitlines()
+    for line, text in repair.edits.items():
+        lines[line - 1] = text
+    with tempfile.TemporaryDirectory(prefix="labkit-repair-") as folder:
+        path = Path(folder) / source.path.name
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        edited = replace(Source.of(path, {}), cflags=source.cflags)
+        plain = without_line_directives(edited.text)
+        try:
+            if rehearse(plain, edited.cflags) is not None:
+                return False
+            with captured(), bcc.compiled(plain, edited.cflags) as module:
+                if not module:
+                    return False
+                fd, _, _ = try_load(module, function, kind)
+        except LabkitError:
+            return False
+    if fd >= 0:
+        os.close(fd)
+    return fd >= 0
+
+
+def _tests(code: Code, line: int) -> Iterator[Repair]:
+    """Yield a test of each pointer that the line uses, behind the statement that sets it."""
+    for name in dict.fromkeys(re.findall(r"[^\W\d]\w*", code.lines[line - 1])):
+        for at in range(line, 0, -1):
+            text = code.lines[at - 1]
+            found = re.search(rf"(?<!\w){name}\s*=[^;=]*?{_MAY_BE_NULL}[^;]*;", text)
+            if found is None or text.lstrip().startswith("if"):
+                continue
+            test = f"if (!{name}) return 0;"
+            if at == line and not re.search(rf"(?<!\w){name}(?!\w)", text[found.end() :]):
+                break
+            yield Repair(
+                "",
+                f"test {name} behind line {at}: {test}" if at < line else f"test {name} in this line: {test}",
+                {at: f"{text[: found.end()]} {test}{text[found.end() :]}"},
+            )
+            break
+
+
+def _limits(code: Code, line: int, said: str, helper: str) -> Iterator[Repair]:
+    """Yield what limits the number that leaves its range."""
+    text = code.lines[line - 1]
+    arguments = _arguments(text, helper)
+    register = re.search(r"\bR(\d+) ", said)
+    if helper and arguments and register and int(register[1]) <= len(arguments):
+        argument = arguments[int(register[1]) - 1]
+        if "negative" in said and argument.isidentifier():
+            yield from _unsigned(code, line, argument, helper)
+        room, size = _room(code, argument), number(arguments[1]) if helper.startswith("bpf_probe_read") else None
+        added = re.search(r"\+\s*(\w+)\s*$", argument)
+        if added and room and size and size <= room:
+            words = f"the address {argument} may leave its array"
+            yield from _bounded(code, line, added[1], room - size, words, f"{size} bytes fit only up to {room - size}")
+        return
+    for index in re.finditer(r"(\w+)\s*\[\s*([^\W\d]\w*)\s*\]", text):
+        dimension = _dimension(code, index[1])
+        if dimension:
+            words = f"the index {index[2]} may leave {index[1]}[{dimension}]"
+            yield from _bounded(code, line, index[2], dimension - 1, words, f"{dimension - 1} is the last")
+
+
+def _arguments(text: str, helper: str) -> list[str]:
+    """Return the arguments of a call in a line, as they are written."""
+    start = re.search(rf"\b{helper}\s*\(", text) if helper else None
+    if start is None:
+        return []
+    parts, depth, begin = [], 0, start.end()
+    for position in range(start.end(), len(text)):
+        letter = text[position]
+        if depth == 0 and letter in ",)":
+            parts.append(text[begin:position].strip())
+            begin = position + 1
+            if letter == ")":
+                return parts
+        depth += (letter in "([") - (letter in ")]")
+    return []
+
+
+def _dimension(code: Code, name: str) -> int | None:
+    found = re.search(rf"\b\w+[\s*]+{name}\s*\[\s*([^\]]+)\s*\]\s*(?:;|=|,)", code.bare)
+    return number(found[1]) if found else None
+
+
+def _room(code: Code, argument: str) -> int | None:
+    """Return the bytes of the array of letters that an address such as l->text + used begins in."""
+    found = re.search(r"(\w+)\s*\+\s*\w+\s*$", argument)
+    declared = found and re.search(rf"\b(?:char|u8|s8)\s+{found[1]}\s*\[\s*([^\]]+)\]", code.bare)
+    return number(declared[1]) if declared else None
+
+
+def _declared(code: Code, line: int, name: str) -> tuple[int, str] | None:
+    """Return the line and the type of a variable that is declared above a line."""
+    for at in range(line, 0, -1):
+        found = re.match(rf"\s*((?:unsigned |signed )?\w+)\s+{name}\s*(?:=|;)", code.lines[at - 1])
+        if found and found[1] != "return":
+            return at, found[1]
+    return None
+
+
+def _guard(code: Code, line: int, name: str) -> tuple[int, re.Match[str]] | None:
+    """Return the nearest test of a variable against a constant above a line."""
+    declared = _declared(code, line, name)
+    for at in range(line, declared[0] if declared else 0, -1):
+        found = re.search(rf"\bif\b.*?\b({name})\s*(<=?|>=?)\s*(\w+(?:\([^)]*\))?)", code.lines[at - 1])
+        if found:
+            return at, found
+    return None
+
+
+def _as_u64(code: Code, at: int, kind: str, name: str) -> str:
+    return re.sub(rf"\b{re.escape(kind)}(\s+{name}\b)", r"u64\1", code.lines[at - 1], count=1)
+
+
+def _unsigned(code: Code, line: int, name: str, helper: str) -> Iterator[Repair]:
+    declared, guard = _declared(code, line, name), _guard(code, line, name)
+    if declared is None or not re.fullmatch(_SIGNED, declared[1]):
+        return
+    at, kind = declared
+    tested = f"; the test in line {guard[0]} limits it from above only" if guard else ""
+    yield Repair(
+        f"the size {name} that {helper} gets may be negative: {name} is signed (line {at}){tested}",
+        f"declare it as u64 in line {at}: u64 {name}",
+        {at: _as_u64(code, at, kind, name)},
+    )
+
+
+def _bounded(code: Code, line: int, name: str, last: int, words: str, limit: str) -> Iterator[Repair]:
+    """Yield a limit for a variable: a test that is too weak is made stronger, a test that lacks is added."""
+    guard, declared = _guard(code, line, name), _declared(code, line, name)
+    signed = declared is not None and re.fullmatch(_SIGNED, declared[1]) is not None
+    widened = {declared[0]: _as_u64(code, *declared, name)} if signed and declared else {}
+    note = f"; {name} is signed, so it may be negative, too" if signed else ""
+    add = f"; declare {name} as u64" if widened else ""
+    if guard:
+        at, found = guard
+        bound, operator = number(found[3]), found[2]
+        allowed = None if bound is None else bound - (operator in ("<", ">="))
+        if allowed is None or allowed <= last:
+            return
+        new = last + (operator in ("<", ">="))
+        text = code.lines[at - 1]
+        edited = f"{text[: found.start(3)]}{new}{text[found.end(3) :]}"
+        yield Repair(
+            f"{words}: the test in line {at} allows {name} up to {allowed}, {limit}{note}",
+            f"in line {at} write {name} {operator} {new}{add}",
+            {**widened, at: edited},
+        )
+        return
+    before = next((each.strip() for each in reversed(code.lines[: line - 1]) if each.strip()), "")
+    if before.endswith((";", "{", "}")):
+        text = code.lines[line - 1]
+        indent = text[: len(text) - len(text.lstrip())]
+        test = f"if ({name} >= {last + 1}) return 0;"
+        yield Repair(
+            f"{words}: nothing limits {name}, and {limit}{note}",
+            f"test {name} just before its use: {test}{add}",
+            {**widened, line: f"{indent}{test} {text.lstrip()}"},
+        )
