@@ -178,14 +178,6 @@ def _clash(found: Match, code: Code, said: Said) -> Answer:
     return None
 
 
-def _semicolon(found: Match, code: Code, said: Said) -> Answer:
-    return "a semicolon is missing at the end of this line", "end the line with ;"
-
-
-def _directive(found: Match, code: Code, said: Said) -> Answer:
-    return "# begins no comment in C", "write // before a comment"
-
-
 def _type(found: Match, code: Code, said: Said) -> Answer:
     name = found[1]
     if name == "string":
@@ -324,8 +316,8 @@ ERRORS: tuple[Row, ...] = (
     Row(r"'(\S+)' file not found", _header),
     Row(r"redefinition of '(\w+?)(?:_table_t)?'", _clash),
     Row(r"unexpected ';' before '\)'", _macro),
-    Row(r"expected ';'", _semicolon),
-    Row(r"invalid preprocessing directive", _directive),
+    Row(r"expected ';'", _fixed("a semicolon is missing at the end of this line", "end the line with ;")),
+    Row(r"invalid preprocessing directive", _fixed("# begins no comment in C", "write // before a comment")),
     Row(r"unknown type name '(\w+)'", _type),
     Row(r"expected identifier or '\('", _cpp),
     Row(r"invalid operands to binary expression \('void'|dereferencing .*'void|indirection requires", _lookup),
