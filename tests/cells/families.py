@@ -44,6 +44,18 @@ _HASH = "BPF_HASH(calls, u32, u64);"
 
 
 def _functions() -> Iterator[Program]:
+    compare = 'char who[16]; bpf_get_current_comm(&who, sizeof(who)); char want[] = "python";'
+    yield Program(
+        "function-memcmp",
+        probe(compare, f"if (memcmp(who, want, 7) == 0) {MARK}", '    bpf_trace_printk("p");'),
+        "no function memcmp & letter by letter & !off its end",
+    )
+    apart = f"static noinline u64 half(u64 n) {MARK}\n{{\n    return n / 2;\n}}"
+    yield Program(
+        "function-noinline",
+        probe("u32 k = half(bpf_ktime_get_ns());", "calls.increment(k);", before=f"{_HASH}\n{apart}"),
+        "kept apart & take noinline away & !off its end",
+    )
     calls = {
         "bpf_printk": ('bpf_printk("x");', "bpf_trace_printk"),
         "printf": ('printf("x");', "bpf_trace_printk"),
@@ -258,6 +270,23 @@ def _null() -> Iterator[Program]:
         "compare": 'if (*{p} > 3) bpf_trace_printk("x");',
         "field": "{p}->n += 1;",
     }
+    tests = "BPF_HASH(a, u32, u64);\nBPF_HASH(b, u32, u64);"
+    yield Program(
+        "null-both",
+        probe(
+            "u32 k = 1; u64 *x = a.lookup(&k), *y = b.lookup(&k);",
+            f"if (!x && !y) {MARK}",
+            "    return 0;",
+            "*x += *y;",
+            before=tests,
+        ),
+        r"&& should be \|\| & !pointers do not have",
+    )
+    yield Program(
+        "null-number",
+        probe("u32 k = 1;", f"u64 n = calls.lookup(&k); {MARK}", "n = n + 1;", "calls.update(&k, &n);", before=_HASH),
+        "lookup gives a pointer & u64 \\*n",
+    )
     for name in ("n", "seen", "zähler", "value_of_k"):
         for use, text in uses.items():
             declared = (

@@ -62,7 +62,7 @@ def _field(found: Match, code: Code, said: Said) -> Answer:
             what,
             f"its fields are: {', '.join(known)}; {field} belongs to {entry}: keep it in a map there, by thread",
         )
-    close = near(field, known)
+    close = near(field, known) or next((each for each in known if each in field or field in each), "")
     return what, (f"did you mean {close}? " if close else "") + f"Its fields are: {', '.join(known)}"
 
 
@@ -100,6 +100,8 @@ def _undeclared(found: Match, code: Code, said: Said) -> Answer:
         )
     if name in ("std", "cout", "nullptr", "new", "delete", "this"):
         return f"{name} is C++, and this is C", "write C: NULL, pointers and functions"
+    if re.match(rf"\s*{name}\s+\w+\s*[=;]", line):
+        return _type(found, code, said)
     if name in ("None", "True", "False"):
         return f"{name} is Python, and this is C", "write NULL, true or false"
     names = set(re.findall(r"\b[A-Za-z_]\w{2,}\b", re.sub(r'"[^"]*"', "", code.bare))) - {name}
@@ -137,10 +139,6 @@ def _hidden(found: Match, code: Code, said: Said) -> Answer:
                 "give the variable another name",
             )
     return None
-
-
-def _no_event(found: Match, code: Code, said: Said) -> Answer:
-    return event_problem(found[1], found[2])
 
 
 def _header(found: Match, code: Code, said: Said) -> Answer:
@@ -311,7 +309,10 @@ ERRORS: tuple[Row, ...] = (
     Row(r"use of undeclared identifier '(\w+)'", _undeclared),
     Row(r"subscripted value is not an array", _subscript),
     Row(r"member reference (?:base )?type '", _hidden),
-    Row(r"incomplete definition of type 'struct tracepoint__(\w+?)__(\w+)'", _no_event),
+    Row(
+        r"incomplete definition of type 'struct tracepoint__(\w+?)__(\w+)'",
+        lambda found, code, said: event_problem(*found.groups()),
+    ),
     Row(r"incomplete definition of type 'struct (\w+)'", _incomplete),
     Row(r"'(\S+)' file not found", _header),
     Row(r"redefinition of '(\w+?)(?:_table_t)?'", _clash),

@@ -6,7 +6,7 @@ from __future__ import annotations
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.events import helpers, near
 
-__all__ = ["missing"]
+__all__ = ["left_call", "missing"]
 
 _INSTEAD = {
     "printf": 'write bpf_trace_printk("…")',
@@ -38,6 +38,13 @@ _INSTEAD = {
     ),
     **dict.fromkeys(("sprintf", "snprintf"), "send the numbers to Python, and make the text there"),
 }
+
+
+def left_call(code: Code) -> tuple[int, str] | None:
+    """Return the line and the name of the first call of a function of which BPF has nothing but a declaration."""
+    names = "|".join(sorted(_INSTEAD.keys() - code.functions.keys()))
+    found = code.find(rf"(?<![\w.>])({names})\s*\(")
+    return (found[0], found[1][1]) if found else None
 
 
 def missing(name: str, code: Code) -> tuple[str, str] | None:

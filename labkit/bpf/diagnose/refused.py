@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from labkit.bpf.diagnose import clang, written
+from labkit.bpf.diagnose import clang, functions, written
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.finding import Finding
 from labkit.bpf.diagnose.said import in_file
@@ -40,6 +40,7 @@ def cause(warned: str, path: str, code: Code, kind: str, line: int | None, said:
             return found
     checks: tuple[Callable[[Code, int | None, str], Finding | None], ...] = (
         _apart,
+        _left_call,
         _function_pointer,
         _global,
         _recursion,
@@ -62,6 +63,12 @@ def _apart(code: Code, line: int | None, said: str) -> Finding | None:
         what = "a function is kept apart (noinline), and this BCC links no calls between functions"
         return Finding(found[0], 0, what, "take noinline away")
     return None
+
+
+def _left_call(code: Code, line: int | None, said: str) -> Finding | None:
+    call = functions.left_call(code) if re.match(_LEFT_CALL, said) else None
+    answer = functions.missing(call[1], code) if call else None
+    return Finding(call[0], 0, *answer) if call and answer else None
 
 
 def _function_pointer(code: Code, line: int | None, said: str) -> Finding | None:

@@ -125,7 +125,11 @@ def _dialect(code: Code) -> Iterator[Finding]:
 
 def _events(code: Code) -> Iterator[Finding]:
     for probe in code.probes:
-        if probe.kind == "TRACEPOINT_PROBE" and (problem := event_problem(probe.category, probe.event)):
+        if (
+            probe.kind == "TRACEPOINT_PROBE"
+            and probe.category
+            and (problem := event_problem(probe.category, probe.event))
+        ):
             yield Finding(probe.line, 0, *problem)
 
 
