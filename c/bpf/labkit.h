@@ -11,6 +11,23 @@
 
 #include <uapi/linux/ptrace.h>
 
+/* ---- what was lost ---------------------------------------------------------------------------- */
+
+/*
+ * Events that are missing because a map or a ring buffer had no room, by CPU. Every update and every reservation is
+ * checked, and its failure is counted here. Never silent: the Python side reads it into frame.attrs["lost_events"].
+ */
+BPF_PERCPU_ARRAY(labkit_lost, u64, 1);
+
+static __always_inline void labkit_count_lost(void)
+{
+	int first = 0;
+	u64 *lost = labkit_lost.lookup(&first);
+
+	if (lost)
+		__sync_fetch_and_add(lost, 1);	/* this CPU's slot, but a program of a uprobe or a socket can be preempted */
+}
+
 /* ---- whom to watch ---------------------------------------------------------------------------- */
 
 enum labkit_mode {
@@ -103,28 +120,25 @@ TRACEPOINT_PROBE(sched, sched_process_fork)
 	u32 child = args->child_pid;
 	u8 yes = 1;
 
-	if (labkit_is_target())
-		labkit_children.update(&child, &yes);
+	if (labkit_is_target() && labkit_children.update(&child, &yes))
+		labkit_count_lost();
+	return 0;
+}
+
+/*
+ * The kernel has no more use for a process: forget its number, which the next process may get. (Not when a thread
+ * exits: the first thread of a process may exit long before the others.)
+ */
+TRACEPOINT_PROBE(sched, sched_process_free)
+{
+	u32 gone = args->pid;
+
+	labkit_children.delete(&gone);
 	return 0;
 }
 #endif
 
 /* ---- counting --------------------------------------------------------------------------------- */
-
-/*
- * Records that a ring buffer had no room for, by CPU. Never silent: the Python side reads it into
- * frame.attrs["lost_events"].
- */
-BPF_PERCPU_ARRAY(labkit_lost, u64, 1);
-
-static __always_inline void labkit_count_lost(void)
-{
-	int first = 0;
-	u64 *lost = labkit_lost.lookup(&first);
-
-	if (lost)
-		__sync_fetch_and_add(lost, 1);	/* this CPU's slot, but a program of a uprobe or a socket can be preempted */
-}
 
 /*
  * A histogram with 64 buckets per octave (at most 0.8 % error), the same as the workloads keep:

@@ -24,8 +24,8 @@ TRACEPOINT_PROBE(syscalls, sys_enter_clock_nanosleep)
 	u32 key = ONE_SLOT ? 0 : thread;
 	u64 now = bpf_ktime_get_ns();
 
-	if (labkit_is_target())
-		began_ns.update(&key, &now);
+	if (labkit_is_target() && began_ns.update(&key, &now))
+		labkit_count_lost();	/* the map is full */
 	return 0;
 }
 /* show: end */

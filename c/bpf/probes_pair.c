@@ -29,7 +29,8 @@ int on_entry(struct pt_regs *ctx)
 		return 0;
 	now.argument = PT_REGS_PARM1(ctx);	/* the register that holds the first argument */
 	now.time_ns = bpf_ktime_get_ns();
-	began.update(&thread, &now);
+	if (began.update(&thread, &now))
+		labkit_count_lost();	/* the map is full */
 	return 0;
 }
 /* show: end */

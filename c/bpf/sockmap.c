@@ -119,8 +119,10 @@ int note_connection(struct bpf_sock_ops *ops)
 		return 0;
 	}
 	route = routes.sk_storage_get(sock, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!route)
+	if (!route) {
+		__sync_fetch_and_add(&count->insert_failures, 1);
 		return 0;
+	}
 	failed = sockets.sock_hash_update(ops, &name, BPF_ANY);	/* BCC needs it on its own line */
 	if (failed) {
 		__sync_fetch_and_add(&count->insert_failures, 1);

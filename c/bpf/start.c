@@ -20,8 +20,8 @@ TRACEPOINT_PROBE(syscalls, sys_enter_read)
 	u32 thread = bpf_get_current_pid_tgid();
 	u64 now = bpf_ktime_get_ns();
 
-	if (labkit_is_target())
-		began_ns.update(&thread, &now);
+	if (labkit_is_target() && began_ns.update(&thread, &now))
+		labkit_count_lost();	/* the map is full */
 	return 0;
 }
 

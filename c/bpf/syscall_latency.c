@@ -2,21 +2,25 @@
 /*
  * Lesson 06: how long does a system call take? A timer for one kind of call of the watched processes.
  *
- * CALL is chosen when this file is compiled: -DCALL=__NR_pread64. With -DSLICES=40 the durations are also kept
- * apart by when they ended, for the heat map.
+ * The call is chosen when this file is compiled: -DENTER=sys_enter_pread64 -DEXIT=sys_exit_pread64. With
+ * -DRAW -DCALL=__NR_pread64 the timer uses the raw tracepoints of all calls instead, to show what those cost. With
+ * -DSLICES=40 the durations are also kept apart by when they ended, for the heat map.
  */
 #include <asm/unistd.h>	/* __NR_pread64 and the like: the numbers differ from one architecture to the next */
 #include "labkit.h"
 
+/* TRACEPOINT_PROBE pastes its arguments; this extra step lets ENTER become its value first. */
+#define PROBE(category, event) TRACEPOINT_PROBE(category, event)
+
 BPF_HASH(started, u64, u64, 1024);		/* process and thread -> when its call began; 0: it is in none */
-BPF_PERCPU_ARRAY(latency, u64, LABKIT_BUCKETS);	/* each CPU counts in a slot of its own: nobody waits, nothing is lost */
+BPF_PERCPU_ARRAY(latency, u64, LABKIT_BUCKETS);	/* one slot per CPU: no CPU waits, no update is lost */
 
 #ifdef SLICES
 #define COARSE_BUCKETS (LABKIT_BUCKETS / 8)	/* a picture needs 8 buckets per octave, not 64 */
 
 struct time_scale {
 	u64 begin_ns;
-	u64 slice_ns;	/* 0: not told yet */
+	u64 slice_ns;	/* 0: not set yet */
 };
 
 BPF_ARRAY(time_scale, struct time_scale, 1);
@@ -40,33 +44,32 @@ static __always_inline void count_over_time(u32 bucket, u64 now)
 }
 #endif
 
-/* Runs at the beginning of every system call of the machine, so the cheapest question comes first. */
-RAW_TRACEPOINT_PROBE(sys_enter)
+/* show: entry */
+static __always_inline void begin(void)
 {
-	u64 thread, now, *start;
+	u64 thread = bpf_get_current_pid_tgid(), now, *start;
 
-	if (ctx->args[1] != CALL || !labkit_is_target())
-		return 0;
-	thread = bpf_get_current_pid_tgid();
+	if (!labkit_is_target())
+		return;
 	start = started.lookup(&thread);
-	now = bpf_ktime_get_ns();	/* as late as can be */
+	now = bpf_ktime_get_ns();	/* as late as possible */
 	if (start)
 		*start = now;		/* writing in place is cheaper than an update */
-	else
-		started.update(&thread, &now);
-	return 0;
+	else if (started.update(&thread, &now))
+		labkit_count_lost();	/* the map is full */
 }
+/* show: end */
 
-/* Runs at the end of every system call. Who has a beginning in the map is one of ours. */
-RAW_TRACEPOINT_PROBE(sys_exit)
+/* show: exit */
+static __always_inline void end(void)
 {
-	u64 now = bpf_ktime_get_ns();	/* as early as can be */
+	u64 now = bpf_ktime_get_ns();	/* as early as possible */
 	u64 thread = bpf_get_current_pid_tgid();
 	u64 *start = started.lookup(&thread), *count;
 	u32 bucket;
 
-	if (!start || *start == 0)
-		return 0;
+	if (!start || *start == 0)	/* not watched, or the call began before we attached */
+		return;
 	bucket = labkit_bucket(now - *start);
 	*start = 0;
 	count = latency.lookup(&bucket);
@@ -75,5 +78,24 @@ RAW_TRACEPOINT_PROBE(sys_exit)
 #ifdef SLICES
 	count_over_time(bucket, now);
 #endif
+}
+/* show: end */
+
+/* show: hooks */
+#ifdef RAW	/* hooks that every system call of every process passes */
+RAW_TRACEPOINT_PROBE(sys_enter) { if (ctx->args[1] == CALL) begin(); return 0; }
+RAW_TRACEPOINT_PROBE(sys_exit) { if (labkit_is_target()) end(); return 0; }
+#else		/* hooks of this one call */
+PROBE(syscalls, ENTER) { begin(); return 0; }
+PROBE(syscalls, EXIT) { end(); return 0; }
+#endif
+
+/* A thread is gone: so is its entry, or the map would fill up with threads that no longer exist. */
+TRACEPOINT_PROBE(sched, sched_process_exit)
+{
+	u64 thread = bpf_get_current_pid_tgid();
+
+	started.delete(&thread);
 	return 0;
 }
+/* show: end */

@@ -9,13 +9,13 @@
  *	RUNNING		the scheduler lets the thread run again
  *	RETURNED	the system call ends
  *
- * Python puts the records of one I/O together (labkit/lessons/syscall_latency/stage_times.py). ENTER and EXIT are
+ * Python puts the records of one I/O together (labkit/lessons/syscall_latency/io_stages.py). ENTER and EXIT are
  * given when this file is compiled, such as sys_enter_pread64. Only fields of tracepoints are read, no structs of
  * the kernel: those differ from version to version.
  */
 #include "labkit.h"
 
-/* TRACEPOINT_PROBE pastes its arguments; one step between lets ENTER become its value first. */
+/* TRACEPOINT_PROBE pastes its arguments; this extra step lets ENTER become its value first. */
 #define PROBE(category, event) TRACEPOINT_PROBE(category, event)
 
 enum station { ENTERED, QUEUED, ISSUED, COMPLETED, RUNNING, RETURNED };
@@ -28,20 +28,38 @@ struct stage_event {
 	u32 tid;
 	u32 station;
 	u32 bytes;	/* asked for */
+	u32 device;	/* of a request: the whole disk, as the kernel numbers it */
+	u32 reserved;
 };
 
-/* An I/O that is under way. */
+/* An I/O in flight. */
 struct io {
 	u64 number;
 	u32 pid, tid;
 	u32 busy;	/* 0 between two calls */
 };
 
-BPF_HASH(threads, u32, struct io, 1024);	/* by the machine's own thread number, as sched_switch gives it */
-BPF_HASH(requests, u64, struct io, 16384);	/* by first sector; the device is not told alike at all stations (partition, disk) */
+BPF_HASH(threads, u32, struct io, 1024);	/* by the kernel's own thread number, as sched_switch has it */
+
+/* A request. The sector alone does not name it: the members of a RAID or of a device mapper share sector numbers. */
+struct place {
+	u64 sector;	/* its first one */
+	u64 device;
+};
+
+BPF_HASH(requests, struct place, struct io, 16384);
+BPF_HASH(disk_of, u32, u32, 1024);	/* partition -> its disk: block_getrq names the one, the others the other */
 BPF_RINGBUF_OUTPUT(events, 512);
 
-static __always_inline void record(struct io *io, u32 station, u64 where, u32 bytes)
+static __always_inline struct place place_of(u64 sector, u32 device)
+{
+	u32 *disk = disk_of.lookup(&device);
+	struct place place = { .sector = sector, .device = disk ? *disk : device };
+
+	return place;
+}
+
+static __always_inline void record(struct io *io, u32 station, u64 where, u32 bytes, u32 device)
 {
 	struct stage_event *event = events.ringbuf_reserve(sizeof(*event));
 
@@ -56,6 +74,8 @@ static __always_inline void record(struct io *io, u32 station, u64 where, u32 by
 	event->tid = io->tid;
 	event->station = station;
 	event->bytes = bytes;
+	event->device = device;
+	event->reserved = 0;
 	events.ringbuf_submit(event, BPF_RB_NO_WAKEUP);
 }
 
@@ -78,53 +98,54 @@ PROBE(syscalls, ENTER)
 	if (!io) {
 		fresh.pid = labkit_pid();
 		fresh.tid = labkit_tid();
-		threads.update(&thread, &fresh);
-		io = threads.lookup(&thread);
-		if (!io) {	/* the map is full */
+		if (threads.update(&thread, &fresh)) {	/* the map is full */
 			labkit_count_lost();
 			return 0;
 		}
+		io = threads.lookup(&thread);
+		if (!io)	/* the verifier insists */
+			return 0;
 	}
 	io->number++;
 	io->busy = 1;
-	record(io, ENTERED, args->pos, args->count);
+	record(io, ENTERED, args->pos, args->count, 0);
 	return 0;
 }
 
 /* The block layer makes a request for the thread that runs now: here the request gets its owner. */
 TRACEPOINT_PROBE(block, block_getrq)
 {
+	struct place place = place_of(args->sector, args->dev);
 	struct io *io = current_io();
-	u64 sector = args->sector;
 
 	if (!io)
 		return 0;
-	if (requests.update(&sector, io))
+	if (requests.update(&place, io))
 		labkit_count_lost();
-	record(io, QUEUED, sector, args->nr_sector * 512);
+	record(io, QUEUED, place.sector, args->nr_sector * 512, place.device);
 	return 0;
 }
 
 TRACEPOINT_PROBE(block, block_rq_issue)
 {
-	u64 sector = args->sector;
-	struct io *io = requests.lookup(&sector);
+	struct place place = place_of(args->sector, args->dev);
+	struct io *io = requests.lookup(&place);
 
 	if (io)
-		record(io, ISSUED, sector, args->nr_sector * 512);
+		record(io, ISSUED, place.sector, args->nr_sector * 512, place.device);
 	return 0;
 }
 
-/* Runs in an interrupt, while anybody may be on the CPU: the request tells whose it is. */
+/* Runs in an interrupt, while any thread may be on the CPU: the request says whose it is. */
 TRACEPOINT_PROBE(block, block_rq_complete)
 {
-	u64 sector = args->sector;
-	struct io *io = requests.lookup(&sector);
+	struct place place = place_of(args->sector, args->dev);
+	struct io *io = requests.lookup(&place);
 
 	if (!io)
 		return 0;
-	record(io, COMPLETED, sector, args->nr_sector * 512);
-	requests.delete(&sector);
+	record(io, COMPLETED, place.sector, args->nr_sector * 512, place.device);
+	requests.delete(&place);
 	return 0;
 }
 
@@ -134,7 +155,7 @@ TRACEPOINT_PROBE(sched, sched_switch)
 	struct io *io = threads.lookup(&thread);
 
 	if (io && io->busy)
-		record(io, RUNNING, 0, 0);
+		record(io, RUNNING, 0, 0, 0);
 	return 0;
 }
 
@@ -144,7 +165,16 @@ PROBE(syscalls, EXIT)
 
 	if (!io)
 		return 0;
-	record(io, RETURNED, args->ret, 0);
+	record(io, RETURNED, args->ret, 0, 0);
 	io->busy = 0;
+	return 0;
+}
+
+/* A thread is gone: so is its entry. */
+TRACEPOINT_PROBE(sched, sched_process_exit)
+{
+	u32 thread = bpf_get_current_pid_tgid();
+
+	threads.delete(&thread);
 	return 0;
 }

@@ -32,6 +32,7 @@ __all__ = [
     "libbcc",
     "load",
     "loaded",
+    "loaded_fds",
     "make_module",
     "map_fd",
     "map_names",
@@ -210,6 +211,11 @@ def loaded(module: Any, function: str, load_now: Callable[[], int]) -> int:
 
 
 @uninterrupted()
+def loaded_fds(module: Any) -> list[int]:
+    """Return the file descriptors of the functions of a `bcc.BPF` that are loaded."""
+    return [int(function.fd) for function in module.funcs.values()]
+
+
 def detach_all(module: Any) -> None:
     """Detach all that a `bcc.BPF` holds attached (the first half of `bcc.BPF.cleanup`).
 

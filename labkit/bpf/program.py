@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from labkit.bpf import bcc, maps
+from labkit.bpf import bcc, maps, proginfo
 from labkit.bpf.capture import captured
 from labkit.bpf.compile import Compiled, compile_source
 from labkit.bpf.load import attempt, try_load
@@ -95,6 +95,7 @@ class Program:
         self.flags = {key: str(value) for key, value in (flags or {}).items()}
         self.source = Source.of(self.path, self.flags)
         self._compiled: Compiled | None = None
+        self._misses_before = 0
         self._is_whole = False
         self._held: owner.Held | None = None
 
@@ -109,6 +110,7 @@ class Program:
     def _take(self) -> None:
         self._compiled = SHELF.take(self.source.key) or compile_source(self.source)
         self.load()
+        self._misses_before = self._misses()
         self._is_whole = True
 
     def _give_back(self) -> None:
@@ -345,13 +347,26 @@ class Program:
         return {maps.plain(key): maps.plain(leaf) for key, leaf in self.table(name).items()}
 
     def clear(self, *names: str) -> None:
-        """Set the named maps (all, if none is named) to zeros, or empty."""
+        """Set the named maps (all, if none is named) to zeros, or empty; with labkit_lost, forget missed runs."""
+        if not names or "labkit_lost" in names:
+            self._misses_before = self._misses()
         maps.clear(self.bcc, *names)
 
     @property
     def lost_events(self) -> int:
-        """Records that a ring buffer had no room for, as the BPF side counted them."""
-        return int(self.counters("labkit_lost")[0])
+        """Events that are missing: no room in a map or a ring buffer, or the kernel skipped the program."""
+        return int(self.counters("labkit_lost")[0]) + self.missed_runs
+
+    @property
+    def missed_runs(self) -> int:
+        """Runs that the kernel skipped since the maps were cleared, of any process: another BPF program was running.
+
+        `recursion_misses` of struct bpf_prog_info (bpf(2)); tracepoints count theirs since Linux 6.7.
+        """
+        return self._misses() - self._misses_before
+
+    def _misses(self) -> int:
+        return sum(proginfo.query(fd).recursion_misses for fd in bcc.loaded_fds(self.bcc))
 
 
 def _nearest_event(event: str) -> str:

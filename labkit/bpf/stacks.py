@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import errno
 import re
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,9 @@ class StackSampler:
         self.lost = self._program.lost_events
         stacks = self._program.table("stacks")
         for key, count in self._program.table("samples").items():
+            if -errno.EEXIST in (key.user, key.kernel):  # another stack had its place: nobody knows this one
+                self.lost += int(count.value)
+                continue
             frames = [self._symbols.user(address) for address in _walk(stacks, key.user)][::-1]
             frames += [self._symbols.kernel(address) for address in _walk(stacks, key.kernel)][::-1]
             folded = ";".join(frames or [UNKNOWN])

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from labkit.lessons._io.job import CACHES, OPERATIONS
-from labkit.lessons.syscall_latency.cross_checks import cost, witnesses
-from labkit.lessons.syscall_latency.latencies import heat_map, histogram, measure, mystery
+from labkit.lessons.syscall_latency.exercises import cached, mystery, slowest_stage, suspects
+from labkit.lessons.syscall_latency.io_stages import STAGES, breakdown, closure, middle_half, stages
+from labkit.lessons.syscall_latency.latencies import heat_map, histogram, measure
+from labkit.lessons.syscall_latency.other_tools import witnesses
 from labkit.lessons.syscall_latency.panels import panel
 from labkit.lessons.syscall_latency.plots import plot
-from labkit.lessons.syscall_latency.stage_times import (
-    STAGES,
-    breakdown,
-    cached,
-    closure,
-    slowest_stage,
-    stages,
-    suspects,
-)
+from labkit.lessons.syscall_latency.watching_cost import bystander, cost
 from labkit.stats.trial import added_ns as added
 
 __all__ = [
@@ -24,12 +18,14 @@ __all__ = [
     "STAGES",
     "added",
     "breakdown",
+    "bystander",
     "cached",
     "closure",
     "cost",
     "heat_map",
     "histogram",
     "measure",
+    "middle_half",
     "mystery",
     "panel",
     "plot",

@@ -7,7 +7,7 @@ import pandas as pd
 from labkit import schema
 from labkit.errors import check_choice
 from labkit.lessons._io import job
-from labkit.lessons.syscall_latency import latencies, stage_times
+from labkit.lessons.syscall_latency import io_stages, latencies
 from labkit.lessons.syscall_latency.plots import plot
 from labkit.notebook.panel import controls
 from labkit.notebook.panel.panel import Panel
@@ -59,39 +59,38 @@ def panel(subject: str = "block sizes") -> Panel:
             "operation": operation,
             "ios": controls.whole("ios", 97, 1, 10_000, label="I/Os of each size"),
         },
-        measure=stage_times.stages,
+        measure=io_stages.stages,
         plot=plot,
         finding=_stages,
-        table=stage_times.breakdown,
+        table=io_stages.breakdown,
     )
 
 
 def _sweep(frame: pd.DataFrame) -> str:
     last = frame if "run" not in frame else frame[frame["run"] == frame["run"].max()]
-    told = f"The timer saw {last['count'].sum()} calls, the program made {last['ios'].sum()}"
+    counted = f"The timer counted {last['count'].sum()} calls, the program made {last['ios'].sum()}"
     by_way = {way: rows.sort_values("block_bytes") for way, rows in last.groupby("cache", sort=False)}
     if last["block_bytes"].nunique() == 1:
         each = [
             f"{schema.formatter('cache')(way)} {schema.si_ns(rows['p50_ns'].iloc[0])}" for way, rows in by_way.items()
         ]
-        return f"{told}. Median of {schema.si_bytes(last['block_bytes'].iloc[0])}: {'; '.join(each)}."
+        return f"{counted}. Median of {schema.si_bytes(last['block_bytes'].iloc[0])}: {'; '.join(each)}."
     way, rows = next(iter(by_way.items()))
     each = [
         f"blocks of {schema.si_bytes(row['block_bytes'])} take {schema.si_ns(row['p50_ns'])} each, "
-        f"{schema.si_bytes(row['bytes_per_s'])} a second"
+        f"{schema.si_bytes(row['bytes_per_s'])} per second"
         for row in (rows.iloc[0], rows.iloc[-1])
     ]
-    return f"{told}. {schema.formatter('cache')(way)}: {'; '.join(each)}."
+    return f"{counted}. {schema.formatter('cache')(way)}: {'; '.join(each)}."
 
 
 def _heat_map(frame: pd.DataFrame) -> str:
     calls = frame["count"].sum()
-    if not frame.attrs["neighbour_s"]:
-        return f"{calls} calls, and nobody disturbed them."
-    begin, end = frame.attrs["neighbour_s"]
-    inside = frame["elapsed_s"].between(begin, end)
-    with_, without = (_median(frame[which]) for which in (inside, ~inside))
-    return f"{calls} calls: the median was {schema.si_ns(without)}, and {schema.si_ns(with_)} beside the neighbour."
+    inside = frame["neighbour"] == "at work"
+    if not inside.any():
+        return f"{calls} calls, and no neighbour disturbed them."
+    with_, without = (_median(frame[rows]) for rows in (inside, ~inside))
+    return f"{calls} calls: the median was {schema.si_ns(without)}, and {schema.si_ns(with_)} next to the neighbour."
 
 
 def _median(frame: pd.DataFrame) -> float:
@@ -101,7 +100,7 @@ def _median(frame: pd.DataFrame) -> float:
 
 
 def _stages(frame: pd.DataFrame) -> str:
-    parts = stage_times.breakdown(frame)
+    parts = io_stages.breakdown(frame)
     most = parts.sort_values("share").groupby("block_bytes").tail(1).sort_values("block_bytes")
     said = [
         f"{schema.si_bytes(row['block_bytes'])}: {schema.label(row['stage'])}, {row['share']:.0%}"

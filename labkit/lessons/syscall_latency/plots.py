@@ -11,17 +11,20 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
 from labkit import schema
-from labkit.lessons.syscall_latency.stage_times import STAGES, breakdown
+from labkit.lessons.syscall_latency.io_stages import STAGES, breakdown, middle_half
+from labkit.lessons.syscall_latency.latencies import HEAT_WIDTH
+from labkit.lessons.syscall_latency.watching_cost import CALL_HOOKS, RAW_HOOKS, STRACE, TIMER
+from labkit.lessons.syscall_latency.watching_cost import STAGES as STAGES_ARM
 from labkit.notebook.plotting import style
+from labkit.stats.histogram import bucket_low, bucket_of
 
 __all__ = ["plot"]
 
-_WATCHERS = ("eBPF timer", "eBPF stages", "strace")  # from the top, after nobody
-PARTS = ("before_ns", *STAGES, "after_ns")
+_WATCHERS = (TIMER, STAGES_ARM, STRACE, CALL_HOOKS, RAW_HOOKS)  # from the top, below the baseline
 
 
 def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw any frame of `labkit.lessons.syscall_latency.latencies`; its columns tell which of the pictures it wants."""
+    """Draw any frame of lesson 06; its columns say which picture it gets."""
     ax = style.axes(ax)
     return next(draw for column, draw in _PICTURES.items() if column in frame)(frame, ax)
 
@@ -33,6 +36,7 @@ def _histogram(frame: pd.DataFrame, ax: Axes) -> Axes:
     (how,) = style.bars(["calls"]).values()
     ax.hist(frame["latency_ns"], bins=edges.tolist(), weights=frame["count"], **{**how, "edgecolor": how["facecolor"]})
     style.axis(ax, "x", "latency_ns", log=2)
+    ax.set_xlabel(f"{schema.label('latency_ns')} (each grid line is twice the one before)")
     style.axis(ax, "y", "count")
     ax.set_ylabel("system calls")
     return style.finish(ax, frame, title=f"{frame['count'].sum()} system calls, by how long they took")
@@ -65,27 +69,31 @@ def _arm_names(frame: pd.DataFrame) -> pd.Series:
 
 
 def _heat_map(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """One column a slice of time, one row a bucket of latency; the darker, the more calls."""
-    slice_s = frame.attrs["slice_s"]
+    """One column per slice of time, one row per bucket of latency; the darker, the more calls.
+
+    The rows have the buckets' own edges: 8 per octave, of equal width within an octave.
+    """
+    slice_s = float(frame["slice_s"].iloc[0])
     columns = (frame["elapsed_s"] / slice_s).round().astype(int)
-    octaves = np.log2(frame["latency_ns"].clip(lower=1)) * 8
-    rows = (octaves - octaves.min()).round().astype(int)
-    counts = np.zeros((rows.max() + 1, columns.max() + 1))
-    np.add.at(counts, (rows, columns), frame["count"])
+    buckets = bucket_of(frame["latency_ns"]) // HEAT_WIDTH
+    lowest = buckets.min()
+    counts = np.zeros((buckets.max() - lowest + 1, columns.max() + 1))
+    counts[buckets - lowest, columns] = frame["count"]
     times = np.arange(columns.max() + 2) * slice_s
-    latencies = 2 ** ((octaves.min() + np.arange(rows.max() + 2) - 0.5) / 8)
+    latencies = np.maximum(bucket_low(np.arange(lowest, buckets.max() + 2) * HEAT_WIDTH), 0.5)  # a log axis has no 0
     shade = ax.pcolormesh(times, latencies, np.ma.masked_equal(counts, 0), norm=LogNorm(), cmap="viridis_r")
     bar = ax.get_figure().colorbar(shade, ax=ax, pad=0.01)  # type: ignore[union-attr]
     bar.set_label("system calls", color=style.INK)
-    for moment, word in zip(frame.attrs.get("neighbour_s") or [], ("neighbour comes", "and goes"), strict=False):
+    at_work = frame.loc[frame["neighbour"] == "at work", "elapsed_s"]
+    moments = [] if at_work.empty else [at_work.min(), at_work.max() + slice_s]
+    for moment, word in zip(moments, ("neighbour starts", "neighbour stops"), strict=False):
         ax.axvline(moment, color=style.INK, linestyle="--", linewidth=1)
         ax.annotate(word, (moment, 0.97), xycoords=("data", "axes fraction"), xytext=(4, 0), fontsize=9,
                     textcoords="offset points", va="top", color=style.INK)  # fmt: skip
     style.axis(ax, "x", "elapsed_s")
     style.axis(ax, "y", "latency_ns", log=10)
-    return style.finish(
-        ax, frame, title=f"Each column is {1000 * slice_s:.0f} ms: how long its calls took", legend=False
-    )
+    title = f"Each column is {1000 * slice_s:.0f} ms: how long its calls took"
+    return style.finish(ax, frame, title=title, legend=False)
 
 
 def _stages(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -96,19 +104,21 @@ def _stages(frame: pd.DataFrame, ax: Axes) -> Axes:
     settings = list(dict.fromkeys(zip(parts["cache"], parts["block_bytes"], strict=True)))
     names = [f"{schema.si_bytes(size)}\n{schema.formatter('cache')(cache)}" for cache, size in settings]
     table = parts.pivot(index=["cache", "block_bytes"], columns="stage", values="mean_ns").loc[settings]
-    edges = np.column_stack([np.zeros(len(table)), table[list(PARTS)].cumsum(axis=1)])
-    for (stage, how), (left, right) in zip(style.bars(PARTS).items(), pairwise(edges.T), strict=True):
+    edges = np.column_stack([np.zeros(len(table)), table[list(STAGES)].cumsum(axis=1)])
+    for (stage, how), (left, right) in zip(style.bars(STAGES).items(), pairwise(edges.T), strict=True):
         ax.barh(range(len(names)), right - left, left=left, height=0.55, label=schema.label(stage), **how)
-    for place, total in enumerate(edges[:, -1]):
+    for place, (cache, size) in enumerate(settings):
+        of_it = frame[(frame["cache"] == cache) & (frame["block_bytes"] == size)]
+        total = float(middle_half(of_it)["program_ns"].mean())
         ax.plot([total] * 2, [place - 0.36, place + 0.36], color=style.INK, linewidth=2)
         ax.annotate(schema.si_ns(total), (total, place), xytext=(4, 0), textcoords="offset points", va="center")
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.margins(x=0.12)
     style.axis(ax, "x", "latency_ns")
-    ax.set_xlabel("mean over the middle half of the I/Os; the stroke is what the program measured")
+    ax.set_xlabel("mean over the middle half of the I/Os; the black line is what the program measured")
     style.finish(ax, frame, title="Where the time of one I/O goes", legend=False)
-    ax.get_figure().legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)  # type: ignore[union-attr]
+    ax.get_figure().legend(loc="outside lower center", ncols=5, frameon=False, fontsize=9)  # type: ignore[union-attr]
     return ax
 
 
@@ -132,7 +142,7 @@ def _witnesses(frame: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_ylim(len(frame) - 0.5, -0.5)
     ax.margins(x=0.35)
     style.axis(ax, "x", "mean_ns")
-    return style.finish(ax, frame, title="What each witness says of one read", legend=False)
+    return style.finish(ax, frame, title="Mean time of one read, by witness", legend=False)
 
 
 def _cost(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -143,10 +153,14 @@ def _cost(frame: pd.DataFrame, ax: Axes) -> Axes:
         ax.plot(values, [place] * len(values), **{**how, "linestyle": "none"})
         ax.plot([medians[arm]] * 2, [place - 0.3, place + 0.3], color=how["color"], linewidth=2)
         ax.annotate(schema.si_ns(medians[arm]), (medians[arm], place - 0.34), ha="center", va="bottom", fontsize=9)
-    ax.set_yticks(range(len(medians)), list(medians.index))
+    ax.set_yticks(range(len(medians)), [arm.replace(", ", ",\n") for arm in medians.index])
     ax.set_ylim(len(medians) - 0.4, -0.8)
-    style.axis(ax, "x", "ns_per_call", log=10)
-    return style.finish(ax, frame, title="One 512 B read from the page cache: each slice, and the median", legend=False)
+    style.axis(ax, "x", "ns_per_call", log=10 if STRACE in arms else None)
+    title = "One getppid() of a process that nobody watches"
+    if "block_bytes" in frame:
+        way = schema.formatter("cache")(frame["cache"].iloc[0])
+        title = f"One {schema.si_bytes(frame['block_bytes'].iloc[0])} read, {way}"
+    return style.finish(ax, frame, title=f"{title}: each slice, and the median", legend=False)
 
 
 # the first of these columns that a frame has names its picture

@@ -11,7 +11,7 @@ QUESTIONS = {
     "06-q1": Question(
         ask="How many reads did the program make?",
         read=whole,
-        first="run, where BPF can be had, the cell with syscall_latency.mystery",
+        first="run, on a machine with BPF, the cell with syscall_latency.mystery",
         hints=(
             Hint(lambda answer, truth: answer < truth, "Each row is a bucket, and a bucket can hold many reads."),
             Hint(lambda answer, truth: answer > 10**5, "Add up how many reads there were, not how long they took."),
@@ -22,19 +22,21 @@ QUESTIONS = {
     "06-q2": Question(
         ask="How many of the reads had to go to the disk?",
         read=whole,
-        first="run, where BPF can be had, the cell with syscall_latency.cached",
+        first="run, on a machine with BPF, the cell with syscall_latency.cached",
         hints=(
             Hint(lambda answer, truth: answer + truth == 61, "Those were found in the page cache. And the others?"),
         ),
         otherwise="A read from the page cache makes no request to the block layer: look at block_requests.",
-        why="You need not guess from the latency: the block layer tells which reads came to it.",
+        why="There is no need to guess from the latency: the block layer shows which reads reached it.",
     ),
     "06-q3": Question(
         ask="Which process waits for the disk? Give its pid.",
         read=whole,
-        first="run, where BPF can be had, the cell with syscall_latency.suspects",
+        first="run, on a machine with BPF, the cell with syscall_latency.suspects",
         hints=(
-            Hint(lambda answer, truth: answer in range(5), "Give the process id, from the column pid, not its place."),
+            Hint(
+                lambda answer, truth: answer in range(5), "Give the process id from the column pid, not the row number."
+            ),
         ),
         otherwise='Add up the requests of each process: lineup.groupby("pid")["block_requests"].sum().',
         why="All of them made the same system call; only one of them made the disk work.",
@@ -42,15 +44,15 @@ QUESTIONS = {
     "06-q4": Question(
         ask="In which stage did these reads spend the most time?",
         read=text,
-        first="run, where BPF can be had, the cell with syscall_latency.slowest_stage",
+        first="run, on a machine with BPF, the cell with syscall_latency.slowest_stage",
         right=lambda answer, truth: answer in (truth, schema.label(truth).casefold()),
         hints=(
             Hint(
                 lambda answer, truth: answer in ("program_ns", "latency_ns", "io", "read"),
-                "That is all of it together. Which of its parts is the largest?",
+                "That is the whole read. Which of its parts is the largest?",
             ),
         ),
         otherwise='Compare the means: unknown[list(syscall_latency.STAGES)].mean(). Name the column, like "wake_ns".',
-        why="If block_requests is 0 there was no disk in it, and all of the time was the file system's.",
+        why="If block_requests is 0, the disk took no part, and all of the time was the file system's.",
     ),
 }

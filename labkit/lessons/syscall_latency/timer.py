@@ -1,8 +1,9 @@
-"""Lesson 06: run a job of io_engines with the timer (c/bpf/syscall_latency.c) attached to it."""
+"""Lesson 06: run a job of io_engines with the timer (c/bpf/syscall_latency.c) attached to it, or unwatched."""
 
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,35 +15,45 @@ from labkit.bpf.program import Program
 from labkit.lessons._io.job import Job
 from labkit.running.progress import Tick
 from labkit.running.workload import Workload
-from labkit.stats.histogram import Counts, from_buckets, quantile
+from labkit.stats.histogram import BUCKETS, Counts, from_buckets, quantile
 
-__all__ = ["Timed", "flags", "timed"]
+__all__ = ["TimedRun", "flags", "timed", "unwatched"]
 
 _TIME_SCALE = np.dtype([("begin_ns", "u8"), ("slice_ns", "u8")])
 
 
 @dataclass(frozen=True)
-class Timed:
-    """What one setting came to: the program's own report, and the histogram from the kernel; may be added up."""
+class TimedRun:
+    """The program's own report of a run, and the histogram from the kernel. Runs of one setting can be added up."""
 
     told: dict[str, Any]
-    counts: Counts  # by the timer
-    program: Counts  # by the program itself
+    counts: Counts  # by the timer; all zeros if the run was not watched
+    program_counts: Counts  # by the program itself
     command: list[str]
+    lost: int  # calls that the timer could not keep
 
-    def __add__(self, other: Timed) -> Timed:
+    def __add__(self, other: TimedRun) -> TimedRun:
         told = {**other.told, **{name: self.told[name] + other.told[name] for name in ("ios", "bytes", "elapsed_s")}}
-        return replace(other, told=told, counts=self.counts + other.counts, program=self.program + other.program)
+        return replace(
+            other,
+            told=told,
+            counts=self.counts + other.counts,
+            program_counts=self.program_counts + other.program_counts,
+            lost=self.lost + other.lost,
+        )
 
     @property
     def program_p50_ns(self) -> float:
-        return float(quantile(self.program, 0.5))
+        return float(quantile(self.program_counts, 0.5))
 
 
-def flags(job: Job) -> dict[str, str]:
-    """Return the flags for the timer: which call it times. A synchronous job does its I/O by one kind of call."""
+def flags(job: Job, *, raw: bool = False) -> dict[str, str]:
+    """Return the flags for the timer: which call it times. A synchronous job does its I/O by one kind of call.
+
+    With `raw` the timer uses the raw tracepoints of all calls: every process of the machine passes those.
+    """
     (call,) = job.calls
-    return {"CALL": f"__NR_{call}"}
+    return {"RAW": "1", "CALL": f"__NR_{call}"} if raw else {"ENTER": f"sys_enter_{call}", "EXIT": f"sys_exit_{call}"}
 
 
 def timed(
@@ -54,23 +65,45 @@ def timed(
     file: Path | None = None,
     tick: Tick | None = None,
     slice_s: float = 0.0,
-) -> Timed:
+) -> TimedRun:
     """Run one job with the timer attached from before its first call until after its last.
 
     Parameters
     ----------
-    program : the timer, loaded and with empty maps.
-    seconds, ios : how long, or how many; 0 is no limit, but one of them there must be.
-    file : what it reads; None: it makes a file of its own.
+    program : the timer, loaded; what it counted before is forgotten.
+    seconds, ios : how long, or how many; 0 is no limit, but one of the two must be given.
+    file : what it reads; None: it makes its own file.
     tick : see `labkit.running.workload`.
     slice_s : the width of the heat map's slices of time, which begin now; 0: there is no heat map.
     """
-    with Workload("io_engines", job.arguments(seconds=seconds, ios=ios, file=file)) as run:
-        program.aim(pid=run.pid)
-        program.attach()
-        if slice_s:
+    program.clear()
+    return _run(program, job, seconds, ios, file, tick, slice_s)
+
+
+def unwatched(
+    job: Job, *, seconds: float = 0.0, ios: int = 0, file: Path | None = None, tick: Tick | None = None
+) -> TimedRun:
+    """Run one job with nothing attached; parameters as of `timed`."""
+    return _run(None, job, seconds, ios, file, tick, 0.0)
+
+
+def _run(
+    program: Program | None,
+    job: Job,
+    seconds: float,
+    ios: int,
+    file: Path | None,
+    tick: Tick | None,
+    slice_s: float,
+) -> TimedRun:
+    with (
+        Workload("io_engines", job.arguments(seconds=seconds, ios=ios, file=file)) as run,
+        program.watching(run.pid) if program else nullcontext(),
+    ):
+        if program and slice_s:
             scale = np.array([(time.monotonic_ns(), int(slice_s * 1e9))], dtype=_TIME_SCALE)
             write_array(program.map_fd("time_scale"), scale)
         told = run.go(timeout_s=60 + 10 * seconds + ios / 10, tick=tick)
-        program.detach()
-    return Timed(told, program.histogram("latency"), from_buckets(told["latency_ns"]["buckets"]), run.command)
+    counts = program.histogram("latency") if program else np.zeros(BUCKETS, dtype=np.int64)
+    lost = program.lost_events if program else 0
+    return TimedRun(told, counts, from_buckets(told["latency_ns"]["buckets"]), run.command, lost)

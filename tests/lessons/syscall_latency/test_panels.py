@@ -10,7 +10,7 @@ from labkit.lessons import syscall_latency
 
 
 @pytest.mark.bpf
-def test_two_runs_stand_beside_each_other() -> None:
+def test_two_runs_are_next_to_each_other() -> None:
     made = syscall_latency.panel()
     made.controls["block_bytes"].value = (4096, 65536)
     made.controls["seconds"].value = 0.02
@@ -21,14 +21,14 @@ def test_two_runs_stand_beside_each_other() -> None:
     assert made.frame["run"].tolist() == [1] * 4 + [2] * 4
     assert (made.frame["count"] == made.frame["ios"]).all()
     last = made.frame[made.frame["run"] == 2]
-    assert f"The timer saw {last['count'].sum()} calls" in made._result.value
+    assert f"The timer counted {last['count'].sum()} calls" in made._result.value
 
 
 @pytest.mark.bpf
-def test_the_heat_map_tells_of_the_neighbour() -> None:
+def test_the_heat_map_reports_the_neighbour() -> None:
     made = syscall_latency.panel("heat map")
     made.controls["seconds"].value = 0.6
-    for neighbour, told in ((True, "beside the neighbour"), (False, "nobody disturbed them")):
+    for neighbour, told in ((True, "next to the neighbour"), (False, "no neighbour disturbed them")):
         made.controls["neighbour"].value = neighbour
         made.run()
         made.wait(300)
@@ -37,7 +37,7 @@ def test_the_heat_map_tells_of_the_neighbour() -> None:
 
 
 @pytest.mark.bpf
-def test_the_stages_tell_where_most_of_the_time_goes() -> None:
+def test_the_stages_show_where_most_of_the_time_goes() -> None:
     made = syscall_latency.panel("stages")
     made.controls["ios"].value = 23
     made.run()
@@ -53,8 +53,8 @@ def test_the_stages_tell_where_most_of_the_time_goes() -> None:
         ((4096,), "Median of 4 KiB: O_DIRECT 4.1 µs; page cache, warm 40 ns."),
         (
             (4096, 65536),
-            "O_DIRECT: blocks of 4 KiB take 4.1 µs each, 1 MiB a second; "
-            "blocks of 64 KiB take 65.5 µs each, 16 MiB a second.",
+            "O_DIRECT: blocks of 4 KiB take 4.1 µs each, 1 MiB per second; "
+            "blocks of 64 KiB take 65.5 µs each, 16 MiB per second.",
         ),
     ],
 )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 
 from labkit import schema
 from labkit.lessons import syscall_latency
-from labkit.lessons.syscall_latency.stage_times import STAGES
+from labkit.lessons.syscall_latency.io_stages import STAGES
 from labkit.notebook.plotting import style
+from labkit.stats.histogram import bucket_low, bucket_of
 
 
 def draw(frame: pd.DataFrame) -> Axes:
@@ -21,7 +23,7 @@ def draw(frame: pd.DataFrame) -> Axes:
 def sweep(**more: Any) -> pd.DataFrame:
     rows = [
         {"operation": "read", "cache": cache, "block_bytes": size, "ios": 7, "count": 7, "p25_ns": low,
-         "p50_ns": low + 1, "p75_ns": low + 5, "p99_ns": low + 90, "program_p50_ns": low + 2,
+         "p50_ns": low + 1, "p75_ns": low + 5, "p99_ns": low + 90, "unwatched_p50_ns": low + 2,
          "ios_per_s": 1.0, "bytes_per_s": 1.0}
         for cache, low in (("direct", 100), ("warm", 10))
         for size in (65536, 4096)
@@ -68,22 +70,46 @@ def test_runs_and_operations_have_lines_of_their_own(second: dict[str, Any], nam
     assert [box.get_label() for box in ax.containers] == names
 
 
+def heat(latencies: list[int], **more: Any) -> pd.DataFrame:
+    """The frame of a heat map whose calls took so long, one per call."""
+    middles = (bucket_low(bucket_of(latencies) // 8 * 8) + bucket_low(bucket_of(latencies) // 8 * 8 + 8) - 1) // 2
+    columns = {"elapsed_s": 0.0, "slice_s": 0.1, "latency_ns": middles, "count": 1, "neighbour": "away", "ios": 1}
+    return schema.frame(pd.DataFrame(columns).assign(**more))
+
+
 def test_a_heat_map_holds_each_count_at_its_place() -> None:
-    frame = schema.frame(
-        {"elapsed_s": [0.0, 0.1, 0.1], "latency_ns": [1000, 1000, 2000], "count": [3, 4, 5]},
-        slice_s=0.1, neighbour_s=[0.05, 0.1],
-    )  # fmt: skip
+    frame = heat(
+        [1024, 1024, 2048], elapsed_s=[0.0, 0.1, 0.1], count=[3, 4, 5], neighbour=["away", "at work", "at work"]
+    )
     ax = draw(frame)
     shown = ax.collections[0].get_array().filled(0)
     assert shown.tolist() == [[3, 4]] + [[0, 0]] * 7 + [[0, 5]]
-    assert [line.get_xdata()[0] for line in ax.lines] == [0.05, 0.1]
+    assert [round(line.get_xdata()[0], 9) for line in ax.lines] == [0.1, 0.2]
 
 
-def test_a_stack_ends_where_the_program_measured() -> None:
+def test_the_rows_of_a_heat_map_are_the_buckets_without_gaps_or_doubles() -> None:
+    """One call in every bucket over five octaves: each row holds exactly one, and its edges are the bucket's."""
+    lows = bucket_low(np.arange(bucket_of(1 << 12) // 8 * 8, bucket_of(1 << 17), 8))
+    ax = draw(heat(lows.tolist()))
+    shown = ax.collections[0].get_array().filled(0)
+    assert shown.tolist() == [[1.0]] * len(lows)
+    edges = ax.collections[0].get_coordinates()[:, 0, 1]
+    assert edges[:-1].tolist() == lows.tolist()
+
+
+def test_a_stack_has_the_five_stages_and_a_line_where_the_program_measured() -> None:
     ax = draw(stages())
     assert [text.get_text() for text in ax.texts] == ["70 ns", "70 ns"]
-    assert max(bar.get_x() + bar.get_width() for bar in ax.patches) == 70
-    assert len(ax.patches) == 2 * 7
+    assert max(bar.get_x() + bar.get_width() for bar in ax.patches) == 50
+    assert len(ax.patches) == 2 * len(STAGES)
+    assert {line.get_xdata()[0] for line in ax.lines} == {70}
+
+
+def test_a_stage_has_the_same_colour_in_both_pictures() -> None:
+    def colours(ax: Axes) -> dict[str, Any]:
+        return {str(box.get_label()): box.patches[0].get_facecolor() for box in ax.containers}
+
+    assert colours(draw(stages())) == colours(draw(stages().drop(columns="program_ns")))
 
 
 def test_reads_without_a_program_of_their_own_are_drawn_one_by_one() -> None:
