@@ -25,6 +25,7 @@ import numpy.typing as npt
 from labkit.bpf import bcc, maps, proginfo
 from labkit.bpf.capture import captured
 from labkit.bpf.compile import Compiled, compile_source
+from labkit.bpf.diagnose.events import kprobe_advice
 from labkit.bpf.load import attempt, try_load
 from labkit.bpf.shelf import SHELF
 from labkit.bpf.text import BPF_FOLDER, Source
@@ -317,7 +318,9 @@ class Program:
             call = "bpf" if "bpf_" in detail and "perf_event_open" not in detail else "perf_event_open"
             if refused := refusals.no_tracefs() or refusals.refusal(what, call, said.text()):
                 raise refused from None
-            raise AttachError(f"{function} could not be attached to {event}.", _nearest_event(event), detail) from None
+            is_kprobe = function.startswith(("kprobe__", "kretprobe__"))
+            advice = kprobe_advice(event) if is_kprobe else _nearest_event(event)
+            raise AttachError(f"{function} could not be attached to {event}.", advice, detail) from None
 
     # -- reading maps ----------------------------------------------------------------------------
 

@@ -337,6 +337,24 @@ def _limits() -> Iterator[Program]:
             probe(*head, "u64 slot = args->count;", f"r->n[slot]++; {MARK}", before=rows),
             rf"nothing limits slot & if \(slot >= {size}\) return 0; & {accepts}",
         )
+    for size, made in ((16, "% 16"), (16, "& 15"), (24, "% 24")):
+        yield Program(
+            f"hidden-range-{size}-{made}",
+            probe(
+                f"char who[{size}] = {{}};",
+                f"u32 i = bpf_get_prandom_u32() {made};",
+                "bpf_get_current_comm(&who, sizeof(who));",
+                f"return who[i]; {MARK}",
+            ),
+            rf"index i & if \(i >= {size}\) return 0; & with this change the kernel accepts",
+        )
+    for call in ("bpf_probe_read_user", "bpf_probe_read_user_str"):
+        for order in ("args->filename, sizeof(name), name", "sizeof(name), name, args->filename"):
+            yield Program(
+                f"order-{call}-{order}",
+                probe("char name[64];", f"{call}({order}); {MARK}", event="sys_enter_openat"),
+                rf"another order & {call}\(name, sizeof\(name\), args->filename\) & with this change",
+            )
     for kind in ("int", "s32"):
         for size in (64, 128):
             chunk = f"struct chunk {{ char text[{size}]; }};\nBPF_PERCPU_ARRAY(chunks, struct chunk, 1);"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["event_problem", "fields", "helpers", "near"]
+__all__ = ["event_problem", "fields", "helpers", "kprobe_advice", "near"]
 
 _EVENTS = Path("/sys/kernel/tracing/events")
 _UAPI = Path("/usr/include/linux/bpf.h")
@@ -53,3 +53,23 @@ def event_problem(category: str, event: str) -> tuple[str, str] | None:
     if not close:
         return what, f"choose one of the folders of {_EVENTS / category}"
     return what, f"did you mean {close}? Its fields are: {', '.join(fields(category, close))}"
+
+
+def kprobe_advice(function: str) -> str:
+    """Return what to do about a kernel function that no kprobe could be attached to."""
+    call = re.sub(r"^(?:__\w+_)?sys_", "", function)
+    event = (
+        f"TRACEPOINT_PROBE(syscalls, sys_enter_{call})" if (_EVENTS / "syscalls" / f"sys_enter_{call}").is_dir() else ""
+    )
+    if not _EVENTS.with_name("kprobe_events").exists():
+        return f"this kernel has no kprobes; use {event or 'a tracepoint: TRACEPOINT_PROBE(category, event)'}"
+    try:
+        symbols = set(re.findall(r" [tT] (\w+)", Path("/proc/kallsyms").read_text()))
+    except OSError:
+        return "check the name of the function"
+    if function in symbols:
+        return "the kernel has this function, but lets nobody probe it (notrace, or NOKPROBE): choose one that it calls"
+    close = near(function, symbols)
+    return "the kernel has no such function, or clang put it into its callers" + (
+        f"; did you mean {close}?" if close else ""
+    )

@@ -46,6 +46,7 @@ def cause(warned: str, path: str, code: Code, kind: str, line: int | None, said:
         _recursion,
         _both_tested,
         _name_of_task,
+        _address_wanted,
     )
     return next((told for check in checks if (told := check(code, line, said))), None)
 
@@ -147,3 +148,17 @@ def _name_of_task(code: Code, line: int | None, said: str) -> Finding | None:
         return None
     what = "the address of a task is a number here, and its fields cannot be read through it"
     return Finding(line, 0, what, "for its name write bpf_get_current_comm(who, sizeof(who)); it needs 16 bytes")
+
+
+def _address_wanted(code: Code, line: int | None, said: str) -> Finding | None:
+    """A map's method gets a number where it takes an address; its arguments are counted as they are written."""
+    if line is None or not re.match(r"R[23] type=(?:scalar|inv)", said):
+        return None
+    call = re.search(r"\b(\w+)\.(\w+)\s*\(", code.lines[line - 1])
+    if call is None or code.map_named(call[1]) is None:
+        return None
+    nth = "first" if said[1] == "2" else "second"
+    what = f"the {nth} argument of {call[1]}.{call[2]} is a number, and it has to be the address of a variable"
+    return Finding(
+        line, 0, what, f"put the number into a variable, and pass its address: {call[1]}.{call[2]}(&variable, …)"
+    )

@@ -146,6 +146,9 @@ def _unrolled(code: Code) -> Iterator[Finding]:
         )
 
 
+_USER = re.compile(r"\bbpf_probe_read_kernel(?P<str>_str)?\s*\([^;]*?,\s*(?:\([^)]*\)\s*)?(?P<from>args->\w+)\s*\)")
+
+
 def warnings(code: Code) -> Iterator[Finding]:
     """Yield what is accepted without a word, and does not do what it says."""
     for found in re.finditer(r"\bbpf_trace_printk\s*\(\s*(\"(?:\\.|[^\"\\])*\")\s*,([^;]*)\)\s*;", code.bare):
@@ -156,3 +159,9 @@ def warnings(code: Code) -> Iterator[Finding]:
                 "a string literal is passed for %s: BCC does not load it, and nothing is printed",
                 'make it a variable in the function: char word[] = "…";',
             )
+    for found in _USER.finditer(code.bare):
+        line = code.line_at(found.start())
+        probe = code.probe_at(line)
+        if probe and probe.category == "syscalls":
+            what = f"{found['from']} is an address of the process, and the kernel's helper reads nothing there"
+            yield Finding(line, 0, what, f"write bpf_probe_read_user{found['str'] or ''}")

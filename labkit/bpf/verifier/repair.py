@@ -63,7 +63,9 @@ def repairs(code: Code, kind: str, line: int | None, said: str, helper: str) -> 
         return []
     if kind == "null":
         return list(_tests(code, line))[:_MOST]
-    if kind in ("bounds", "stack"):
+    if helper.startswith("bpf_probe_read") and re.match(r"R\d type=", said):
+        return list(_in_order(code, line, helper))
+    if kind in ("bounds", "stack", "arithmetic") or "bitwise operator |=" in said:
         return list(_limits(code, line, said, helper))[:_MOST]
     return []
 
@@ -126,11 +128,30 @@ def _limits(code: Code, line: int, said: str, helper: str) -> Iterator[Repair]:
             words = f"the address {argument} may leave its array"
             yield from _bounded(code, line, added[1], room - size, words, f"{size} bytes fit only up to {room - size}")
         return
+    for lower in re.finditer(r"(\w+)\s*\[\s*([^\W\d]\w*)\s*-\s*(\d+)\s*\]", text):
+        dimension = _dimension(code, lower[1])
+        if dimension:
+            yield from _lower(code, line, lower[2], int(lower[3]), dimension)
     for index in re.finditer(r"(\w+)\s*\[\s*([^\W\d]\w*)\s*\]", text):
         dimension = _dimension(code, index[1])
         if dimension:
             words = f"the index {index[2]} may leave {index[1]}[{dimension}]"
             yield from _bounded(code, line, index[2], dimension - 1, words, f"{dimension - 1} is the last")
+
+
+def _in_order(code: Code, line: int, helper: str) -> Iterator[Repair]:
+    """Yield a call of bpf_probe_read_*() whose arguments are in the order (to, size, from)."""
+    text, given = code.lines[line - 1], _arguments(code.lines[line - 1], helper)
+    size = next((each for each in given if each.startswith("sizeof") or number(each) is not None), None)
+    inside = re.search(r"sizeof\s*\(\s*(\w+)", size or "")
+    to = next((each for each in given if inside and each.lstrip("&") == inside[1]), None)
+    rest = [each for each in given if each not in (size, to)]
+    if len(given) == 3 and size and to and len(rest) == 1:
+        call = f"{helper}({to}, {size}, {rest[0]})"
+        edited = re.sub(rf"{helper}\s*\(.*\)(?=\s*;)", lambda _: call, text)
+        yield Repair(
+            f"the arguments of {helper} are in another order: to, size, from", f"write {call};", {line: edited}
+        )
 
 
 def _arguments(text: str, helper: str) -> list[str]:
@@ -225,8 +246,48 @@ def _bounded(code: Code, line: int, name: str, last: int, words: str, limit: str
         text = code.lines[line - 1]
         indent = text[: len(text) - len(text.lstrip())]
         test = f"if ({name} >= {last + 1}) return 0;"
+        if declared and re.search(r"[%&]", code.lines[declared[0] - 1]):
+            hidden = f'asm volatile("" : "+r"({name}));'  # clang knows the range, and would drop the test
+            yield Repair(
+                f"{words}, as far as the verifier can follow what clang made of line {declared[0]}",
+                f"test {name} where clang cannot drop the test: {hidden} {test}{add}",
+                {**widened, line: f"{indent}{hidden} {test} {text.lstrip()}"},
+            )
+            return
         yield Repair(
             f"{words}: nothing limits {name}, and {limit}{note}",
             f"test {name} just before its use: {test}{add}",
             {**widened, line: f"{indent}{test} {text.lstrip()}"},
         )
+
+
+def _lower(code: Code, line: int, name: str, less: int, dimension: int) -> Iterator[Repair]:
+    """Yield a test of both ends for an index such as slot - 1."""
+    text, declared = code.lines[line - 1], _declared(code, line, name)
+    before = next((each.strip() for each in reversed(code.lines[: line - 1]) if each.strip()), "")
+    guarded = re.match(r"\s*if\b.*\)$", code.lines[line - 3]) if line > 2 else None
+    if not before.endswith((";", "{", "}")) or declared is None:
+        return
+    indent = text[: len(text) - len(text.lstrip())]
+    low = f"{name} == 0" if less == 1 else f"{name} < {less}"
+    both = f"if ({low} || {name} > {dimension + less - 1}) return 0;"
+    what = f"{name} may be less than {less}, and {name} - {less} is then a huge number"
+    wider = {declared[0]: _as_u64(code, *declared, name)}
+    if guarded and name in guarded[0]:
+        kept = f"if ({low}) return 0;"
+        yield Repair(
+            what,
+            f"declare {name} as u64 (line {declared[0]}), and test its lower end just before its use: {kept}",
+            {**wider, line: f"{indent}{kept} {text.lstrip()}"},
+        )
+        yield Repair(
+            what,
+            f"declare {name} as u64 (line {declared[0]}); instead of lines {line - 2} and {line - 1} write: {both}",
+            {**wider, line - 2: "", line - 1: f"{indent}{both}"},
+        )
+        return
+    yield Repair(
+        what,
+        f"declare {name} as u64 (line {declared[0]}), and test both ends just before its use: {both}",
+        {**wider, line: f"{indent}{both} {text.lstrip()}"},
+    )
