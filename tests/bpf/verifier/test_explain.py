@@ -208,7 +208,7 @@ def test_a_stack_that_clang_refuses_does_not_end_this_process(tmp_path: Path) ->
     )
     told = explain.judge(Source.of(path, {}), "large", bcc.program_type("KPROBE"))
     assert told.kind == "stack"
-    assert told.line == 6
+    assert told.line == 8
     assert "512 bytes" in told.detail
 
 
