@@ -12,6 +12,11 @@ import pytest
 from answers import answer
 from families import Program, programs
 
+from labkit.bpf.bcc import program_type
+from labkit.bpf.diagnose.events import kprobe_advice
+from labkit.bpf.text import Source
+from labkit.bpf.verifier.repair import Repair, passes
+
 ALL = "LABKIT_ALL_CELLS"
 FEW = 8
 CELLS = Path(__file__).with_name("cells")
@@ -71,3 +76,23 @@ def test_there_are_two_hundred_spellings_of_mistakes() -> None:
 @pytest.mark.skipif(bool(os.environ.get(ALL)), reason="all of them run")
 def test_the_others_are_named() -> None:
     pytest.skip(f"{ALL}=1 runs all {len(list(programs()))} programs of the families; one in {FEW} ran")
+
+
+@pytest.mark.bpf
+def test_a_kernel_function_that_cannot_be_probed_says_why() -> None:
+    has_kprobes = Path("/sys/kernel/tracing/kprobe_events").exists()
+    assert ("no kprobes" in kprobe_advice("vfs_raed")) != has_kprobes
+    if has_kprobes:
+        assert "did you mean vfs_read?" in kprobe_advice("vfs_raed")
+    else:
+        assert "TRACEPOINT_PROBE(syscalls, sys_enter_clone)" in kprobe_advice("__x64_sys_clone")
+
+
+@pytest.mark.bpf
+def test_a_repair_that_the_kernel_refuses_is_not_called_verified(tmp_path: Path) -> None:
+    path = tmp_path / "cell.c"
+    path.write_text("int probe(void *ctx)\n{\n    return *(int *)7;\n}\n")
+    useless = Repair("", "", {3: "    return *(int *)8;"})
+    useful = Repair("", "", {3: "    return 0;"})
+    source = Source.of(path, {})
+    assert [passes(each, source, "probe", program_type("KPROBE")) for each in (useless, useful)] == [False, True]

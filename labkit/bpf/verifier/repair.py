@@ -27,6 +27,7 @@ __all__ = ["Repair", "passes", "repairs"]
 _SIGNED = r"(?:int|s8|s16|s32|s64|short|long|signed|ssize_t)"
 _MAY_BE_NULL = r"\b(?:lookup|lookup_or_try_init|lookup_or_init|ringbuf_reserve)\s*\("
 _MOST = 2  # repairs that are tried
+_PATIENCE_S = 20.0  # with clang, for one of them
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def passes(repair: Repair, source: Source, function: str, kind: int) -> bool:
         edited = replace(Source.of(path, {}), cflags=source.cflags)
         plain = without_line_directives(edited.text)
         try:
-            if rehearse(plain, edited.cflags) is not None:
+            if rehearse(plain, edited.cflags, timeout_s=_PATIENCE_S) is not None:
                 return False
             with captured(), bcc.compiled(plain, edited.cflags) as module:
                 if not module:
