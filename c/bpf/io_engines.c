@@ -12,6 +12,7 @@ enum call {
 	PREAD,
 	PWRITE,
 	PREADV2,
+	PWRITEV2,
 	IO_SUBMIT,
 	IO_GETEVENTS,
 	URING_SUBMIT,	/* io_uring_enter that submits and waits for nothing */
@@ -64,6 +65,7 @@ static __always_inline void end(void)
 WATCH(pread64, PREAD)
 WATCH(pwrite64, PWRITE)
 WATCH(preadv2, PREADV2)
+WATCH(pwritev2, PWRITEV2)
 
 #ifndef NO_AIO
 WATCH(io_submit, IO_SUBMIT)

@@ -25,7 +25,7 @@ __all__ = [
     "timeline",
 ]  # fmt: skip
 
-ENGINES = ("sync", "libaio", "io_uring")  # what a lesson compares unless asked otherwise
+ENGINES = ("sync", "libaio", "io_uring")  # what lesson 07 compares unless asked otherwise
 ALL_ENGINES = ("sync", "pool", "nowait", "mmap", "libaio", "io_uring")  # the table of c/workloads/io_engines/main.c
 DEEP_ENGINES = ("pool", "libaio", "io_uring")  # can have several I/Os in flight; the others have one
 OPERATIONS = ("read", "write")

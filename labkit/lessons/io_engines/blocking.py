@@ -12,7 +12,7 @@ import pandas as pd
 from labkit import schema
 from labkit.errors import Missing, check_choices, check_int
 from labkit.lessons._io.job import CACHES, ENGINES, Job, shared_file
-from labkit.lessons.io_engines.runs import CALLS, JobRun, attached, run_job
+from labkit.lessons.io_engines.runs import CALLS, JobRun, attached, depth_of, run_job
 from labkit.machine.folders import data_folder, quick
 from labkit.machine.mounts import IN_MEMORY, mount_of
 from labkit.machine.provenance import provenance
@@ -57,7 +57,7 @@ def calls(
     ios = check_int("ios", quick(997, 211) if ios is None else ios, 1, MOST_IOS, "I/Os")
     queue_depth = check_int("queue_depth", queue_depth, 1, 1024, "I/Os")
     jobs = {
-        f"{name}, {way}": Job(name, "read", "random", way, block_bytes, 1 if name == "sync" else queue_depth)
+        f"{name}, {way}": Job(name, "read", "random", way, block_bytes, depth_of(name, queue_depth))
         for way in check_choices("cache", cache, CACHES)
         for name in check_choices("engine", engine, ENGINES)
     }

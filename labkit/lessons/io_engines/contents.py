@@ -9,7 +9,7 @@ import pandas as pd
 from labkit import schema
 from labkit.errors import check_choices
 from labkit.lessons._io.job import CACHES, ENGINES, Job
-from labkit.lessons.io_engines.runs import run_job
+from labkit.lessons.io_engines.runs import depth_of, run_job
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
 from labkit.running.progress import Progress
@@ -27,7 +27,7 @@ def content(
     compared), checksum. A block with wrong content is an error (`WorkloadError`).
     """
     jobs = {
-        f"{name}, {way}": Job(name, operation, "random", way, 16384, 1 if name == "sync" else 16)
+        f"{name}, {way}": Job(name, operation, "random", way, 16384, depth_of(name, 16))
         for name in check_choices("engine", engine, ENGINES)
         for way in CACHES
     }

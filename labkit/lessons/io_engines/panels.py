@@ -31,7 +31,7 @@ def panel(subject: str = "engines") -> Panel:
     """Return a panel of lesson 07: "engines" or "lanes"."""
     check_choice("subject", subject, SUBJECTS)
     sizes = [size for size in SIZES if size % sector_bytes(data_folder()) == 0]  # smaller ones fail with O_DIRECT
-    engines = controls.several("engine", list(job.ENGINES), list(job.ENGINES), label="engines")
+    engines = controls.several("engine", [*job.ENGINES, "pool"], list(job.ENGINES), label="engines")
     if subject == "engines":
         return Panel(
             "Three ways to read",

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from labkit import schema
 from labkit.lessons.io_engines import plot_arms as arms
+from labkit.lessons.io_engines import plot_loads
 from labkit.lessons.io_engines.probe_cost import watched_ratios
 from labkit.lessons.io_engines.timelines import overlap
 from labkit.notebook.plotting import style
@@ -240,6 +241,8 @@ def _watched(frame: pd.DataFrame, ax: Axes) -> Axes:
 # the first of these columns that a frame has names its picture
 _PICTURES: dict[str, Callable[[pd.DataFrame, Axes], Axes]] = {
     "watched": _watched,
+    "durable": plot_loads.durable,
+    "loop": plot_loads.offered_load,
     "slot": _lanes,
     "ns_per_io": _calls,
     "punted": _memory,

@@ -10,7 +10,7 @@ import pandas as pd
 from labkit import schema
 from labkit.errors import check_choices, check_float, check_int, check_seed
 from labkit.lessons._io.job import ENGINES, Job, shared_file
-from labkit.lessons.io_engines.runs import attached, run_job
+from labkit.lessons.io_engines.runs import attached, batch_of, depth_of, run_job
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
@@ -105,6 +105,6 @@ def watched_ratios(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _job(engine: str, cache: str, queue_depth: int) -> Job:
-    depth = 1 if engine == "sync" else queue_depth
-    batch = max(1, depth // 4)
+    depth = depth_of(engine, queue_depth)
+    batch = batch_of(engine, depth)
     return Job(engine, "read", "random", cache, 4096, depth, batch, batch)

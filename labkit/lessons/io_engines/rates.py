@@ -10,8 +10,8 @@ import pandas as pd
 
 from labkit import schema
 from labkit.errors import check_choices, check_float, check_int, check_seed, several
-from labkit.lessons._io.job import CACHES, ENGINES, Job, shared_file
-from labkit.lessons.io_engines.runs import JobRun, attached, refusal, run_job, total
+from labkit.lessons._io.job import ALL_ENGINES, CACHES, ENGINES, Job, shared_file
+from labkit.lessons.io_engines.runs import JobRun, attached, batch_of, depth_of, doubts, refusal, run_job, total
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
@@ -19,10 +19,9 @@ from labkit.running.progress import Progress, part
 from labkit.stats import trial
 from labkit.stats.histogram import p99, quantile
 
-__all__ = ["WATCHED", "measure"]
+__all__ = ["WATCHED", "file_sizes", "measure"]
 
 LARGE_SECTOR_BYTES = 4096
-SHALLOW = 0.8  # a measured depth below this share of the one that was asked for gets a warning
 WATCHED = ("calls_per_io", "sleeps_per_io")  # columns from watched slices; all others come from unwatched ones
 WATCHED_SLICES = 2
 
@@ -36,6 +35,7 @@ def measure(
     order: str = "random",
     *,
     batch: int | None = None,
+    file_bytes: int | Sequence[int] = 0,
     seconds: float | None = None,
     slices: int | None = None,
     seed: int | None = None,
@@ -45,14 +45,17 @@ def measure(
 
     Parameters
     ----------
-    engine : one or several of `ENGINES`.
+    engine : one or several of `ALL_ENGINES`; "nowait" and "mmap" read the page cache only.
     block_bytes : one size or several, 512 bytes to 4 MiB. With "direct" a size that the disk cannot do is left out.
-    queue_depth : one or several, 1 to 1024 I/Os in flight at a time. "sync" always has one.
+    queue_depth : one or several, 1 to 1024 I/Os in flight at a time; "pool" has this many threads. "sync", "nowait" and
+        "mmap" always have one.
     cache : one or several of "direct" (O_DIRECT), "cold", "warm" (page cache without, with the file in it).
     operation : "read" or "write".
     order : "random" or "sequential".
     batch : number of I/Os submitted, and waited for, per call, 1 to the depth; None is a quarter of the depth. It
         applies to the engines that have such calls.
+    file_bytes : one size of the working set or several: the part of the data file that is used, up to 1 TiB, but at
+        most half of the free space; 0 is 16 MiB, and at least eight blocks per I/O in flight.
     seconds : how long each slice runs, 0.01 to 60; None is 0.08 (0.02 under LABKIT_QUICK=1).
     slices : unwatched slices per setting, 2 to 1000, all interleaved; None is 8 (2). The first setting runs twice, as
         itself and as the A/A arm.
@@ -62,7 +65,7 @@ def measure(
     Returns
     -------
     One row per setting, and one for the A/A arm (`again` is True). The settings: engine, cache, operation, order,
-    block_bytes, queue_depth, batch. Medians over the unwatched slices, with their 95 % interval: ios_per_s,
+    block_bytes, queue_depth, batch, file_bytes. Medians over the unwatched slices, with their 95 % interval: ios_per_s,
     low_ios_per_s, high_ios_per_s, p50_ns, low_p50_ns, high_p50_ns; and bytes_per_s. From all unwatched slices together:
     slices, ios, bytes, elapsed_s, p25_ns, p75_ns, p99_ns (NaN below 1000 I/Os), mean_ns, in_flight (Little's law: I/Os
     per second times mean latency), cpu_ns_per_io (of the program and of the kernel threads that work for it), calls (by
@@ -75,7 +78,7 @@ def measure(
     BadArgument : an argument is not allowed; nothing has been started.
     WorkloadError : no setting works here: the block size is no multiple of the disk's sector, the disk is full …
     """
-    jobs = _jobs(engine, block_bytes, queue_depth, cache, operation, order, batch)
+    jobs = _jobs(engine, block_bytes, queue_depth, cache, operation, order, batch, file_bytes)
     slice_s = check_float("seconds", quick(0.08, 0.02) if seconds is None else seconds, 0.01, 60, "seconds")
     slices, seed = trial.check_slices(slices, 8, 2), check_seed(seed)
     warnings: list[str] = []
@@ -107,7 +110,7 @@ def measure(
         arms = [arm for arm in (*jobs, again) if arm in runs]
         rows = [_row(jobs[arm.removesuffix(trial.AGAIN)], runs[arm], watched.get(arm, [])) for arm in arms]
         made = schema.frame([{**row, "again": arm == again} for arm, row in zip(arms, rows, strict=True)])
-        warnings += [*unwatched.warnings, *_shallow(made), *_unsteady(runs, baseline, again)]
+        warnings += [*unwatched.warnings, *_doubts(jobs, runs), *_unsteady(runs, baseline, again)]
         lost = sum(run.seen.lost for each in watched.values() for run in each)
         made.attrs.update(
             provenance(
@@ -118,25 +121,54 @@ def measure(
     return made
 
 
+def file_sizes(
+    engine: str | Sequence[str] = ("sync", "io_uring"),
+    file_bytes: Sequence[int] | None = None,
+    *,
+    queue_depth: int = 8,
+    slices: int | None = None,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Read with O_DIRECT at random places of a small and of a large file: how much do the caches below matter?
+
+    Parameters
+    ----------
+    engine, queue_depth, slices, progress : as of `measure`.
+    file_bytes : sizes of the working set; None is 16 MiB and 1 GiB (4 and 32 MiB under LABKIT_QUICK=1).
+
+    Returns what `measure` returns, with one row per engine and size.
+    """
+    sizes = quick((16 << 20, 1 << 30), (4 << 20, 32 << 20)) if file_bytes is None else file_bytes
+    return measure(engine, queue_depth=queue_depth, file_bytes=sizes, slices=slices, progress=progress)
+
+
 def _jobs(
-    engine: Any, block_bytes: Any, queue_depth: Any, cache: Any, operation: str, order: str, batch: int | None
+    engine: Any,
+    block_bytes: Any,
+    queue_depth: Any,
+    cache: Any,
+    operation: str,
+    order: str,
+    batch: int | None,
+    file_bytes: Any,
 ) -> dict[str, Job]:
-    """Return the jobs by a name that tells them apart; sync has each of them once, at depth 1."""
+    """Return the jobs by a name that tells them apart; engines with one I/O at a time have each once, at depth 1."""
     if batch is not None:
         batch = check_int("batch", batch, 1, 1024, "I/Os")
     made: dict[str, Job] = {}
     asked = product(
-        check_choices("engine", engine, ENGINES),
+        check_choices("engine", engine, ALL_ENGINES),
         check_choices("cache", cache, CACHES),
         several("block_bytes", block_bytes),
         several("queue_depth", queue_depth),
+        several("file_bytes", file_bytes),
     )
-    for name, way, size, depth in asked:
+    for name, way, size, depth, working_set in asked:
         depth = check_int("queue_depth", depth, 1, 1024, "I/Os")
-        depth = 1 if name == "sync" else depth
-        together = 1 if name == "sync" else max(1, depth // 4) if batch is None else batch
-        job = Job(name, operation, order, way, size, depth, together, together)
-        made[f"{name}, {way}, {schema.si_bytes(size)}, depth {depth}"] = job
+        depth = depth_of(name, depth)
+        together = batch_of(name, depth, batch)
+        job = Job(name, operation, order, way, size, depth, together, together, file_bytes=working_set)
+        made[f"{name}, {way}, {schema.si_bytes(size)}, depth {depth}, {schema.si_bytes(job.file_bytes)}"] = job
     return made
 
 
@@ -173,6 +205,7 @@ def _row(job: Job, runs: list[JobRun], watched: list[JobRun]) -> dict[str, Any]:
         "block_bytes": job.block_bytes,
         "queue_depth": job.queue_depth,
         "batch": job.batch,
+        "file_bytes": made.report["file_bytes"],
         "slices": len(runs),
         "ios": ios,
         "bytes": report["bytes"],
@@ -188,30 +221,26 @@ def _row(job: Job, runs: list[JobRun], watched: list[JobRun]) -> dict[str, Any]:
         "low_ios_per_s": low_rate,
         "high_ios_per_s": high_rate,
         "bytes_per_s": rate * job.block_bytes,
-        "in_flight": made.ios_per_s * mean_ns / 1e9,
+        "in_flight": made.in_flight,
         "cpu_ns_per_io": 1e9 * cpu_s / ios,
         "calls": made.own_calls,
-        **_seen(watched),
+        **_seen(job, watched),
     }
 
 
-def _seen(watched: list[JobRun]) -> dict[str, Any]:
+def _seen(job: Job, watched: list[JobRun]) -> dict[str, Any]:
     """Return what only the kernel can tell, from the watched slices of one arm."""
     if not watched:
         return {"watched_ios": 0, **dict.fromkeys(WATCHED, float("nan"))}
     made = total(watched)
     ios, seen = made.report["ios"], made.seen
-    return {"watched_ios": ios, "calls_per_io": seen.calls / ios, "sleeps_per_io": seen.slept[1:].sum() / ios}
+    slept = seen.slept if job.engine == "mmap" else seen.slept[1:]  # mmap sleeps in page faults, not in system calls
+    return {"watched_ios": ios, "calls_per_io": seen.calls / ios, "sleeps_per_io": slept.sum() / ios}
 
 
-def _shallow(made: pd.DataFrame) -> list[str]:
-    """Return a warning for each row whose queue was much emptier than its depth says."""
-    rows = made[(made["in_flight"] < SHALLOW * made["queue_depth"]) & ~made["again"]]
-    return [
-        f"{row['engine']}, {schema.si_bytes(row['block_bytes'])}, {row['cache']}: only {row['in_flight']:.1f} I/Os "
-        f"were in flight on average, of a queue depth of {row['queue_depth']}: so the rate is that of a lower depth."
-        for row in rows.to_dict("records")
-    ]
+def _doubts(jobs: dict[str, Job], runs: dict[str, list[JobRun]]) -> list[str]:
+    """Return what witnesses do not confirm of each arm."""
+    return [warning for arm, job in jobs.items() if arm in runs for warning in doubts(job, runs[arm])]
 
 
 def _unsteady(runs: dict[str, list[JobRun]], baseline: str, again: str) -> list[str]:

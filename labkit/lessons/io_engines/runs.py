@@ -19,20 +19,47 @@ import numpy.typing as npt
 
 from labkit.bpf.program import TRACING, Program
 from labkit.errors import WorkloadError
-from labkit.lessons._io.job import Job
+from labkit.lessons._io import honest
+from labkit.lessons._io.job import DEEP_ENGINES, Job
 from labkit.lessons._io.watch import watching
 from labkit.running.progress import Tick
 from labkit.running.workload import Workload, build
 from labkit.stats.histogram import BUCKETS, Counts, from_buckets
 
-__all__ = ["CALLS", "JobRun", "KernelCounts", "attached", "refusal", "run_job", "total"]
+__all__ = [
+    "CALLS",
+    "JobRun",
+    "KernelCounts",
+    "attached",
+    "batch_of",
+    "depth_of",
+    "doubts",
+    "refusal",
+    "run_job",
+    "total",
+]
 
 # enum call of c/bpf/io_engines.c
 CALLS = (
-    "elsewhere", "pread64", "pwrite64", "preadv2", "io_submit", "io_getevents", "io_uring_enter (submit)",
+    "elsewhere", "pread64", "pwrite64", "preadv2", "pwritev2", "io_submit", "io_getevents", "io_uring_enter (submit)",
     "io_uring_enter (wait)",
 )  # fmt: skip
-_SUMS = ("ios", "bytes", "elapsed_s", "user_s", "system_s", "kernel_threads_s", "latency_sum_ns")
+_SUMS = (
+    "ios",
+    "bytes",
+    "elapsed_s",
+    "user_s",
+    "system_s",
+    "kernel_threads_s",
+    "latency_sum_ns",
+    "service_sum_ns",
+    "offered_ios",
+    "cached_ios",
+    "minor_faults",
+    "major_faults",
+    "device_read_bytes",
+    "device_write_bytes",
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +97,8 @@ class JobRun:
     command: list[str]
 
     def __add__(self, other: JobRun) -> JobRun:
-        report = {**other.report, **{name: self.report[name] + other.report[name] for name in _SUMS}}
+        known = [name for name in _SUMS if name in self.report]
+        report = {**other.report, **{name: self.report[name] + other.report[name] for name in known}}
         report["calls"] = {name: self.report["calls"][name] + count for name, count in other.report["calls"].items()}
         kernel = None if self.kernel is None or other.kernel is None else self.kernel + other.kernel
         return replace(other, report=report, latency=self.latency + other.latency, kernel=kernel)
@@ -86,10 +114,34 @@ class JobRun:
         return float(self.report["ios"] / self.report["elapsed_s"])
 
     @property
+    def in_flight(self) -> float:
+        """How many I/Os were in flight on average (Little's law); what waits for its turn is not in flight."""
+        took_ns = self.report.get("service_sum_ns", self.report["latency_sum_ns"])
+        return float(took_ns / 1e9 / self.report["elapsed_s"])
+
+    @property
     def seen(self) -> KernelCounts:
         """What the kernel saw; only where the run was watched."""
         assert self.kernel is not None
         return self.kernel
+
+
+def depth_of(engine: str, queue_depth: int) -> int:
+    """Return the depth that an engine can have: 1 for those with one I/O at a time."""
+    return queue_depth if engine in DEEP_ENGINES else 1
+
+
+def batch_of(engine: str, queue_depth: int, batch: int | None = None) -> int:
+    """Return the I/Os per call: `batch`, or a quarter of the depth, and 1 for engines with a call per I/O."""
+    if engine == "pool" or engine not in DEEP_ENGINES:
+        return 1
+    return max(1, queue_depth // 4) if batch is None else batch
+
+
+def doubts(job: Job, runs: list[JobRun]) -> list[str]:
+    """Return what witnesses outside of the program do not confirm: direct, cold, warm, the depth, the file's size."""
+    made = total(runs)
+    return honest.doubts(job, {**made.report, "in_flight": made.in_flight})
 
 
 def total(runs: list[JobRun]) -> JobRun:
@@ -124,6 +176,8 @@ def run_job(
             program.aim(pid=run.pid)
         report = run.go(timeout_s=60 + 10 * seconds + ios / 10, tick=tick)
     report["latency_sum_ns"] = report["latency_ns"]["sum_ns"]
+    if "service_ns" in report:
+        report["service_sum_ns"] = report["service_ns"]["sum_ns"]
     kernel = None if program is None else _counts(program)
     return JobRun(report, from_buckets(report["latency_ns"]["buckets"]), kernel, run.command)
 

@@ -11,7 +11,7 @@ import pandas as pd
 from labkit import schema
 from labkit.errors import check_choices, check_int
 from labkit.lessons._io.job import ENGINES, Job, shared_file, timeline
-from labkit.lessons.io_engines.runs import run_job
+from labkit.lessons.io_engines.runs import depth_of, run_job
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
 from labkit.running.owned import run_folder
@@ -51,7 +51,7 @@ def lanes(
     ios = check_int("ios", ios, 1, 10_000, "I/Os")
     queue_depth = check_int("queue_depth", queue_depth, 1, 1024, "I/Os")
     jobs = {
-        name: Job(name, "read", "random", cache, block_bytes, 1 if name == "sync" else queue_depth)
+        name: Job(name, "read", "random", cache, block_bytes, depth_of(name, queue_depth))
         for name in check_choices("engine", engine, ENGINES)
     }
     with (

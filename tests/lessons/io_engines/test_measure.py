@@ -437,11 +437,27 @@ def test_what_watching_costs_has_every_comparison_with_its_interval() -> None:
     assert ratios["ratio"].between(ratios["low"], ratios["high"]).all()
 
 
-def test_a_queue_that_is_not_full_is_warned_of() -> None:
-    rows = {"engine": ["libaio", "sync"], "block_bytes": 4096, "cache": "direct", "again": False}
-    frame = schema.frame({**rows, "queue_depth": [32, 1], "in_flight": [11.8, 0.99]})
-    (warning,) = rates._shallow(frame)
-    assert "only 11.8 I/Os were in flight on average, of a queue depth of 32" in warning
+def test_an_open_loop_serves_what_is_offered_until_it_cannot() -> None:
+    frame = io_engines.offered_load(share=(0.3, 1.5), seconds=0.3, slices=2)
+    opened = frame[frame["loop"] == "open"]
+    light, heavy = (opened[opened["share"].round(2) == share].iloc[0] for share in (0.3, 1.5))
+    assert 0.8 < light["ios_per_s"] / light["offered_per_s"] < 1.2
+    assert heavy["ios_per_s"] < heavy["offered_per_s"]
+    assert heavy["p50_ns"] > heavy["service_p99_ns"]  # what waits for its turn is in the one, and not in the other
+
+
+def test_each_kind_of_durable_write_syncs_as_often_as_it_says() -> None:
+    frame = io_engines.durable(sync_every=16, seconds=0.05, slices=2)
+    kinds = frame[~frame["again"]].set_index("durable")
+    assert kinds["fdatasyncs"]["none"] == kinds["fdatasyncs"]["dsync"] == 0
+    assert kinds["fdatasyncs"]["end"] == 2  # one per slice
+    assert abs(kinds["fdatasyncs"]["every"] - kinds["ios"]["every"] / 16) <= 2
+
+
+def test_the_pool_makes_one_call_per_io() -> None:
+    frame = io_engines.measure(["pool"], queue_depth=8, seconds=0.05, slices=2)
+    assert (frame["calls"] == frame["ios"]).all()
+    assert frame["calls_per_io"].iloc[0] == pytest.approx(1, abs=0.02)
 
 
 def test_the_calls_of_the_c_file_are_those_of_the_table() -> None:

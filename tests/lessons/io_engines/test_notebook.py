@@ -51,8 +51,8 @@ runs.Workload = Refuses
 watch.Program = no_bpf"""
 
 # each measurement of the lesson that needs BPF or all three engines; and all
-NEED_MORE = {"calls", "memory", "who-blocks", "batches"}
-ALL = NEED_MORE | {"content", "lanes", "engines", "curves", "sizes", "deep", "law"}
+NEED_MORE = {"calls", "memory", "who-blocks", "batches", "watching", "load"}
+ALL = NEED_MORE | {"content", "lanes", "engines", "curves", "sizes", "deep", "law", "pool", "durable"}
 
 
 @pytest.fixture(scope="module")

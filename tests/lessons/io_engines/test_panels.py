@@ -97,4 +97,4 @@ def test_an_unknown_subject_is_named() -> None:
 def test_every_choice_is_one_that_the_experiment_takes() -> None:
     controls = io_engines.panel().controls
     assert [value for _, value in controls["cache"].options] == list(io_engines.CACHES)
-    assert [value for _, value in controls["engine"].options] == list(io_engines.ENGINES)
+    assert [value for _, value in controls["engine"].options] == [*io_engines.ENGINES, "pool"]
