@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """python -m bench [NAME]: measure the figures, print the table, write build/bench.json and build/bench.html.
 
 A step whose peer is missing, or that fails, is told and left out; the rest goes on. Exit status: 0, or 1 if a step

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How fast events come from the kernel into a DataFrame: the lab's reader against BCC's callback in Python."""
 
 from __future__ import annotations

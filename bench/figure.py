@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One figure of the bench: a ratio, its interval, what it was made from; and the step that measures it."""
 
 from __future__ import annotations

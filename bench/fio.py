@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Run fio with the same knobs as a job of io_engines, for one short slice.
 
 What is easy to get wrong: `--runtime` wants a unit, and "0.5" means forever; a job ends early when it has read the file

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Does a frame of many events cost more for each event than a small one? And how narrow does an interval get?"""
 
 from __future__ import annotations

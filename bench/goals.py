@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every figure of the bench in one table: what is divided by what, and what the ratio should be."""
 
 from __future__ import annotations

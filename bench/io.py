@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The lab's workload against fio, and against a bare loop, at equal settings.
 
 Equal on both sides: engine, file, block size, depth, batch, CPU, what is registered with the ring, the flags of open(2)

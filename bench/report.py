@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the bench says: progress while it runs, a table, build/bench.json, and build/bench.html with the plots."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shortcut between local sockets against TCP and against a Unix socket, and with an unmodified Redis."""
 
 from __future__ import annotations

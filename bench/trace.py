@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What it costs to be watched: by the lab's timer of system calls, by bpftrace, by a stock BCC tool."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a learner waits for: from running a cell to the plot, and the first load of a program."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What else times the system calls of a process: bpftrace's usual one-liner, and a stock BCC tool.
 
 Both run on their own CPU, away from the program that they watch, and are ended when the block is left.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """eBPF I/O Lab: measure what Linux does, on a real kernel, and see it.
 
 What every notebook uses is named here, and imported at its first use, so that `labkit doctor` starts at once and needs

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command `labkit`: one small function a subcommand."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Errors of the lab: the first line says what failed, the second how to fix it.
 
 Everything the lab raises on purpose is a `LabkitError`, so a notebook can show its two lines and nothing else.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One table of every column that a frame of the lab may have: unit, dtype, label on an axis, formatter.
 
 The same name is used in the C struct, in the workload's JSON and in the frame, with its unit in it.

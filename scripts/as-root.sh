@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Run a command of the lab as root, through sudo if need be: the kernel takes BPF programs from root only.
 #
 # Root's own home is used, so that nothing in yours comes to belong to root; and whatever the command wrote in this

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # The container is healthy when JupyterLab answers, and refuses to do anything without the token.
 set -eu
 url=http://127.0.0.1:${JUPYTER_PORT:-8888}/api/status

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # What the container does before its command, which is JupyterLab unless another is given: docker run ... labkit doctor
 set -eu
 cd "$(dirname "$0")/.."

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Build the lab's image and start it, with docker or podman, whichever is here; print the link with its token.
 #
 #   make container              privileged: everything works

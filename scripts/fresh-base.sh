@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Make the file system of a fresh machine: a new, minimal Debian or Ubuntu with make in it, and with what this machine
 # needs to reach its registries (certificates, pip's and apt's settings), as an administrator would put it there.
 #

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Run a command as the very first one on a fresh machine: a new, minimal file system of a distribution, with nothing in
 # it but make and this tree as it was last committed. For maintainers, as root; needs debootstrap.
 #

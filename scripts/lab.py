@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Start JupyterLab with the lab's own settings only: python scripts/lab.py NOTEBOOK [JupyterLab's options]
 
 It reads no settings file of this machine or user: one of them may have switched the token off. Only the learner's theme

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Open JupyterLab on the first lesson, with its table of contents. Always with a token, and reachable from this machine
 # only: a notebook of the lab runs as root. (In a container LABKIT_LISTEN has it listen on all addresses, and the engine
 # publishes one.) Arguments go to JupyterLab; scripts/lab.py refuses those that would let others in.

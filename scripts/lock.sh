@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Make the lock files from pyproject.toml (`make lock`); maintainers only, needs uv.
 #
 # One version of each package serves every Python and architecture that the lab supports; every file has its hash.

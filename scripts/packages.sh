@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Print the packages of packages.txt for this distribution and architecture: scripts/packages.sh run [test]
 set -eu
 cd "$(dirname "$0")/.."

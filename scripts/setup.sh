@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Install all that the lab needs, in this order: packages, mounts, .venv, the C programs.
 #
 #   scripts/setup.sh            for the lessons

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every test stands on: the `bpf` marker, a data folder of its own, and nothing left behind."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a test must not leave behind: programs, maps, links, processes, cgroups and files of the lab.
 
 The witnesses are not the lab's: bpftool for the kernel's objects, /proc for their holders and for processes.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make lab` opens behind a token whatever this machine's Jupyter settings say, and nobody else's settings are run."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fixture that checks for leftovers finds each kind of them, and lets go what is not the test's."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Setup says in two lines what stops it; what it needs of a machine is played by small programs put before the real."""
 
 from __future__ import annotations

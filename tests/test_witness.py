@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The witness watches before the block begins, says why it cannot, and is gone after the block in any case."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The files of this tree, as a reader of the repository would find them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """bpftrace as a witness: tracepoints and probes too, but in a language of its own, and with nothing of the lab's."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attach a loaded program to a cgroup, or to a map of sockets, and detach it at the end of the block.
 
     with attached_to_map(program.load_function("send_message", "SK_MSG"), program.map_fd("sockets"), SK_MSG_VERDICT):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Machine code of this CPU as text, by binutils' objdump."""
 
 from __future__ import annotations

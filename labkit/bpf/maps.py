@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Read, write and empty BPF maps in bulk: one system call for a whole array, straight into NumPy.
 
 Rests on bpf(2): BPF_OBJ_GET_INFO_BY_FD, BPF_MAP_LOOKUP_BATCH, BPF_MAP_UPDATE_BATCH (Linux 5.6; 5.13 for per-CPU

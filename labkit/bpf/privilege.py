@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Load programs as someone whom the kernel trusts less than root.
 
 With CAP_PERFMON (root has it) a program may read what was never written and keep addresses of the kernel: whoever may

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compile, attach, read and detach BPF programs written in BCC's C.
 
     with Program("hello") as program:         # c/bpf/hello.c

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Events from a BPF ring buffer to a NumPy array, with no Python per event.
 
 A thread drains the ring through libbpf; libbpf calls a few lines of C (`c/lib/ring.c`) that append each record to an

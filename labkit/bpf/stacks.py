@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where does a process spend its time? Ask at each tick of a timer for its stack, and count the equal ones.
 
     with Workload("probes", ["--work", "burn"]) as run, StackSampler(run.pid) as sampler:

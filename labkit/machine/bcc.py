@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The distribution's bcc, importable from any venv or conda environment.
 
 BCC is not on PyPI: the package named `bcc` there is something else. The distribution's `python3-bpfcc` is pure Python

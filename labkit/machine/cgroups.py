@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where cgroup v2 is mounted, and whether a child cgroup can be made there (cgroups(7)).
 
 Never assume `/sys/fs/cgroup`: in the hybrid layout that is a tmpfs, and cgroup v2 is at `/sys/fs/cgroup/unified`.

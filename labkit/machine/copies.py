@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The learner's own copies of the lessons, and fresh ones for them; nothing that a learner wrote is ever lost.
 
 In the container the lessons as shipped stay in `notebooks/`, and the learner works on copies in `LABKIT_NOTEBOOKS`, a

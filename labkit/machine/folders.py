@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the lab keeps things: the tree, the learner's data files, the cache; and whether to hurry."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kernel headers for BCC, whatever kernel is running.
 
 BCC compiles its C against kernel headers and gives up without them. Three sources are tried, best first:

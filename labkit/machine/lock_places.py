@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the measurement lock is: a file, tracefs for all containers of a kernel, and a note in the BPF file system."""
 
 from __future__ import annotations

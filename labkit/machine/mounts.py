@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which file system holds a path, and on which device: from `/proc/self/mountinfo` (proc_pid_mountinfo(5))."""
 
 from __future__ import annotations

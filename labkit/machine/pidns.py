@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pid namespace this process lives in: a BPF program must be told it to recognise a process in a container."""
 
 from __future__ import annotations

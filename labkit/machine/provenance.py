@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every frame carries: on which machine it was measured, how, and what went wrong.
 
 >>> frame.attrs.update(provenance(command="io_engines --engine sync", path=file, lost_events=0))

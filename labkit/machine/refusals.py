@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who refused a system call, and what gets round it: a filter, a capability, a limit, a mount or the kernel itself."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The block device below a path, as sysfs describes it (Documentation/ABI/stable/sysfs-block)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Check an exercise: `labkit.check("01-q2", answer)`. A wrong answer gets a hint; nothing is ever raised."""
 
 from __future__ import annotations

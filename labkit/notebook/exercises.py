@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exercises of all lessons by name ("01-q2"); each lesson's are in its own `questions.py`."""
 
 from __future__ import annotations

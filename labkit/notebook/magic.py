@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`%%bpf`: write BCC C in a cell, and get the verifier's verdict, or an attached program by name.
 
     %load_ext labkit

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How far you are: `labkit.progress()` lists the lessons and which of their exercises you have solved."""
 
 from __future__ import annotations

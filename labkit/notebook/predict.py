@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Commit to an answer before measuring: `guess = labkit.predict("How many?", ["0", "23", "46"])`.
 
 A prediction that can be changed afterwards teaches nothing, so it closes when it is made. Without a browser it is the

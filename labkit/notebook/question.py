@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an exercise knows of itself: how to read an answer, when it is right, what to say when it is not."""
 
 from __future__ import annotations

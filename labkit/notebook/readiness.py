@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What this machine can do of a lesson: `labkit.ready("01")`, the first cell of each lesson.
 
 One line when all is well; else the rows that matter, each with its fix.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small recordings for machines that cannot measure something: always labelled RECORDED, with their kernel.
 
 A recording is `notebooks/recorded/NN-NAME.csv`, and `NN-NAME.json` beside it for what the frame carries. Its frame has

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every thing shown to a learner shares: a plain text, an HTML text, colours that suit both themes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which exercises the learner has solved, kept in a file of the learner's own.
 
 The file is `LABKIT_PROGRESS`, else `progress.json` in the data folder:

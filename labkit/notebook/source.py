@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Show a real file of the lab, or a part of it, in the notebook: `labkit.source("c/bpf/hello.c", "count_calls")`."""
 
 from __future__ import annotations

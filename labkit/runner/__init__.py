@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`labkit lessons`: execute every lesson in a fresh kernel and write what a learner would see as HTML.
 
 Each lesson runs in a scratch copy of `notebooks/`, so nothing there changes, with the Python that runs this program,

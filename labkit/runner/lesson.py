@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One notebook in one fresh kernel: executed cell by cell, with the failing cell named and nothing left running."""
 
 from __future__ import annotations

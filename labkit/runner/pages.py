@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is written of executed lessons: a page each, an index, a summary. No page needs the network when it is read."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A cgroup of the lab's own, so that what is attached to it touches nobody else's processes.
 
     with Cgroup() as cgroup:

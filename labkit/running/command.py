@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Run a short command to its end, and end it when an interrupt comes first."""
 
 from __future__ import annotations

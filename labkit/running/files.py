@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Data files: make one, ask for room, know what is in memory only, and put pages out of the page cache."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Let what must not be left half done come to its end before an interrupt takes effect.
 
 Python raises KeyboardInterrupt between any two instructions of the main thread: also after the kernel has attached a

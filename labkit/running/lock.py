@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One measurement at a time on a kernel: two at once would spoil each other. The second waits and says for whom.
 
 Two locks (flock(2), so a killed process lets go by itself). One is a file that says who holds it, for the labs that see

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Folders that are the lab's own while their maker lives, and may be swept afterwards.
 
 The maker holds flock(2) on the folder itself, which also works on a cgroup's folder. The kernel lets go of the lock

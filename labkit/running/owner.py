@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One owner of all that this process holds: programs, readers, workloads, folders, cgroups, the measurement lock.
 
     self._held = owner.acquire("workload hello", self._launch, self._end)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the two ends of a pair run: on one core, or on two. They are different experiments."""
 
 from __future__ import annotations

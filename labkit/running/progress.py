@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a long measurement tells how far it is, and is asked to stop.
 
 `progress(share, note)` is called about ten times a second with the share done, 0 to 1, and a short note. A panel's

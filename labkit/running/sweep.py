@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Remove what a killed run of the lab left behind. Called at the start of every measurement."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Truths that an experiment knows and the learner has to find: exercises cannot be looked up.
 
 An experiment draws what it hides, measures, and then calls `expect` with the name of a question of its lesson;

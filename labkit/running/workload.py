@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Build and run a C workload of `c/workloads/`: it gets ready, waits for "go", and answers with one JSON line.
 
     with Workload("hello", ["--runs", "23"]) as run:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Log-bucketed histograms, the same in BPF (`c/bpf/labkit.h`), in C (`c/workloads/common/histogram.h`) and here.
 
 64 buckets per octave: below 128 each value has its own bucket, above it the highest seven bits of the value choose one.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compare ways of doing the same thing, fairly, on a machine that is noisy.
 
 Each arm runs in short slices; the slices of all arms are interleaved in random balanced order (a round and its mirror:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compile BPF programs for arm64 with this machine's own BCC; print one JSON line per program.
 
     compile_all.py HEADERS FILE...

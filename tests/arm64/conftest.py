@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an arm64 build on this machine needs, fetched once into the cache folder."""
 
 from __future__ import annotations

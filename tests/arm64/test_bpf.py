@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every BPF program of the lab compiles for arm64, against arm64's own kernel headers."""
 
 from __future__ import annotations

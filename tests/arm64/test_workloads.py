@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every workload builds for arm64 with -Werror, and explains itself there (under user-mode emulation)."""
 
 from __future__ import annotations

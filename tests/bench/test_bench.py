@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bench runs, tells what is missing, writes what it promises, and leaves nothing. No figure is judged here."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is attached to a cgroup or to a map: bpftool is the witness."""
 
 from __future__ import annotations

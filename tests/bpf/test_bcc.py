@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The contract with BCC: one test per name that the lab uses beyond BCC's documented face.
 
 When one fails after an upgrade, docs/when-bcc-changes.md says which file to open.

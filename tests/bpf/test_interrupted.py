@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An interrupt at any line that takes or gives back a program or a reader: the next count is right, nothing is left."""
 
 from __future__ import annotations

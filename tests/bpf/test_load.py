@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The verifier's log is whole where it can be; where it is cut, the verdict is in it all the same.
 
 Since 6.4 the kernel keeps the end of a log that is too long for its buffer; before, it kept the head. Any kernel can be

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a program could not see or keep is counted, and whom it follows is forgotten at the end."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the lab says of a loaded program is what bpftool says of it."""
 
 from __future__ import annotations

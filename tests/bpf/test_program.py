@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Load, aim, attach, read, detach: checked with prime numbers of events and with bpftool."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Root without its privileges, as in an ordinary container: what the kernel refuses is missing, and no one's fault."""
 
 from __future__ import annotations

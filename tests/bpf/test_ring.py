@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every event of a ring buffer arrives, in order, or is counted as lost."""
 
 from __future__ import annotations

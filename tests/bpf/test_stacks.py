@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stacks have the right names, also when the process is gone; the workload's own clock is the witness of the shares."""
 
 from __future__ import annotations

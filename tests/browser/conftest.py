@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fixtures: one JupyterLab and one Chromium for all tests, a page for each file of tests, a picture of every test."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """JupyterLab in a real browser: a server of the test's own, and the few things a learner does there."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Make the picture of a panel in README.md, from a real run here: PYTHONPATH=tests python -m browser.readme_picture
 
 For maintainers, on a machine with nothing else to do.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `make lab` opens: lesson 00 with its table of contents, behind a token, on this machine alone."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 07's panel as a learner uses it: choose block sizes, Run, Run again, Stop, Clear."""
 
 from __future__ import annotations

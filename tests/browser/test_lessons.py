@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every lesson as a learner meets it: run all cells, change one setting of its panel, press Run, look."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A panel as a learner uses it: Run, progress, Stop, a mistake, another cell, a reload."""
 
 from __future__ import annotations

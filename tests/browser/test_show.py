@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What stands in a lesson beside its panels, seen in the browser."""
 
 from __future__ import annotations

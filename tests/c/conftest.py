@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Build the C workloads and run them by hand, without labkit: these tests are about the programs alone."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The workload of lesson 01 does what it says as often as it says; strace is the witness."""
 
 from __future__ import annotations

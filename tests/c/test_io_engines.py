@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each engine moves the bytes it says, in the calls it says, and says so when the machine or the input is bad.
 
 Witnesses: NumPy for the content, strace for the system calls, fincore for the page cache, /proc for the rest.

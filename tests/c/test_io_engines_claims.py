@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What io_engines claims about the machine is checked: direct, cold, depth, durable; and it says so when it cannot be.
 
 Witnesses: the kernel's count of the children's blocks, loop devices with known sectors, mlock, strace, /proc.

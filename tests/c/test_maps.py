@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The workload of lesson 02 makes the calls it says, from the threads and CPUs it says; strace is the witness."""
 
 from __future__ import annotations

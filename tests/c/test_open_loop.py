@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """I/Os that are due at random times: how many, how far apart, and what their latency contains.
 
 Witnesses: SciPy for the distribution of the gaps, fio's own Poisson process for the rate.

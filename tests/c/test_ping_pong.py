@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The workload of lesson 09 for round trips: strace, /proc and the kernel's counters are the witnesses."""
 
 from __future__ import annotations

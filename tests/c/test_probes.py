@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The workload of lesson 04 calls what it says as often as it says; strace and nm are the witnesses."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The workload of lesson 09 for streams: whether it would notice a wrong, a lost and a swapped byte."""
 
 from __future__ import annotations

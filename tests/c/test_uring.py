@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A file comes whole through rings made by hand and through liburing's; the tour does what it says.
 
 Witnesses: zlib for the content, strace for the system calls.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The workloads of lesson 05 do what they say; readelf and a hand that raises the semaphore are the witnesses."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What common/workload.h promises for every program: ready, go, one JSON line, clear errors, a quiet end."""
 
 from __future__ import annotations

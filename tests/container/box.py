@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The lab in a container, started as a learner does: by scripts/container.sh, and seen from the machine outside.
 
 podman keeps these containers in a store of its own, apart from the machine's. The base image is made of packages by

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The image, built once; a container of it, once privileged and once reduced."""
 
 from __future__ import annotations

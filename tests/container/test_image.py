@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The image: what is in it, and what is not."""
 
 from __future__ import annotations

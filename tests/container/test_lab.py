@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A started lab, privileged and reduced: who gets in, what works, what the learner keeps."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A container that is ended in the midst of a measurement leaves nothing in the machine."""
 
 from __future__ import annotations

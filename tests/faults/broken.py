@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Run Python code on a machine on which something is broken: python broken.py FAULT... -- CODE
 
 Faults: `refuse:CALL:ERRNO` (a seccomp filter answers a system call), `limit:NAME:NUMBER` (setrlimit(2)),

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One experiment of each lesson, small, with what its rows must be: as many as the workload itself says."""
 
 from __future__ import annotations

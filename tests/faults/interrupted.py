@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Interrupt an experiment at moments drawn by chance: python interrupted.py EXPERIMENT SEED TIMES
 
 After each interrupt the next measurement must be right, and the process must hold what it held before. Prints how many

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Run an experiment of each lesson in a loop, and look whether anything grows: python -m faults.soak [MINUTES]
 
 After each round: memory, descriptors, threads, programs and maps of this process, and the lab's files. Each slope over

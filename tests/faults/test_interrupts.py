@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whatever ends a measurement early, the next one is right and nothing is left: SIGINT, the ■ button, SIGKILL.
 
 `make faults` does the same many more times (LABKIT_FAULTS is the number of interrupts of each experiment).

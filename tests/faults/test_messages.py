@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A broken machine: each fault has its true message, names who refused, and lets the lesson show its recording."""
 
 from __future__ import annotations

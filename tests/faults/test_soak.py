@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The soak's arithmetic: what grows is found, what only fluctuates is not."""
 
 from __future__ import annotations

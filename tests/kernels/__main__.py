@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make test-kernels`: run the kernel-facing tests on other kernels, and print one table of kernel x lesson.
 
     make test-kernels                  every lesson's first tests, 6.1 and 6.12: at most 25 minutes a kernel

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Boot a kernel under emulation with virtme-ng, over this machine's file tree, and run one command in it as root."""
 
 from __future__ import annotations

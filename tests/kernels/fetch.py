@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Debian's stock kernels, and what arm64 compilers need, as packages: fetched once, unpacked into the lab's cache
 folder, never installed.
 

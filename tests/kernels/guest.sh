@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # The first command in the emulated machine: guest.sh TREE BOOT COMMAND...
 #
 # The machine's own file tree is the guest's, read only. A second, cached mount of it becomes the root (without a cache

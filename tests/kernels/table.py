@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From one line a test to one table: kernel x lesson."""
 
 from __future__ import annotations

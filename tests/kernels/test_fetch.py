@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where kernels come from, and what a fetch that fails leaves; apt is played by a small program."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A smoke of `make test-kernels`: another kernel boots; lesson 01 counts 23, a kprobe and fentry 997 calls.
 
 It takes a few minutes; LABKIT_TEST_KERNELS=0 leaves it out.

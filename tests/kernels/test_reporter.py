@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two pytests share a list of tests: each test runs once, and what has a result is not run again."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the emulated machine told becomes one cell a lesson, also when it was switched off in the midst."""
 
 from __future__ import annotations

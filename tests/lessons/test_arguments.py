@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One whole number or several, names, seeds: what cannot be one is named, in words, before anything is started."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An exercise has a truth only when its experiment has run: else the learner sees a recording, which has another."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What can be asked of io_engines, and what its witnesses say about one run."""
 
 from __future__ import annotations

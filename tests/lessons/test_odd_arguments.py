@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whatever is passed to an experiment, it is taken or refused in two short lines, without a bare exception."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The distribution's bcc is what any Python gets, and nothing else of the system with it."""
 
 from __future__ import annotations

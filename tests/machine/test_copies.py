@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A learner's copies are the learner's: a fresh one is to be had, and nothing is lost for it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every row of the doctor against a witness that is not the lab."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The doctor on machines that lack or refuse something: each made from this one with namespaces, limits and filters."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the doctor makes of its findings: the table, the sums, the errors. No kernel is needed for these."""
 
 from __future__ import annotations

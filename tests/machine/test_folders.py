@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which folders the lab uses as root: none in which somebody else could put files of theirs."""
 
 from __future__ import annotations

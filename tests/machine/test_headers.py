@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Headers are found in the order of their worth, in every layout that distributions use."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`labkit new-lesson` makes a lesson that runs, in a copy of the tree, and nothing else needs to be edited."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What frames carry, against what the system's own tools say."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`check` tells right from wrong, hints, and never raises."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`%%bpf`: what a cell gets, and that nothing of it stays attached. bpftool and /proc are the witnesses."""
 
 from __future__ import annotations

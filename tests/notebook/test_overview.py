@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`labkit.progress()` tells what is solved, leads on, and never raises."""
 
 from __future__ import annotations

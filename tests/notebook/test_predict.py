@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A prediction is made once, before the measurement."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The first cell of a lesson: one line when all is well, otherwise the rows that matter."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A recording comes back as it was kept, and always says that it is one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The progress file in a folder where others have planted something: nothing of theirs is followed or waited for."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parts of real files are found and shown whole."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tables, sentences and origins beside the plots."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A learner who runs every cell of a lesson, gives wrong answers first, and then those of the solutions."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A notebook's kernel that is killed in mid-measurement leaves nothing, at the latest when the next one measures."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`labkit lessons` executes notebooks in fresh kernels, tells what failed and where, and leaves nothing."""
 
 from __future__ import annotations

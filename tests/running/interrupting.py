@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Send this process a real SIGINT at a chosen line of the lab's code: deterministic, unlike one sent by chance."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A cgroup of the lab's own: who is in it, how it ends, what a killed run leaves, and machines that have none."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Data files: whole, on the disk, and refused when there is no room for them."""
 
 from __future__ import annotations

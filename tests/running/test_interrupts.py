@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An interrupt within the block takes effect at its end, and only there."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One measurement at a time on the machine; the second says for whom it waits."""
 
 from __future__ import annotations

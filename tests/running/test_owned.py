@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A folder of the lab is its own while its maker lives; what a killed maker left is found and removed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whatever a measurement holds is released, wherever an interrupt comes."""
 
 from __future__ import annotations

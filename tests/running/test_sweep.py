@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A line that BCC left in uprobe_events is removed where it is the lab's and its process is dead, and only there."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The truths that exercises are compared with."""
 
 from __future__ import annotations

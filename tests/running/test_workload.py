@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ready, go, result; and every way in which a workload can go wrong has its two lines."""
 
 from __future__ import annotations

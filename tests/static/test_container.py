@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The container's files keep their promises: this machine only, a token always, one list of packages, no surprises."""
 
 from __future__ import annotations

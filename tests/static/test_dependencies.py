@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A dependency is written by hand once: in pyproject.toml, or in packages.txt."""
 
 from __future__ import annotations

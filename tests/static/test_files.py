@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files are clean: one character set, one line end, a licence in every C file, nothing of one machine."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Imports go down only: lessons -> notebook -> bpf, running, stats -> machine -> course, errors, schema."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """No BPF program of the lab loses anything silently: whatever can fail to store an event is checked, and counted."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every notebook is fit to be read, and to be run by anybody."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """README leads somewhere: its links, its picture, its commands, its map of the lessons."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files are small, nothing is written twice, and a name means one thing."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One folder per lesson: its notebook, Python, BPF C, workloads and tests go by the same name."""
 
 from __future__ import annotations

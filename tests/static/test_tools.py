@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ruff, mypy and the shell find nothing wrong."""
 
 from __future__ import annotations

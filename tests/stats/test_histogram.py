@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The buckets of Python agree with their definition; those of C and BPF are compared with them in their own tests."""
 
 from __future__ import annotations

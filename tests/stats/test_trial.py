@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Interleaving is balanced, and an interval covers what it should."""
 
 from __future__ import annotations

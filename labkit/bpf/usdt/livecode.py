@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Look into a running process: the instruction bytes that it has now, not those of its file.
 
 Rests on /proc/PID/maps and /proc/PID/mem (proc(5)); reading disturbs nothing.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where a USDT probe's arguments are, as its note says it in the assembler's own words.
 
     "-4@%eax 8@16(%rbp) 8@$5"      x86-64: a signed int in eax, eight bytes at rbp + 16, the constant 5

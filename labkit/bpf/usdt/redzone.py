@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Refuse to attach where this kernel would damage the traced process.
 
 A nop of five bytes has room for a call instruction, and x86-64 kernels since 6.18 put one there after the first hit: it

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Find USDT probes in programs and libraries, and attach BPF functions to them.
 
     with Program("usdt") as program, Usdt(program) as probes, Workload("usdt_app") as run:

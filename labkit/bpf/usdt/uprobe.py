@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Have the kernel run a BPF program when a process reaches an instruction.
 
 Rests on perf_event_open(2) with the event source `uprobe`, and on BPF links with a cookie (Linux 5.15). The attachment

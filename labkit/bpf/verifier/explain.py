@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Turn a rejection by the kernel's verifier into what a learner can read: where, what, why, and the usual fix.
 
 It reads the log; it knows no program. What it does not know it shows as the kernel said it, with the source line.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Read the log of the kernel's verifier: the path it walked, what it knew there, and what it said at the end.
 
 The wording is that of kernels 5.15 to 6.18; the text comes from `kernel/bpf/verifier.c` and `log.c`:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Say in plain words what the verifier's log says in its own notation: values, stack bytes, instructions."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From what clang compiled back to what the learner wrote: the place in the C of each instruction.
 
 BCC rewrites a program before clang compiles it: it inserts lines, and joins some. The line table that clang makes is of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Does the workload `io_engines` do what it is asked for? What witnesses outside of its loop say about one run.
 
 The witnesses are the kernel's count of the bytes that this process moved to and from devices (/proc/PID/io,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What lessons 06 and 07 ask of the workload `io_engines`: one job, checked before anything is started.
 
 What only the machine can refuse (no O_DIRECT, no io_uring, a full disk), the workload says before it is ready.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What lessons 07 and 08 share of watching: a BPF program looks on, or a warning says why nobody does."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What lessons 09 and 10 share: an unmodified Redis server in a cgroup, asked by redis-benchmark.
 
 Rests on the distribution's redis-server and redis-benchmark, which speak plain TCP over 127.0.0.1.

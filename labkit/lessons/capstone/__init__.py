@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 10: watch a real application. What the notebook calls."""
 
 from __future__ import annotations

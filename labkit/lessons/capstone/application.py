@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small application on SQLite, as a workload: it puts rows into a table, some of them in each transaction.
 
     python3 application.py --folder DATA --journal wal --synchronous full --transactions 23

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 10: the slices of an experiment, unwatched and watched, as one frame; comparing and adding them up."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 10: one transaction of SQLite, call by call; and strace as a witness of the counts."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 10: watch the system calls of one process with c/bpf/capstone.c, by name and by kind of file."""
 
 from __future__ import annotations

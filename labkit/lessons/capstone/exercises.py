@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exercises of lesson 10: each draws a number at random that a program in the kernel reveals."""
 
 from __future__ import annotations

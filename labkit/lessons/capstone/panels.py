@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 10: SQLite and Redis, with the settings that decide how often they wait for the disk."""
 
 from __future__ import annotations

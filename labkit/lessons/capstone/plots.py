@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 10: where a transaction's time goes, one transaction call by call, the calls of a server, shared syncs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 10: a server under load, an unmodified Redis, asked by redis-benchmark, with and without a file.
 
 Rates and latencies come from slices that nothing watches; the server's calls come from a watched slice of the same

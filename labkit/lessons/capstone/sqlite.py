@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 10: one run of the application on SQLite (labkit/lessons/capstone/application.py), watched or not."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 10: SQLite stores rows. How long does that take, and by which system calls, how many, how long?
 
 Times that are compared come from slices that nothing watches; what is in a transaction comes from a watched slice.

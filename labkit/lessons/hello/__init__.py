@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 01: one event each time a process starts a program. What the notebook calls."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 01: run a program some times and see each start."""
 
 from __future__ import annotations

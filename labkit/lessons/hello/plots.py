@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 01: when each process did it, and how often in each phase."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 07: ways to read: sync, a thread pool, libaio, io_uring. What the notebook calls."""
 
 from __future__ import annotations

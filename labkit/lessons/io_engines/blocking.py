@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 07: in which of its system calls an engine sleeps, and who does the work when a file is in memory."""
 
 from __future__ import annotations

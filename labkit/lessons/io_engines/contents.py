@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 07: every engine reads, and writes, the right bytes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 07: what a write costs that survives a power failure, in four kinds."""
 
 from __future__ import annotations

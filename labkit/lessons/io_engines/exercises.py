@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 07: the experiments behind its exercises; what they hide is drawn anew at each call."""
 
 from __future__ import annotations

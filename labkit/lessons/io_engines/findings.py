@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 07's finding: compares settings that differ in one thing, and says which things are equal.
 
 A ratio is stated only where the intervals of the two rates leave out that they are equal.

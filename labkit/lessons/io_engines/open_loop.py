@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 07: latency against the offered rate (open loop), next to the closed loop; coordinated omission."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 07: engines, block sizes, depths and ways to the file next to each other; and the same I/Os as lanes."""
 
 from __future__ import annotations

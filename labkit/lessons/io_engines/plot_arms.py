@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 07's arms: how each is named, and how it is drawn; the same in every picture, however many runs there are.
 
 The engine has the colour and the mark, the way to the file has the line, whatever else differs has the mark's filling.

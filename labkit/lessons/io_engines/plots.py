@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 07: latency and rate by engine, curves over the depth, costs per I/O, lanes in time, sleeps, ratios."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 07: what watching does to the numbers. The same jobs, with the probes attached and without."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 07: rates, latencies and costs of the engines, over block sizes, depths and ways to the file."""
 
 from __future__ import annotations

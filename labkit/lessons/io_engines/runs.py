@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 07: one run of a job: what the program reports of itself, and what the kernel saw where a probe was attached.
 
 Rates, latencies and CPU times come from runs with nothing attached. System calls and sleeps come from separate runs of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 07: each I/O as a lane in time, and how many were in flight at once. Nothing is attached."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 02: what a BPF program remembers, and how it goes wrong. What the notebook calls."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 02: how records reach user space: one ring buffer for all CPUs, or a perf buffer for each.
 
 Both are read only when the workload has ended, so that nothing disturbs it and the order of arrival is plain to see.

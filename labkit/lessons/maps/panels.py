@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 02: lose updates, draw histograms, fill a map, compare channels."""
 
 from __future__ import annotations

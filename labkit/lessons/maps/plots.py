@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 02: what each way of counting lost, what each channel costs, histograms, pairs, a full map."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 04: one event seen by every mechanism that this kernel has. What the notebook calls."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A Python program to look into; it keeps the promise of a workload: ready, go, one line of JSON.
 
 By hand: `python3 fruit.py 2`, then write "go".

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 04: is there a function to put a probe on? Look before you attach.
 
 Rests on nm(1) and objdump(1) for a program, on /proc/kallsyms and BTF for the kernel.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 04: one event seen by every mechanism that this kernel has, and what each of them costs.
 
 Rests on the tracepoints syscalls:sys_{enter,exit}_getppid, the raw tracepoints sys_{enter,exit}, kprobes

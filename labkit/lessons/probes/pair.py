@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 04: a Python decorator that times a function, beside a pair of uprobes that does so from outside."""
 
 from __future__ import annotations

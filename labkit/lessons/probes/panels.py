@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 04: what probes cost, and where a program spends its time."""
 
 from __future__ import annotations

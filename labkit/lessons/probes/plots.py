@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 04: who counted how many, what each mechanism costs, the decorator beside the probes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 04: where a program spends its time, by the stack at each tick of a timer."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 09: a shortcut for local sockets. What the notebook calls."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 09: how long a message takes to another process of this machine, by TCP, by the shortcut, by a Unix socket.
 
 Rests on the workloads ping_pong.c and stream.c, and on c/bpf/sockmap.c. Each slice is a new pair of processes with new

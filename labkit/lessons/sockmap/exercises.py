@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exercises of lesson 09: each draws a number at random that only the kernel's counters reveal."""
 
 from __future__ import annotations

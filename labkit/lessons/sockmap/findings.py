@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 09 in sentences, each computed from a frame and with its interval."""
 
 from __future__ import annotations

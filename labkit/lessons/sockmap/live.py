@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 09, live: turn the shortcut on and off while messages go to and fro."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 09: round trips, streams and Redis by three ways, and a switch to turn while messages flow."""
 
 from __future__ import annotations

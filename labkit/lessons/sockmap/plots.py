@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 09: round trips and throughput by message size, ratios, where messages went, Redis, the live switch."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 09 on a program that nobody here wrote: an unmodified Redis server, with and without the shortcut.
 
 Two servers run at the same time, each in its own cgroup with its clients; the shortcut is on in one of the two.

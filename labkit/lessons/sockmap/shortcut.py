@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shortcut itself, for every experiment of lesson 09: two BPF programs, one map, one cgroup.
 
     with Shortcut() as cut:

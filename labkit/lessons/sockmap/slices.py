@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 09, one slice at a time: a pair of processes that talk, where they run, by which way, and what was seen."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 00: a notebook that times its own reads. What the notebook calls."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 00: choose a block size, press Run, see how long each read takes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 00: how long each read took, in the order in which they were made."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 00: this very process reads a file, and eBPF times each read(2) from inside the kernel.
 
 Rests on the tracepoints syscalls:sys_enter_read and syscalls:sys_exit_read.

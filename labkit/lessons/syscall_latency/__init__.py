@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 06: the timer of system calls. What the notebook calls."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 06: the experiments behind its exercises; what they hide is drawn anew on every run."""
 
 from __future__ import annotations

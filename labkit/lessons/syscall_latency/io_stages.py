@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 06: where the time of one I/O goes, from the system call to the device and back.
 
 Rests on the tracepoints syscalls:sys_enter_pread64 and its like, block:block_getrq, block_rq_issue and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 06: the timer of system calls: a histogram, a sweep over block sizes, a heat map over time.
 
 Rests on the tracepoints syscalls:sys_enter_pread64, sys_exit_pread64 and their like

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 06: the same reads as others see them: the program itself, strace, bpftrace, fio."""
 
 from __future__ import annotations

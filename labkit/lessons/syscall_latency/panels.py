@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 06: time a system call over block sizes, over time, and stage by stage."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 06: a histogram, a sweep over block sizes, a heat map, the stack of stages, witnesses, what watching costs."""
 
 from __future__ import annotations

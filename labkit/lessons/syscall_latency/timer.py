@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 06: run a job of io_engines with the timer (c/bpf/syscall_latency.c) attached to it, or unwatched."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 06: what watching costs: the program that is watched, and a bystander that is not."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 08: inside io_uring. What the notebook calls."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 08: the experiments behind its exercises; what they hide is drawn afresh at each call."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 08: inside io_uring: how many calls, who hands over, what is saved by telling the kernel beforehand.
 
 The workload is lesson 07's (c/workloads/io_engines/) with its options for io_uring alone; who does what comes from the

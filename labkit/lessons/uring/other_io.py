@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 08, the tour: io_uring does more than reads. Chains over many files, messages, clocks, and nothing at all.
 
 The workload is c/workloads/uring_tour/.

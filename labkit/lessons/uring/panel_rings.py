@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 08: the rings of a recorded run, step by step: play it, or move to any step."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 08: batches, who hands over, what is registered, and the block size, against calls and CPU time."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 08: one moment of the two rings as a drawing, and in words."""
 
 from __future__ import annotations

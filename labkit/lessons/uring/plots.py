@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 08: heads and tails, calls by batch, who hands over and what it costs, savings, workers, many files."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 08, the rings: one file read by hand and by the library; where the heads and tails stand after each step."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 08: run a workload, and see from the kernel which of its threads does what for io_uring."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 05: probes that a program's author placed. What the notebook calls."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Run a Python script as a workload: get ready, wait for "go", run it, print one JSON line.
 
     python3 child.py SCRIPT [ARGUMENT]...

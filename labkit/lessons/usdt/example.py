@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Python program that lesson 05 looks into: it prices some orders, and counts its own calls.
 
 python3 example.py [ORDERS]

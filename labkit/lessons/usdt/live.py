@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 05: what tracing does to a running process: its instructions, its semaphores, and nobody else's.
 
 Rests on /proc/PID/maps and /proc/PID/mem, and on the kernel's raising and lowering of semaphores (the ref_ctr_offset of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 05: probes that others placed: CPython's (functions, imports, the garbage collector) and libstdc++'s.
 
 CPython's are described in its documentation, "Instrumenting CPython with DTrace and SystemTap"; not every build has

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 05: what a USDT probe costs its program, with nobody listening and with a tracer.
 
 The same loop runs with no probe in it, with a plain one, with one behind a semaphore, and, on x86-64, with one on a nop

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 05: choose how many requests, how long each takes, and which probes to listen to."""
 
 from __future__ import annotations

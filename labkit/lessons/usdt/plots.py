@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 05: passes of probes, histograms, what listening costs, calls of Python functions as they nest."""
 
 from __future__ import annotations

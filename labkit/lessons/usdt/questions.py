@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exercises of lesson 05."""
 
 from __future__ import annotations

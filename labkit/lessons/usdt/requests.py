@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 05: probes that a program's author placed, in a small server of ours.
 
 Rests on uprobes at the places that the notes in the section .note.stapsdt tell; sys/sdt.h puts them there.

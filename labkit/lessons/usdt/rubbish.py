@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A Python program that makes rubbish and has it collected, so often as it counts.
 
 python3 rubbish.py

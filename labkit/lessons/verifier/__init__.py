@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 03: programs that the verifier rejects, and their fixes. What the notebook calls."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exercises of lesson 03: what they draw by chance, only the verifier or a fixed program gives away."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 03: programs that the verifier refuses, and their fixes.
 
 Each file of `c/bpf/verifier/` is one small edit from right, and -DMENDED makes the edit. They are loaded, never

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 03: look at the programs of the gallery, and let loops grow until the verifier gives up."""
 
 from __future__ import annotations

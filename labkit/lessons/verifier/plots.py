@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 03: how far the verifier walks for a loop."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What this machine can do of the lessons: one capability, one row, found by trying it.
 
     >>> for row in examine("09"): print(row.name, row.state, row.reason, row.fix)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compile and load one program with BCC, and print one JSON line on how it went. Run by the doctor's row `bcc`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rows on BPF itself: programs, maps, the JIT compiler, type information, run statistics, the ring buffer."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The table: every capability, how it is probed; the course says which lessons use it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ELF files (elf(5)): the smallest that libbpf takes, and the USDT probes noted in one that someone else made."""
 
 from __future__ import annotations

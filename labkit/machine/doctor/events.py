@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rows on what a program can be attached to: tracepoints, kprobes, fentry, uprobes, a timer.
 
 Each is tried with a program that counts a call which this process then makes a known number of times.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ask the questions of the table, and sum the answers up."""
 
 from __future__ import annotations

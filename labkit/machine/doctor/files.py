@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rows on files: the two asynchronous interfaces, and the folder where the lessons' files live."""
 
 from __future__ import annotations

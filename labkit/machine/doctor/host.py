@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rows on the machine and on what this process may do there."""
 
 from __future__ import annotations

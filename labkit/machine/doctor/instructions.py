@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A few BPF programs, instruction by instruction: small enough to need no compiler.
 
 The numbers are those of Documentation/bpf/standardization/instruction-set.rst and of `enum bpf_func_id` in

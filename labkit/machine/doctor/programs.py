@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """BPF programs of a few instructions, to try what the kernel allows: no compiler, no headers, no bcc.
 
 libbpf loads programs from ELF files. The smallest such file is made here in memory: one section whose name tells libbpf

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a probe says, and the row that is made of it."""
 
 from __future__ import annotations

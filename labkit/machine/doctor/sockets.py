@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rows on cgroup v2 and on the shortcut between local sockets."""
 
 from __future__ import annotations

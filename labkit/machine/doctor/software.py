@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rows on software: Python, libbpf, BCC, headers, the compiler, and the tools that the lessons compare with."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The rows for people: a table with one line a row, the fixes, and one line that sums up."""
 
 from __future__ import annotations

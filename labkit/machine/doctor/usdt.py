@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rows on USDT: probes that a program's author placed in it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Panels: controls that measure and plot again. Each lesson builds its own from `Panel` and `controls`."""
 
 from __future__ import annotations

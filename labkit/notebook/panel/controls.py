@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Labelled controls for panels; their labels and the way they write values come from the schema.
 
 All of them work with the keyboard alone. Nothing runs when they change: the panel reads them when Run is pressed.

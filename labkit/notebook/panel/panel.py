@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The panel that every lesson uses: controls, Run, Stop, progress; then a plot, its sentence, its table, its origin.
 
     Panel(

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One measurement of a panel, in a thread of its own: it tells how far it is and can be asked to stop."""
 
 from __future__ import annotations

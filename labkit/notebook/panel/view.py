@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a panel shows: the picture, an error with its fix, the time left."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How every plot of the lab looks: one figure size, safe colours, axes that say "4 KiB" and "12 µs".
 
 A lesson's plot is a function `STEM(frame, ax=None) -> Axes` in a file of its own:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The words of a USDT note become places where arguments are."""
 
 from __future__ import annotations

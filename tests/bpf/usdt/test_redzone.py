@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A probe whose tracing would damage its process is refused, and no other."""
 
 from __future__ import annotations

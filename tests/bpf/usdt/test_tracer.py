@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """USDT probes are found, attached to and let go; readelf, gdb and the traced process itself are the witnesses."""
 
 from __future__ import annotations

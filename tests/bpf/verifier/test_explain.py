@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each file in `rejected/` is refused for the cause it states, at the line it marks; the kernel is the witness.
 
 The first comment of such a file says the kind of the verdict and the program type, and "untrusted" where the loader has

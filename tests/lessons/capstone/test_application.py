@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 10's application on SQLite, run by hand and as a workload. Witness: the sqlite3 module."""
 
 from __future__ import annotations

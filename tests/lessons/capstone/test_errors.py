@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 10 where something is wrong: a full disk, Stop, a damaged database, arguments, odd processes."""
 
 from __future__ import annotations

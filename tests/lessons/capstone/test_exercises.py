@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 10's exercises: what a learner's tool counts is the answer."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 10: every system call is counted once, and by its right file. Witnesses: strace, sqlite3's shell, os.stat."""
 
 from __future__ import annotations

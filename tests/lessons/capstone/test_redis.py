@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 10 on a Redis server: calls per request, shared syncs, rates of unwatched slices."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 10 in front of witnesses: bpftool, Redis's own counters, strace."""
 
 from __future__ import annotations

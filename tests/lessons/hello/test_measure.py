@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 01: a prime number of runs is counted exactly, and nothing is before attach and after detach."""
 
 from __future__ import annotations

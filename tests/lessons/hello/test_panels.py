@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 01's panel on the running kernel."""
 
 from __future__ import annotations

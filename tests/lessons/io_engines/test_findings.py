@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 07's sentence compares like with like, and says what is the same."""
 
 from __future__ import annotations

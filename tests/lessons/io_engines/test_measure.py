@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 07: every engine moves the bytes it says; who calls what, overlaps, sleeps and punts is known from the kernel.
 
 Witnesses: the program's own counts, strace, bpftrace, getrusage.

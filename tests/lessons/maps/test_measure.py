@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 02's claims: counts against the workload's own, what each way loses, what a full map says."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each frame of lesson 02 gets its own picture, which shows the frame's numbers."""
 
 from __future__ import annotations

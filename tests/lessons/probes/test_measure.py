@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 04's claims: every mechanism that works here counts the same prime number; what does not says why."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each frame of lesson 04 gets its own picture, and the boxes of a flame graph are as wide as their samples."""
 
 from __future__ import annotations

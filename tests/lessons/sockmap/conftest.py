@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shortcut, switched on for a test."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Python that talks over a connection of its own, inside the shortcut's cgroup or outside of it."""
 
 from __future__ import annotations

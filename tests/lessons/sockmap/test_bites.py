@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 09, what bites: each difference from TCP that the lesson names, by the shortcut and by TCP itself."""
 
 from __future__ import annotations

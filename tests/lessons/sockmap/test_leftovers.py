@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 09: after the shortcut, in whatever way it ended, no program and no cgroup is left."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 09's measurements, exercises and arguments."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 09's panels on the running kernel."""
 
 from __future__ import annotations

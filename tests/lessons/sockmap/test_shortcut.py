@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 09: each message takes the shortcut, every byte arrives, nobody else is touched."""
 
 from __future__ import annotations

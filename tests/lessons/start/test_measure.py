@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 00: each read of this process is seen, with the bytes that it returned."""
 
 from __future__ import annotations

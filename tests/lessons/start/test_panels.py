@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 00's panel speaks of what the lesson asks about: the time for each byte."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 06: nothing that the timer or the program of the stages should have seen is missing without being counted."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 06: each call is timed once, every bucket is accounted for, and the stages of an I/O add up to its latency.
 
 Witnesses: the program's own count, strace, bpftrace, fio, fincore.

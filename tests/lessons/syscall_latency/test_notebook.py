@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 06, as a learner runs it."""
 
 from __future__ import annotations

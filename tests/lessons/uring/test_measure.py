@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 08: who does what of io_uring's work, by eBPF, and what comes back.
 
 Witnesses: the program's own counts, zlib, strace.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The panel of lesson 08 calls its experiment with what is chosen, and says what it found."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The drawing of the two rings: each read is in one place, and the words say which."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 08's plots: what is drawn is what the frames hold."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 05: counts are the program's own, arguments arrive whole, the code changes and is restored."""
 
 from __future__ import annotations

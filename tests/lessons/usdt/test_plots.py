@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 05's plots: what is drawn is what the frame holds."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 03: each exhibit is refused for its cause, and accepted with its fix; the kernel is the witness."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesson 03's panels, run as a learner would."""
 
 from __future__ import annotations

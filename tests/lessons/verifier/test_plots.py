@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The loops' picture, and a verdict as a learner sees it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Controls have labels and write their values as people say them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A panel runs what it is told, when it is told, and ends it when it is told."""
 
 from __future__ import annotations

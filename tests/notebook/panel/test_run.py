@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Progress of a run: bounded, not too often, with the time left."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Axes speak of KiB and µs, styles differ in more than colour, figures carry twice the pixels."""
 
 from __future__ import annotations
