@@ -315,9 +315,9 @@ def test_a_program_without_sys_sdt_h_is_missing_and_not_a_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = Path(__file__).parents[3] / "c" / "workloads" / "usdt_app.c"
-    subprocess.run(
-        ["cc", "-std=gnu11", "-D_GNU_SOURCE", "-I", source.parent, "-o", tmp_path / "usdt_app", source], check=True
-    )
+    common = source.parent / "common"
+    parts = [source, *(common / f"{part}.c" for part in ("workload", "options", "json"))]
+    subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-I", common, "-o", tmp_path / "usdt_app", *parts], check=True)
     monkeypatch.setattr(live, "build", lambda name: tmp_path / name)
     for call in (usdt.probes, usdt.measure, usdt.live_code, usdt.semaphore, usdt.tell_apart, usdt.cost):
         with pytest.raises(Missing, match=r"compiled without sys/sdt\.h") as caught:
