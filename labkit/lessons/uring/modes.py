@@ -9,7 +9,7 @@ kernel (c/bpf/uring.c, through `uring_run.py`). The rings themselves are in `uri
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from labkit.machine.folders import quick
 from labkit.machine.mounts import mount_of
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
-from labkit.running.progress import Progress, part, silent
+from labkit.running.progress import Progress, Tick, part, silent
 from labkit.stats import trial
 from labkit.stats.histogram import from_buckets, quantile
 
@@ -50,26 +50,35 @@ def measure(
     cache: str = "warm",
     *,
     seconds: float | None = None,
+    slices: int | None = None,
+    seed: int | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Read blocks through io_uring, so many with one call.
+    """Read blocks through io_uring, one batch per call.
+
+    What only the kernel can count comes from a watched run of each setting; what the reads cost comes from interleaved
+    slices with nothing attached.
 
     Parameters
     ----------
-    batch : one number or several, 1 to 1024: so many reads are handed over, and waited for, at once.
+    batch : one number or several, 1 to 1024: reads submitted, and waited for, per call.
     block_bytes : 512 bytes to 4 MiB.
     submitter : one or both of "program" (by io_uring_enter) and "iou-sqp" (SQPOLL: a kernel thread watches the ring).
     register : what the kernel is told beforehand: "nothing", "buffers", "files" or "both".
     cache : "warm", "cold" (page cache with the file in it, without) or "direct" (O_DIRECT).
-    seconds : how long each setting runs, 0.01 to 60; None is 0.1 (0.02 in a hurry).
+    seconds : how long each slice runs, 0.01 to 60; None is 0.1 (0.02 in a hurry).
+    slices : unwatched slices per setting, at least 2; None is 6 (2 in a hurry). The first setting runs twice.
+    seed : of the order of the slices; None draws one.
     progress : see `labkit.running.progress`.
 
     Returns
     -------
-    One row a setting: submitter, batch, block_bytes, registered, ios, calls (of io_uring_enter, by the program's own
-    count), hand_overs, waits, wakes (the same calls by what they were for, as the kernel saw them; they are left out
-    where BPF cannot be loaded), calls_per_io (by the kernel; NaN there), p50_ns, ios_per_s, program_cpu_ns_per_io,
-    kernel_cpu_ns_per_io (of the threads that work for the program).
+    One row per setting: submitter, batch, block_bytes, registered; from the watched run ios, calls (of io_uring_enter,
+    by the program's own count), hand_overs, waits, wakes (the same calls by their purpose, as the kernel saw them; left
+    out where BPF cannot be loaded), calls_per_io (by the kernel; NaN there); medians of the unwatched slices: p50_ns,
+    ios_per_s, program_cpu_ns_per_io, kernel_cpu_ns_per_io (of the threads that work for the program), cpu_ns_per_io
+    (both); ratio, low, high (cpu_ns_per_io divided by that of the first setting, with its 95 % interval; 1 for the
+    first), slices.
 
     Raises
     ------
@@ -82,26 +91,56 @@ def measure(
         (check_choice("submitter", who, SUBMITTERS), _job(together, block_bytes, cache))
         for who, together in product(several("submitter", submitter), several("batch", batch))
     ]
-    report, rows = progress or silent, []
+    slices, seed = trial.check_slices(slices, 6, 2), check_seed(seed)
     warnings: list[str] = []
-    with (
-        exclusive("lesson 08: batches", report),
-        watcher(warnings) as run,
-        shared_file([job for _, job in settings]) as file,
-    ):
-        for done, (who, job) in enumerate(settings):
-            note = f"{who}, {job.batch} at once"
-
-            def tick(gone_s: float, done: int = done, note: str = note) -> None:
-                report((done + min(gone_s / seconds, 1)) / len(settings), note)
-
-            options = [*job.arguments(seconds=seconds, file=file), *_way(who), *REGISTERED[register]]
-            watched = run.run("io_engines", options, tick=tick)
-            rows.append({"submitter": who, "batch": job.batch, "block_bytes": block_bytes, "registered": register,
-                         **_calls(watched), **_costs(watched.told)})  # fmt: skip
-        facts = provenance(command=watched.command, warnings=warnings)
-    report(1.0, "done")
+    with exclusive("lesson 08: batches", progress) as report, shared_file([job for _, job in settings]) as file:
+        arms = {
+            f"{who}, batch {job.batch}": [*job.arguments(seconds=seconds, file=file), *_way(who), *REGISTERED[register]]
+            for who, job in settings
+        }
+        watched = _watched(arms, None, part(report, 0, 0.2), warnings)
+        costs = _unwatched(arms, None, seconds, slices, seed, part(report, 0.2, 1), warnings)
+        facts = provenance(command=watched[next(iter(arms))].command, warnings=warnings, seed=seed)
+    rows = [
+        {"submitter": who, "batch": job.batch, "block_bytes": block_bytes, "registered": register,
+         **_calls(watched[arm]), **costs.loc[arm]}
+        for arm, (who, job) in zip(arms, settings, strict=True)
+    ]  # fmt: skip
     return schema.frame(rows, **facts)
+
+
+Arms = Mapping[str, Sequence[str]]  # name -> options of io_engines
+
+
+def _watched(arms: Arms, cpu: int | None, report: Progress, warnings: list[str] | None) -> dict[str, Watched]:
+    """Run each arm once, watched by eBPF: who calls, and who takes the requests, are facts that need no repetition."""
+    found = {}
+    with watcher(warnings) as run:
+        for done, (arm, options) in enumerate(arms.items()):
+            report(done / len(arms), f"{arm}, watched")
+            found[arm] = run.run("io_engines", options, cpu=cpu)
+    return found
+
+
+def _unwatched(
+    arms: Arms, cpu: int | None, seconds: float, slices: int, seed: int, report: Progress, warnings: list[str]
+) -> pd.DataFrame:
+    """Run the arms in interleaved slices with nothing attached, the first one twice; add doubts to `warnings`.
+
+    Returns a frame with one row per arm, by its name: the medians of `_costs`, ratio, low, high and slices.
+    """
+    first, run = next(iter(arms)), Watcher(None)
+    everyone = {**arms, first + trial.AGAIN: arms[first]}
+
+    def one(arm: str, tick: Tick) -> dict[str, Any]:
+        return _costs(run.run("io_engines", everyone[arm], cpu=cpu, tick=tick).told)
+
+    made = trial.interleaved(list(everyone), one, slices=slices, seed=seed, progress=report, seconds=seconds).frame()
+    found = trial.ratios(made.assign(value=made["cpu_ns_per_io"]), first)
+    warnings += [warning for warning in found.attrs["warnings"] if warning not in warnings]
+    costs = made.drop(columns="slice").groupby("arm").median()
+    ratios = found.set_index("arm")[["ratio", "low", "high", "slices"]].reindex(costs.index)
+    return costs.join(ratios.fillna({"ratio": 1.0, "low": 1.0, "high": 1.0, "slices": slices}))
 
 
 def _job(batch: int, block_bytes: int, cache: str) -> Job:
@@ -124,52 +163,59 @@ def _calls(watched: Watched) -> dict[str, Any]:
 
 
 def _costs(told: dict[str, Any]) -> dict[str, Any]:
+    program_ns = 1e9 * (told["user_s"] + told["system_s"]) / told["ios"]
+    kernel_ns = round(1e9 * told["kernel_threads_s"] / told["ios"], 3)  # a difference of sums
     return {
-        "p50_ns": quantile(from_buckets(told["latency_ns"]["buckets"]), 0.5),
+        "p50_ns": float(quantile(from_buckets(told["latency_ns"]["buckets"]), 0.5)),
         "ios_per_s": told["ios"] / told["elapsed_s"],
-        "program_cpu_ns_per_io": 1e9 * (told["user_s"] + told["system_s"]) / told["ios"],
-        "kernel_cpu_ns_per_io": round(1e9 * told["kernel_threads_s"] / told["ios"], 3),  # a difference of sums
+        "program_cpu_ns_per_io": program_ns,
+        "kernel_cpu_ns_per_io": kernel_ns,
+        "cpu_ns_per_io": program_ns + kernel_ns,
     }
 
 
 def sqpoll(
-    batch: int = 32, cache: str = "warm", *, seconds: float | None = None, progress: Progress | None = None
+    batch: int = 32,
+    cache: str = "warm",
+    *,
+    seconds: float | None = None,
+    slices: int | None = None,
+    seed: int | None = None,
+    progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Let the program hand over, then a kernel thread; with a CPU of its own, and on the program's CPU.
+    """Let the program submit, then a kernel thread: on another CPU, and on the program's CPU.
 
     Parameters
     ----------
-    batch, cache, seconds, progress : as of `measure`; each read is 4 KiB.
+    batch, cache, seconds, slices, seed, progress : as of `measure`; each read is 4 KiB.
 
     Returns
     -------
-    One row a way: arm, ios, hand_overs, waits, wakes (calls of io_uring_enter by the program), by_program, by_sqpoll
-    (requests taken from the ring, by the thread that took them), all from the kernel; ios_per_s,
-    program_cpu_ns_per_io, kernel_cpu_ns_per_io. With one CPU only, the ways that need two are left out, with a warning.
+    One row per arm, and one for "the program (again)", which shows the noise: arm; from a watched run ios, hand_overs,
+    waits, wakes (calls of io_uring_enter by the program), by_program, by_sqpoll (requests taken from the ring, by the
+    thread that took them); medians of unwatched slices: ios_per_s, program_cpu_ns_per_io, kernel_cpu_ns_per_io,
+    cpu_ns_per_io (both); ratio, low, high (cpu_ns_per_io divided by that of the program, with its 95 % interval),
+    slices. With one CPU only, the arms that need two are left out, with a warning.
 
     Raises
     ------
     Missing : BPF cannot be loaded, or io_uring is refused.
     """
     job = _job(batch, 4096, cache)
-    seconds = check_float("seconds", quick(0.3, 0.05) if seconds is None else seconds, 0.01, 60, "seconds")
+    seconds = check_float("seconds", quick(0.1, 0.05) if seconds is None else seconds, 0.01, 60, "seconds")
+    slices, seed = trial.check_slices(slices, 6, 2), check_seed(seed)
     cpus = sorted(os.sched_getaffinity(0))
-    report, rows = progress or silent, []
     warnings: list[str] = []
-    with exclusive("lesson 08: who hands over", report), watcher() as run, shared_file([job]) as file:
-        arms = submitters(cpus)
-        if len(cpus) == 1:
-            warnings.append("This machine has one CPU: the submitting thread has to share it with the program.")
-        for done, (arm, options) in enumerate(arms.items()):
-
-            def tick(gone_s: float, done: int = done, arm: str = arm) -> None:
-                report((done + min(gone_s / seconds, 1)) / len(arms), arm)
-
-            arguments = [*job.arguments(seconds=seconds, file=file), *options]
-            watched = run.run("io_engines", arguments, cpu=cpus[0], tick=tick)
-            rows.append({"arm": arm, **_calls(watched), **_takers(watched), **_costs(watched.told)})
-        facts = provenance(command=watched.command, warnings=warnings, threads=watched.kernel.rows())
-    report(1.0, "done")
+    if len(cpus) == 1:
+        warnings.append("This machine has one CPU: the submitting thread must share it with the program.")
+    with exclusive("lesson 08: who submits", progress) as report, shared_file([job]) as file:
+        arguments = job.arguments(seconds=seconds, file=file)
+        arms = {arm: [*arguments, *options] for arm, options in submitters(cpus).items()}
+        first = next(iter(arms))
+        watched = _watched({**arms, first + trial.AGAIN: arms[first]}, cpus[0], part(report, 0, 0.2), None)
+        costs = _unwatched(arms, cpus[0], seconds, slices, seed, part(report, 0.2, 1), warnings)
+        facts = provenance(command=watched[first].command, warnings=warnings, seed=seed, baseline=first)
+    rows = [{"arm": arm, **_calls(run), **_takers(run), **costs.loc[arm]} for arm, run in watched.items()]
     return schema.frame(pd.DataFrame(rows).drop(columns=["calls_per_io", "calls", "p50_ns"]), **facts)
 
 

@@ -51,7 +51,7 @@ def _batches(frame: pd.DataFrame, ax: Axes) -> Axes:
         style.axis(right, "x", "batch", log=2, ticks=frame["batch"])
         style.axis(right, "y", "cpu_ns_per_io")
         right.set_ylim(bottom=0)
-        style.finish(right, frame, title="CPU time of both threads", legend=False)
+        style.finish(right, frame, title="CPU time, unwatched", legend=False)
     for number, (name, how) in enumerate(style.series(names).items()):
         rows = frame[names == name].sort_values("batch")
         rows = rows[per_io[rows.index] > 0]  # none at all has no place on an axis of powers

@@ -25,9 +25,10 @@ from labkit.errors import BadArgument, Missing, Stopped, WorkloadUnable
 from labkit.lessons import uring
 from labkit.lessons._io import watch
 from labkit.lessons._io.job import Job
-from labkit.lessons.uring import modes, other_io, watched
+from labkit.lessons.uring import modes, watched
 from labkit.lessons.uring.rings import HEADS_AND_TAILS
 from labkit.lessons.uring.watched import EVENTS, PROGRAM, SQPOLL, WORKER, Watched, watcher
+from labkit.machine.folders import repo_folder
 from labkit.running import truths, workload
 from labkit.running.workload import Workload
 from labkit.stats import trial
@@ -120,7 +121,8 @@ def test_strace_counts_the_same_calls() -> None:
 @bpf
 def test_under_sqpoll_the_program_hands_nothing_over_and_iou_sqp_does() -> None:
     frame = uring.sqpoll(seconds=0.05)
-    program, *others = frame.to_dict("records")
+    program, *others, again = frame.to_dict("records")
+    assert again["arm"] == "the program (again)" and again["by_program"] == again["ios"]
     assert program["by_program"] == program["ios"] and program["by_sqpoll"] == 0
     assert program["hand_overs"] > 0 and program["kernel_cpu_ns_per_io"] == 0
     assert len(others) == (3 if len(os.sched_getaffinity(0)) > 1 else 1)
@@ -130,6 +132,31 @@ def test_under_sqpoll_the_program_hands_nothing_over_and_iou_sqp_does() -> None:
         assert row["kernel_cpu_ns_per_io"] > 0
         if row["arm"].endswith("looks"):
             assert row["waits"] == 0 and row["wakes"] <= 2  # nothing but wake-ups, if it fell asleep before the start
+
+
+@bpf
+def test_costs_come_from_slices_in_which_nothing_is_attached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Witness: the descriptors of this process say whether a tracepoint is in use when a run starts."""
+    attached: list[bool] = []
+    start = Workload.start
+
+    def look(self: Workload) -> None:
+        links = [
+            os.readlink(link.path)
+            for link in os.scandir("/proc/self/fd")
+            if link.is_symlink() and os.path.lexists(link.path)
+        ]
+        attached.append("anon_inode:[perf_event]" in links)
+        start(self)
+
+    monkeypatch.setattr(Workload, "start", look)
+    frame = uring.measure([1, 8], seconds=0.02, slices=3)
+    assert (
+        attached == [True] * 2 + [False] * (2 + 1) * 3
+    )  # each setting is watched once; the first one runs twice after it
+    assert frame["slices"].tolist() == [3, 3]
+    assert frame["ratio"][0] == 1 and (frame["low"] <= frame["ratio"]).all() and (frame["ratio"] <= frame["high"]).all()
+    assert (frame["cpu_ns_per_io"] > 0).all()
 
 
 @bpf
@@ -145,7 +172,7 @@ def test_the_submitting_thread_is_the_kernels() -> None:
 def test_with_one_cpu_what_needs_two_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     frame = uring.sqpoll(seconds=0.02)
-    assert frame["arm"].tolist() == ["the program", "iou-sqp on the program's CPU"]
+    assert frame["arm"].tolist() == ["the program", "iou-sqp on the program's CPU", "the program (again)"]
     assert "one CPU" in frame.attrs["warnings"][0]
 
 
@@ -201,7 +228,7 @@ def test_workers_are_threads_of_that_name_in_proc_too() -> None:
 
 @bpf
 def test_without_a_tmpfs_it_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(uring, "MEMORY", tmp_path / "nowhere")
+    monkeypatch.setattr(modes, "MEMORY", tmp_path / "nowhere")
     frame = uring.workers(23)
     assert "tmpfs" not in frame["place"].tolist()
     assert "no tmpfs" in frame.attrs["warnings"][0]
@@ -392,7 +419,7 @@ def test_this_kernel_has_one_of_the_two_names() -> None:
 
 
 def test_the_events_of_the_c_file_are_those_of_the_table() -> None:
-    text = (Path(watched.__file__).parents[2] / "c" / "bpf" / "uring.c").read_text()
+    text = (repo_folder() / "c" / "bpf" / "uring.c").read_text()
     listed = re.search(r"enum what \{(.*?)\}", text, re.DOTALL)
     assert listed is not None
     names = re.sub(r"/\*.*?\*/", "", listed[1])
@@ -436,8 +463,10 @@ def test_stop_ends_each_measurement(data_folder: Path) -> None:
         ("sqpoll", {"batch": -1}, "batch=-1"),
         ("sqpoll", {"cache": None}, "cache=None"),
         ("sqpoll", {"seconds": 61}, "0.01 to 60 seconds"),
+        ("sqpoll", {"slices": 1}, "slices=1"),
+        ("measure", {"slices": 0}, "slices=0"),
         ("registered", {"block_bytes": ()}, r"block_bytes=\(\)"),
-        ("registered", {"slices": 1}, "2 to 100 slices"),
+        ("registered", {"slices": 1}, "2 to 1000 slices"),
         ("registered", {"cache": "icy"}, "cache='icy'"),
         ("workers", {"ios": 0}, "ios=0"),
         ("tour", {"ios": 10_001}, "1 to 10000 operations"),
@@ -457,7 +486,3 @@ def test_bad_arguments_are_named_before_anything_starts(
     monkeypatch.setattr(watch, "Program", lambda *_, **__: pytest.fail("BPF was loaded"))
     with pytest.raises(BadArgument, match=told):
         getattr(uring, function)(**arguments)
-
-
-def test_the_modules_name_what_they_offer() -> None:
-    assert set(other_io.__all__) - {"run_stop"} <= set(modes.__all__)

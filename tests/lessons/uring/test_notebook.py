@@ -51,9 +51,9 @@ def test_a_batch_is_a_call(lesson: Followed) -> None:
 
 
 def test_under_sqpoll_another_thread_hands_over(lesson: Followed) -> None:
-    program, *others = lesson.facts["sqpoll"]
+    program, *others, again = lesson.facts["sqpoll"]
     assert (program["by_program"], program["by_sqpoll"]) == (program["ios"], 0)
-    assert others
+    assert others and again["arm"] == "the program (again)"
     for row in others:
         assert (row["hand_overs"], row["by_program"], row["by_sqpoll"]) == (0, 0, row["ios"])
 
