@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -83,13 +85,17 @@ def measure(
     slice_s = check_float("seconds", quick(0.08, 0.02) if seconds is None else seconds, 0.01, 60, "seconds")
     slices, seed = trial.check_slices(slices, 8, 2), check_seed(seed)
     warnings: list[str] = []
-    with exclusive("lesson 07: engines", progress) as report, shared_file(list(jobs.values())) as file:
-        jobs = _possible(jobs, file, warnings)
+
+    def run(job: Job, **how: Any) -> JobRun:
+        return run_job(job, seconds=slice_s, file=files.get(job.file_bytes, files.get(0)), **how)
+
+    with exclusive("lesson 07: engines", progress) as report, _files(jobs, several("file_bytes", file_bytes)) as files:
+        jobs = _possible(jobs, next(iter(files.values())), warnings)
         baseline = next(iter(jobs))
         again = baseline + trial.AGAIN
         unwatched = trial.interleaved(
             [*jobs, again],
-            lambda arm, tick: run_job(jobs[arm.removesuffix(trial.AGAIN)], seconds=slice_s, file=file, tick=tick),
+            lambda arm, tick: run(jobs[arm.removesuffix(trial.AGAIN)], tick=tick),
             slices=slices,
             seed=seed,
             progress=part(report, 0.0, 0.8),
@@ -102,7 +108,7 @@ def measure(
             if program is not None:
                 watched = trial.interleaved(
                     [arm for arm in jobs if arm in runs],
-                    lambda arm, tick: run_job(jobs[arm], seconds=slice_s, file=file, program=program, tick=tick),
+                    lambda arm, tick: run(jobs[arm], program=program, tick=tick),
                     slices=WATCHED_SLICES,
                     seed=unwatched.seed,
                     progress=part(report, 0.8, 1.0),
@@ -171,6 +177,16 @@ def _jobs(
         job = Job(name, operation, order, way, size, depth, together, together, file_bytes=working_set)
         made[f"{name}, {way}, {schema.si_bytes(size)}, depth {depth}, {schema.si_bytes(job.file_bytes)}"] = job
     return made
+
+
+@contextmanager
+def _files(jobs: dict[str, Job], sizes: list[int]) -> Iterator[dict[int, Path | None]]:
+    """Make one data file per working set; 0 stands for one that is large enough for all jobs without a size."""
+    with ExitStack() as stack:
+        yield {
+            size: stack.enter_context(shared_file([job for job in jobs.values() if size in (0, job.file_bytes)]))
+            for size in sizes
+        }
 
 
 def _possible(jobs: dict[str, Job], file: Any, warnings: list[str]) -> dict[str, Job]:

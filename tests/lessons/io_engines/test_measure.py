@@ -461,6 +461,20 @@ def test_the_pool_makes_one_call_per_io() -> None:
     assert frame["calls_per_io"].iloc[0] == pytest.approx(1, abs=0.02)
 
 
+@bpf
+def test_each_working_set_is_as_large_as_asked() -> None:
+    frame = io_engines.file_sizes("sync", (1 << 20, 8 << 20), slices=2)
+    assert frame.loc[~frame["again"], "file_bytes"].tolist() == [1 << 20, 8 << 20]
+
+
+@bpf
+def test_mmap_makes_no_call_and_nowait_makes_two_for_a_cold_block() -> None:
+    frame = io_engines.measure(["nowait", "mmap"], cache=["warm", "cold"], queue_depth=1, seconds=0.05, slices=2)
+    per_io = frame[~frame["again"]].set_index(["engine", "cache"])["calls_per_io"]
+    assert per_io["mmap", "warm"] == per_io["mmap", "cold"] == 0
+    assert per_io["nowait", "warm"] == 1 and per_io["nowait", "cold"] > 1.5
+
+
 def test_the_calls_of_the_c_file_are_those_of_the_table() -> None:
     text = (repo_folder() / "c" / "bpf" / "io_engines.c").read_text()
     listed = re.search(r"enum call \{(.*?)\}", text, re.DOTALL)

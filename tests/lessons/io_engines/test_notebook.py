@@ -53,7 +53,19 @@ watch.Program = no_bpf"""
 
 # each measurement of the lesson that needs BPF or all three engines; and all
 NEED_MORE = {"calls", "memory", "who-blocks", "batches", "watching", "load"}
-ALL = NEED_MORE | {"content", "lanes", "engines", "curves", "sizes", "deep", "law", "pool", "durable"}
+ALL = NEED_MORE | {
+    "content",
+    "lanes",
+    "engines",
+    "curves",
+    "sizes",
+    "deep",
+    "law",
+    "pool",
+    "durable",
+    "cached",
+    "working-sets",
+}
 
 
 @pytest.fixture(scope="module")
