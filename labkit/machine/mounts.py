@@ -26,6 +26,7 @@ class Mount:
     kind: str  # "ext4", "tmpfs" …
     source: str  # "/dev/vda1", "tmpfs", "server:/export" …
     read_only: bool
+    options: str = ""  # of this mount and of the file system: "rw,relatime,errors=remount-ro"
 
     @property
     def device(self) -> str:
@@ -53,6 +54,7 @@ def mounts() -> Iterator[Mount]:
             kind=kind,
             source=_unescape(source),
             read_only=read_only,
+            options=",".join(dict.fromkeys(f"{options},{super_options.strip()}".strip(",").split(","))),
         )
 
 

@@ -11,7 +11,7 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -21,8 +21,12 @@ from labkit.errors import Missing
 from labkit.machine import lock_places
 from labkit.machine.folders import data_folder
 from labkit.machine.mounts import mount_of
+from labkit.machine.storage import device_facts, read_text
 
 __all__ = ["provenance"]
+
+CPUS = Path("/sys/devices/system/cpu")
+PRESSURE = Path("/proc/pressure")
 
 
 def provenance(*, command: str | Sequence[str] = "", path: Path | None = None, **more: Any) -> dict[str, Any]:
@@ -36,17 +40,24 @@ def provenance(*, command: str | Sequence[str] = "", path: Path | None = None, *
 
     Returns
     -------
-    kernel, architecture, cpu_model, cpus (those this process may use), governor (of the clock; empty where it cannot
-    be seen), virtual_machine (the hypervisor's name, or empty), filesystem, device, command, time (UTC), labkit
-    (version), lost_events (0 unless told), warnings (a list; empty unless told).
+    kernel, architecture, cpu_model, cpus (those this process may use), governor (of CPU 0; empty where it cannot be
+    seen), governors (of every CPU, each once), idle_states (names of the C-states of CPU 0), virtual_machine (the
+    hypervisor's name, or empty), filesystem, mount_options, device and what `labkit.machine.storage.device_facts`
+    knows of it, pressure (the shares of the last ten seconds in which some task waited for "cpu", "io" or "memory", in
+    per cent; /proc/pressure), command, time (UTC), labkit (version), lost_events (0 unless given), warnings (a list).
     """
-    filesystem, device = _storage(path)
+    filesystem, device, mount_options = _storage(path)
     return {
         **_machine(),
         "cpus": len(os.sched_getaffinity(0)),
         "governor": _governor(),
+        "governors": _distinct(CPUS.glob("cpu[0-9]*/cpufreq/scaling_governor")),
+        "idle_states": _distinct(CPUS.glob("cpu0/cpuidle/state[0-9]*/name")),
         "filesystem": filesystem,
+        "mount_options": mount_options,
         "device": device,
+        **device_facts(path or data_folder()),
+        "pressure": _pressure(),
         "command": command if isinstance(command, str) else shlex.join(command),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "lost_events": 0,
@@ -92,13 +103,28 @@ def _governor() -> str:
         return ""
 
 
-def _storage(path: Path | None) -> tuple[str, str]:
-    """Return the file system and the device of a path; empty where they cannot be told."""
+def _distinct(files: Iterable[Path]) -> list[str]:
+    """Return what is in these files of sysfs, each content once."""
+    return list(dict.fromkeys(text for file in sorted(files) if (text := read_text(file))))
+
+
+def _pressure() -> dict[str, float]:
+    """Return how much of the last ten seconds some task had to wait (Documentation/accounting/psi.rst)."""
+    found = {}
+    for kind in ("cpu", "io", "memory"):
+        some = re.search(r"^some avg10=([\d.]+)", read_text(PRESSURE / kind))
+        if some:
+            found[kind] = float(some[1])
+    return found
+
+
+def _storage(path: Path | None) -> tuple[str, str, str]:
+    """Return the file system, the device and the mount options of a path; empty where they cannot be found out."""
     try:
         mount = mount_of(path or data_folder())
     except (OSError, Missing):
-        return "", ""
-    return mount.kind, mount.device or mount.source
+        return "", "", ""
+    return mount.kind, mount.device or mount.source, mount.options
 
 
 def _version() -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from labkit.machine.mounts import mount_of
 
-__all__ = ["block_queue", "device_facts", "sector_bytes"]
+__all__ = ["block_queue", "device_facts", "read_text", "sector_bytes"]
 
 SMALLEST_SECTOR_BYTES = 512
 
@@ -31,7 +31,7 @@ def block_queue(path: Path) -> Path | None:
 def sector_bytes(path: Path) -> int:
     """Return the smallest size that O_DIRECT moves on the device below a path; 512 where it cannot be seen."""
     queue = block_queue(path)
-    return int(_read(queue / "logical_block_size") or SMALLEST_SECTOR_BYTES) if queue else SMALLEST_SECTOR_BYTES
+    return int(read_text(queue / "logical_block_size") or SMALLEST_SECTOR_BYTES) if queue else SMALLEST_SECTOR_BYTES
 
 
 def device_facts(path: Path) -> dict[str, Any]:
@@ -48,18 +48,19 @@ def device_facts(path: Path) -> dict[str, Any]:
             "scheduler": "", "device_queue_depth": 0, "logical_sector_bytes": 0, "physical_sector_bytes": 0,
             "rotational": False, "write_cache": "",
         }  # fmt: skip
-    chosen = re.search(r"\[(.+)\]", _read(queue / "scheduler"))
+    chosen = re.search(r"\[(.+)\]", read_text(queue / "scheduler"))
     return {
-        "scheduler": chosen[1] if chosen else _read(queue / "scheduler"),
-        "device_queue_depth": int(_read(queue / "nr_requests") or 0),
-        "logical_sector_bytes": int(_read(queue / "logical_block_size") or 0),
-        "physical_sector_bytes": int(_read(queue / "physical_block_size") or 0),
-        "rotational": _read(queue / "rotational") == "1",
-        "write_cache": _read(queue / "write_cache"),
+        "scheduler": chosen[1] if chosen else read_text(queue / "scheduler"),
+        "device_queue_depth": int(read_text(queue / "nr_requests") or 0),
+        "logical_sector_bytes": int(read_text(queue / "logical_block_size") or 0),
+        "physical_sector_bytes": int(read_text(queue / "physical_block_size") or 0),
+        "rotational": read_text(queue / "rotational") == "1",
+        "write_cache": read_text(queue / "write_cache"),
     }
 
 
-def _read(file: Path) -> str:
+def read_text(file: Path) -> str:
+    """Return the text of a small file of sysfs or procfs; empty where it cannot be read."""
     try:
         return os.fsdecode(file.read_bytes()).strip()
     except OSError:

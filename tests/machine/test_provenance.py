@@ -68,6 +68,29 @@ def test_governor_is_that_of_sysfs_or_empty() -> None:
     assert provenance()["governor"] == (file.read_text().strip() if file.exists() else "")
 
 
+def test_the_disk_is_the_one_that_lsblk_describes(data_folder: Path) -> None:
+    found = provenance()
+    if not Path("/sys/class/block", found["device"] or "none").exists():
+        pytest.skip("the data folder is on no block device")
+    columns = "LOG-SEC,PHY-SEC,ROTA,RQ-SIZE,SCHED"
+    told = run("lsblk", "--nodeps", "--noheadings", "--output", columns, f"/dev/{found['device']}").split()
+    names = ("logical_sector_bytes", "physical_sector_bytes", "rotational", "device_queue_depth", "scheduler")
+    assert [str(int(found[name]) if name != "scheduler" else found[name]) for name in names] == told
+
+
+def test_mount_options_are_those_of_findmnt(data_folder: Path) -> None:
+    told = run("findmnt", "--noheadings", "--output", "OPTIONS", "--target", str(data_folder)).split(",")
+    assert set(provenance()["mount_options"].split(",")) == set(told)
+
+
+def test_governors_idle_states_and_pressure_are_those_of_the_kernel() -> None:
+    found, cpus = provenance(), Path("/sys/devices/system/cpu")
+    assert set(found["governors"]) == {f.read_text().strip() for f in cpus.glob("cpu[0-9]*/cpufreq/scaling_governor")}
+    assert set(found["idle_states"]) == {f.read_text().strip() for f in cpus.glob("cpu0/cpuidle/state*/name")}
+    assert set(found["pressure"]) == {file.name for file in Path("/proc/pressure").glob("[cim]*[uoy]")}
+    assert all(0 <= share <= 100 for share in found["pressure"].values())
+
+
 def test_labkit_is_the_version_of_the_project() -> None:
     import tomllib
 
