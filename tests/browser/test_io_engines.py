@@ -42,9 +42,9 @@ def fill(panel: Locator, label: str, value: str) -> None:
 
 def test_lesson_07_block_sizes_are_compared_over_two_runs_and_a_third_is_stopped(page: Page, panel: Locator) -> None:
     panel.get_by_label("block sizes").select_option(["4 KiB", "64 KiB", "1 MiB"])
-    fill(panel, "seconds a slice", "0.02")
+    fill(panel, "seconds per slice", "0.02")
     press(panel, "Run")
-    finding = panel.get_by_text(re.compile("as many bytes a second as"))
+    finding = panel.get_by_text(re.compile("as many bytes per second as"))
     expect(finding).to_be_visible(timeout=CELL_MS)
     expect(panel.get_by_role("img")).to_be_visible()
     picture(page, "lesson-07-after-run")
@@ -55,7 +55,7 @@ def test_lesson_07_block_sizes_are_compared_over_two_runs_and_a_third_is_stopped
     expect(panel.get_by_role("cell", name="O_DIRECT").first).to_be_visible()
     picture(page, "lesson-07-two-runs")
 
-    fill(panel, "seconds a slice", "5")
+    fill(panel, "seconds per slice", "5")
     press(panel, "Run")
     expect(panel.get_by_text(re.compile("left$"))).to_be_visible(timeout=CELL_MS)
     picture(page, "lesson-07-in-mid-run")
