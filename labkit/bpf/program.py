@@ -110,6 +110,8 @@ class Program:
             self._held.close()
 
     def _take(self) -> None:
+        if refused := refusals.too_few_files():
+            raise refused
         self._compiled = SHELF.take(self.source.key) or compile_source(self.source)
         self.load()
         self._misses_before = self._misses()

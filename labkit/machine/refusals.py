@@ -14,9 +14,10 @@ from labkit.machine.doctor import privileges
 from labkit.machine.doctor.rows import other_kernel
 from labkit.machine.lock_places import tracefs
 
-__all__ = ["no_tracefs", "refusal", "who_refused"]
+__all__ = ["no_tracefs", "refusal", "too_few_files", "who_refused"]
 
 _REFUSALS = {os.strerror(number): number for number in (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EMFILE)}
+_FILES = 32  # a program of a few tracepoints, with its maps and clang's files
 _LOCKDOWN = Path("/sys/kernel/security/lockdown")
 
 
@@ -56,6 +57,23 @@ def no_tracefs() -> Missing | None:
     if tracefs() is not None:
         return None
     return Missing("tracefs is not mounted.", "mount -t tracefs tracefs /sys/kernel/tracing")
+
+
+def too_few_files() -> Missing | None:
+    """Return the error where this process may not open as many more files as clang and a program need.
+
+    Clang, as BCC calls it, crashes the whole process where it cannot open a file.
+    """
+    try:
+        free = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - len(os.listdir("/proc/self/fd"))
+    except OSError:
+        free = 0
+    if free >= _FILES:
+        return None
+    who, fix = who_refused("open", errno.EMFILE)
+    return Missing(
+        f"A program needs {_FILES} more open files, which is refused {who} ({os.strerror(errno.EMFILE)}).", fix
+    )
 
 
 def _locked_down() -> bool:

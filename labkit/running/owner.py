@@ -12,10 +12,13 @@ A thing is registered before it is acquired, so an interrupt at any moment leave
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 from collections.abc import Callable
 
+from labkit.errors import Missing
+from labkit.machine.refusals import who_refused
 from labkit.running.interrupts import uninterrupted
 
 __all__ = ["Held", "acquire", "close_abandoned", "held_now"]
@@ -72,7 +75,8 @@ def acquire(
 ) -> Held:
     """Register a thing, then acquire it with interrupts deferred; return what releases it.
 
-    If `take` fails, or an interrupt came meanwhile, the thing is released before the exception goes on.
+    If `take` fails, or an interrupt came meanwhile, the thing is released before the exception goes on. Too many open
+    files (EMFILE) are told as `Missing`, with the limit.
 
     Parameters
     ----------
@@ -83,6 +87,12 @@ def acquire(
     try:
         with uninterrupted():
             take()
+    except OSError as error:
+        held.close()
+        if error.errno != errno.EMFILE:
+            raise
+        who, fix = who_refused(what, errno.EMFILE)
+        raise Missing(f"{what} was refused {who} ({error.strerror}).", fix) from error
     except BaseException:
         held.close()
         raise

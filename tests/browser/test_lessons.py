@@ -40,7 +40,7 @@ CHANGES = {
     "07-io-engines": Change("Three ways to read", "block sizes", ["16 KiB"], r"16 KiB"),
     "08-uring": Change("Inside io_uring", "batches", ["1", "16"], r"16"),
     "09-sockmap": Change("Round trips by three ways", "message size", ["256 B"], r"256 B"),
-    "10-capstone": Change("SQLite, call by call", "transactions", "29", r"delete, full: 4 syncs a transaction"),
+    "10-capstone": Change("SQLite, call by call", "transactions", "29", r"delete, full: 4 syncs per transaction"),
 }
 
 

@@ -65,7 +65,10 @@ FAULTS = [
     Fault("set:LABKIT_LOCK=/proc/nowhere", "hello", r"The lock file /proc/nowhere cannot be used", "rm /proc/nowhere"),
     Fault("limit:FSIZE:4096", "start", r"may write files of 4096 bytes at most", "ulimit -f unlimited"),
     Fault("limit:FSIZE:4096", "engines", r"may write files of 4096 bytes at most", "ulimit -f unlimited"),
-    Fault("limit:NOFILE:20", "hello", r"by the limit of 20 open files|Too many open files", "ulimit -n"),
+    *(
+        Fault(f"limit:NOFILE:{most}", measurement, rf"by the limit of {most} open files", "ulimit -n")
+        for most, measurement in [(8, "hello"), (16, "hello"), (20, "hello"), (26, "pairs"), (9, "rings")]
+    ),
     Fault("drop:sys_admin", "usdt", r"root, but without CAP_SYS_ADMIN", "privileged"),
     Fault("unmount:CGROUP2", "sockmap", r"cgroup v2 is not mounted", "mount -t cgroup2"),
 ]
