@@ -290,6 +290,7 @@ class Program:
             function, f"{binary}:{symbol}", attach, name=str(binary).encode(), fn_name=function.encode(), **options
         )
 
+    @uninterrupted()
     def detach(self) -> None:
         """Detach everything. The program stays loaded and its maps keep what they counted."""
         bcc.detach_all(self.bcc)

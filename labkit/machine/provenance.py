@@ -46,7 +46,8 @@ def provenance(*, command: str | Sequence[str] = "", path: Path | None = None, *
     knows of it, pressure (the shares of the last ten seconds in which some task waited for "cpu", "io" or "memory", in
     per cent; /proc/pressure), command, time (UTC), labkit (version), lost_events (0 unless given), warnings (a list).
     """
-    filesystem, device, mount_options = _storage(path)
+    place = path or _usable_data_folder()
+    filesystem, device, mount_options = _storage(place)
     return {
         **_machine(),
         "cpus": len(os.sched_getaffinity(0)),
@@ -56,7 +57,7 @@ def provenance(*, command: str | Sequence[str] = "", path: Path | None = None, *
         "filesystem": filesystem,
         "mount_options": mount_options,
         "device": device,
-        **device_facts(path or data_folder()),
+        **device_facts(place),
         "pressure": _pressure(),
         "command": command if isinstance(command, str) else shlex.join(command),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -118,11 +119,21 @@ def _pressure() -> dict[str, float]:
     return found
 
 
+def _usable_data_folder() -> Path | None:
+    """Return the data folder, or None: what does not use it is measured where it cannot be used, too."""
+    try:
+        return data_folder()
+    except (OSError, Missing):
+        return None
+
+
 def _storage(path: Path | None) -> tuple[str, str, str]:
     """Return the file system, the device and the mount options of a path; empty where they cannot be found out."""
+    if path is None:
+        return "", "", ""
     try:
-        mount = mount_of(path or data_folder())
-    except (OSError, Missing):
+        mount = mount_of(path)
+    except OSError:
         return "", "", ""
     return mount.kind, mount.device or mount.source, mount.options
 

@@ -34,15 +34,15 @@ def sector_bytes(path: Path) -> int:
     return int(read_text(queue / "logical_block_size") or SMALLEST_SECTOR_BYTES) if queue else SMALLEST_SECTOR_BYTES
 
 
-def device_facts(path: Path) -> dict[str, Any]:
+def device_facts(path: Path | None) -> dict[str, Any]:
     """Return what matters of the block device below a path.
 
     Returns
     -------
     scheduler (the one in use), device_queue_depth (requests that the block layer keeps for it), logical_sector_bytes,
-    physical_sector_bytes, rotational, write_cache. All of them empty or 0 where there is no block device.
+    physical_sector_bytes, rotational, write_cache. All of them empty or 0 where there is no block device, or no path.
     """
-    queue = block_queue(path)
+    queue = block_queue(path) if path else None
     if queue is None:
         return {
             "scheduler": "", "device_queue_depth": 0, "logical_sector_bytes": 0, "physical_sector_bytes": 0,

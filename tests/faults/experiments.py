@@ -68,7 +68,7 @@ EXPERIMENTS: dict[str, tuple[Callable[[], Frame], Callable[[Frame], bool]]] = {
     "usdt": (lambda: usdt.measure(requests=23), _per_probe),
     "syscall_latency": (
         lambda: syscall_latency.histogram(ios=97),
-        lambda frame: int(frame["count"].sum()) == frame.attrs["ios"] == 97,
+        lambda frame: int(frame["count"].sum()) == 97 and set(frame["ios"]) == {97},
     ),
     "io_engines": (
         lambda: io_engines.calls("sync", "warm"),
