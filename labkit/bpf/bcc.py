@@ -32,7 +32,7 @@ __all__ = [
     "libbcc",
     "load",
     "loaded",
-    "loaded_fds",
+    "loaded_descriptors",
     "make_module",
     "map_fd",
     "map_names",
@@ -211,7 +211,7 @@ def loaded(module: Any, function: str, load_now: Callable[[], int]) -> int:
 
 
 @uninterrupted()
-def loaded_fds(module: Any) -> list[int]:
+def loaded_descriptors(module: Any) -> list[int]:
     """Return the file descriptors of the functions of a `bcc.BPF` that are loaded."""
     return [int(function.fd) for function in module.funcs.values()]
 

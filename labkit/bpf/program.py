@@ -373,7 +373,7 @@ class Program:
         return self._misses() - self._misses_before
 
     def _misses(self) -> int:
-        return sum(proginfo.query(fd).recursion_misses for fd in bcc.loaded_fds(self.bcc))
+        return sum(proginfo.query(fd).recursion_misses for fd in bcc.loaded_descriptors(self.bcc))
 
 
 def _nearest_event(event: str) -> str:

@@ -137,6 +137,8 @@ def diagnose(source: Source, function: str, kind: int, warned: str = "") -> Verd
     cause = refused.cause(warned, str(path), Code(text), verdict.kind, verdict.line, verdict.said)
     if cause is None:
         return _repaired(verdict, source, Code(text), function, kind)
+    if not cause.column and cause.line == verdict.line and verdict.column:
+        cause = replace(cause, column=verdict.column)
     detail = "\n".join(filter(None, [cause.detail(text, path.name), *_rows([("The kernel's words", verdict.said)])]))
     column = cause.column or None
     found = replace(verdict, headline=cause.headline(path.name), fix=cause.fix, detail=detail)
