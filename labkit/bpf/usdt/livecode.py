@@ -46,15 +46,21 @@ def mappings(pid: int) -> list[Mapping]:
     ]
 
 
-def address_of(pid: int, binary: Path, file_offset: int) -> int:
+def address_of(pid: int, binary: Path, file_offset: int, *, permission: str = "x") -> int:
     """Return where in a process's memory a byte of a file is: programs and libraries are put at random places.
+
+    Parameters
+    ----------
+    permission : "x" for code, "w" for data. The mappings are made of whole pages. Where code and data share a page of
+        the file (`ld -z noseparate-code`), both mappings contain the byte, and the process uses only one of the two.
 
     Raises
     ------
     LabkitError : the process is gone, or does not run that file.
     """
     for area in _areas_of(pid, binary):
-        if area.file_offset <= file_offset < area.file_offset + area.end - area.start:
+        contains = area.file_offset <= file_offset < area.file_offset + area.end - area.start
+        if contains and permission in area.permissions:
             return area.start + file_offset - area.file_offset
     raise LabkitError(f"Process {pid} does not run {binary}.", "pass the file that it runs: ls -l /proc/PID/exe")
 

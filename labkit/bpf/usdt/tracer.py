@@ -57,7 +57,7 @@ class Probe:
         """Return the value of the semaphore in a process: above 0 while somebody listens; 0 if there is none."""
         if not self.semaphore:
             return 0
-        address = livecode.address_of(pid, self.binary, self.semaphore_offset)
+        address = livecode.address_of(pid, self.binary, self.semaphore_offset, permission="w")
         return int.from_bytes(livecode.read_memory(pid, address, 2), "little")
 
 

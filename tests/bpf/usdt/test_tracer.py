@@ -206,6 +206,43 @@ def test_without_a_pid_every_process_is_attached_to_and_the_aim_decides(app: Pat
         assert program.counters("passes")[0] == 29
 
 
+JOINED = """
+#define _SDT_HAS_SEMAPHORES 1
+#include <stdio.h>
+#include <sys/sdt.h>
+unsigned short test_pass_semaphore __attribute__((section(".probes")));
+int main(void)
+{
+	for (int c; (c = getchar()) != EOF; fflush(stdout)) {
+		DTRACE_PROBE(test, pass);
+		printf("%d\\n", test_pass_semaphore);
+	}
+}
+"""
+
+
+@pytest.mark.bpf
+def test_a_semaphore_in_the_same_page_of_the_file_as_code_is_read_where_the_program_keeps_it(tmp_path: Path) -> None:
+    (tmp_path / "joined.c").write_text(JOINED)
+    flags = ["-O2", "-Wl,-z,noseparate-code,-z,norelro,-z,max-page-size=4096"]
+    subprocess.run(["cc", *flags, "-o", tmp_path / "joined", tmp_path / "joined.c"], check=True)
+    [probe] = find(tmp_path / "joined", "test:pass")
+    with (
+        Program("usdt_count") as program,
+        Usdt(program) as tracer,
+        subprocess.Popen([probe.binary], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as run,
+    ):
+        assert run.stdin is not None
+        assert run.stdout is not None
+        tracer.attach("on_pass", probe.binary, probe.name, pid=run.pid)
+        run.stdin.write(b"x")
+        witness = int(run.stdout.readline())  # the program's own look at its semaphore
+        shown = [area for area in livecode.mappings(run.pid) if area.path == str(probe.binary)]
+        assert len([area for area in shown if 0 <= probe.semaphore_offset - area.file_offset < 4096]) > 1
+        assert (probe.semaphore_of(run.pid), witness) == (1, 1)
+        run.stdin.close()
+
+
 KILLED = """
 import sys
 from labkit.bpf.program import Program
