@@ -105,6 +105,7 @@ COLUMNS: dict[str, Column] = {
     "lost_updates": Column("", "int64", "updates lost", plain),
     "unpaired": Column("", "int64", "ends without a beginning", plain),
     "ns_per_call": Column("ns", "float64", "time per call", si_ns),
+    "ns_per_byte": Column("ns", "float64", "time per byte", lambda v: f"{v:.3g} ns"),
     "added_ns": Column("ns", "float64", "added per call", known(si_ns)),
     "low_ns": Column("ns", "float64", "95 % interval, from", known(si_ns)),
     "high_ns": Column("ns", "float64", "to", known(si_ns)),

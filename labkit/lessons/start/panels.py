@@ -25,13 +25,27 @@ def panel() -> Panel:
         measure=reads.measure,
         plot=plot,
         finding=finding,
+        table=by_run,
+        accumulate=True,
     )
 
 
 def finding(frame: pd.DataFrame) -> str:
-    """Return what the frame shows, in one sentence."""
-    middle, size = frame["latency_ns"].median(), int(frame["block_bytes"].iloc[0])
+    """Return what the last run shows, in one sentence."""
+    last = frame[frame["run"] == frame["run"].max()] if "run" in frame else frame
+    middle, size = last["latency_ns"].median(), int(last["block_bytes"].iloc[0])
     return (
-        f"Half of the {len(frame)} reads of {schema.si_bytes(size)} took less than {schema.si_ns(middle)}: "
-        f"{middle / size:.3g} ns for each byte."
+        f"Half of the {len(last)} reads of {schema.si_bytes(size)} took {schema.si_ns(middle)} or less: "
+        f"{middle / size:.3g} ns per byte."
     )
+
+
+def by_run(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per run, the newest first: run, block_bytes, blocks, latency_ns (median), ns_per_byte."""
+    found = frame.groupby("run", as_index=False).agg(
+        block_bytes=("block_bytes", "first"), blocks=("latency_ns", "size"), latency_ns=("latency_ns", "median")
+    )
+    found["ns_per_byte"] = found["latency_ns"] / found["block_bytes"]
+    made = schema.frame(found.sort_values("run", ascending=False, ignore_index=True))
+    made.attrs.update(frame.attrs)
+    return made
