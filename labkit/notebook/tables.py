@@ -11,8 +11,9 @@ import pandas as pd
 
 from labkit import schema
 from labkit.notebook.render import TEXT, Rendered, box, html_table
+from labkit.stats.trial import ENOUGH, differences
 
-__all__ = ["finding", "listing", "provenance", "table", "times"]
+__all__ = ["compared_ns", "finding", "listing", "provenance", "table", "times"]
 
 # a number or a name stays whole; a text wraps, and a very long word breaks, so that the columns after it stay in sight
 _WHOLE = "white-space: nowrap;"
@@ -92,6 +93,25 @@ def times(ratio: float, low: float | None = None, high: float | None = None) -> 
         return f"{ratio:.3g} times"
     nothing = ": no difference shown" if low <= 1 <= high else ""
     return f"{ratio:.3g} times (95 % interval {low:.3g} to {high:.3g}{nothing})"
+
+
+def compared_ns(frame: pd.DataFrame, arm: str, other: str, column: str = "ns_per_call") -> str:
+    """Return in words how much longer a call takes with one arm than with another, or that no difference was shown.
+
+    Parameters
+    ----------
+    frame : one row per slice: arm, slice, and the time of one call in nanoseconds in `column`.
+    """
+    slices = frame.assign(value=frame[column])[["arm", "slice", "value"]]
+    found = differences(slices[slices["arm"].isin((arm, other))], other).iloc[0]
+    middle, low, high = (float(found[name]) for name in ("difference", "low", "high"))
+    sure = "95 % interval" if found["slices"] >= ENOUGH else f"range of {found['slices']} slices, too few to be sure"
+    if low <= 0 <= high:
+        return f"{arm}, {other}: no difference shown ({sure} {schema.si_ns(low)} to {schema.si_ns(high)})."
+    more = "more" if middle > 0 else "less"
+    low, high = sorted((abs(low), abs(high)))
+    interval = f"{sure} {schema.si_ns(low)} to {schema.si_ns(high)}"
+    return f"{arm}: a call takes {schema.si_ns(abs(middle))} {more} than with {other} ({interval})."
 
 
 def listing(names: Iterable[object]) -> str:

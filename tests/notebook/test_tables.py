@@ -8,7 +8,7 @@ import pytest
 
 from labkit import schema
 from labkit.notebook.render import box
-from labkit.notebook.tables import finding, listing, provenance, table, times
+from labkit.notebook.tables import compared_ns, finding, listing, provenance, table, times
 
 
 def test_a_table_writes_values_as_people_say_them() -> None:
@@ -100,3 +100,18 @@ def test_a_ratio_is_said_with_its_interval() -> None:
 @pytest.mark.parametrize("interval", [(0.97, 1.05), (1.0, 1.2), (0.8, 1.0)])
 def test_an_interval_that_holds_one_shows_no_difference(interval: tuple[float, float]) -> None:
     assert times(1.02, *interval).endswith(": no difference shown)")
+
+
+@pytest.mark.parametrize(
+    ("added", "said"),
+    [
+        (100.0, "two: a call takes 100 ns more than with one (95 % interval 100 ns to 100 ns)."),
+        (-50.0, "two: a call takes 50 ns less than with one (95 % interval 50 ns to 50 ns)."),
+        (0.0, "two, one: no difference shown (95 % interval 0 ns to 0 ns)."),
+    ],
+)
+def test_two_arms_are_compared_in_words(added: float, said: str) -> None:
+    rows = [{"arm": "one", "slice": n, "ns_per_call": 200.0 + n} for n in range(6)]
+    rows += [{"arm": "two", "slice": n, "ns_per_call": 200.0 + n + added} for n in range(6)]
+    assert compared_ns(pd.DataFrame(rows), "two", "one") == said
+    assert "too few to be sure" in compared_ns(pd.DataFrame([row for row in rows if row["slice"] < 2]), "two", "one")

@@ -10,12 +10,14 @@ from labkit.lessons.maps.panels import panel
 from labkit.lessons.maps.plots import plot
 from labkit.lessons.maps.room import full, too_many_sizes
 from labkit.lessons.maps.two_ends import pairs, slow_thread
+from labkit.notebook.tables import compared_ns as compared
 from labkit.stats.trial import added_ns as costs
 
 __all__ = [
     "CHANNELS",
     "WAYS",
     "channels",
+    "compared",
     "costs",
     "forgotten_test",
     "full",

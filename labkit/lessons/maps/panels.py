@@ -11,6 +11,7 @@ from labkit.lessons.maps import bars, buffers, lost_updates, room
 from labkit.lessons.maps.plots import plot
 from labkit.notebook.panel import controls
 from labkit.notebook.panel.panel import Panel
+from labkit.notebook.tables import compared_ns
 
 __all__ = ["panel"]
 
@@ -112,8 +113,6 @@ def _full(frame: pd.DataFrame) -> str:
 
 
 def _channels(frame: pd.DataFrame) -> str:
-    middle = frame.groupby("arm")["ns_per_call"].median()
-    ring, perf = middle["ring buffer"], middle["perf buffer"]
-    said = f"A call takes {schema.si_ns(ring)} with the ring buffer and {schema.si_ns(perf)} with the perf buffer"
+    said = compared_ns(frame, "perf buffer", "ring buffer").removesuffix(".")
     lost = frame.attrs["lost_events"]
-    return f"{said}; {lost} records were lost." if lost else f"{said}; no record was lost."
+    return f"{said}. {lost} records were lost." if lost else f"{said}. No record was lost."

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,6 +13,8 @@ from labkit import schema
 from labkit.notebook.plotting import style
 
 __all__ = ["plot"]
+
+MOST_LABELS, FEW_BARS = 8, 6
 
 
 def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -42,27 +45,46 @@ def _channels(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def _histograms(frame: pd.DataFrame, ax: Axes) -> Axes:
-    first = None
-    for one, kind in zip(style.split(ax, rows=2, columns=1), ("log2", "linear"), strict=True):
-        bars = frame[frame["histogram"] == kind]
-        names = [_range(low, high) for low, high in zip(bars["low_bytes"], bars["high_bytes"], strict=True)]
+    drawn = style.split(ax, rows=2, columns=1)
+    for one, kind in zip(drawn, ("log2", "linear"), strict=True):
+        bars, outside = _with_empty_bars(frame[frame["histogram"] == kind], kind)
         how = style.bars(("log2", "linear"))[kind]
-        drawn = one.bar(range(len(bars)), bars["count"], width=0.9, **how)
-        if len(bars) <= 16:
-            one.bar_label(drawn)
-        step = max(1, len(bars) // 8)
-        one.set_xticks(range(0, len(bars), step), names[::step], fontsize=8)
+        inside = one.bar(range(len(bars)), bars["count"], width=0.9, **how)
+        beyond = [-1.5 if low == 0 else len(bars) + 0.5 for low in outside["low_bytes"]]
+        hollow = one.bar(
+            beyond, outside["count"], width=0.9, **{**how, "facecolor": "white", "edgecolor": style.INK, "hatch": ""}
+        )
+        for some in (inside, hollow):
+            one.bar_label(some, [str(int(bar.get_height()) or "") for bar in some] if len(bars) <= 16 else [])
+        places = [*range(0, len(bars), max(1, -(-len(bars) // MOST_LABELS))), *beyond]
+        rows = [*bars.itertuples(), *outside.itertuples()]
+        names = [_range(rows[at], few=len(bars) <= FEW_BARS) for at in places[: len(places) - len(beyond)]]
+        one.set_xticks(places, [*names, *("below" if place < 0 else "above" for place in beyond)], fontsize=8)
         style.axis(one, "y", "count")
         one.margins(y=0.25)
-        one.set_title(f"{kind} bars (empty ones left out)", loc="left", fontsize=10)
-        one.set_xlabel("bytes written" if kind == "linear" else "")
-        first = first or one
-    assert first is not None
-    return style.finish(first, frame, legend=False)
+        one.set_title(f"{kind} bars{' (hollow: outside of them)' if beyond else ''}", loc="left", fontsize=10)
+        smallest = "" if len(bars) <= FEW_BARS else " (the smallest size of a bar)"
+        one.set_xlabel("bytes written" + smallest if kind == "linear" else "")
+    return style.finish(drawn[0], frame, title="log2 bars", legend=False)
 
 
-def _range(low: int, high: int) -> str:
-    return str(low) if low == high else f"{low}–{high}"
+def _with_empty_bars(bars: pd.DataFrame, kind: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the bars from the first to the last with the empty ones between, and those outside of a linear range."""
+    width = bars["high_bytes"] - bars["low_bytes"] + 1
+    outside = (width > width.min()) & (kind == "linear")
+    shown = bars[~outside].set_index("low_bytes")
+    low, last, step = int(shown.index.min()), int(shown.index.max()), int(width.min())
+    lows = [1 << bit for bit in range(low.bit_length() - 1, last.bit_length())]
+    lows = lows if kind == "log2" else list(range(low, last + 1, step))
+    full = pd.DataFrame(
+        {"low_bytes": lows, "high_bytes": [2 * at - 1 if kind == "log2" else at + step - 1 for at in lows]}
+    )
+    return full.assign(count=[int(shown["count"].get(at, 0)) for at in lows]), bars[outside]
+
+
+def _range(bar: Any, *, few: bool) -> str:
+    """Return the sizes in a bar as text: only the smallest where there are too many bars for both ends."""
+    return str(bar.low_bytes) if not few or bar.low_bytes == bar.high_bytes else f"{bar.low_bytes}–{bar.high_bytes}"
 
 
 def _pairs(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -129,7 +151,7 @@ def _bars(ax: Axes, totals: pd.Series, column: str, title: str) -> None:
     ax.set_yticks(range(len(totals)), list(totals.index))
     ax.set_ylim(len(totals) - 0.5, -0.5)
     style.axis(ax, "x", column)
-    ax.margins(x=0.3)
+    ax.set_xlim(0, 1.35 * totals.max() or 1)  # where nothing was lost, the axis begins at 0 all the same
     ax.set_title(title, loc="left", fontsize=10, color=style.INK)
 
 

@@ -11,15 +11,15 @@ QUESTIONS = {
     "02-q1": Question(
         ask="Which thread slept twice as long as the others? Give its tid.",
         read=whole,
-        first="run, where BPF can be had, the cell with maps.slow_thread",
+        first="on a machine where BPF works, run the cell with maps.slow_thread",
         hints=(Hint(lambda answer, truth: answer > 10**6, "That looks like a time. The thread's number is in tid."),),
         otherwise='Compare the threads: threads.groupby("tid")["latency_ns"].median().',
-        why="Each duration was kept under the number of its own thread, so nobody took another's beginning.",
+        why="Each duration was kept under the number of its own thread, so no thread used another thread's start time.",
     ),
     "02-q2": Question(
         ask="How many different sizes did the workload write, each of them once?",
         read=whole,
-        first="run, where BPF can be had, the cell with maps.too_many_sizes",
+        first="on a machine where BPF works, run the cell with maps.too_many_sizes",
         hints=(
             Hint(lambda answer, truth: answer == 64, "That is what the map had room for. What did it refuse?"),
             Hint(lambda answer, truth: answer == truth - 64, "Those were refused. What about the keys in the map?"),
@@ -34,14 +34,14 @@ QUESTIONS = {
         hints=(
             Hint(lambda answer, truth: answer == 101, "That is how many writes there were."),
             Hint(
-                lambda answer, truth: 0 < truth - answer < 64, "You name where the bar begins. Make the bars narrower."
+                lambda answer, truth: 0 < truth - answer < 64, "That is where the bar begins. Make the bars narrower."
             ),
         ),
         otherwise="Call maps.hidden_size() again, with a first_bytes and a bar_bytes that look closer at your bar.",
         why="A log2 histogram says how large, about; a linear one says it as exactly as its bars are narrow.",
     ),
     "02-q4": Question(
-        ask="A million events a second on 64 CPUs are counted. Which map has each CPU count without waiting or losing?",
+        ask="You count a million events per second on 64 CPUs. In which map does each CPU count without wait or loss?",
         read=text,
         truth=lambda: "per-CPU array",
         right=lambda answer, truth: "cpu" in answer,

@@ -9,12 +9,14 @@ from labkit.lessons.probes.pair import decorated, nap_mystery, timed
 from labkit.lessons.probes.panels import panel
 from labkit.lessons.probes.plots import plot
 from labkit.lessons.probes.stacks import busy_fruit, flame, python_flame
+from labkit.notebook.tables import compared_ns as compared
 
 __all__ = [
     "ENDS",
     "MECHANISMS",
     "added",
     "busy_fruit",
+    "compared",
     "cost",
     "decorated",
     "flame",

@@ -9,9 +9,11 @@ from labkit.lessons.usdt.overhead import cost
 from labkit.lessons.usdt.panels import panel
 from labkit.lessons.usdt.plots import plot
 from labkit.lessons.usdt.requests import PROBES, find_slow, latency, measure, mystery, probes, read_a_note, readelf
+from labkit.notebook.tables import compared_ns as compared
 
 __all__ = [
     "PROBES",
+    "compared",
     "cost",
     "find_slow",
     "gc_pauses",

@@ -27,7 +27,7 @@ QUESTIONS = {
     "05-q1": Question(
         ask="How many of the requests failed (had a status below 0)?",
         read=whole,
-        first="run, where BPF can be had, the cell with usdt.mystery",
+        first="on a machine where BPF works, run the cell with usdt.mystery",
         hints=(
             Hint(lambda answer, truth: answer > truth * 3, "Only request_done tells a status, and 200 means success."),
         ),
@@ -37,7 +37,7 @@ QUESTIONS = {
     "05-q2": Question(
         ask="Which request took far longer than the others? Give its number.",
         read=whole,
-        first="run, where BPF can be had, the cell with usdt.find_slow",
+        first="on a machine where BPF works, run the cell with usdt.find_slow",
         hints=(
             Hint(lambda answer, truth: answer > 10_000, "That is a latency or a time. The number is in `request`."),
             Hint(lambda answer, truth: answer == 2 * truth - 1, "That is a row of the frame, not a request."),
@@ -61,7 +61,7 @@ QUESTIONS = {
     "05-q4": Question(
         ask="Which type of exception was thrown most often?",
         read=_type,
-        first="run, where BPF can be had, the cell with usdt.throw_mystery",
+        first="on a machine where BPF works, run the cell with usdt.throw_mystery",
         hints=(
             Hint(lambda answer, truth: answer.isdigit(), "That is how often. Which type is it?"),
             Hint(

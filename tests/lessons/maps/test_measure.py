@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import labkit.bpf.program as engine
+from labkit.bpf.bcc import online_cpus
 from labkit.bpf.text import BPF_FOLDER
 from labkit.errors import BadArgument, LabkitError
 from labkit.lessons import maps
@@ -175,6 +176,15 @@ def test_a_channel_that_is_too_small_says_what_it_lost() -> None:
 
 
 @bpf
+@pytest.mark.parametrize("pages", [8, 32])
+def test_a_perf_buffer_holds_its_cpus_share_less_one_record_and_a_ring_buffer_all_its_room(pages: int) -> None:
+    frame = maps.channels(calls=5003, threads=1, pages=pages, slices=2)
+    received = {arm: set(rows["received"]) for arm, rows in frame.groupby("arm")}
+    share = 1 << max(pages // len(online_cpus()), 1).bit_length() - 1
+    assert received["perf buffer"] == {min(share * 4096 // 32 - 1, 5003)}
+    assert received["ring buffer"] == {min(pages * 4096 // 24, 5003)}
+
+
 def test_bpftool_sees_the_map_types_that_the_lesson_speaks_of() -> None:
     with engine.Program("maps_full", flags={"ENTRIES": 64}) as program:
         for name, kind in {"first_come": "hash", "last_used": "lru_hash", "refused": "percpu_array"}.items():

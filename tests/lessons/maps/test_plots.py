@@ -17,6 +17,12 @@ def drawn(frame: pd.DataFrame) -> Any:
     return plot(frame, style.figure().subplots()).get_figure()
 
 
+def _like(frame: pd.DataFrame, **columns: Any) -> pd.DataFrame:
+    made = frame.assign(**columns)
+    made.attrs = frame.attrs
+    return made
+
+
 def widths(ax: Any) -> list[float]:
     return [bar.get_width() for bar in ax.patches]
 
@@ -79,15 +85,33 @@ def test_every_event_of_a_full_map_is_in_a_bar() -> None:
     assert widths(ax) == [64, 49, 0, 48, 33, 0]
 
 
-def test_histograms_stand_one_above_the_other() -> None:
+def test_histograms_keep_empty_bars_and_draw_what_is_outside_hollow() -> None:
     frame = schema.frame(
-        {"histogram": ["log2", "linear", "linear"], "low_bytes": [512, 600, 700], "high_bytes": [1023, 600, 799],
-         "count": [7, 3, 4]}
+        {"histogram": ["log2"] * 2 + ["linear"] * 3, "low_bytes": [128, 1024, 600, 800, 1000],
+         "high_bytes": [255, 2047, 699, 899, 1 << 20], "count": [7, 2, 3, 4, 2]}
     )  # fmt: skip
     log2, linear = drawn(frame).axes
-    assert [bar.get_height() for bar in log2.patches] == [7]
-    assert [bar.get_height() for bar in linear.patches] == [3, 4]
-    assert [label.get_text() for label in linear.get_xticklabels()] == ["600", "700–799"]
+    assert [bar.get_height() for bar in log2.patches] == [7, 0, 0, 2]
+    assert [bar.get_height() for bar in linear.patches] == [3, 0, 4, 2]
+    hollow = [bar.get_facecolor()[:3] == (1.0, 1.0, 1.0) for bar in linear.patches]
+    assert hollow == [False, False, False, True]
+    names = [label.get_text() for label in linear.get_xticklabels()]
+    assert names == ["600–699", "700–799", "800–899", "above"]
+
+
+def test_many_bars_are_labelled_with_their_smallest_size_alone() -> None:
+    frame = schema.frame(
+        {"histogram": ["log2"] * 2 + ["linear"], "low_bytes": [1, 1 << 19, 64], "high_bytes": [1, (1 << 20) - 1, 127],
+         "count": [7, 2, 9]}
+    )  # fmt: skip
+    log2, _ = drawn(frame).axes
+    assert len(log2.patches) == 20
+    assert [label.get_text() for label in log2.get_xticklabels()][:3] == ["1", "8", "64"]
+
+
+def test_where_no_update_was_lost_the_axis_begins_at_zero() -> None:
+    left, _ = drawn(_like(RACE, lost_updates=0)).axes
+    assert left.get_xlim() == (0, 1)
 
 
 def test_pairs_have_one_picture_for_each_key() -> None:
