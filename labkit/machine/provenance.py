@@ -51,7 +51,7 @@ def provenance(*, command: str | Sequence[str] = "", path: Path | None = None, *
     return {
         **_machine(),
         "cpus": len(os.sched_getaffinity(0)),
-        "governor": _governor(),
+        "governor": read_text(CPUS / "cpu0/cpufreq/scaling_governor"),
         "governors": _distinct(CPUS.glob("cpu[0-9]*/cpufreq/scaling_governor")),
         "idle_states": _distinct(CPUS.glob("cpu0/cpuidle/state[0-9]*/name")),
         "filesystem": filesystem,
@@ -95,13 +95,6 @@ def _lscpu() -> dict[str, str]:
         told = Path("/proc/cpuinfo").read_text().replace("model name", "Model name")
     found = re.findall(r"^\s*([^:\n]+?)\s*:[ \t]*(\S.*?)\s*$", told, re.MULTILINE)
     return {name: value for name, value in reversed(found) if value != "-"}  # the first of several wins
-
-
-def _governor() -> str:
-    try:
-        return Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").read_text().strip()
-    except OSError:
-        return ""
 
 
 def _distinct(files: Iterable[Path]) -> list[str]:

@@ -14,7 +14,7 @@ from labkit.machine.doctor import privileges
 from labkit.machine.doctor.rows import other_kernel
 from labkit.machine.lock_places import tracefs
 
-__all__ = ["no_tracefs", "refusal", "too_few_files", "who_refused"]
+__all__ = ["files_refused", "no_tracefs", "refusal", "too_few_files", "who_refused"]
 
 _REFUSALS = {os.strerror(number): number for number in (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EMFILE)}
 _FILES = 32  # a program of a few tracepoints, with its maps and clang's files
@@ -70,10 +70,13 @@ def too_few_files() -> Missing | None:
         free = 0
     if free >= _FILES:
         return None
+    return files_refused(f"A program needs {_FILES} more open files, which is")
+
+
+def files_refused(what: str) -> Missing:
+    """Return the error for what the limit of open files (RLIMIT_NOFILE) prevented, such as "workload hello was"."""
     who, fix = who_refused("open", errno.EMFILE)
-    return Missing(
-        f"A program needs {_FILES} more open files, which is refused {who} ({os.strerror(errno.EMFILE)}).", fix
-    )
+    return Missing(f"{what} refused {who} ({os.strerror(errno.EMFILE)}).", fix)
 
 
 def _locked_down() -> bool:

@@ -17,8 +17,7 @@ import os
 import threading
 from collections.abc import Callable
 
-from labkit.errors import Missing
-from labkit.machine.refusals import who_refused
+from labkit.machine.refusals import files_refused
 from labkit.running.interrupts import uninterrupted
 
 __all__ = ["Held", "acquire", "close_abandoned", "held_now"]
@@ -87,14 +86,10 @@ def acquire(
     try:
         with uninterrupted():
             take()
-    except OSError as error:
+    except BaseException as error:
         held.close()
-        if error.errno != errno.EMFILE:
-            raise
-        who, fix = who_refused(what, errno.EMFILE)
-        raise Missing(f"{what} was refused {who} ({error.strerror}).", fix) from error
-    except BaseException:
-        held.close()
+        if isinstance(error, OSError) and error.errno == errno.EMFILE:
+            raise files_refused(f"{what} was") from error
         raise
     return held
 

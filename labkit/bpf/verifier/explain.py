@@ -140,9 +140,14 @@ def diagnose(source: Source, function: str, kind: int, warned: str = "") -> Verd
     if not cause.column and cause.line == verdict.line and verdict.column:
         cause = replace(cause, column=verdict.column)
     detail = "\n".join(filter(None, [cause.detail(text, path.name), *_rows([("The kernel's words", verdict.said)])]))
-    column = cause.column or None
-    found = replace(verdict, headline=cause.headline(path.name), fix=cause.fix, detail=detail)
-    return replace(found, line=cause.line, column=column)
+    return replace(
+        verdict,
+        headline=cause.headline(path.name),
+        fix=cause.fix,
+        detail=detail,
+        line=cause.line,
+        column=cause.column or None,
+    )
 
 
 def explain(
