@@ -30,7 +30,7 @@ class Change:
 
 
 CHANGES = {
-    "00-start": Change("Time each read", "block size", "1 MiB", "Half of the 97 reads of 1 MiB took less than"),
+    "00-start": Change("Time each read", "block size", "1 MiB", r"Half of the 97 reads of 1 MiB took .+ or less"),
     "01-hello": Change("Hello, eBPF", "runs", "29", "started a program 29 times; eBPF saw 29 starts"),
     "02-maps": Change("Lost updates", "calls a thread", "10007", r"20014|lost"),
     "03-verifier": Change("Loops", "rounds of the loop", ["10", "100"], r"round"),

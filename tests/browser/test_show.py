@@ -15,11 +15,11 @@ CELLS = (
     'import labkit\nlabkit.ready("01")',
     'guess = labkit.predict("How many starts does eBPF see?", ["0", "23", "46"])\nguess',
     'labkit.source("c/bpf/hello.c", "sched_process_exec")',
-    "from labkit import plot, schema\n"
+    "from labkit import schema\nfrom labkit.lessons import hello\n"
     'frame = schema.frame({"phase": ["before", "attached", "after"], "runs": [23, 23, 23], "count": [0, 23, 0]},'
-    ' kernel="1.2.3", recorded=True)\nplot.hello(frame);',
-    "plot.table(frame)",
-    'plot.finding("The program saw 23 starts, all of them while it was attached.", frame)',
+    ' kernel="1.2.3", recorded=True)\nhello.plot(frame);',
+    "labkit.table(frame)",
+    'labkit.finding("The program saw 23 starts, all of them while it was attached.", frame)',
     'labkit.check("01-q11", 23)',
     'from labkit.errors import Missing\nraise Missing("No ring buffer here.", "use a kernel that has one")',
 )
