@@ -102,7 +102,7 @@ class Program:
         self._held: owner.Held | None = None
 
     def __enter__(self) -> Program:
-        self._held = owner.acquire(f"program {self.name}", self._take, self._give_back)
+        self._held = owner.acquire(f"program {self.name}", self._take, self._give_back, by=self)
         return self
 
     def __exit__(self, *_: object) -> None:

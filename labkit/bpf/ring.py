@@ -71,7 +71,7 @@ class RingReader:
 
     def __enter__(self) -> RingReader:
         append = _append()  # built and loaded before anything is held
-        self._held = owner.acquire("a ring buffer's reader", lambda: self._open(append), self._close)
+        self._held = owner.acquire("a ring buffer's reader", lambda: self._open(append), self._close, by=self)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -56,7 +56,7 @@ class Cgroup:
 
     def __enter__(self) -> Cgroup:
         sweep_cgroups()
-        self._held = owner.acquire("a cgroup", self._make, self._release)
+        self._held = owner.acquire("a cgroup", self._make, self._release, by=self)
         return self
 
     def __exit__(self, *_: object) -> None:

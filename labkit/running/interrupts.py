@@ -12,7 +12,9 @@ import signal
 import threading
 from collections.abc import Iterator
 
-__all__ = ["uninterrupted"]
+__all__ = ["note", "uninterrupted"]
+
+_NOTED: list[int] = []
 
 
 @contextlib.contextmanager
@@ -21,15 +23,21 @@ def uninterrupted() -> Iterator[None]:
 
     Only the main thread is ever interrupted; in others this does nothing. Nor where the handler is not Python's, which
     could not be put back. Before a function, as `@uninterrupted()`, it stands for a block around the whole of it.
+    What `note` was called for takes effect at the end of the block, too.
     """
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
         yield
         return
-    noted = []
-    before = signal.signal(signal.SIGINT, lambda number, _: noted.append(number))
+    before = signal.signal(signal.SIGINT, note)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-        if noted:
+        if _NOTED:
+            _NOTED.clear()
             signal.raise_signal(signal.SIGINT)
+
+
+def note(number: int, _: object) -> None:
+    """Handle a signal by letting it wait for the end of the next `uninterrupted` block."""
+    _NOTED.append(number)

@@ -134,7 +134,7 @@ class Workload:
         self._stderr = ""
 
     def __enter__(self) -> Workload:
-        self._held = owner.acquire(f"workload {self.name}", self._launch, self._end)
+        self._held = owner.acquire(f"workload {self.name}", self._launch, self._end, by=self)
         try:
             line = self._line(self._ready_timeout_s, None, "to get ready")
             if line != "ready":

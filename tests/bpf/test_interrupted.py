@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import threading
 
 import pytest
-from running.interrupting import every_interrupt
+from running.interrupting import every_interrupt, interrupted_at, lines_run
 
 from labkit.bpf import bcc, program, ring, shelf
 from labkit.bpf.program import Program
@@ -30,6 +32,18 @@ def events() -> tuple[int, int]:
         return reader.count, int(told["runs"])
 
 
+def a_bare_program() -> None:
+    """Watch as a learner may write it: outside of any measurement."""
+    with Program("hello") as watch, Workload("hello", ["--runs", "1"]) as run, watch.watching(run.pid):
+        run.go()
+
+
+def attached() -> list[str]:
+    """Return what this process has attached, as bpftool sees it."""
+    listed = subprocess.run(["bpftool", "perf", "list"], capture_output=True, text=True, check=True).stdout
+    return [line for line in listed.splitlines() if line.startswith(f"pid {os.getpid()} ")]
+
+
 def reader_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("ring")]
 
@@ -40,6 +54,16 @@ def test_no_interrupt_makes_a_later_count_wrong() -> None:
         assert events() == (23, 23), number
         assert owner.held_now() == [], number
         assert reader_threads() == [], number
+
+
+def test_after_an_interrupt_of_a_bare_program_nothing_stays_attached() -> None:
+    a_bare_program()
+    interrupts = 0
+    for number in range(lines_run(a_bare_program, (program, owner, shelf), TAKES_AND_GIVES)):
+        interrupts += interrupted_at(number, a_bare_program, (program, owner, shelf), TAKES_AND_GIVES)
+        assert owner.held_now() == [], number
+        assert attached() == [], number
+    assert interrupts > 20
 
 
 def test_what_an_earlier_program_left_in_a_ring_is_not_counted() -> None:

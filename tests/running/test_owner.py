@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from running import thing
 from running.interrupting import every_interrupt, interrupted_at, lines_run
+from running.thing import Thing
 
 from labkit.machine.folders import data_folder
 from labkit.running import cgroup, interrupts, lock, owned, owner, sweep, workload
@@ -169,3 +171,64 @@ def test_an_interrupt_within_popen_leaves_no_zombie() -> None:
         interrupts += interrupted_at(number, work, [subprocess])
         assert children() == [], number
     assert interrupts > 20
+
+
+# -- a block of a learner's own, outside a measurement ------------------------------------------------------
+
+
+def a_bare_block() -> None:
+    with Thing():
+        pass
+
+
+def a_block_that_fails() -> None:
+    with contextlib.suppress(ZeroDivisionError), Thing():
+        raise ZeroDivisionError
+
+
+def a_bare_workload() -> None:
+    with Workload("hello", ["--runs", "1"]) as run:
+        run.go()
+
+
+@pytest.mark.parametrize("work", [a_bare_block, a_block_that_fails, a_bare_workload])
+def test_an_interrupt_in_a_bare_block_leaves_nothing_and_is_not_lost(work: Callable[[], None]) -> None:
+    work()
+    before = descriptors()
+    modules = (thing, owner, interrupts, workload)
+    lines = lines_run(work, modules)
+    assert lines > 15
+    gc.freeze()
+    try:
+        for number in range(lines):
+            assert interrupted_at(number, work, modules), number
+            assert owner.held_now() == [], number
+            assert descriptors() == before, number
+            assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, number
+    finally:
+        gc.unfreeze()
+
+
+def test_an_interrupt_in_a_block_takes_effect_at_once() -> None:
+    reached = []
+    with pytest.raises(KeyboardInterrupt), Thing():
+        reached.append(1)
+        signal.raise_signal(signal.SIGINT)
+        reached.append(2)
+    assert reached == [1]
+
+
+def test_a_handler_of_the_learners_own_is_called_and_put_back() -> None:
+    asked = []
+
+    def mine(number: int, _: object) -> None:
+        asked.append(number)
+
+    before = signal.signal(signal.SIGINT, mine)
+    try:
+        with Thing():
+            signal.raise_signal(signal.SIGINT)
+            assert asked == [signal.SIGINT]
+        assert signal.getsignal(signal.SIGINT) is mine
+    finally:
+        signal.signal(signal.SIGINT, before)
