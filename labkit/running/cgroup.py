@@ -86,16 +86,6 @@ class Cgroup:
             raise LabkitError("The cgroup does not exist now.", "use it inside its `with` block")
         return self._folder
 
-    @property
-    def id(self) -> int:
-        """The number that `bpf_get_current_cgroup_id()` returns for processes in it."""
-        return self.path.stat().st_ino
-
-    @property
-    def pids(self) -> list[int]:
-        """The processes in it, as this process numbers them."""
-        return _pids(self.path)
-
     def add(self, pid: int) -> None:
         """Move a process in. Children that it makes from then on are born there; those it already has stay outside.
 

@@ -50,7 +50,7 @@ def test_it_is_on_no_other_cgroup(note: int) -> None:
 
 def test_it_is_a_link_which_the_kernel_removes_with_the_process(note: int) -> None:
     with Cgroup() as cgroup, attached_to_cgroup(note, cgroup.path, CGROUP_SOCK_OPS):
-        links = [link for link in bpftool("link", "list") if link.get("cgroup_id") == cgroup.id]
+        links = [link for link in bpftool("link", "list") if link.get("cgroup_id") == cgroup.path.stat().st_ino]
         assert len(links) == 1
 
 

@@ -45,6 +45,10 @@ def kernel_id(folder: Path) -> int:
     return int(handle.id)
 
 
+def pids_in(folder: Path) -> list[int]:
+    return [int(pid) for pid in (folder / "cgroup.procs").read_text().split()]
+
+
 # -- inside ---------------------------------------------------------------------------------------------
 
 
@@ -65,13 +69,14 @@ def test_a_process_that_is_added_is_in_it() -> None:
     with Cgroup() as cgroup, subprocess.Popen(["sleep", "600"]) as sleeper:
         cgroup.add(sleeper.pid)
         assert cgroup_of(sleeper.pid).endswith(f"/{cgroup.path.name}")
-        assert cgroup.pids == [sleeper.pid]
+        assert pids_in(cgroup.path) == [sleeper.pid]
         sleeper.kill()
 
 
-def test_its_id_is_the_kernels() -> None:
+def test_the_inode_number_of_its_folder_is_the_kernels_id() -> None:
+    """`Program.aim` rests on it."""
     with Cgroup() as cgroup:
-        assert cgroup.id == kernel_id(cgroup.path)
+        assert cgroup.path.stat().st_ino == kernel_id(cgroup.path)
 
 
 def test_it_is_a_child_of_the_cgroup_that_this_process_is_in() -> None:
@@ -98,7 +103,7 @@ def test_leaving_ends_all_that_is_in_it() -> None:
         script = "setsid sleep 600 & sleep 600 & echo started; wait"
         shell = subprocess.Popen(cgroup.command(["sh", "-c", script]), stdout=subprocess.PIPE)
         assert shell.stdout.readline() == b"started\n"
-        handles = [os.pidfd_open(pid) for pid in cgroup.pids]
+        handles = [os.pidfd_open(pid) for pid in pids_in(cgroup.path)]
         folder = cgroup.path
     assert all(ended(handle) for handle in handles)
     assert not folder.exists()

@@ -16,7 +16,7 @@ FACTS = """{
     "programs": int(gallery["program"].nunique()),
     "longest_loop": loops["verdict"].iloc[-1],
     "playground": type(sizes).__name__,
-    "mended_by_hand": type(watch).__name__,
+    "fixed_by_hand": type(watch).__name__,
 }"""
 
 
@@ -30,7 +30,7 @@ def test_it_runs_to_its_end(lesson: Followed) -> None:
     assert lesson.error == ""
 
 
-def test_each_program_is_refused_and_its_mend_accepted(lesson: Followed) -> None:
+def test_each_program_is_refused_and_its_fix_accepted(lesson: Followed) -> None:
     assert lesson.facts["as_written"] == ["rejected"]
     assert lesson.facts["fixed"] == ["accepted"]
     assert lesson.facts["programs"] >= 12
@@ -40,8 +40,8 @@ def test_the_longest_loop_is_refused(lesson: Followed) -> None:
     assert lesson.facts["longest_loop"] == "rejected"
 
 
-def test_a_refused_cell_leaves_a_note_and_a_mended_one_a_program(lesson: Followed) -> None:
-    assert (lesson.facts["playground"], lesson.facts["mended_by_hand"]) == ("Refused", "Program")
+def test_a_refused_cell_leaves_a_note_and_a_fixed_one_a_program(lesson: Followed) -> None:
+    assert (lesson.facts["playground"], lesson.facts["fixed_by_hand"]) == ("Refused", "Program")
 
 
 def test_the_solutions_pass(lesson: Followed) -> None:
