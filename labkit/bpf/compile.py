@@ -13,6 +13,7 @@ from labkit.bpf.capture import captured
 from labkit.bpf.diagnose import clang, written
 from labkit.bpf.diagnose import said as diagnostics
 from labkit.bpf.diagnose.code import Code
+from labkit.bpf.structures import as_written
 from labkit.bpf.text import Source
 from labkit.errors import CompileError, LabkitError, Missing
 from labkit.machine import refusals
@@ -58,6 +59,7 @@ def compile_error(said: str, path: Path) -> LabkitError:
     found = clang.error(told, code) or next(written.map_mistakes(code), None)
     if found:
         return CompileError(found.headline(path.name), found.fix, found.detail(code.text, path.name))
+    said = as_written(said, code.text)
     lines = said.strip().splitlines()
     first = next((line for line in lines if "error:" in line), lines[0] if lines else "")
     return CompileError(

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from labkit.bpf.structures import structures_of
 from labkit.errors import BadArgument
 from labkit.machine.folders import repo_folder
 
@@ -16,6 +17,7 @@ __all__ = ["BPF_FOLDER", "Source"]
 BPF_FOLDER = repo_folder() / "c" / "bpf"
 
 _INCLUDE = re.compile(r'\s*#\s*include\s+"(labkit\w*\.h)"')  # labkit.h, labkit_usdt.h
+_STRUCTURES = "the structures of this kernel"  # in place of a file's name
 _PROBE = re.compile(r"TRACEPOINT_PROBE\s*\(.*\)[\s{]*$")
 
 
@@ -48,7 +50,7 @@ class Source:
         macros = (f"-D{name}={value}" for name, value in flags.items())
         return Source(
             path,
-            _whole(path),
+            _with_structures(path),
             (f"-I{BPF_FOLDER}", "-Wno-macro-redefined", "-Wuninitialized", "-Wsometimes-uninitialized", *macros),
         )
 
@@ -58,17 +60,25 @@ class Source:
         return (self.text, *sorted(self.cflags))
 
 
-def _whole(path: Path) -> str:
+def _with_structures(path: Path) -> str:
+    """Return the text of a C file with the kernel's structures that it names as `labkit.bpf.structures` has them."""
+    found = structures_of(path.read_text(encoding="utf-8"))
+    if found is None or not found.declarations:
+        return _whole(path)
+    return "\n".join([f'#line 1 "{_STRUCTURES}"', found.declarations, _whole(path, found.renamed)])
+
+
+def _whole(path: Path, changed: Callable[[str], str] = str) -> str:
     """Return a C file with the lab's headers put where they are included.
 
     BCC rewrites `map.lookup(…)` in the main file only, so the shared headers must be part of it. `#line` keeps each
     file's own name and line numbers in clang's diagnostics; it is said again after each probe, because BCC inserts the
-    tracepoint's struct there.
+    tracepoint's struct there. `changed` is applied to each line.
     """
     lines = [f'#line 1 "{path}"']
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         included = _INCLUDE.match(line)
-        lines.append(_whole(BPF_FOLDER / included[1]) if included else line)
+        lines.append(_whole(BPF_FOLDER / included[1]) if included else changed(line))
         if included or _PROBE.match(line):
             lines.append(f'#line {number + 1} "{path}"')
     return "\n".join(lines)

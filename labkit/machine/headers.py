@@ -7,7 +7,7 @@ BCC compiles its C against kernel headers and gives up without them. Three sourc
 2. `kheaders`: the archive that a kernel with CONFIG_IKHEADERS carries in itself, `/sys/kernel/kheaders.tar.xz`;
 3. `fallback`: the newest header package in `/usr/src`. Programs that touch only what the kernel promises to keep
    (UAPI structs, tracepoint formats, sockops and sk_msg contexts) compile against any recent one. Kernel-internal
-   structs may differ from the running kernel's: such a program must ask for `Headers.exact` first.
+   structs may differ from the running kernel's: `labkit.bpf.structures` takes those from the kernel's BTF.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ from labkit.bpf import proginfo
 from labkit.bpf.diagnose import refused
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.program import Program
+from labkit.bpf.structures import structures_of
 from labkit.bpf.verifier import explain
 from labkit.errors import BadArgument, VerifierError, bad_argument
 from labkit.notebook.render import Rendered, note
@@ -216,6 +217,9 @@ def _report(program: Program, options: argparse.Namespace, loaded: dict[str, int
         for found in refused.remarks(program.warnings, str(program.path), Code(program.path.read_text("utf-8")))
     ]
     told = note("ok", lines)
+    if (found := structures_of(program.path.read_text("utf-8"))) and found.declarations:
+        names = ", ".join(f"struct {name}" for name in found.names)
+        lines.append(f"This kernel's own layout is used for {names} (the headers are those of {found.headers}).")
     if options.show_log:
         log = "\n".join(program.verifier_log(function) for function in loaded)
         return Rendered(f"{told.text}\n\n{log}", told.html + note("note", log.splitlines()).html)

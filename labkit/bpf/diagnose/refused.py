@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from labkit.bpf.diagnose import clang, functions, written
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.finding import Finding
 from labkit.bpf.diagnose.said import in_file
+from labkit.bpf.structures import structures_of
 
 __all__ = ["cause", "remarks"]
 
@@ -18,13 +19,30 @@ _LEFT_CALL = r"last insn is not an exit|the call stack of \d+ frames|unreachable
 _EXPLAINED = (
     (r"result of an assignment", ("context", "read-only")),
     (r"incompatible pointer types", ("stack", "uninitialised", "bounds")),
+    (
+        r"passing '(?:const )?(struct \w+ \*)'.* of type '(?:const )?\1'",
+        ("pointer",),
+    ),  # of the headers, and this kernel's
     (r"incompatible pointer to integer", ("null", "pointer")),
 )
 
 
 def remarks(warned: str, path: str, code: Code) -> list[Finding]:
     """Return what is worth a remark in an accepted program: clang's warnings, and what does not do what it says."""
-    return [*clang.warnings(in_file(warned, path, code), code), *written.warnings(code)]
+    return [*clang.warnings(in_file(warned, path, code), code), *written.warnings(code), *_foreign(code)]
+
+
+def _foreign(code: Code) -> Iterator[Finding]:
+    """Yield that structures of the kernel are read as the headers of another one have them."""
+    found = structures_of(code.text)
+    first = code.find(rf"\bstruct\s+({'|'.join(found.names)})\b") if found and not found.declarations else None
+    if found and first:
+        what = (
+            f"struct {first[1][1]} is read as Linux {found.headers} has it (the headers here); this kernel does not "
+            "describe its own types (CONFIG_DEBUG_INFO_BTF), so the fields may be elsewhere and the values wrong"
+        )
+        fix = "install the headers of this kernel, or use a helper or the fields of a tracepoint"
+        yield Finding(first[0], 0, what, fix)
 
 
 def cause(warned: str, path: str, code: Code, kind: str, line: int | None, said: str) -> Finding | None:

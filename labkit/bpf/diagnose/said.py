@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from labkit.bpf.diagnose.code import Code
+from labkit.bpf.structures import as_written
 
 __all__ = ["Said", "in_file"]
 
@@ -32,7 +33,7 @@ def in_file(said: str, path: str, code: Code) -> list[Said]:
     BCC compiles twice. What the second pass says is of rewritten text, and may be a line or two off: where the line
     that clang quotes is not the learner's, the likest line around it is meant.
     """
-    lines, found = said.splitlines(), []
+    lines, found = as_written(said, code.text).splitlines(), []
     for index, line in enumerate(lines):
         parts = _DIAGNOSTIC.match(line)
         if parts is None or parts[1] != path or parts[4] == "note":

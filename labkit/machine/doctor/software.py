@@ -18,6 +18,7 @@ from pathlib import Path
 
 from labkit.errors import Missing
 from labkit.machine.bcc import NEWER_CXX_LIBRARY, old_cxx_library
+from labkit.machine.btf import KERNEL_BTF
 from labkit.machine.doctor import privileges
 from labkit.machine.doctor.programs import libbpf as load_libbpf
 from labkit.machine.doctor.rows import Finding, as_root, missing, ok, package, refused
@@ -61,7 +62,10 @@ def headers() -> Finding:
     found = kernel_headers()
     if found.exact:
         return ok(f"{found.kind}: the running kernel's own, in {found.path}")
-    return ok(f"{found.kind}: those of {found.release} serve, in {found.path}; not for kernel-internal structs")
+    inside = (
+        "the kernel's own structures come from its BTF" if KERNEL_BTF.exists() else "not for kernel-internal structs"
+    )
+    return ok(f"{found.kind}: those of {found.release} are used, in {found.path}; {inside}")
 
 
 def _is_the_labs(chosen: str) -> bool:

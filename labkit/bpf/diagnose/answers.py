@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each thing that clang says means in a BPF program, and what to write instead.
+
+Each function is one answer of the table in `clang`. It gets the match of clang's words, the program, and the
+diagnostic; it returns (what is wrong, the fix), or None where it does not know.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from labkit.bpf.diagnose import functions
+from labkit.bpf.diagnose.code import Code
+from labkit.bpf.diagnose.events import fields, near
+from labkit.bpf.diagnose.said import Said
+from labkit.bpf.structures import structures_of
+from labkit.machine.btf import KERNEL_BTF, kernel_btf
+
+__all__ = [
+    "call",
+    "cast",
+    "clash",
+    "cpp",
+    "field",
+    "fixed",
+    "header",
+    "hidden",
+    "incomplete",
+    "kernel_field",
+    "kernel_function",
+    "key",
+    "lookup",
+    "macro",
+    "method",
+    "pointer",
+    "raw",
+    "subscript",
+    "type",
+    "undeclared",
+]
+
+Match = re.Match[str]
+Answer = tuple[str, str] | None
+_HASH = "lookup, lookup_or_try_init, update, insert, increment, delete"
+_METHODS = {
+    "BPF_RINGBUF_OUTPUT": "ringbuf_reserve, ringbuf_submit, ringbuf_discard, ringbuf_output",
+    "BPF_PERF_OUTPUT": "perf_submit",
+    "BPF_ARRAY": "lookup, update, increment",
+    "BPF_PERCPU_ARRAY": "lookup, update, increment",
+    "BPF_HISTOGRAM": "increment, atomic_increment, lookup, update",
+}
+_LIKELY = {
+    "add": "increment",
+    "inc": "increment",
+    "get": "lookup",
+    "set": "update",
+    "put": "update",
+    "remove": "delete",
+}
+_C_NAMES = {"task_struct": "for its name: bpf_get_current_comm(&comm, sizeof(comm)); else: #include <linux/sched.h>"}
+
+
+def field(found: Match, code: Code, said: Said) -> Answer:
+    field, category, event = found.groups()
+    known = fields(category, event)
+    if not known:
+        return None
+    what = f"{category}:{event} has no field {field}"
+    entry = event.replace("sys_exit_", "sys_enter_")
+    if entry != event and field in fields(category, entry):
+        return (
+            what,
+            f"its fields are: {', '.join(known)}; {field} belongs to {entry}: keep it in a map there, by thread",
+        )
+    close = near(field, known) or next((each for each in known if each in field or field in each), "")
+    return what, (f"did you mean {close}? " if close else "") + f"Its fields are: {', '.join(known)}"
+
+
+def raw(found: Match, code: Code, said: Said) -> Answer:
+    probe = code.probe_at(said.line)
+    what = f"a raw tracepoint's context has no field {found[1]}: it has only args, the event's arguments as numbers"
+    if probe and probe.event == "sys_enter":
+        return (
+            what,
+            "the call's number is ctx->args[1]; for named fields: TRACEPOINT_PROBE(raw_syscalls, sys_enter)",
+        )
+    return what, "write ctx->args[0], ctx->args[1], …; for named fields use TRACEPOINT_PROBE(category, event)"
+
+
+def method(found: Match, code: Code, said: Said) -> Answer:
+    method, name = found.groups()
+    declared = code.map_named(name)
+    known = _METHODS.get(declared.macro if declared else "", _HASH)
+    close = _LIKELY.get(method, "") or near(method, known.split(", "), 0.6)
+    close = close if close in known.split(", ") else ""
+    return f"the map {name} has no method {method}", (f"did you mean {close}? " if close else "") + f"It has: {known}"
+
+
+def undeclared(found: Match, code: Code, said: Said) -> Answer:
+    name, probe = found[1], code.probe_at(said.line)
+    line = code.lines[said.line - 1] if 0 < said.line <= len(code.lines) else ""
+    if name == "ctx" and probe and probe.kind == "TRACEPOINT_PROBE":
+        return "in TRACEPOINT_PROBE the record is called args, not ctx", line.strip().replace("ctx->", "args->")
+    if name == "args" and probe and probe.kind == "RAW_TRACEPOINT_PROBE":
+        return "in a raw tracepoint the context is called ctx", "write ctx->args[0], ctx->args[1], …"
+    if name == "args" and (probe is None or "kprobe" in probe.kind):
+        return (
+            "args belongs to TRACEPOINT_PROBE; here the function's own parameters are used",
+            "write the parameter's own name",
+        )
+    if name in ("std", "cout", "nullptr", "new", "delete", "this"):
+        return f"{name} is C++, and this is C", "write C: NULL, pointers and functions"
+    if re.match(rf"\s*{name}\s+\w+\s*[=;]", line):
+        return type(found, code, said)
+    if name in ("None", "True", "False"):
+        return f"{name} is Python, and this is C", "write NULL, true or false"
+    names = set(re.findall(r"\b[A-Za-z_]\w{2,}\b", re.sub(r'"[^"]*"', "", code.bare))) - {name}
+    close = near(name, names, 0.75)
+    return (
+        f"{name} is not declared",
+        f"did you mean {close}?" if close else f"declare it before this line: u64 {name} = 0;",
+    )
+
+
+def subscript(found: Match, code: Code, said: Said) -> Answer:
+    line = code.lines[said.line - 1]
+    used = next((each for each in code.maps if re.search(rf"\b{each.name}\s*\[", line)), None)
+    if used is None:
+        return None
+    inside = re.search(rf"\b{used.name}\s*\[([^\]]*)\]", line)
+    key = inside[1].strip() if inside else "k"
+    if re.search(rf"\b{used.name}\s*\[[^\]]*\]\s*(?:\+\+|\+=\s*1\b)", line):
+        return f"a map is not an array: {used.name}[{key}] is not C", f"write {used.name}.increment({key});"
+    pointed = f"&{key}" if key.isidentifier() else "&key"
+    return (
+        f"a map is not an array: {used.name}[{key}] is not C",
+        f"write {used.name}.lookup({pointed}): it gives a pointer, NULL where there is no such key: test it first",
+    )
+
+
+def hidden(found: Match, code: Code, said: Said) -> Answer:
+    line = code.lines[said.line - 1]
+    for each in code.maps:
+        declared = re.compile(rf"^\s*(?:u\d+|s\d+|int|long|unsigned|char|size_t|struct \w+)[\s*]+{each.name}\b")
+        hiding = next((n for n, text in enumerate(code.lines[: said.line], 1) if declared.match(text)), None)
+        if re.search(rf"\b{each.name}\s*\.", line) and hiding:
+            return (
+                f"the variable {each.name} (line {hiding}) hides the map {each.name} (line {each.line})",
+                "give the variable another name",
+            )
+    return None
+
+
+def header(found: Match, code: Code, said: Said) -> Answer:
+    if found[1] in (
+        "stdio.h",
+        "stdlib.h",
+        "string.h",
+        "unistd.h",
+        "time.h",
+        "math.h",
+        "pthread.h",
+        "errno.h",
+        "iostream",
+    ):
+        return (
+            f"there is no C library in the kernel, so no {found[1]}",
+            'take the line away; to print, write bpf_trace_printk("…")',
+        )
+    return (
+        f"the header {found[1]} is not there",
+        "the kernel's own are linux/….h, uapi/linux/….h and net/….h; the lab's is labkit.h",
+    )
+
+
+def clash(found: Match, code: Code, said: Said) -> Answer:
+    name = found[1]
+    lines = [each.line for each in code.maps if each.name == name]
+    if len(lines) > 1:
+        return f"two maps are named {name} (lines {lines[0]} and {lines[1]})", "give one of them another name"
+    if name.startswith("labkit_"):
+        return (
+            f"labkit.h has a map named {name} already",
+            f"give yours another name, such as my_{name.removeprefix('labkit_')}",
+        )
+    return None
+
+
+def type(found: Match, code: Code, said: Said) -> Answer:
+    name = found[1]
+    if name == "string":
+        return "C has no type string", "declare a struct that holds the letters: struct name { char text[16]; };"
+    if name in ("def", "import", "from", "class", "let", "var", "auto"):
+        return (
+            f"{name} is another language's word; this is C",
+            "write C: a probe begins with TRACEPOINT_PROBE(category, event) {",
+        )
+    known = ["u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64", "int", "char", "bool", "size_t", "long", "pid_t"]
+    close = near(name, known + re.findall(r"\bstruct\s+(\w+)", code.bare), 0.6)
+    return (
+        f"there is no type {name}",
+        f"did you mean {close}?" if close else "declare the struct above this line, or use u32 or u64",
+    )
+
+
+def incomplete(found: Match, code: Code, said: Said) -> Answer:
+    name = found[1]
+    if name == "bpf_map":
+        return (
+            "a map cannot be passed to a function",
+            "use the map by its own name inside the function: calls.increment(k);",
+        )
+    if name in _C_NAMES:
+        return f"the fields of struct {name} are not known here", _C_NAMES[name]
+    return (
+        f"the fields of struct {name} are not known here",
+        "include the header that defines it, or declare it above this line",
+    )
+
+
+def call(found: Match, code: Code, said: Said) -> Answer:
+    return functions.missing(found[1], code)
+
+
+def key(found: Match, code: Code, said: Said) -> Answer:
+    passed, wanted = (re.sub(r"\s*\*$", "", each) for each in found.groups())
+    one, other = code.size_of(passed), code.size_of(wanted)
+    line = code.lines[said.line - 1]
+    used = next((each for each in code.maps if re.search(rf"\b{each.name}\s*\.\s*\w+\s*\(", line)), None)
+    if one is None or other is None or one == other or used is None or "(" in passed:
+        return None
+    part = "key" if used.key.strip() == wanted or (not used.key and wanted in ("u64", "int")) else "value"
+    name = re.match(r"&(\w+)", line[said.column - 1 :]) if said.column else None
+    mine = name[1] if name else "the variable"
+    return (
+        f"a {part} of {used.name} has {other} bytes ({wanted}), {mine} has {one} ({passed})",
+        f"declare {mine} as {wanted}",
+    )
+
+
+def cast(found: Match, code: Code, said: Said) -> Answer:
+    called = re.search(r"=\s*(bpf_get_current_task\s*\(\s*\))", code.lines[said.line - 1])
+    value = called[1] if called else "value"
+    return f"a number becomes a pointer ({found[1]}) without a cast", f"write ({found[1]}){value}"
+
+
+def pointer(found: Match, code: Code, said: Said) -> Answer:
+    into, what = found[1], found[2]
+    if "(" in what:
+        called = re.search(r"=\s*(\w+)\s*;", code.lines[said.line - 1])
+        name = called[1] if called else "the function"
+        return f"{name} is named here, not called", f"write {name}()"
+    if ".lookup" in code.lines[said.line - 1]:
+        name = re.search(r"(\w+)\s*=", code.lines[said.line - 1])
+        mine = name[1] if name else "p"
+        return (
+            f"lookup gives a pointer, and {mine} is a number ({into})",
+            f"write {into} *{mine} = …; if (!{mine}) return 0; and use *{mine}",
+        )
+    return None
+
+
+def kernel_field(found: Match, code: Code, said: Said) -> Answer:
+    name, structure = found.groups()
+    kernel = kernel_btf()
+    if kernel is None or structure not in kernel.structures or structures_of(code.text) is None:
+        return None
+    known = kernel.names_in(kernel.structures[structure])
+    close = next((each for each in known if each.strip("_") == name.strip("_")), "") or near(name, known)
+    what = f"this kernel's struct {structure} has no field {name}"
+    return what, f"did you mean {close}?" if close else f"see: bpftool btf dump file {KERNEL_BTF} format c"
+
+
+def kernel_function(found: Match, code: Code, said: Said) -> Answer:
+    """Answer a call that hands one of the kernel's structures to a function of the headers."""
+    structures = structures_of(code.text)
+    passed, wanted = (re.sub(r"\b(?:const|struct)\b|[\s*]", "", each) for each in found.groups())
+    if structures is None or passed != wanted or passed not in structures.spelled.values():
+        return None
+    line = code.lines[said.line - 1]
+    called = re.findall(r"(\w+)\s*\(", line[: said.column - 1] if said.column else line)
+    name = called[-1] if called else "this function"
+    what = (
+        f"{name} is a function of the headers of {structures.headers}: it reads struct {passed} as that kernel has it"
+    )
+    return what, "read the fields by their names here instead of calling it"
+
+
+def fixed(what: str, fix: str) -> Callable[[Match, Code, Said], Answer]:
+    return lambda found, code, said: (what, fix)
+
+
+def macro(found: Match, code: Code, said: Said) -> Answer:
+    line = code.lines[said.line - 1]
+    for number, text in enumerate(code.lines, 1):
+        defined = re.match(r"\s*#\s*define\s+(\w+)\s.*;\s*$", text)
+        if defined and re.search(rf"\b{defined[1]}\b", line):
+            return (
+                f"the macro {defined[1]} (line {number}) ends with a semicolon, which comes along here",
+                f"take the ; away at the end of line {number}",
+            )
+    return None
+
+
+def cpp(found: Match, code: Code, said: Said) -> Answer:
+    line = code.lines[said.line - 1]
+    if re.search(r"\bauto\s*&|\w\s*&\s*\w+\s*=|::|\bclass\b|\btemplate\b", line):
+        return "this is C++, and a BPF program is C", "write C: a map is used by its own name, a reference is a pointer"
+    return None
+
+
+def lookup(found: Match, code: Code, said: Said) -> Answer:
+    line = code.lines[said.line - 1]
+    used = re.search(r"\*\s*(\w+)\.lookup\w*\(([^)]*)\)", line)
+    if used is None:
+        return None
+    declared = code.map_named(used[1])
+    kind = declared.value if declared and declared.value else "u64"
+    return (
+        "what lookup gives has to be kept in a variable before it is used",
+        f"write {kind} *n = {used[1]}.lookup({used[2]}); if (n) *n += 1;",
+    )
