@@ -19,12 +19,13 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labkit.errors import Missing
 from labkit.machine.folders import cache_folder
+from labkit.machine.header_trial import why_not
 
 __all__ = ["CHOICE", "Headers", "kernel_headers", "lacks"]
 
@@ -42,6 +43,7 @@ class Headers:
     kind: str  # "exact", "kheaders" or "fallback"
     path: Path  # the top of the tree
     release: str  # of which kernel they are
+    passed_over: str = ""  # better ones, and clang's error about them
 
     @property
     def exact(self) -> bool:
@@ -57,20 +59,43 @@ class Headers:
         return f"{self.kind} headers of {self.release} in {self.path}"
 
 
-def kernel_headers(*, root: Path = Path("/"), release: str = "") -> Headers:
+def kernel_headers(
+    *, root: Path = Path("/"), release: str = "", works: Callable[[Headers], str] | None = None
+) -> Headers:
     """Find headers for BCC, making a merged tree in the cache folder if need be.
+
+    Headers that this BCC cannot compile, such as those of a newer kernel, are passed over if there are others.
 
     Parameters
     ----------
     root : where `/lib`, `/usr` and `/sys` are looked for.
     release : the kernel to serve, as `uname -r` says it; the running one if empty.
+    works : returns clang's error about headers, or nothing; None compiles a small program, in this machine's own root.
 
     Raises
     ------
     Missing : there are none; the fix names the package.
     """
     release = release or os.uname().release
-    return _exact(root, release) or _kheaders(root, release) or _packaged(root, release) or _give_up(root)
+    passed = ""
+    first: Headers | None = None
+    for found in _found(root, release):
+        first = first or found
+        why = (works or _trial)(found) if works or root == Path("/") else ""
+        if not why:
+            return replace(found, passed_over=passed)
+        passed = passed or f"those of {found.release} in {found.path} do not compile with this BCC: {why}"
+    return first or _give_up(root)
+
+
+def _found(root: Path, release: str) -> Iterator[Headers]:
+    """Yield the headers that are there, the best first."""
+    yield from filter(None, (_exact(root, release), _kheaders(root, release)))
+    yield from _packaged(root, release)
+
+
+def _trial(found: Headers) -> str:
+    return why_not(found.path, found.environment, CHOICE, cache_folder() / "headers")
 
 
 def lacks(tree: Path) -> str:
@@ -110,7 +135,7 @@ def _kheaders(root: Path, release: str) -> Headers | None:
             _run("modprobe", "--quiet", "--remove", "kheaders")
 
 
-def _packaged(root: Path, release: str) -> Headers | None:
+def _packaged(root: Path, release: str) -> Iterator[Headers]:
     arch = _ARCH_FOLDER.get(os.uname().machine, os.uname().machine)
     needed = ("include/generated/autoconf.h", f"arch/{arch}/include/generated")
     found = [
@@ -123,8 +148,7 @@ def _packaged(root: Path, release: str) -> Headers | None:
         tree = _whole(root, folder)
         if tree is not None:
             of = _release_of(folder)
-            return Headers("exact" if of == release else "fallback", tree, of)
-    return None
+            yield Headers("exact" if of == release else "fallback", tree, of)
 
 
 def _whole(root: Path, folder: Path) -> Path | None:

@@ -14,6 +14,7 @@ import pytest
 
 from labkit.errors import Missing
 from labkit.machine import headers
+from labkit.machine.header_trial import why_not
 from labkit.machine.headers import kernel_headers
 
 RELEASE = "6.18.44-test"
@@ -226,3 +227,39 @@ def test_this_machines_headers_agree_with_the_kernel() -> None:
     running = subprocess.run(["uname", "-r"], capture_output=True, text=True, check=True).stdout.strip()
     assert found.exact == (found.release == running)
     assert found.kind in str(found) and found.release in str(found)
+
+
+def test_headers_that_do_not_compile_are_passed_over(root: Path) -> None:
+    debian(root, "6.1.0-56")
+    debian(root, "6.12.9")
+    found = kernel_headers(
+        root=root, release=RELEASE, works=lambda each: "x.h:1: error" if "6.12" in each.release else ""
+    )
+    assert found.release == "6.1.0-56-amd64"
+    assert "those of 6.12.9-amd64 in" in found.passed_over and "x.h:1: error" in found.passed_over
+
+
+def test_where_none_compiles_the_best_are_kept(root: Path) -> None:
+    debian(root, "6.1.0-56")
+    debian(root, "6.12.9")
+    assert kernel_headers(root=root, release=RELEASE, works=lambda each: "error").release == "6.12.9-amd64"
+
+
+@pytest.mark.bpf
+def test_a_trial_tells_headers_that_clang_cannot_read(tmp_path: Path) -> None:
+    good = kernel_headers()
+    tree = tmp_path / "tree"
+    (tree / "include/linux").mkdir(parents=True)
+    for source, target in ((good.path, tree), (good.path / "include", tree / "include")):
+        for entry in source.iterdir():
+            if not (target / entry.name).exists():
+                (target / entry.name).symlink_to(entry)
+    for entry in (good.path / "include/linux").iterdir():
+        (tree / "include/linux" / entry.name).symlink_to(entry)
+    environment = {headers.CHOICE: str(tree)}
+    assert why_not(tree, environment, headers.CHOICE, tmp_path / "one") == ""
+    broken = tree / "include/linux/sched.h"
+    broken.unlink()
+    broken.write_text("this is too new\n")
+    assert "sched.h:1" in why_not(tree, environment, headers.CHOICE, tmp_path / "other")
+    assert why_not(tree, environment, headers.CHOICE, tmp_path / "one") == ""  # tried once

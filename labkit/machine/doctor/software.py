@@ -60,12 +60,13 @@ def headers() -> Finding:
         if not _is_the_labs(chosen):
             return ok(f"{CHOICE} is {chosen}")
     found = kernel_headers()
+    passed = f"; {found.passed_over}" if found.passed_over else ""
     if found.exact:
-        return ok(f"{found.kind}: the running kernel's own, in {found.path}")
+        return ok(f"{found.kind}: the running kernel's own, in {found.path}{passed}")
     inside = (
         "the kernel's own structures come from its BTF" if KERNEL_BTF.exists() else "not for kernel-internal structs"
     )
-    return ok(f"{found.kind}: those of {found.release} are used, in {found.path}; {inside}")
+    return ok(f"{found.kind}: those of {found.release} are used, in {found.path}; {inside}{passed}")
 
 
 def _is_the_labs(chosen: str) -> bool:
