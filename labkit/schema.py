@@ -338,9 +338,15 @@ def frame(columns: Mapping[str, Any] | Sequence[Mapping[str, Any]] | pd.DataFram
     unknown = [name for name in made.columns if name not in COLUMNS]
     if unknown:
         raise KeyError(f"columns not in labkit.schema.COLUMNS: {unknown}")
-    made = made.astype({name: COLUMNS[name].dtype for name in made.columns})
+    made = made.astype({name: _dtype(made[name]) for name in made.columns})
     made.attrs.update(attrs)
     return made
+
+
+def _dtype(column: pd.Series[Any]) -> str:
+    """Return the dtype of a column; a column of whole numbers that has gaps gets the one that can hold them."""
+    dtype = COLUMNS[str(column.name)].dtype
+    return dtype.capitalize() if dtype.startswith("int") and column.isna().any() else dtype
 
 
 def label(name: str) -> str:

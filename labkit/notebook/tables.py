@@ -95,12 +95,13 @@ def times(ratio: float, low: float | None = None, high: float | None = None) -> 
     return f"{ratio:.3g} times (95 % interval {low:.3g} to {high:.3g}{nothing})"
 
 
-def compared_ns(frame: pd.DataFrame, arm: str, other: str, column: str = "ns_per_call") -> str:
+def compared_ns(frame: pd.DataFrame, arm: str, other: str, column: str = "ns_per_call", each: str = "a call") -> str:
     """Return in words how much longer a call takes with one arm than with another, or that no difference was shown.
 
     Parameters
     ----------
     frame : one row per slice: arm, slice, and the time of one call in nanoseconds in `column`.
+    each : what was timed, if it is not a call: "a pass".
     """
     slices = frame.assign(value=frame[column])[["arm", "slice", "value"]]
     found = differences(slices[slices["arm"].isin((arm, other))], other).iloc[0]
@@ -111,7 +112,7 @@ def compared_ns(frame: pd.DataFrame, arm: str, other: str, column: str = "ns_per
     more = "more" if middle > 0 else "less"
     low, high = sorted((abs(low), abs(high)))
     interval = f"{sure} {schema.si_ns(low)} to {schema.si_ns(high)}"
-    return f"{arm}: a call takes {schema.si_ns(abs(middle))} {more} than with {other} ({interval})."
+    return f"{arm}: {each} takes {schema.si_ns(abs(middle))} {more} than with {other} ({interval})."
 
 
 def listing(names: Iterable[object]) -> str:

@@ -115,3 +115,9 @@ def test_two_arms_are_compared_in_words(added: float, said: str) -> None:
     rows += [{"arm": "two", "slice": n, "ns_per_call": 200.0 + n + added} for n in range(6)]
     assert compared_ns(pd.DataFrame(rows), "two", "one") == said
     assert "too few to be sure" in compared_ns(pd.DataFrame([row for row in rows if row["slice"] < 2]), "two", "one")
+
+
+def test_a_gap_in_whole_numbers_is_a_dash() -> None:
+    frame = schema.frame({"probe": ["a", "b"], "latency_ns": [float("nan"), 20_000]})
+    assert frame["latency_ns"].tolist()[1] == 20_000
+    assert "–" in table(frame).text and "20 µs" in table(frame).text

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Python program that lesson 05 looks into: it prices some orders, and counts its own calls.
+"""The Python program that lesson 05 observes: it prices some orders, and counts its own calls.
 
 python3 example.py [ORDERS]
 """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lesson 05: what tracing does to a running process: its instructions, its semaphores, and nobody else's.
+"""Lesson 05: what tracing changes in a running process: its instructions and semaphores, and in no other process.
 
-Rests on /proc/PID/maps and /proc/PID/mem, and on the kernel's raising and lowering of semaphores (the ref_ctr_offset of
+Rests on /proc/PID/maps and /proc/PID/mem, and on the kernel raising and lowering semaphores (the ref_ctr_offset of
 uprobes, Documentation/trace/uprobetracer.rst).
 """
 
@@ -63,8 +63,8 @@ def live_code(probe: str = "request_start", *, progress: Progress | None = None)
 
     Returns
     -------
-    One row a phase: phase, code (the bytes in the process's memory), instruction (what they mean), listeners (the value
-    of the semaphore in the process), count (passes seen so far).
+    One row per phase: phase, code (the bytes in the process's memory), instruction (what they mean), listeners (the
+    value of the semaphore in the process), count (passes seen so far).
     """
     binary = server()
     name = _check_probe(binary, probe)
@@ -98,10 +98,10 @@ def live_code(probe: str = "request_start", *, progress: Progress | None = None)
 
 
 def semaphore(requests: int = 503, *, progress: Progress | None = None) -> pd.DataFrame:
-    """Serve requests with nobody, somebody and nobody again listening to request_detail, which costs to prepare.
+    """Serve requests while nobody, somebody and nobody again listens to request_detail, which is expensive to prepare.
 
-    Returns one row a phase: phase, requests (served), fired (how often the detail was prepared), count (seen by eBPF),
-    latency_ns (the median of a request, by the program's own clock).
+    Returns one row per phase: phase, requests (served), fired (how often the detail was prepared), count (seen by
+    eBPF), latency_ns (the median of a request, by the program's own clock).
     """
     requests = check_int("requests", requests, 1, MOST_REQUESTS, "requests")
     rows = []
@@ -140,12 +140,12 @@ def tell_apart(requests: Sequence[int] = (101, 103, 107), *, progress: Progress 
     ----------
     requests : how many each of them serves; at least two numbers.
 
-    Returns one row a process: pid, phase ("traced" or "not traced"), instruction (of request_start in its memory,
+    Returns one row per process: pid, phase ("traced" or "not traced"), instruction (of request_start in its memory,
     while the others are traced), fired (its own count), count (by eBPF).
     """
     served = one_or_more(requests)
     if not 2 <= len(served) <= 16:
-        raise bad_argument("requests", requests, "2 to 16 numbers, one a process")
+        raise bad_argument("requests", requests, "2 to 16 numbers, one per process")
     served = [check_int("requests", number, 1, MOST_REQUESTS, "requests") for number in served]
     binary = server()
     [place] = find(binary, "labkit:request_start")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lesson 05: probes that others placed: CPython's (functions, imports, the garbage collector) and libstdc++'s.
+"""Lesson 05: other people's probes: CPython's (functions, imports, the garbage collector) and libstdc++'s.
 
 CPython's are described in its documentation, "Instrumenting CPython with DTrace and SystemTap"; not every build has
 them, and 3.12 lost those of functions. libstdc++'s are in its manual, "Debugging Support".
@@ -99,9 +99,9 @@ def python_calls(
 
     Returns
     -------
-    One row a call, in the order in which they began: time_ns, latency_ns (until it returned), depth (1 for the
-    outermost), function, path, line, tid. Where Python has no probes of functions, one row an import: `function` is the
-    module then, `path` is empty, and `attrs["warnings"]` says so. `attrs["told"]` is what the script counted itself.
+    One row per call, in the order in which they began: time_ns, latency_ns (until it returned), depth (1 for the
+    outermost), function, path, line, tid. Where Python has no probes of functions, one row per import: `function` is
+    the module then, `path` is empty, and `attrs["warnings"]` says so. `attrs["told"]` is its own count.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def python_calls(
             made, told, facts = _python(python, command, FUNCTIONS, report)
         except Missing:
             made, told, facts = _python(python, command, IMPORTS, report)
-            warning = "This Python has no probes of functions (3.12 lost them): these are its imports."
+            warning = "This Python has no function probes (Python 3.12 removed them). These are its imports."
             facts["warnings"] = [*facts["warnings"], warning]
             everything = True
     calls = _nested(made)
@@ -127,9 +127,9 @@ def python_calls(
 
 
 def gc_pauses(*, python: str | Path | None = None, progress: Progress | None = None) -> pd.DataFrame:
-    """Run a script that makes rubbish, and record each pass of Python's garbage collector.
+    """Run a script that creates garbage, and record each pass of Python's garbage collector.
 
-    Returns one row a collection: time_ns, latency_ns (how long Python stood still), generation, count (objects freed).
+    Returns one row per collection: time_ns, latency_ns (the pause of the program), generation, count (objects freed).
     `attrs["told"]` is what the script counted.
     """
     with exclusive("lesson 05: Python's garbage collector", progress) as report:
@@ -146,9 +146,9 @@ def throws(
     Parameters
     ----------
     range_errors, runtime_errors, own_errors : how many of each type to throw, 0 to 100000; runtime errors are caught,
-        thrown on once and caught again.
+        rethrown once and caught again.
 
-    Returns one row an event: time_ns, tid, probe, exception (its type). `attrs["told"]` is the program's own count.
+    Returns one row per event: time_ns, tid, probe, exception (its type). `attrs["told"]` is the program's own count.
     """
     counts = {"range": range_errors, "runtime": runtime_errors, "own": own_errors}
     counts = {name: check_int(f"{name}_errors", number, 0, 100_000, "throws") for name, number in counts.items()}
@@ -168,7 +168,7 @@ def throws(
 
 
 def throw_mystery() -> pd.DataFrame:
-    """Throw each type so often as only this process knows; exercise 05-q4 asks which is thrown most often."""
+    """Throw each type a secret number of times; exercise 05-q4 asks which is thrown most often."""
     made = throws(*random.SystemRandom().sample(range(11, 97), 3))
     thrown = made[made["probe"] == "throw"]["exception"].value_counts()
     truths.expect("05-q4", str(thrown.index[0]))
@@ -181,7 +181,7 @@ def throw_mystery() -> pd.DataFrame:
 def _python(
     python: str | Path | None, command: Sequence[str], listen: Listen, report: Progress
 ) -> tuple[pd.DataFrame, dict[str, Any], dict[str, Any]]:
-    """Run a script under the first Python that has the probes; return the events, what it told, and provenance."""
+    """Run a script under the first Python that has the probes; return the events, its own counts, and provenance."""
     for candidate in _pythons(python):
         try:
             with _listening(candidate, ["-I", str(CHILD), *command], "usdt_python", listen) as (run, ring, tracer):

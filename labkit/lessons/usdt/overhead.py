@@ -30,12 +30,12 @@ BASELINE = "no probe"
 ARMS = {
     BASELINE: ("none", False),
     "idle": ("plain", False),
-    "idle, semaphore": ("guarded", False),
+    "idle with semaphore": ("guarded", False),
     "traced": ("plain", True),
-    "traced, semaphore": ("guarded", True),
-    "traced, long nop": ("long", True),
+    "traced with semaphore": ("guarded", True),
+    "traced on a long nop": ("long", True),
 }
-_TRACED_SHARE = 50  # a traced pass takes hundreds of times longer, so fewer of them make a slice
+_TRACED_SHARE = 50  # a traced pass takes some hundred times as long, so fewer of them make a slice
 
 
 def cost(
@@ -56,8 +56,8 @@ def cost(
 
     Returns
     -------
-    One row a slice: arm, slice, value (nanoseconds a turn). `labkit.stats.trial.differences` says what each arm adds
-    to the baseline "no probe".
+    One row per slice: arm, slice, value (nanoseconds per turn). `labkit.stats.trial.differences` says what each arm
+    adds to the baseline "no probe".
 
     Raises
     ------
@@ -84,7 +84,7 @@ def cost(
 def _slice(
     program: Program, tracer: Usdt, binary: Path, loop: str, iterations: int, traced: bool, cpu: int
 ) -> Callable[[], float]:
-    """Return a function that runs one slice and returns its nanoseconds a turn."""
+    """Return a function that runs one slice and returns its nanoseconds per turn."""
 
     def run_slice() -> float:
         program.clear("passes")

@@ -23,7 +23,7 @@ def panel() -> Panel:
     return Panel(
         "Listen to probes",
         controls={
-            "requests": controls.whole("requests", 101, 1, MOST_REQUESTS, label="iterations"),
+            "requests": controls.whole("requests", 101, 1, MOST_REQUESTS, label="requests"),
             "work_ns": controls.choose("latency_ns", work_ns, 20_000, label="work of each"),
             "probes": controls.several("probe", names, ["request_start", "request_done"], label="probes"),
         },
@@ -39,5 +39,6 @@ def finding(frame: pd.DataFrame) -> str:
     fired = frame.attrs["fired"]
     counts = listing(f"{name} {heard[name]} times (the program: {fired[name]})" for name in fired if name in heard)
     done = frame[frame["probe"] == "request_done"]
-    told = f" The median latency of a request is {schema.si_ns(done['latency_ns'].median())}." if len(done) else ""
-    return f"eBPF saw {counts}.{told}"
+    if done.empty:
+        return f"eBPF saw {counts}. To see latencies, choose request_done as well."
+    return f"eBPF saw {counts}. The median latency of a request is {schema.si_ns(done['latency_ns'].median())}."

@@ -15,20 +15,20 @@ from labkit.stats import trial
 
 __all__ = ["plot"]
 
-MOST_CALLS = 400  # bars of a nested picture; more could not be told apart
+MOST_CALLS = 400  # bars of a nested picture; more than that cannot be distinguished
 _OUTLIER = 10  # times the median
 _WIDE_SHARE = 0.07  # of the picture: a bar that has room for its name
 
 
 def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw any frame of `labkit.lessons.usdt.requests` but `probes` and `live_code`; its columns tell which picture."""
+    """Draw any frame of `labkit.lessons.usdt.requests` but `probes` and `live_code`; its columns decide which."""
     ax = style.axes(ax)
     return next(draw for column, draw in _PICTURES.items() if column in frame)(frame, ax)
 
 
 def _requests(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """The latency of each request, or a row of marks for each probe where no latency was told."""
-    done = frame[frame["probe"] == "request_done"]
+    """The latency of each request, or a row of marks for each probe where there is no latency."""
+    done = frame[frame["probe"] == "request_done"].astype({"latency_ns": "int64", "status": "int64"})
     since = frame["time_ns"] - frame["time_ns"].min()
     if done.empty:
         rows = {name: row for row, name in enumerate(dict.fromkeys(frame["probe"]))}
@@ -41,13 +41,13 @@ def _requests(frame: pd.DataFrame, ax: Axes) -> Axes:
         kinds = done["status"].map(lambda status: "failed" if status < 0 else "served")
         for name, how in style.series(["served", "failed"]).items():
             ax.plot(since[done.index][kinds == name], done["latency_ns"][kinds == name], label=name, **_dots(how))
-        if "work_ns" in frame.attrs:
+        if frame.attrs.get("work_ns"):  # a logarithmic axis has no place for 0
             ax.axhline(frame.attrs["work_ns"], color=style.INK, linestyle="--", linewidth=1, label="the work you set")
         longest = done["latency_ns"].max()
         outlier = longest > _OUTLIER * done["latency_ns"].median() > 0  # would press the rest against the axis
         style.axis(ax, "y", "latency_ns", log=10 if outlier else None)
-        ax.set_ylim(None if outlier else 0, (3 if outlier else 1.4) * longest)
-        title = "What request_done tells: the latency of each request"
+        ax.set_ylim(done["latency_ns"].min() / 3 if outlier else 0, (3 if outlier else 1.4) * longest)
+        title = "The latency of each request, as request_done reports it"
     style.axis(ax, "x", "time_ns")
     ax.set_xlabel("time since the first pass")
     return style.finish(ax, frame, title=title)
@@ -62,7 +62,7 @@ def _throws(frame: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_xticks(range(len(counted)), [name.rpartition("(anonymous namespace)::")[2] for name in counted.index])
     style.axis(ax, "y", "count")
     ax.set_ylim(0, 1.2 * counted.to_numpy().max())
-    return style.finish(ax, frame, title="Exceptions, as the C++ library's own probes tell them")
+    return style.finish(ax, frame, title="Exceptions, reported by the C++ library's own probes")
 
 
 def _histogram(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -87,7 +87,7 @@ def _semaphore(frame: pd.DataFrame, ax: Axes) -> Axes:
     style.axis(ax, "x", "latency_ns", log=10)
     ax.set_xlabel("median latency of a request")
     ax.set_xlim(right=200 * frame["latency_ns"].max())
-    return style.finish(ax, frame, title="The costly text is made only for a listener")
+    return style.finish(ax, frame, title="The expensive text is prepared only for a listener")
 
 
 def _processes(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -115,7 +115,7 @@ def _cost(frame: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_yticks(range(len(arms)), arms)
     ax.set_ylim(len(arms) - 0.5, -0.5)
     style.axis(ax, "x", "latency_ns", log=10)
-    ax.set_xlabel("time of one turn of the loop; marks: slices, strokes: medians")
+    ax.set_xlabel("time of one turn of the loop (marks: slices, lines: medians)")
     ax.set_xlim(right=4 * frame["value"].max())
     return style.finish(ax, frame, title="What a probe costs", legend=False)
 
@@ -140,7 +140,7 @@ def _nested(frame: pd.DataFrame, ax: Axes) -> Axes:
     ax.invert_yaxis()
     hidden = len(frame) - len(shown)
     more = f" ({hidden} shorter ones not drawn)" if hidden else ""
-    style.finish(ax, frame, title=f"Who called whom, and for how long{more}", legend=False)
+    style.finish(ax, frame, title=f"Which function called which, and how long each call took{more}", legend=False)
     ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
 
@@ -153,7 +153,7 @@ def _collector(frame: pd.DataFrame, ax: Axes) -> Axes:
     style.axis(ax, "x", "time_ns")
     ax.set_xlabel("time since the first collection")
     style.axis(ax, "y", "latency_ns", log=10)
-    ax.set_ylabel("how long Python stood still")
+    ax.set_ylabel("pause of the program")
     return style.finish(ax, frame, title="Each pass of Python's garbage collector")
 
 
@@ -161,7 +161,7 @@ def _dots(how: dict[str, Any]) -> dict[str, Any]:
     return {**how, "linestyle": "none"}
 
 
-# the first of these columns that a frame has names its picture
+# the first of these columns that a frame has decides its picture
 _PICTURES: dict[str, Callable[[pd.DataFrame, Axes], Axes]] = {
     "exception": _throws,
     "request": _requests,

@@ -14,7 +14,7 @@ def _operand(answer: Any) -> str:
     """Read the place of an argument: "-4@%eax"; aarch64 writes spaces in it, which do not count."""
     read = text(answer)
     if "@" not in read:
-        raise ValueError('the words of the note are wanted, such as "8@%rdi"')
+        raise ValueError('write it as the note does, such as "8@%rdi"')
     return "".join(read.split())
 
 
@@ -29,10 +29,10 @@ QUESTIONS = {
         read=whole,
         first="on a machine where BPF works, run the cell with usdt.mystery",
         hints=(
-            Hint(lambda answer, truth: answer > truth * 3, "Only request_done tells a status, and 200 means success."),
+            Hint(lambda answer, truth: answer > truth * 3, "Only request_done has a status, and 200 means success."),
         ),
-        otherwise="Keep the rows of request_done whose status is below 0: the rows of request_start have status 0.",
-        why="The sign arrived: the note says that the status is a signed number of four bytes.",
+        otherwise="Keep the rows of request_done whose status is below 0.",
+        why="The sign is right because the note says that the status is a signed number of four bytes.",
     ),
     "05-q2": Question(
         ask="Which request took far longer than the others? Give its number.",
@@ -40,36 +40,36 @@ QUESTIONS = {
         first="on a machine where BPF works, run the cell with usdt.find_slow",
         hints=(
             Hint(lambda answer, truth: answer > 10_000, "That is a latency or a time. The number is in `request`."),
-            Hint(lambda answer, truth: answer == 2 * truth - 1, "That is a row of the frame, not a request."),
+            Hint(lambda answer, truth: answer == 2 * truth - 1, "That is a row of the frame, not a request's number."),
         ),
-        otherwise="Sort the frame by latency_ns, and look at the column request of the row with the longest.",
-        why="The program told its latency by itself: no pairing of beginning and end was needed.",
+        otherwise="Find the row with the largest latency_ns, and read its column request.",
+        why="The program reports its latency itself, so you did not have to pair a start with an end.",
     ),
     "05-q3": Question(
-        ask="Where does the argument that read_a_note() asked for arrive, in the words of its note?",
+        ask="Where does the argument that read_a_note() asked for arrive, as its note writes it?",
         read=_operand,
         first="run the cell that calls usdt.read_a_note()",
         hints=(
             Hint(
                 lambda answer, truth: answer.partition("@")[2] == truth.partition("@")[2],
-                "The place is right, its size or sign is not.",
+                "The place is right. Its size or its sign is not.",
             ),
         ),
-        otherwise="The column `arguments` has them in order, with spaces between. The first is argument 1.",
-        why="A tracer knows nothing of C here: size, sign and place in the note are all it has, and all it needs.",
+        otherwise='The column `arguments` lists them in order, with "; " between them. The first is argument 0.',
+        why="A tracer does not know the C source. Size, sign and place are all it needs, and the note has all three.",
     ),
     "05-q4": Question(
         ask="Which type of exception was thrown most often?",
         read=_type,
         first="on a machine where BPF works, run the cell with usdt.throw_mystery",
         hints=(
-            Hint(lambda answer, truth: answer.isdigit(), "That is how often. Which type is it?"),
+            Hint(lambda answer, truth: answer.isdigit(), "That is a count. Which type is it?"),
             Hint(
                 lambda answer, truth: answer == "runtime_error",
-                "Each of these is caught twice and thrown on once. Count the rows of the probe throw only.",
+                "Each of these is caught twice and rethrown once. Count only the rows of the probe throw.",
             ),
         ),
-        otherwise='Keep the rows whose probe is "throw", and count those of each exception.',
+        otherwise='Keep the rows whose probe is "throw", and count them by exception.',
         why="You looked into a running C++ program that nobody had prepared for it.",
     ),
 }

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lesson 05: probes that a program's author placed, in a small server of ours.
 
-Rests on uprobes at the places that the notes in the section .note.stapsdt tell; sys/sdt.h puts them there.
-The rest of the lesson: `usdt_live` looks at the traced process, `usdt_cost` measures what probes cost, `usdt_others`
-listens to Python's and C++'s.
+Rests on uprobes at the addresses in the section .note.stapsdt, which sys/sdt.h writes.
+The rest of the lesson: `live` looks at the traced process, `overhead` measures what probes cost, `others` listens to
+Python's and C++'s probes.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ PROBES = {
     "request_done": ("on_request_done", 3),
 }
 DEFAULT = ("request_start", "request_done")
+# column -> the one probe that has an argument for it
+_ONLY = {"body_bytes": "request_start", "status": "request_done", "latency_ns": "request_done"}
 _NAMES = ("", "request_start", "request_detail", "request_done")  # enum usdt_probe in c/bpf/usdt.c
 
 
@@ -54,7 +56,7 @@ def probes(binary: str | Path | None = None) -> pd.DataFrame:
 
     Returns
     -------
-    One row a place: probe ("provider:probe"), address (as linked), arguments (size and place of each in the words of
+    One row per place: probe ("provider:probe"), address (as linked), arguments (size and place of each in the words of
     the note, with "; " between them), semaphore (its address; 0 if it has none). `attrs["binary"]` is the file.
 
     Raises
@@ -65,7 +67,7 @@ def probes(binary: str | Path | None = None) -> pd.DataFrame:
 
 
 def readelf(binary: str | Path | None = None) -> str:
-    """Return what readelf of the binutils says of the probes of a program (`readelf -n`): the same, by another hand.
+    """Return what readelf of the binutils says of the probes of a program (`readelf -n`): the same, by another program.
 
     Parameters
     ----------
@@ -103,9 +105,10 @@ def measure(
 
     Returns
     -------
-    One row a pass: time_ns (since boot), pid, probe, request, and what the probe's arguments are: text and body_bytes
-    (request_start), text (request_detail), status and latency_ns (request_done); else empty or 0. `attrs` carries
-    provenance, lost_events, work_ns and `fired`, the program's own count by probe.
+    One row per pass: time_ns (since boot), pid, probe, request, and what the probe's arguments are: text and body_bytes
+    (request_start), text (request_detail), status and latency_ns (request_done). What a probe has no argument for is
+    missing in its rows, an empty text or NaN. `attrs` carries provenance, lost_events, work_ns and `fired`, the
+    program's own count by probe.
     """
     requests = check_int("requests", requests, 1, MOST_REQUESTS, "requests")
     work_ns = check_int("work_ns", work_ns, 0, 100_000_000, "ns")
@@ -122,7 +125,7 @@ def latency(requests: int = 1009, work_ns: int = 20_000, *, progress: Progress |
 
     Parameters as of `measure`.
 
-    Returns one row a bucket that is not empty: latency_ns (its lower edge), count (by eBPF), fired (the program's own
+    Returns one row per bucket that is not empty: latency_ns (its lower edge), count (by eBPF), fired (the program's own
     count); the two are the same.
     """
     requests = check_int("requests", requests, 1, MOST_REQUESTS, "requests")
@@ -143,15 +146,15 @@ def latency(requests: int = 1009, work_ns: int = 20_000, *, progress: Progress |
 
 
 def mystery() -> pd.DataFrame:
-    """Serve a number of requests that only this process knows; exercise 05-q1 asks how many failed."""
+    """Serve a secret number of requests; exercise 05-q1 asks how many failed."""
     made = measure(random.SystemRandom().randint(50, 500), 0)
-    # from what the program itself counted, not from what the probes told
+    # as the program itself counted them, not the probes
     truths.expect("05-q1", made.attrs["told"]["failed"])
     return made
 
 
 def find_slow() -> pd.DataFrame:
-    """Serve requests of which one takes far longer; exercises 05-q2 asks for its path, found by its number."""
+    """Serve requests of which one takes far longer; exercise 05-q2 asks for its number."""
     slow = random.SystemRandom().randint(5, 95)
     arguments = ["--requests", "97", "--work-ns", "20000", "--slow-request", str(slow), "--slow-ns", "20000000"]
     with exclusive("lesson 05: find the slow request"), _listening(arguments, DEFAULT) as heard:
@@ -167,7 +170,7 @@ def read_a_note() -> str:
     probe = random.SystemRandom().choice(_server_probes())
     number = random.SystemRandom().randrange(len(probe.operands))
     truths.expect("05-q3", probe.operands[number].text)
-    return f"Where does argument {number + 1} of {probe.name} arrive, in the words of its note?"
+    return f"Where does argument {number} of {probe.name} arrive, as its note writes it?"
 
 
 def _server_probes() -> list[Probe]:
@@ -212,6 +215,8 @@ def _listening(arguments: Sequence[str], chosen: Sequence[str]) -> Iterator[_Hea
 def _events(heard: _Heard, told: dict[str, Any], **more: Any) -> pd.DataFrame:
     made = heard.ring.frame().rename(columns={"id": "request"})
     made["probe"] = pd.Series([_NAMES[number] for number in made["probe"]], dtype="str")
+    for column, probe in _ONLY.items():  # a gap, not a 0 that would count in a mean
+        made[column] = made[column].where(made["probe"] == probe)
     told = {key: value for key, value in told.items() if key != "latency_ns"}
     fired = {probe: told[probe] for probe in PROBES}
     facts = provenance(command=heard.run.command, lost_events=heard.ring.lost, fired=fired, told=told, **more)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Python program that makes rubbish and has it collected, so often as it counts.
+"""A Python program that creates garbage, has it collected, and counts the collections.
 
 python3 rubbish.py
 """
@@ -10,7 +10,7 @@ COLLECTIONS = {0: 11, 1: 7, 2: 5}  # generation -> how often
 
 
 def rubbish(pairs: int) -> None:
-    """Leave pairs of objects that know each other and are known to nobody else: only the collector finds them."""
+    """Leave pairs of objects that refer only to each other: only the collector finds them."""
     for _ in range(pairs):
         one: list[object] = []
         other: list[object] = []
@@ -19,7 +19,7 @@ def rubbish(pairs: int) -> None:
 
 
 gc.collect()
-gc.disable()  # no collections but ours
+gc.disable()  # only our own collections
 for generation, times in COLLECTIONS.items():
     for _ in range(times):
         rubbish(1000)

@@ -19,6 +19,7 @@ from witness import bpftrace
 from labkit.errors import BadArgument, LabkitError, Missing, Stopped
 from labkit.lessons import usdt
 from labkit.lessons.usdt import live, others
+from labkit.lessons.usdt.overhead import ARMS
 from labkit.running import truths
 from labkit.running.workload import Workload, build
 from labkit.stats import trial
@@ -51,6 +52,19 @@ def test_integers_arrive_whole_the_negative_ones_too() -> None:
     assert done["request"].tolist() == list(range(1, 102))
     assert Counter(done["status"]) == {200: 87, -2: 14}
     assert frame.attrs["told"]["failed"] == 14
+
+
+def test_a_probe_leaves_a_gap_where_it_has_no_argument() -> None:
+    frame = usdt.measure(23, 5_000)
+    assert frame.groupby("probe")[["body_bytes", "status", "latency_ns"]].count().to_dict("index") == {
+        "request_done": {"body_bytes": 0, "status": 23, "latency_ns": 23},
+        "request_start": {"body_bytes": 23, "status": 0, "latency_ns": 0},
+    }
+    assert frame["latency_ns"].mean() >= 5_000  # a 0 in the other rows would halve it
+
+
+def test_the_names_of_the_arms_have_no_commas() -> None:
+    assert [arm for arm in ARMS if "," in arm] == []
 
 
 def test_what_a_pointer_points_to_arrives() -> None:
@@ -144,9 +158,9 @@ def test_processes_of_one_program_are_told_apart() -> None:
 def test_each_arm_of_the_cost_has_its_slices() -> None:
     frame = usdt.cost(iterations=1000, slices=2)
     assert set(frame["arm"].value_counts()) == {2}
-    arms = {"no probe", "no probe (again)", "idle", "idle, semaphore", "traced", "traced, semaphore"}
+    arms = {"no probe", "no probe (again)", "idle", "idle with semaphore", "traced", "traced with semaphore"}
     assert arms <= set(frame["arm"])
-    assert ("traced, long nop" in set(frame["arm"])) is (platform.machine() == "x86_64")
+    assert ("traced on a long nop" in set(frame["arm"])) is (platform.machine() == "x86_64")
     assert set(trial.differences(frame)["arm"]) == set(frame["arm"]) - {"no probe"}
 
 
@@ -258,7 +272,7 @@ def test_the_exercises_can_be_solved() -> None:
     asked = usdt.read_a_note()
     number, probe = re.findall(r"argument (\d) of (\S+)", asked)[0]
     notes = usdt.probes().set_index("probe")["arguments"]
-    assert truths.expected("05-q3") == notes[probe].split("; ")[int(number) - 1]
+    assert truths.expected("05-q3") == notes[probe].split("; ")[int(number)]
     thrown = usdt.throw_mystery()
     counted = thrown[thrown["probe"] == "throw"]["exception"].value_counts()
     assert truths.expected("05-q4") == counted.idxmax()

@@ -47,6 +47,19 @@ def test_an_outlier_gets_a_logarithmic_axis() -> None:
     assert drawn(frame).get_yscale() == "log"
 
 
+def test_without_any_work_the_axis_begins_at_the_latencies() -> None:
+    frame = requests("request_done")
+    frame.loc[0, "latency_ns"] = 20_000_000
+    frame.attrs["work_ns"] = 0
+    ax = drawn(frame)
+    assert 1_000 < ax.get_ylim()[0] < 20_000
+    assert "the work you set" not in [line.get_label() for line in ax.lines]
+
+
+def test_a_panel_without_latencies_says_which_probe_has_them() -> None:
+    assert "choose request_done" in finding(requests("request_start"))
+
+
 def test_probes_without_a_latency_are_rows_of_marks() -> None:
     ax = drawn(requests("request_start", "request_detail"))
     assert [len(line.get_xdata()) for line in ax.lines] == [14, 14]
