@@ -2,8 +2,7 @@
 """The only door to BCC: its ctypes signatures, its private names and its habits are here, and nowhere else.
 
 When an upgrade of BCC breaks something, it breaks here: `tests/bpf/test_bcc.py` has a test for each name, and
-docs/when-bcc-changes.md says what each is for. (`rehearse.py` opens a second, narrow door, because its child process
-runs without the rest of the lab. `labkit/machine/bcc.py` finds and imports the package.)
+docs/when-bcc-changes.md says what each is for. (`labkit/machine/bcc.py` finds the package and the library.)
 
 A handle of our own on the library: ctypes keeps argument types per handle, and those of the `bcc` package must stay as
 they are.
@@ -37,6 +36,7 @@ __all__ = [
     "map_fd",
     "map_names",
     "online_cpus",
+    "plain",
     "pointer",
     "program_type",
     "size_of",
@@ -109,7 +109,7 @@ _OPTIONAL: dict[str, tuple[object, list[object]]] = {
 def libbcc() -> ct.CDLL:
     """Return the library, with the types above set. Raises Missing where BCC is."""
     distribution.load_bcc()
-    lib = ct.CDLL("libbcc.so.0", use_errno=True)
+    lib = distribution.library()
     for name, (result, arguments) in {**SIGNATURES, **_OPTIONAL}.items():
         function = getattr(lib, name, None) if name in _OPTIONAL else getattr(lib, name)
         if function is not None:
@@ -137,12 +137,14 @@ def make_module(text: str, cflags: Sequence[str]) -> Any:
 
 
 @contextlib.contextmanager
-def compiled(text: str, cflags: Sequence[str]) -> Iterator[int | None]:
-    """Compile a program, printing what BCC made of it on descriptor 2; yield its pointer, or None if clang refused."""
+def compiled(text: str, cflags: Sequence[str], *, disassemble: bool = True) -> Iterator[int | None]:
+    """Compile a program, printing what BCC made of it on descriptor 2; yield its pointer, or None if clang refused.
+
+    BCC prints the rewritten text, and with `disassemble` also the instructions with their source lines.
+    """
     flags = (ct.c_char_p * len(cflags))(*(flag.encode() for flag in cflags))
-    module = libbcc().bpf_module_create_c_from_string(
-        text.encode(), _DEBUG_REWRITTEN | _DEBUG_SOURCE, flags, len(cflags), True, None
-    )
+    debug = _DEBUG_REWRITTEN | (_DEBUG_SOURCE if disassemble else 0)
+    module = libbcc().bpf_module_create_c_from_string(text.encode(), debug, flags, len(cflags), True, None)
     try:
         yield module
     finally:
@@ -267,6 +269,15 @@ def event_fields(module: Any, ring: str) -> list[tuple[str, str]]:
     told = (lib.bpf_perf_event_field(this, name, index) for index in range(lib.bpf_perf_event_fields(this, name)))
     pairs = (field.decode().partition("#") for field in told)
     return [(name, kind) for name, _, kind in pairs]
+
+
+def plain(value: Any) -> Any:
+    """Return a ctypes value of BCC as plain Python: a number, bytes, or a dict for a struct."""
+    if isinstance(value, ct.Structure):
+        return {field[0]: plain(getattr(value, field[0])) for field in value._fields_}
+    if isinstance(value, ct.Array):
+        return [plain(each) for each in value]
+    return getattr(value, "value", value)
 
 
 @contextlib.contextmanager

@@ -104,15 +104,6 @@ def clear(module: Any, *names: str) -> None:
             _empty(fd, what)
 
 
-def plain(value: Any) -> Any:
-    """Return a ctypes value of BCC as plain Python: a number, bytes, or a dict for a struct."""
-    if isinstance(value, ct.Structure):
-        return {field[0]: plain(getattr(value, field[0])) for field in value._fields_}
-    if isinstance(value, ct.Array):
-        return [plain(each) for each in value]
-    return getattr(value, "value", value)
-
-
 def _zero(fd: int, what: MapShape) -> None:
     keys = np.arange(what.entries, dtype=np.uint32)
     zeros = np.zeros((what.entries, what.slot_bytes), dtype=np.uint8)

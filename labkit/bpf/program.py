@@ -351,7 +351,7 @@ class Program:
 
     def hash(self, name: str) -> dict[Any, Any]:
         """Return a hash map as a dict of plain Python values; a struct becomes a dict."""
-        return {maps.plain(key): maps.plain(leaf) for key, leaf in self.table(name).items()}
+        return {bcc.plain(key): bcc.plain(leaf) for key, leaf in self.table(name).items()}
 
     def clear(self, *names: str) -> None:
         """Set the named maps (all, if none is named) to zeros, or empty; with labkit_lost, forget missed runs."""

@@ -8,16 +8,22 @@ unknown origin is therefore compiled in a child before it is compiled here.
 
 from __future__ import annotations
 
-import ctypes as ct
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-__all__ = ["rehearse"]
+from labkit.bpf import bcc
+from labkit.errors import CompileError
+from labkit.machine.bcc import load_bcc
+from labkit.running import command
 
-_DEBUG_REWRITTEN = 0x4  # bcc.DEBUG_PREPROCESSOR
+__all__ = ["compile_and_leave", "rehearse"]
+
+_PARENT = Path(__file__).parents[2]  # labkit is imported from here, however the child's environment is set
+_CHILD = "import sys; sys.path.insert(0, sys.argv[1]); from labkit.bpf import rehearse; rehearse.compile_and_leave()"
 _CAME_BACK = 77  # the child's exit status if the compiler returned, with or without a program
 TIMEOUT_S = 120.0
 
@@ -36,14 +42,10 @@ def rehearse(text: str, cflags: Sequence[str], *, timeout_s: float = TIMEOUT_S) 
     CompileError : clang took longer.
     Missing : no BCC, or no kernel headers.
     """
-    from labkit.errors import CompileError  # not above: the child runs this file alone
-    from labkit.machine.bcc import load_bcc
-    from labkit.running import command
-
     load_bcc()  # it puts into the environment where the kernel headers are, for the child too
     try:
         said = json.dumps([text, list(cflags)])
-        child = command.run([sys.executable, "-I", __file__], text_in=said, timeout_s=timeout_s)
+        child = command.run([sys.executable, "-I", "-c", _CHILD, str(_PARENT)], text_in=said, timeout_s=timeout_s)
     except subprocess.TimeoutExpired:
         raise CompileError(
             f"clang was stopped: it compiled for more than {timeout_s:g} s.",
@@ -52,15 +54,8 @@ def rehearse(text: str, cflags: Sequence[str], *, timeout_s: float = TIMEOUT_S) 
     return None if child.returncode == _CAME_BACK else child.stderr
 
 
-def _compile() -> None:
+def compile_and_leave() -> None:
+    """Compile the program on stdin and end this process: what the child does."""
     text, cflags = json.load(sys.stdin)
-    create = ct.CDLL("libbcc.so.0").bpf_module_create_c_from_string
-    create.argtypes = [ct.c_char_p, ct.c_uint, ct.POINTER(ct.c_char_p), ct.c_int, ct.c_bool, ct.c_char_p]
-    create.restype = ct.c_void_p
-    flags = (ct.c_char_p * len(cflags))(*(flag.encode() for flag in cflags))
-    create(text.encode(), _DEBUG_REWRITTEN, flags, len(cflags), True, None)
-    os._exit(_CAME_BACK)
-
-
-if __name__ == "__main__":
-    _compile()
+    with bcc.compiled(text, cflags, disassemble=False):
+        os._exit(_CAME_BACK)

@@ -9,6 +9,7 @@ names such a folder in a `.pth` file; `load_bcc` makes one by itself where setup
 
 from __future__ import annotations
 
+import ctypes as ct
 import importlib
 import importlib.util
 import os
@@ -21,7 +22,7 @@ from labkit.errors import Missing
 from labkit.machine.folders import cache_folder
 from labkit.machine.headers import CHOICE, Headers, kernel_headers
 
-__all__ = ["NEWER_CXX_LIBRARY", "SYSTEM_BCC", "impostor", "link_bcc", "load_bcc", "old_cxx_library"]
+__all__ = ["NEWER_CXX_LIBRARY", "SYSTEM_BCC", "impostor", "library", "link_bcc", "load_bcc", "old_cxx_library"]
 
 SYSTEM_BCC = Path("/usr/lib/python3/dist-packages/bcc")
 _INSTALL = "sudo apt-get install python3-bpfcc"
@@ -45,6 +46,11 @@ def load_bcc(headers: Headers | None = None) -> ModuleType:
     if CHOICE not in os.environ:  # the reader's own choice stands
         os.environ.update((headers or kernel_headers()).environment)
     return module
+
+
+def library() -> ct.CDLL:
+    """Load BCC's library and return a new handle on it; raises OSError where that fails."""
+    return ct.CDLL("libbcc.so.0", use_errno=True)
 
 
 def impostor() -> str:

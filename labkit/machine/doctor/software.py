@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import platform
@@ -17,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from labkit.errors import Missing
-from labkit.machine.bcc import NEWER_CXX_LIBRARY, old_cxx_library
+from labkit.machine.bcc import NEWER_CXX_LIBRARY, library, old_cxx_library
 from labkit.machine.btf import KERNEL_BTF
 from labkit.machine.doctor import privileges
 from labkit.machine.doctor.programs import libbpf as load_libbpf
@@ -37,7 +36,7 @@ def python() -> Finding:
     conda = " of conda" if (Path(sys.prefix) / "conda-meta").is_dir() else ""
     here = f"Python {platform.python_version()}{conda} in {sys.prefix}"
     try:
-        ctypes.CDLL("libbcc.so.0")
+        library()
     except OSError as error:
         if old_cxx_library(error):
             return missing(f"{here} brings a C++ library that is older than libbcc needs: {error}", NEWER_CXX_LIBRARY)
