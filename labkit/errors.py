@@ -31,6 +31,8 @@ class LabkitError(Exception):
     detail : evidence to read afterwards, such as a compiler's diagnostics; may have many lines.
     """
 
+    advice = "Fix"  # the word before the fix
+
     def __init__(self, what: str, fix: str, detail: str = "") -> None:
         self.what = what
         self.fix = fix
@@ -38,7 +40,7 @@ class LabkitError(Exception):
         super().__init__(what, fix, detail)
 
     def __str__(self) -> str:
-        lines = [self.what, f"Fix: {self.fix}"]
+        lines = [self.what, f"{self.advice}: {self.fix}"]
         if self.detail:
             lines += ["", self.detail]
         return "\n".join(lines)
@@ -56,16 +58,26 @@ class Missing(LabkitError):
     """This machine lacks something that the lesson needs, or refuses it."""
 
 
-class CompileError(LabkitError):
+class _ProgramError(LabkitError):
+    """A BPF program was refused. What was not tried on a copy of the program is a suggestion, not a fix."""
+
+    def __init__(self, what: str, fix: str, detail: str = "", *, log: str = "", verified: bool = False) -> None:
+        super().__init__(what, fix, detail)
+        self.log = log
+        self.advice = advice(verified)
+
+
+class CompileError(_ProgramError):
     """clang refused the BPF C; `detail` holds its diagnostics with the learner's file and line."""
 
 
-class VerifierError(LabkitError):
+class VerifierError(_ProgramError):
     """The kernel's verifier refused the program; `detail` explains and `log` is the raw log."""
 
-    def __init__(self, what: str, fix: str, detail: str = "", *, log: str = "") -> None:
-        super().__init__(what, fix, detail)
-        self.log = log
+
+def advice(verified: bool) -> str:
+    """Return the word before a change of a program: one that the lab has tried on a copy is a fix."""
+    return "Fix" if verified else "Suggestion"
 
 
 class AttachError(LabkitError):

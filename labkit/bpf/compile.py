@@ -15,6 +15,7 @@ from labkit.bpf.diagnose import said as diagnostics
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.structures import as_written
 from labkit.bpf.text import Source
+from labkit.bpf.verifier.repair import Repair, passes
 from labkit.errors import CompileError, LabkitError, Missing
 from labkit.machine import refusals
 
@@ -46,19 +47,28 @@ def compile_source(source: Source) -> Compiled:
     except LabkitError:
         raise
     except Exception as cause:  # BCC raises bare Exception, and prints clang's diagnostics on descriptor 2
-        raise compile_error(said.text() or str(cause), source.path) from None
+        raise compile_error(said.text() or str(cause), source.path, source) from None
     return Compiled(module, said.text())
 
 
-def compile_error(said: str, path: Path) -> LabkitError:
-    """Return the error for a program that did not compile; `said` is what clang and BCC printed."""
+def compile_error(said: str, path: Path, source: Source | None = None) -> LabkitError:
+    """Return the error for a program that did not compile; with `source`, its fix is tried on a copy.
+
+    Parameters
+    ----------
+    said : what clang and BCC printed.
+    path : the learner's file.
+    """
     if refused := _refused_maps(said, path.name):
         return refused
     code = Code(path.read_text(encoding="utf-8"))
     told = diagnostics.in_file(said, str(path), code)
     found = clang.error(told, code) or next(written.map_mistakes(code), None)
     if found:
-        return CompileError(found.headline(path.name), found.fix, found.detail(code.text, path.name))
+        detail, repair = found.detail(code.text, path.name), Repair("", found.fix, found.edits)
+        verified = bool(found.edits) and source is not None and passes(repair, source)
+        detail = f"{detail}\n{repair.proof(code)}" if verified else detail
+        return CompileError(found.headline(path.name), found.fix, detail, verified=verified)
     said = as_written(said, code.text)
     lines = said.strip().splitlines()
     first = next((line for line in lines if "error:" in line), lines[0] if lines else "")

@@ -13,7 +13,17 @@ from labkit.bpf.verifier.log import CUT
 from labkit.machine import refusals
 from labkit.running.interrupts import uninterrupted
 
-__all__ = ["attempt", "full_log", "try_load"]
+__all__ = ["KINDS", "attempt", "full_log", "try_load"]
+
+# BCC's convention: the prefix of a function's name says what it attaches to.
+KINDS = {
+    "kprobe__": "KPROBE",
+    "kretprobe__": "KPROBE",
+    "tracepoint__": "TRACEPOINT",
+    "raw_tracepoint__": "RAW_TRACEPOINT",
+    "kfunc__": "TRACING",
+    "kretfunc__": "TRACING",
+}
 
 # <linux/bpf_verifier.h>: 1 logs the path that failed, 4 logs the verdict alone. 4 cannot fail for want of room.
 _LOG_PATH, _LOG_VERDICT = 1, 4

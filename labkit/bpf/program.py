@@ -27,7 +27,7 @@ from labkit.bpf import bcc, maps, proginfo
 from labkit.bpf.capture import captured
 from labkit.bpf.compile import Compiled, compile_source
 from labkit.bpf.diagnose.events import kprobe_advice
-from labkit.bpf.load import attempt, try_load
+from labkit.bpf.load import KINDS, attempt, try_load
 from labkit.bpf.shelf import SHELF
 from labkit.bpf.text import BPF_FOLDER, Source
 from labkit.bpf.verifier import explain
@@ -41,15 +41,6 @@ __all__ = ["TRACING", "Program"]
 
 TRACING = Path("/sys/kernel/tracing")
 
-# BCC's convention: the prefix of a function's name says what it attaches to.
-_KINDS = {
-    "kprobe__": "KPROBE",
-    "kretprobe__": "KPROBE",
-    "tracepoint__": "TRACEPOINT",
-    "raw_tracepoint__": "RAW_TRACEPOINT",
-    "kfunc__": "TRACING",
-    "kretfunc__": "TRACING",
-}
 _TARGET = np.dtype([("pidns_dev", "u8"), ("pidns_ino", "u8"), ("cgroup_id", "u8"), ("pid", "u4"), ("mode", "u4")])
 _LOG_ALL = 2  # BPF_LOG_LEVEL2: each path that the verifier follows
 _ONE, _SEVERAL, _CGROUP, _EVERYBODY = 1, 2, 3, 4  # enum labkit_mode in c/bpf/labkit.h
@@ -165,7 +156,7 @@ class Program:
         """Load every function whose name says what it is; return their file descriptors by name."""
         descriptors = {}
         for function in self.functions:
-            for prefix, kind in _KINDS.items():
+            for prefix, kind in KINDS.items():
                 if function.startswith(prefix):
                     descriptors[function] = self.load_function(function, kind)
         return descriptors
@@ -194,7 +185,7 @@ class Program:
         reason = os.strerror(error)
         if said.strip():
             found = explain.diagnose(self.source, function, program_type, self.warnings)
-            return VerifierError(found.headline, found.fix, found.detail, log=found.log)
+            return VerifierError(found.headline, found.fix, found.detail, log=found.log, verified=found.verified)
         if refused := refusals.refusal(f"{function} could not be loaded", "bpf", reason):
             return refused
         return VerifierError(f"The kernel refused {function}: {reason}, and did not say why.", "see `labkit doctor`")
@@ -202,7 +193,7 @@ class Program:
     @uninterrupted()
     def verifier_log(self, function: str) -> str:
         """Return all that the verifier says while it checks a function, accepted or not."""
-        kind = next((kind for prefix, kind in _KINDS.items() if function.startswith(prefix)), "KPROBE")
+        kind = next((kind for prefix, kind in KINDS.items() if function.startswith(prefix)), "KPROBE")
         fd, _, log = attempt(self.bcc, function, bcc.program_type(kind), _LOG_ALL, 1 << 24)
         if fd >= 0:
             os.close(fd)
@@ -269,7 +260,7 @@ class Program:
     def attach(self) -> None:
         """Attach every function whose name says where (BCC's naming convention)."""
         for function in self.functions:
-            for prefix in _KINDS:
+            for prefix in KINDS:
                 if function.startswith(prefix):
                     self._attach_by_name(function, prefix)
 

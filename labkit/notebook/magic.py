@@ -149,7 +149,7 @@ class BpfMagics(Magics):  # type: ignore[misc]
     def _load(self, program: Program, options: argparse.Namespace) -> Rendered:
         told = explain.refused_by_clang(program.source)
         if told is not None:
-            raise VerifierError(told.headline, told.fix, told.detail, log=told.log)
+            raise VerifierError(told.headline, told.fix, told.detail, log=told.log, verified=told.verified)
         with uninterrupted():  # attached, it has a name by which the next cell can detach it
             program.__enter__()
             try:

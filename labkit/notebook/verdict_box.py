@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from labkit.bpf.verifier.explain import ACCEPTED, Verdict
-from labkit.errors import VerifierError
+from labkit.errors import VerifierError, advice
 from labkit.notebook.render import TEXT, Rendered, box, escape
 
 __all__ = ["verdict_box"]
@@ -22,15 +22,17 @@ def verdict_box(told: Verdict | VerifierError, *, show_log: bool = False) -> Ren
     """
     if isinstance(told, VerifierError):
         state, headline, fix, detail, log = "warning", told.what, told.fix, told.detail, told.log
+        word = told.advice
     else:
         headline, fix, detail, log = told.headline, told.fix, told.detail, told.log
         state = "ok" if told.kind == ACCEPTED else "warning"
+        word = advice(told.verified)
     if state == "ok":
         return Rendered(headline, box("ok", f"<strong>{escape(headline)}</strong>") + _fold(log, show_log))
     head = f"Rejected: {headline}"
-    text = "\n".join([head, f"Fix: {fix}", "", detail, *(["", log] if show_log else [])])
+    text = "\n".join([head, f"{word}: {fix}", "", detail, *(["", log] if show_log else [])])
     pre = f'<pre tabindex="0" style="overflow-x: auto; margin: 8px 0; {TEXT}">{escape(detail)}</pre>'
-    html = box(state, f"<strong>{escape(head)}</strong><br>Fix: {escape(fix)}{pre}") + _fold(log, show_log)
+    html = box(state, f"<strong>{escape(head)}</strong><br>{word}: {escape(fix)}{pre}") + _fold(log, show_log)
     return Rendered(text, html)
 
 

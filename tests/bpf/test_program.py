@@ -278,7 +278,7 @@ def test_a_syntax_error_names_the_file_the_line_and_what_clang_said(tmp_path: Pa
     line = COUNT_OPENS[: COUNT_OPENS.index("return 0;\n\tcount")].count("\n") + 1
     assert f"learner.c:{line}:" in caught.value.what
     assert "a semicolon is missing" in caught.value.what and "expected ';'" in caught.value.detail
-    assert "Fix: " in str(caught.value)
+    assert "Fix: " in str(caught.value) and "Verified: this change passes" in caught.value.detail
 
 
 def test_a_rejected_program_says_why(tmp_path: Path) -> None:

@@ -303,7 +303,7 @@ def _null() -> Iterator[Program]:
                     f"{text.format(p=name)} {MARK}",
                     before=declared + _HASH,
                 ),
-                rf"NULL & if \(!{name}\) return 0; & with this change the kernel accepts",
+                rf"NULL & if \(!{name}\) return 0; & Verified: this change passes",
             )
 
 
@@ -311,7 +311,7 @@ def _limits() -> Iterator[Program]:
     for size in (8, 10, 16, 24):
         rows = f"struct row {{ u64 n[{size}]; }};\nBPF_ARRAY(rows, struct row, 1);"
         head = ("int zero = 0;", "struct row *r = rows.lookup(&zero);", "if (!r)", "    return 0;")
-        accepts = "with this change the kernel accepts & !&= & !>= N"
+        accepts = "Verified: this change passes & !&= & !>= N"
         for extra in (1, 9):
             yield Program(
                 f"guard-{size}-{extra}",
@@ -346,14 +346,14 @@ def _limits() -> Iterator[Program]:
                 "bpf_get_current_comm(&who, sizeof(who));",
                 f"return who[i]; {MARK}",
             ),
-            rf"index i & if \(i >= {size}\) return 0; & with this change the kernel accepts",
+            rf"index i & if \(i >= {size}\) return 0; & Verified: this change passes",
         )
     for call in ("bpf_probe_read_user", "bpf_probe_read_user_str"):
         for order in ("args->filename, sizeof(name), name", "sizeof(name), name, args->filename"):
             yield Program(
                 f"order-{call}-{order}",
                 probe("char name[64];", f"{call}({order}); {MARK}", event="sys_enter_openat"),
-                rf"another order & {call}\(name, sizeof\(name\), args->filename\) & with this change",
+                rf"another order & {call}\(name, sizeof\(name\), args->filename\) & Verified: this change passes",
             )
     for kind in ("int", "s32"):
         for size in (64, 128):
@@ -371,7 +371,7 @@ def _limits() -> Iterator[Program]:
                     f"bpf_probe_read_user(c->text, n, args->buf); {MARK}",
                     before=chunk,
                 ),
-                "n is signed & declare it as u64 & with this change the kernel accepts",
+                "n is signed & declare it as u64 & Verified: this change passes",
             )
 
 

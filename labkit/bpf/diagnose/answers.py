@@ -21,7 +21,10 @@ __all__ = [
     "call",
     "cast",
     "clash",
+    "comment",
     "cpp",
+    "edit",
+    "event_names",
     "field",
     "fixed",
     "header",
@@ -34,14 +37,16 @@ __all__ = [
     "macro",
     "method",
     "pointer",
+    "quotes",
     "raw",
+    "semicolon",
     "subscript",
     "type",
     "undeclared",
 ]
 
 Match = re.Match[str]
-Answer = tuple[str, str] | None
+Answer = tuple[str, str] | tuple[str, str, dict[int, str]] | None  # the third is the fix as an edit: line -> its text
 _HASH = "lookup, lookup_or_try_init, update, insert, increment, delete"
 _METHODS = {
     "BPF_RINGBUF_OUTPUT": "ringbuf_reserve, ringbuf_submit, ringbuf_discard, ringbuf_output",
@@ -61,6 +66,14 @@ _LIKELY = {
 _C_NAMES = {"task_struct": "for its name: bpf_get_current_comm(&comm, sizeof(comm)); else: #include <linux/sched.h>"}
 
 
+def edit(code: Code, said: Said, old: str, new: str) -> dict[int, str]:
+    """Return the edit that puts `new` in place of `old` in the line named, at its column if that is known."""
+    line = code.lines[said.line - 1] if 0 < said.line <= len(code.lines) else ""
+    start = line.find(old, max(said.column - 1, 0))
+    start = line.find(old) if start < 0 else start
+    return {} if start < 0 or not new else {said.line: line[:start] + new + line[start + len(old) :]}
+
+
 def field(found: Match, code: Code, said: Said) -> Answer:
     field, category, event = found.groups()
     known = fields(category, event)
@@ -74,7 +87,8 @@ def field(found: Match, code: Code, said: Said) -> Answer:
             f"its fields are: {', '.join(known)}; {field} belongs to {entry}: keep it in a map there, by thread",
         )
     close = near(field, known) or next((each for each in known if each in field or field in each), "")
-    return what, (f"did you mean {close}? " if close else "") + f"Its fields are: {', '.join(known)}"
+    hint = (f"did you mean {close}? " if close else "") + f"Its fields are: {', '.join(known)}"
+    return what, hint, edit(code, said, field, close)
 
 
 def raw(found: Match, code: Code, said: Said) -> Answer:
@@ -94,14 +108,16 @@ def method(found: Match, code: Code, said: Said) -> Answer:
     known = _METHODS.get(declared.macro if declared else "", _HASH)
     close = _LIKELY.get(method, "") or near(method, known.split(", "), 0.6)
     close = close if close in known.split(", ") else ""
-    return f"the map {name} has no method {method}", (f"did you mean {close}? " if close else "") + f"It has: {known}"
+    hint = (f"did you mean {close}? " if close else "") + f"It has: {known}"
+    return f"the map {name} has no method {method}", hint, edit(code, said, f".{method}", close and f".{close}")
 
 
 def undeclared(found: Match, code: Code, said: Said) -> Answer:
     name, probe = found[1], code.probe_at(said.line)
     line = code.lines[said.line - 1] if 0 < said.line <= len(code.lines) else ""
     if name == "ctx" and probe and probe.kind == "TRACEPOINT_PROBE":
-        return "in TRACEPOINT_PROBE the record is called args, not ctx", line.strip().replace("ctx->", "args->")
+        right = re.sub(r"\bctx\b", "args", line)
+        return "in TRACEPOINT_PROBE the record is called args, not ctx", f"write {right.strip()}", {said.line: right}
     if name == "args" and probe and probe.kind == "RAW_TRACEPOINT_PROBE":
         return "in a raw tracepoint the context is called ctx", "write ctx->args[0], ctx->args[1], …"
     if name == "args" and (probe is None or "kprobe" in probe.kind):
@@ -114,13 +130,12 @@ def undeclared(found: Match, code: Code, said: Said) -> Answer:
     if re.match(rf"\s*{name}\s+\w+\s*[=;]", line):
         return type(found, code, said)
     if name in ("None", "True", "False"):
-        return f"{name} is Python, and this is C", "write NULL, true or false"
+        right = {"None": "NULL", "True": "true", "False": "false"}[name]
+        return f"{name} is Python, and this is C", f"write {right}", edit(code, said, name, right)
     names = set(re.findall(r"\b[A-Za-z_]\w{2,}\b", re.sub(r'"[^"]*"', "", code.bare))) - {name}
     close = near(name, names, 0.75)
-    return (
-        f"{name} is not declared",
-        f"did you mean {close}?" if close else f"declare it before this line: u64 {name} = 0;",
-    )
+    hint = f"did you mean {close}?" if close else f"declare it before this line: u64 {name} = 0;"
+    return f"{name} is not declared", hint, edit(code, said, name, close)
 
 
 def subscript(found: Match, code: Code, said: Said) -> Answer:
@@ -131,7 +146,9 @@ def subscript(found: Match, code: Code, said: Said) -> Answer:
     inside = re.search(rf"\b{used.name}\s*\[([^\]]*)\]", line)
     key = inside[1].strip() if inside else "k"
     if re.search(rf"\b{used.name}\s*\[[^\]]*\]\s*(?:\+\+|\+=\s*1\b)", line):
-        return f"a map is not an array: {used.name}[{key}] is not C", f"write {used.name}.increment({key});"
+        right = f"{used.name}.increment({key})"
+        text = re.sub(rf"\b{used.name}\s*\[[^\]]*\]\s*(?:\+\+|\+=\s*1\b)", lambda _: right, line)
+        return f"a map is not an array: {used.name}[{key}] is not C", f"write {right};", {said.line: text}
     pointed = f"&{key}" if key.isidentifier() else "&key"
     return (
         f"a map is not an array: {used.name}[{key}] is not C",
@@ -198,10 +215,8 @@ def type(found: Match, code: Code, said: Said) -> Answer:
         )
     known = ["u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64", "int", "char", "bool", "size_t", "long", "pid_t"]
     close = near(name, known + re.findall(r"\bstruct\s+(\w+)", code.bare), 0.6)
-    return (
-        f"there is no type {name}",
-        f"did you mean {close}?" if close else "declare the struct above this line, or use u32 or u64",
-    )
+    hint = f"did you mean {close}?" if close else "declare the struct above this line, or use u32 or u64"
+    return f"there is no type {name}", hint, edit(code, said, name, close)
 
 
 def incomplete(found: Match, code: Code, said: Said) -> Answer:
@@ -220,7 +235,9 @@ def incomplete(found: Match, code: Code, said: Said) -> Answer:
 
 
 def call(found: Match, code: Code, said: Said) -> Answer:
-    return functions.missing(found[1], code)
+    told = functions.missing(found[1], code)
+    nearest = functions.nearest(found[1], code)
+    return (*told, edit(code, said, found[1], nearest)) if told and nearest else told
 
 
 def key(found: Match, code: Code, said: Said) -> Answer:
@@ -233,16 +250,23 @@ def key(found: Match, code: Code, said: Said) -> Answer:
     part = "key" if used.key.strip() == wanted or (not used.key and wanted in ("u64", "int")) else "value"
     name = re.match(r"&(\w+)", line[said.column - 1 :]) if said.column else None
     mine = name[1] if name else "the variable"
+    at = code.declared(mine, said.line)
+    wider = {at[0]: re.sub(rf"\b{re.escape(at[1])}(\s+{mine}\b)", rf"{wanted}\1", code.lines[at[0] - 1])} if at else {}
     return (
         f"a {part} of {used.name} has {other} bytes ({wanted}), {mine} has {one} ({passed})",
-        f"declare {mine} as {wanted}",
+        f"declare {mine} as {wanted}" + (f" (line {at[0]})" if at else ""),
+        wider,
     )
 
 
 def cast(found: Match, code: Code, said: Said) -> Answer:
     called = re.search(r"=\s*(bpf_get_current_task\s*\(\s*\))", code.lines[said.line - 1])
     value = called[1] if called else "value"
-    return f"a number becomes a pointer ({found[1]}) without a cast", f"write ({found[1]}){value}"
+    return (
+        f"a number becomes a pointer ({found[1]}) without a cast",
+        f"write ({found[1]}){value}",
+        edit(code, said, value, f"({found[1]}){value}"),
+    )
 
 
 def pointer(found: Match, code: Code, said: Said) -> Answer:
@@ -269,7 +293,8 @@ def kernel_field(found: Match, code: Code, said: Said) -> Answer:
     known = kernel.names_in(kernel.structures[structure])
     close = next((each for each in known if each.strip("_") == name.strip("_")), "") or near(name, known)
     what = f"this kernel's struct {structure} has no field {name}"
-    return what, f"did you mean {close}?" if close else f"see: bpftool btf dump file {KERNEL_BTF} format c"
+    hint = f"did you mean {close}?" if close else f"see: bpftool btf dump file {KERNEL_BTF} format c"
+    return what, hint, edit(code, said, name, close)
 
 
 def kernel_function(found: Match, code: Code, said: Said) -> Answer:
@@ -285,6 +310,32 @@ def kernel_function(found: Match, code: Code, said: Said) -> Answer:
         f"{name} is a function of the headers of {structures.headers}: it reads struct {passed} as that kernel has it"
     )
     return what, "read the fields by their names here instead of calling it"
+
+
+def semicolon(found: Match, code: Code, said: Said) -> Answer:
+    line = code.lines[said.line - 1]
+    bare = re.sub(r"\s*(?://.*|/\*.*\*/\s*)?$", "", line)
+    return (
+        "a semicolon is missing at the end of this line",
+        "end the line with ;",
+        {said.line: f"{bare};{line[len(bare) :]}"},
+    )
+
+
+def quotes(found: Match, code: Code, said: Said) -> Answer:
+    plain = code.lines[said.line - 1].translate(str.maketrans("“”„‘’", '"""\'\''))
+    return "these are typographic quotes", f"write the plain quotes: {plain.strip()}", {said.line: plain}
+
+
+def comment(found: Match, code: Code, said: Said) -> Answer:
+    line = code.lines[said.line - 1]
+    return "# begins no comment in C", "write // before a comment", {said.line: line.replace("#", "//", 1)}
+
+
+def event_names(found: Match, code: Code, said: Said) -> Answer:
+    line = code.lines[said.line - 1]
+    plain = line.replace('"', "")
+    return "the names of a tracepoint take no quotes", f"write {plain.strip()}", {said.line: plain}
 
 
 def fixed(what: str, fix: str) -> Callable[[Match, Code, Said], Answer]:

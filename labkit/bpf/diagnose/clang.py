@@ -40,12 +40,12 @@ ERRORS: tuple[Row, ...] = (
     ),
     Row(
         r"unexpected character <U\+201[89CD]>|character <U\+201[89CD]> not allowed",
-        answers.fixed("these are typographic quotes", "write the plain quotes: \" and '"),
+        answers.quotes,
         root=True,
     ),
     Row(
         r"pasting formed 'tracepoint__\"",
-        answers.fixed("the names of a tracepoint take no quotes", "write TRACEPOINT_PROBE(category, event)"),
+        answers.event_names,
         root=True,
     ),
     Row(
@@ -70,8 +70,8 @@ ERRORS: tuple[Row, ...] = (
     Row(r"'(\S+)' file not found", answers.header),
     Row(r"redefinition of '(\w+?)(?:_table_t)?'", answers.clash),
     Row(r"unexpected ';' before '\)'", answers.macro),
-    Row(r"expected ';'", answers.fixed("a semicolon is missing at the end of this line", "end the line with ;")),
-    Row(r"invalid preprocessing directive", answers.fixed("# begins no comment in C", "write // before a comment")),
+    Row(r"expected ';'", answers.semicolon),
+    Row(r"invalid preprocessing directive", answers.comment),
     Row(r"unknown type name '(\w+)'", answers.type),
     Row(r"expected identifier or '\('", answers.cpp),
     Row(r"invalid operands to binary expression \('void'|dereferencing .*'void|indirection requires", answers.lookup),
@@ -134,7 +134,7 @@ def error(said: Sequence[Said], code: Code) -> Finding | None:
     for row in (row for row in ERRORS if row.root):
         for each in errors:
             if (found := re.search(row.says, each.words)) and (answer := row.answer(found, code, each)):
-                return Finding(each.line, each.column, *answer, words=each.words)
+                return _finding(each, answer)
     first = errors[0]
     return _in_words(first, code, ERRORS) or Finding(
         first.line, first.column, f"clang says: {first.words}", "correct the line named, and run again", ""
@@ -157,5 +157,10 @@ def warnings(said: Sequence[Said], code: Code, *, explaining: bool = False) -> l
 def _in_words(said: Said, code: Code, rows: Sequence[Row]) -> Finding | None:
     for row in rows:
         if (found := re.search(row.says, said.words)) and (answer := row.answer(found, code, said)):
-            return Finding(said.line, said.column, *answer, words=said.words)
+            return _finding(said, answer)
     return None
+
+
+def _finding(said: Said, answer: tuple[str, str] | tuple[str, str, dict[int, str]]) -> Finding:
+    what, fix, *edits = answer
+    return Finding(said.line, said.column, what, fix, words=said.words, edits=edits[0] if edits else {})

@@ -118,6 +118,14 @@ class Code:
     def map_named(self, name: str) -> Map | None:
         return next((each for each in self.maps if each.name == name), None)
 
+    def declared(self, name: str, line: int) -> tuple[int, str] | None:
+        """Return the line and the type of a variable of a plain type that is declared above a line."""
+        for at in range(line, 0, -1):
+            found = re.match(rf"\s*((?:unsigned |signed )?\w+)\s+{re.escape(name)}\s*(?:=|;)", self.lines[at - 1])
+            if found and found[1] != "return":
+                return at, found[1]
+        return None
+
     @cached_property
     def globals(self) -> dict[str, int]:
         """The variables declared outside of functions, with their lines."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["event_problem", "fields", "helpers", "kprobe_advice", "near"]
+__all__ = ["event_problem", "fields", "helpers", "kprobe_advice", "near", "nearest_event"]
 
 _EVENTS = Path("/sys/kernel/tracing/events")
 _UAPI = Path("/usr/include/linux/bpf.h")
@@ -53,6 +53,15 @@ def event_problem(category: str, event: str) -> tuple[str, str] | None:
     if not close:
         return what, f"choose one of the folders of {_EVENTS / category}"
     return what, f"did you mean {close}? Its fields are: {', '.join(fields(category, close))}"
+
+
+def nearest_event(category: str, event: str) -> tuple[str, str] | None:
+    """Return (category, event) of the tracepoint that is meant by a misspelt one, if there is one."""
+    if other := [path.parent.name for path in _EVENTS.glob(f"*/{event}")]:
+        return other[0], event
+    folder = category if (_EVENTS / category).is_dir() else near(category, (path.name for path in _EVENTS.iterdir()))
+    close = near(event, (path.name for path in (_EVENTS / folder).iterdir())) if folder else ""
+    return (folder, close) if close else None
 
 
 def kprobe_advice(function: str) -> str:

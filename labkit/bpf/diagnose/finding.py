@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 __all__ = ["Finding", "excerpt"]
 
@@ -19,6 +20,7 @@ class Finding:
     what: str
     fix: str
     words: str = ""  # clang's own
+    edits: Mapping[int, str] = field(default_factory=dict)  # the fix: line -> its new text
 
     def headline(self, name: str) -> str:
         """Return where, and what is wrong, in one line."""

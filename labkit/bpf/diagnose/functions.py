@@ -6,7 +6,7 @@ from __future__ import annotations
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.events import helpers, near
 
-__all__ = ["left_call", "missing"]
+__all__ = ["left_call", "missing", "nearest"]
 
 _INSTEAD = {
     "printf": 'write bpf_trace_printk("…")',
@@ -47,6 +47,13 @@ def left_call(code: Code) -> tuple[int, str] | None:
     return (found[0], found[1][1]) if found else None
 
 
+def nearest(name: str, code: Code) -> str:
+    """Return the function that is meant by a name: the same one in BCC, or the one that is spelled most like it."""
+    if name in ("printf", "bpf_printk", "printk"):
+        return "bpf_trace_printk"
+    return "" if name in _INSTEAD else near(name, [*code.functions, *helpers(), "bpf_trace_printk"], 0.6)
+
+
 def missing(name: str, code: Code) -> tuple[str, str] | None:
     """Return (what is wrong, the fix) of a call of a function that is not declared."""
     if name in _INSTEAD:
@@ -59,7 +66,7 @@ def missing(name: str, code: Code) -> tuple[str, str] | None:
             f"this BCC does not know the helper {name}",
             "use another helper; docs/kernels.md names the BCC of each system",
         )
-    close = near(name, [*code.functions, *listed, "bpf_trace_printk"], 0.6)
+    close = nearest(name, code)
     hint = (
         f"the nearest name is {close}" if close else "see bpf-helpers(7) for what there is, or define it in this cell"
     )

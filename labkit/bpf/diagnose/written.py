@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from labkit.bpf.diagnose.code import Code, Map, number
-from labkit.bpf.diagnose.events import event_problem
+from labkit.bpf.diagnose.events import event_problem, nearest_event
 from labkit.bpf.diagnose.finding import Finding
 
 __all__ = ["first_mistake", "map_mistakes", "warnings"]
@@ -130,7 +130,10 @@ def _events(code: Code) -> Iterator[Finding]:
             and probe.category
             and (problem := event_problem(probe.category, probe.event))
         ):
-            yield Finding(probe.line, 0, *problem)
+            text, right = code.lines[probe.line - 1], nearest_event(probe.category, probe.event)
+            named = re.compile(rf"\b{probe.category}(\s*,\s*){probe.event}\b")
+            fixed = named.sub(rf"{right[0]}\g<1>{right[1]}", text) if right else text
+            yield Finding(probe.line, 0, *problem, edits={probe.line: fixed} if fixed != text else {})
 
 
 def _unrolled(code: Code) -> Iterator[Finding]:

@@ -21,7 +21,7 @@ from labkit.bpf.verifier import notation
 from labkit.bpf.verifier.evidence import examine
 from labkit.bpf.verifier.log import Trace
 from labkit.bpf.verifier.places import Place, debug_output, place_in_rewritten, without_line_directives
-from labkit.bpf.verifier.repair import passes, repairs
+from labkit.bpf.verifier.repair import Repair, passes, repairs
 from labkit.bpf.verifier.rules import BY_NAME, RULES, STACK_BYTES, Rule
 
 __all__ = ["ACCEPTED", "Verdict", "diagnose", "explain", "judge", "refused_by_clang"]
@@ -46,6 +46,7 @@ class Verdict:
     said : the kernel's own words.
     processed : instructions that the verifier walked through, on all paths; None where it did not say.
     log : the raw log.
+    verified : whether the fix was tried on a copy of the program, and the kernel accepted it.
     """
 
     headline: str
@@ -57,6 +58,7 @@ class Verdict:
     said: str
     processed: int | None
     log: str
+    verified: bool = False
 
 
 def judge(source: Source, function: str, kind: int) -> Verdict:
@@ -72,7 +74,7 @@ def refused_by_clang(source: Source) -> Verdict | None:
     text, path = source.text, source.path
     code = Code(path.read_text(encoding="utf-8"))
     if mistake := written.first_mistake(code):
-        return _of_finding(mistake, code, path.name)
+        return _of_finding(mistake, code, source)
     said = rehearse(without_line_directives(text), source.cflags)
     if said is None:
         return None
@@ -109,11 +111,15 @@ def refused_by_clang(source: Source) -> Verdict | None:
     )
 
 
-def _of_finding(found: Finding, code: Code, name: str) -> Verdict:
+def _of_finding(found: Finding, code: Code, source: Source) -> Verdict:
     """Return the verdict of a mistake that was found before the verifier saw the program."""
-    detail = found.detail(code.text, name)
+    name, repair = source.path.name, Repair("", found.fix, found.edits)
+    verified = bool(found.edits) and passes(repair, source)
+    detail = "\n".join([found.detail(code.text, name), *([repair.proof(code)] if verified else [])])
     column = found.column or None
-    return Verdict(found.headline(name), found.fix, detail, found.line, column, "written", found.words, None, "")
+    return Verdict(
+        found.headline(name), found.fix, detail, found.line, column, "written", found.words, None, "", verified
+    )
 
 
 def diagnose(source: Source, function: str, kind: int, warned: str = "") -> Verdict:
@@ -139,7 +145,11 @@ def diagnose(source: Source, function: str, kind: int, warned: str = "") -> Verd
         return _repaired(verdict, source, Code(text), function, kind)
     if not cause.column and cause.line == verdict.line and verdict.column:
         cause = replace(cause, column=verdict.column)
-    detail = "\n".join(filter(None, [cause.detail(text, path.name), *_rows([("The kernel's words", verdict.said)])]))
+    repair = Repair("", cause.fix, cause.edits)
+    verified = bool(cause.edits) and passes(repair, source, function, kind)
+    parts = [cause.detail(text, path.name), *_rows([("The kernel's words", verdict.said)])]
+    parts += [repair.proof(Code(text))] if verified else []
+    detail = "\n".join(filter(None, parts))
     return replace(
         verdict,
         headline=cause.headline(path.name),
@@ -147,6 +157,7 @@ def diagnose(source: Source, function: str, kind: int, warned: str = "") -> Verd
         detail=detail,
         line=cause.line,
         column=cause.column or None,
+        verified=verified,
     )
 
 
@@ -195,11 +206,10 @@ def _repaired(verdict: Verdict, source: Source, code: Code, function: str, kind:
     helper = calls[1] if calls else ""
     for each in repairs(code, verdict.kind, verdict.line, verdict.said, helper):
         if passes(each, source, function, kind):
-            rows = _rows([("Verified", "with this change the kernel accepts the program:")])
-            detail = "\n".join([verdict.detail, *rows, each.diff(code)])
+            detail = "\n".join([verdict.detail, each.proof(code)])
             at = Place(str(source.path), verdict.line, 0) if verdict.line else None
             headline = f"{_at(source.path.name, at)}: {each.what}." if each.what else verdict.headline
-            return replace(verdict, headline=headline, fix=each.fix, detail=detail)
+            return replace(verdict, headline=headline, fix=each.fix, detail=detail, verified=True)
     return verdict
 
 

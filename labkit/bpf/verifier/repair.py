@@ -12,11 +12,12 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from labkit.bpf import bcc
 from labkit.bpf.capture import captured
 from labkit.bpf.diagnose.code import Code, number
-from labkit.bpf.load import try_load
+from labkit.bpf.load import KINDS, try_load
 from labkit.bpf.rehearse import rehearse
 from labkit.bpf.text import Source
 from labkit.bpf.verifier.places import without_line_directives
@@ -45,6 +46,10 @@ class Repair:
     fix: str
     edits: Mapping[int, str]
 
+    def proof(self, code: Code) -> str:
+        """Return that the change passes, and the changed lines."""
+        return f"Verified: this change passes, the kernel accepts the program.\n{self.diff(code)}"
+
     def diff(self, code: Code) -> str:
         """Return the changed lines, before and after."""
         return "\n".join(
@@ -71,8 +76,8 @@ def repairs(code: Code, kind: str, line: int | None, said: str, helper: str) -> 
     return []
 
 
-def passes(repair: Repair, source: Source, function: str, kind: int) -> bool:
-    """Tell whether the kernel accepts a function after the repair."""
+def passes(repair: Repair, source: Source, function: str = "", kind: int = 0) -> bool:
+    """Tell whether the kernel accepts a function after the repair; without one, each whose name says what it is."""
     lines = source.path.read_text(encoding="utf-8").splitlines()
     for line, text in repair.edits.items():
         lines[line - 1] = text
@@ -87,9 +92,21 @@ def passes(repair: Repair, source: Source, function: str, kind: int) -> bool:
             with captured(), bcc.compiled(plain, edited.cflags) as module:
                 if not module:
                     return False
-                fd, _, _ = try_load(module, function, kind)
+                wanted = [(function, kind)] if function else list(_named(module))
+                return bool(wanted) and all(_loads(module, *each) for each in wanted)
         except LabkitError:
             return False
+
+
+def _named(module: Any) -> Iterator[tuple[str, int]]:
+    for function in bcc.functions(module):
+        for prefix, kind in KINDS.items():
+            if function.startswith(prefix):
+                yield function, bcc.program_type(kind)
+
+
+def _loads(module: Any, function: str, kind: int) -> bool:
+    fd, _, _ = try_load(module, function, kind)
     if fd >= 0:
         os.close(fd)
     return fd >= 0
@@ -184,18 +201,9 @@ def _room(code: Code, argument: str) -> int | None:
     return number(declared[1]) if declared else None
 
 
-def _declared(code: Code, line: int, name: str) -> tuple[int, str] | None:
-    """Return the line and the type of a variable that is declared above a line."""
-    for at in range(line, 0, -1):
-        found = re.match(rf"\s*((?:unsigned |signed )?\w+)\s+{name}\s*(?:=|;)", code.lines[at - 1])
-        if found and found[1] != "return":
-            return at, found[1]
-    return None
-
-
 def _guard(code: Code, line: int, name: str) -> tuple[int, re.Match[str]] | None:
     """Return the nearest test of a variable against a constant above a line."""
-    declared = _declared(code, line, name)
+    declared = code.declared(name, line)
     for at in range(line, declared[0] if declared else 0, -1):
         found = re.search(rf"\bif\b.*?\b({name})\s*(<=?|>=?)\s*(\w+(?:\([^)]*\))?)", code.lines[at - 1])
         if found:
@@ -208,7 +216,7 @@ def _as_u64(code: Code, at: int, kind: str, name: str) -> str:
 
 
 def _unsigned(code: Code, line: int, name: str, helper: str) -> Iterator[Repair]:
-    declared, guard = _declared(code, line, name), _guard(code, line, name)
+    declared, guard = code.declared(name, line), _guard(code, line, name)
     if declared is None or not re.fullmatch(_SIGNED, declared[1]):
         return
     at, kind = declared
@@ -222,7 +230,7 @@ def _unsigned(code: Code, line: int, name: str, helper: str) -> Iterator[Repair]
 
 def _bounded(code: Code, line: int, name: str, last: int, words: str, limit: str) -> Iterator[Repair]:
     """Yield a limit for a variable: a test that is too weak is made stronger, a test that lacks is added."""
-    guard, declared = _guard(code, line, name), _declared(code, line, name)
+    guard, declared = _guard(code, line, name), code.declared(name, line)
     signed = declared is not None and re.fullmatch(_SIGNED, declared[1]) is not None
     widened = {declared[0]: _as_u64(code, *declared, name)} if signed and declared else {}
     note = f"; {name} is signed, so it may be negative, too" if signed else ""
@@ -264,7 +272,7 @@ def _bounded(code: Code, line: int, name: str, last: int, words: str, limit: str
 
 def _lower(code: Code, line: int, name: str, less: int, dimension: int) -> Iterator[Repair]:
     """Yield a test of both ends for an index such as slot - 1."""
-    text, declared = code.lines[line - 1], _declared(code, line, name)
+    text, declared = code.lines[line - 1], code.declared(name, line)
     before = next((each.strip() for each in reversed(code.lines[: line - 1]) if each.strip()), "")
     guarded = re.match(r"\s*if\b.*\)$", code.lines[line - 3]) if line > 2 else None
     if not before.endswith((";", "{", "}")) or declared is None:

@@ -43,7 +43,7 @@ def test_refused_loops_are_marked_otherwise_than_accepted_ones() -> None:
 
 def test_a_verdict_shows_mend_reading_and_the_end_of_the_log() -> None:
     shown = verdict_box(TOLD)
-    assert shown.text.splitlines()[:2] == [f"Rejected: {TOLD.headline}", f"Fix: {TOLD.fix}"]
+    assert shown.text.splitlines()[:2] == [f"Rejected: {TOLD.headline}", f"Suggestion: {TOLD.fix}"]
     assert "&lt;first&gt;" in shown.html
     assert "<details><summary" in shown.html
     assert "999: (b7)" in shown.html and "\n10: (b7)" not in shown.html
