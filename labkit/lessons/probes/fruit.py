@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Python program to look into; it keeps the promise of a workload: ready, go, one line of JSON.
+"""A Python program to sample; it follows the protocol of a workload: ready, go, one line of JSON.
 
 By hand: `python3 fruit.py 2`, then write "go".
 """
@@ -22,7 +22,7 @@ def pear(rounds: int) -> int:
 
 
 def main(seconds: float) -> int:
-    """Use so many seconds of CPU time; return the number of rounds."""
+    """Use this many seconds of CPU time; return the number of rounds."""
     rounds, end_s = 0, time.process_time() + seconds
     while time.process_time() < end_s:
         apple(3000)

@@ -38,7 +38,7 @@ def look(functions: Sequence[str] = FUNCTIONS) -> pd.DataFrame:
     ----------
     functions : names of C functions.
 
-    Returns a frame with a row a function: function, symbol ("yes", "no"), call_instructions (in the file's code).
+    Returns one row per function: function, symbol ("yes", "no"), call_instructions (in the file's code).
     """
     names, program = _names(functions), build("probes")
     symbols = set(re.findall(r" [tTwW] (\S+)$", _run("nm", str(program)), re.MULTILINE))
@@ -54,7 +54,7 @@ def look(functions: Sequence[str] = FUNCTIONS) -> pd.DataFrame:
 def look_kernel(functions: Sequence[str] = ("vfs_read", "blk_account_io_start", "finish_task_switch")) -> pd.DataFrame:
     """Look for functions of the running kernel.
 
-    Returns a frame with a row a function: function, symbol ("yes", "no", or the other names under which it is there).
+    Returns one row per function: function, symbol ("yes", "no", or its other names in this kernel).
     """
     names = _names(functions)
     symbols = set(re.findall(r" [tTwW] (\S+)$", _KALLSYMS.read_text(), re.MULTILINE))
@@ -74,7 +74,7 @@ def inlined(calls: int = 23, through_pointer: int = 7) -> pd.DataFrame:
     calls : of each function, 1 to 1 million.
     through_pointer : how many of the calls of half_hidden go through a pointer, 0 to `calls`.
 
-    Returns a frame with a row a function: function, calls (as the workload counted them), count (as the probe did),
+    Returns one row per function: function, calls (as the workload counted them), count (as the probe did),
     state ("ok" or "refused"), reason.
     """
     calls = check_int("calls", calls, 1, 1_000_000, "calls")
@@ -100,21 +100,21 @@ def inlined(calls: int = 23, through_pointer: int = 7) -> pd.DataFrame:
 
 
 def hidden() -> pd.DataFrame:
-    """Run `inlined` with numbers that only this process knows; exercise 04-q1 asks for what the probe missed.
+    """Run `inlined` with secret numbers; exercise 04-q1 asks for what the probe missed.
 
-    Returns a frame with a row a function: function, count.
+    Returns one row per function: function, count.
     """
     seen, missed = 200, random.SystemRandom().randint(11, 97)
     made = inlined(seen + missed, through_pointer=seen)
     truths.expect("04-q1", missed)
     shown = made.loc[made["state"] == "ok", ["function", "count"]].reset_index(drop=True)
-    shown.attrs["command"] = ""  # it names the answer
+    shown.attrs["command"] = ""  # it contains the answer
     return shown
 
 
 @functools.cache
 def kernel_function(call: str) -> str:
-    """Return the name of the kernel's function for a system call that stands in BTF, where fentry looks for it.
+    """Return the name of the kernel's function for a system call as BTF has it, where fentry looks for it.
 
     Raises
     ------

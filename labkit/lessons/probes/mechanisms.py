@@ -36,6 +36,7 @@ __all__ = ["ENDS", "MECHANISMS", "added", "cost", "measure"]
 # the numbers of c/bpf/probes.c
 MECHANISMS = {"tracepoint": 1, "raw tracepoint": 2, "kprobe": 3, "fentry": 4, "uprobe": 5, "timer": 6}
 ENDS = {"entry": 1, "return": 2, "both": 3}
+PLACES = {"entry": "at entry", "return": "at return", "both": "at both ends"}  # in the name of an arm
 NOTHING, STRACE = "nothing", "strace"
 # what the doctor tries, to say why a mechanism is missing
 _DOCTOR = {
@@ -48,7 +49,7 @@ _DOCTOR = {
     STRACE: software.strace,
 }
 _TIMER_HZ = 997
-_STRACE_CALLS = 499  # each stops the process twice: fewer of them give the same answer
+_STRACE_CALLS = 499  # each stops the process twice: fewer calls give the same answer
 
 
 def measure(
@@ -58,14 +59,14 @@ def measure(
 
     Parameters
     ----------
-    calls : 1 to 10 million. A prime number shows it if something is counted twice or by halves.
+    calls : 1 to 10 million. A prime number shows when something is counted twice or by half.
     mechanisms : names of `MECHANISMS`.
     progress : see `labkit.running.progress`.
 
     Returns
     -------
-    One row a mechanism: mechanism, calls (as the workload counted them), at_entry, at_return (as the probe did), state
-    ("ok", "missing" or "refused"), reason (why it is not ok, or what to know of it). The timer's at_entry is its ticks.
+    One row per mechanism: mechanism, calls (as the workload counted them), at_entry, at_return (as the probe did),
+    state ("ok", "missing" or "refused"), reason (why it is not ok, or a remark). The timer's at_entry is its ticks.
     """
     calls = check_int("calls", calls, 1, 10_000_000, "calls")
     chosen = check_choices("mechanisms", mechanisms, MECHANISMS)
@@ -85,7 +86,7 @@ def measure(
                 except LabkitError as error:
                     row["state"], row["reason"] = _why_not(mechanism, error)
                 else:
-                    ticks = "it looks at each tick, and counts no calls" if mechanism == "timer" else ""
+                    ticks = "it runs at each tick, and does not count calls" if mechanism == "timer" else ""
                     row["state"], row["reason"] = "ok", ticks
             rows.append(row)
         facts = provenance(command=command)
@@ -106,7 +107,7 @@ def cost(
 
     Parameters
     ----------
-    calls : in a slice, 100 to 10 million; None is 20011 (2003 in a hurry). strace gets 499, it is that slow.
+    calls : per slice, 100 to 10 million; None is 20011 (2003 in a hurry). strace gets 499, because it is slow.
     mechanisms : names of `MECHANISMS`; what this kernel lacks is left out, and `attrs["absent"]` says why.
     ends : names of `ENDS`: a probe at the entry, at the return, or one at both.
     strace : compare with strace(1), which stops the process at both ends of the system call; where it is not
@@ -117,8 +118,8 @@ def cost(
 
     Returns
     -------
-    One row a slice: arm, slice, calls, ns_per_call. The baseline is "nothing"; "nothing (again)" shows the noise.
-    `added` makes the table of costs of it.
+    One row per slice: arm, slice, calls, ns_per_call. The baseline is "nothing"; "nothing (again)" shows the noise.
+    `added` turns it into the table of costs.
     """
     calls = check_int("calls", quick(20_011, 2003) if calls is None else calls, 100, 10_000_000, "calls")
     slices = trial.check_slices(slices, 12, 3)
@@ -146,7 +147,7 @@ def added(frame: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    One row an arm, the cheapest first: arm, added_ns, low_ns, high_ns (the 95 % interval of the median difference from
+    One row per arm, the cheapest first: arm, added_ns, low_ns, high_ns (the 95 % interval of the median difference from
     "nothing"), times_as_long (a call with it and without), slices, reason. What this kernel lacks has a row with its
     reason, and no numbers. `attrs["warnings"]` tells when "nothing (again)" differs from "nothing", or slices are few.
     """
@@ -177,7 +178,7 @@ def _arms(
         try:
             for end in ends if mechanism != "timer" else ["entry"]:
                 with Workload("probes", ["--calls", "0"]) as run, _watched(mechanism, end, run):
-                    arms[mechanism if mechanism == "timer" else f"{mechanism}, {end}"] = (mechanism, end)
+                    arms[mechanism if mechanism == "timer" else f"{mechanism} {PLACES[end]}"] = (mechanism, end)
         except LabkitError as error:
             absent[mechanism] = ": ".join(_why_not(mechanism, error))
     if strace and shutil.which(STRACE) is None:
@@ -194,7 +195,7 @@ def _arms(
 
 @contextlib.contextmanager
 def _attached(arm: tuple[str, str] | None, run: Workload) -> Iterator[None]:
-    """Attach what an arm is about to a workload that is ready: nothing, strace, or a BPF program."""
+    """Attach what an arm needs to a workload that is ready: nothing, strace, or a BPF program."""
     if arm is None:
         yield
     elif arm[0] == STRACE:
@@ -245,7 +246,7 @@ def _straced(pid: int) -> Iterator[None]:
 
 
 def _why_not(mechanism: str, error: LabkitError) -> tuple[str, str]:
-    """Return the state of a mechanism that failed, and the reason, in the doctor's words where it fails there too."""
+    """Return the state of a mechanism that failed, and the reason, in the doctor's words if it fails there too."""
     try:
         found = _DOCTOR[mechanism]()
     except OSError as also:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lesson 04: a Python decorator that times a function, beside a pair of uprobes that does so from outside."""
+"""Lesson 04: a Python decorator that times a function, beside a pair of uprobes that does the same from outside."""
 
 from __future__ import annotations
 
@@ -54,17 +54,17 @@ def nap(microseconds: int) -> int:
 
 
 def decorated(calls: int = 23, nap_us: int = 1000, *, progress: Progress | None = None) -> pd.DataFrame:
-    """Time nap() of Python with a decorator, and nap() of a C program that knows nothing of it with two uprobes.
+    """Time nap() of Python with a decorator, and nap() of an unprepared C program with two uprobes.
 
     Parameters
     ----------
     calls : 1 to 10000.
-    nap_us : the shortest nap in microseconds, 1 to 100000; then come twice and three times that, and this again.
+    nap_us : the shortest nap in microseconds, 1 to 100000; then twice that, three times that, and from the start again.
     progress : see `labkit.running.progress`.
 
     Returns
     -------
-    One row a call: arm ("Python decorator", "uprobe pair"), event_number (from 1), argument (microseconds), returned,
+    One row per call: arm ("Python decorator", "uprobe pair"), event_number (from 1), argument (microseconds), returned,
     latency_ns.
     """
     calls = check_int("calls", calls, 1, 10_000, "calls")

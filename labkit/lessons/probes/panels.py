@@ -25,7 +25,7 @@ def panel(subject: str = "cost") -> Panel:
                 "mechanisms": controls.several("mechanism", list(mechanisms.MECHANISMS), ["tracepoint", "uprobe"]),
                 "ends": controls.several("phase", list(mechanisms.ENDS), ["entry", "both"], label="probe at"),
                 "strace": controls.switch("compare with strace"),
-                "calls": controls.choose("calls", [1009, 10_007, 100_003], 10_007, label="calls in a slice"),
+                "calls": controls.choose("calls", [1009, 10_007, 100_003], 10_007, label="calls per slice"),
                 "slices": controls.whole("slices", 6, 2, 50),
             },
             measure=_costs,
@@ -36,7 +36,7 @@ def panel(subject: str = "cost") -> Panel:
         "Where the time goes",
         controls={
             "seconds": controls.real("elapsed_s", 1.0, 0.1, 10.0, label="CPU time (s)"),
-            "hz": controls.choose("count", [97, 997, 9973], 997, label="samples a second"),
+            "hz": controls.choose("count", [97, 997, 9973], 997, label="samples per second"),
             "apple": controls.whole("count", 60, 0, 100, label="apple (%)"),
             "pear": controls.whole("count", 25, 0, 100, label="pear (%)"),
             "plum": controls.whole("count", 10, 0, 100, label="plum (%)"),
@@ -54,7 +54,7 @@ def _costs(**settings: object) -> pd.DataFrame:
 def _cost(frame: pd.DataFrame) -> str:
     measured = frame[(frame["slices"] > 0) & ~frame["arm"].str.startswith("nothing")]
     if measured.empty:
-        return "Nothing of this works on this kernel."
+        return "None of these mechanisms works on this kernel."
     first, last = measured.iloc[0], measured.iloc[-1]
     least, most = schema.si_ns(first["added_ns"]), schema.si_ns(last["added_ns"])
     if len(measured) == 1:

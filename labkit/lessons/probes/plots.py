@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lesson 04: who counted how many, what each mechanism costs, the decorator beside the probes."""
+"""Lesson 04: what each mechanism counts and costs, the decorator next to the probes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["plot"]
 
 
 def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw any frame of `labkit.lessons.probes.mechanisms`; its columns tell which of the pictures it wants."""
+    """Draw any frame of `labkit.lessons.probes.mechanisms`; its columns decide which picture."""
     ax = style.axes(ax)
     return next(draw for column, draw in _PICTURES.items() if column in frame)(frame, ax)
 
@@ -34,13 +34,13 @@ def _counts(frame: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_ylim(len(frame) - 0.4, -0.6)
     style.axis(ax, "x", "count")
     ax.set_xlim(0, frame["calls"].max() * 1.6)
-    return style.finish(ax, frame, title="The same calls, seen by each mechanism")
+    return style.finish(ax, frame, title="The same calls, counted by each mechanism")
 
 
 def _costs(frame: pd.DataFrame, ax: Axes) -> Axes:
     """A mark and its interval for each arm; logarithmic from 10 ns on, and linear around zero."""
     rows = frame[frame["slices"] > 0].reset_index(drop=True)
-    kinds = rows["arm"].str.partition(",")[0]
+    kinds = rows["arm"].str.partition(" at ")[0]
     for kind, how in style.series(kinds).items():
         mine = rows[kinds == kind]
         reach = [mine["added_ns"] - mine["low_ns"], mine["high_ns"] - mine["added_ns"]]
@@ -54,7 +54,7 @@ def _costs(frame: pd.DataFrame, ax: Axes) -> Axes:
     ax.xaxis.set_minor_formatter(lambda *_: "")
     absent = ", ".join(frame.loc[frame["slices"] == 0, "arm"])
     return style.finish(
-        ax, frame, title="Added to one call, with 95 % intervals" + (f" (not here: {absent})" if absent else "")
+        ax, frame, title="Time added to one call, with 95 % intervals" + (f" (not here: {absent})" if absent else "")
     )
 
 
@@ -68,7 +68,9 @@ def _naps(frame: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_xlabel("number of the call")
     style.axis(ax, "y", "latency_ns")
     ax.set_ylim(bottom=0)
-    return style.finish(ax, frame, title="Each call of nap(), timed from inside and from outside (dashes: asked for)")
+    return style.finish(
+        ax, frame, title="Each call of nap(), timed from inside and from outside (dashed lines: requested)"
+    )
 
 
 def _functions(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -84,7 +86,7 @@ def _functions(frame: pd.DataFrame, ax: Axes) -> Axes:
     return style.finish(ax, frame, title="Three functions, called equally often")
 
 
-# the first of these columns that a frame has names its picture
+# the first of these columns that a frame has decides its picture
 _PICTURES: dict[str, Callable[[pd.DataFrame, Axes], Axes]] = {
     "stack": flame,
     "added_ns": _costs,

@@ -13,7 +13,7 @@ import pandas as pd
 
 from labkit import schema
 from labkit.bpf.stacks import PYTHON_MARK, StackSampler
-from labkit.errors import LabkitError, Missing, bad_argument, check_float, check_int
+from labkit.errors import BadArgument, LabkitError, Missing, check_float, check_int
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running import truths
@@ -41,14 +41,15 @@ def flame(
     Parameters
     ----------
     seconds : of CPU time, 0.05 to 60; None is 2 (0.3 in a hurry).
-    hz : ticks a second, 1 to 9999.
+    hz : ticks per second, 1 to 9999.
     apple, pear, plum : per cent of the time in these functions, together at most 100; the rest is spent in the kernel,
-        by read(2) of /dev/zero. pear() does a fifth of its work by calling plum().
+        by read(2) of /dev/zero. pear() calls plum() for a fifth of its rounds, which need
+        not be a fifth of its time.
     progress : see `labkit.running.progress`.
 
     Returns
     -------
-    One row a distinct stack: stack (functions from the outermost in, with ";" between; those of the kernel end in
+    One row per distinct stack: stack (functions, the outermost first, with ";" between; those of the kernel end in
     "_[k]"), count (ticks). `attrs` has lost_events and the workload's own clock: apple_ns, pear_ns, plum_ns, kernel_ns.
     """
     seconds = check_float("seconds", quick(2.0, 0.3) if seconds is None else seconds, 0.05, 60, "seconds")
@@ -56,7 +57,8 @@ def flame(
     given = zip(FRUITS, (apple, pear, plum), strict=True)
     apple, pear, plum = (check_int(name, value, 0, 100, "per cent") for name, value in given)
     if apple + pear + plum > 100:
-        raise bad_argument("plum", plum, f"at most {100 - apple - pear}: the shares add up to 100 per cent at most")
+        shares = f"apple={apple}, pear={pear} and plum={plum}"
+        raise BadArgument(f"{shares} are more than 100 per cent together.", "pass shares that add up to 100 at most")
     arguments = ["--work", "burn", "--seconds", str(seconds)]
     arguments += ["--apple", str(apple), "--pear", str(pear), "--plum", str(plum)]
     with exclusive("lesson 04: stacks", progress) as report:
@@ -71,7 +73,7 @@ def flame(
 
 
 def busy_fruit(seconds: float | None = None) -> pd.DataFrame:
-    """Sample a workload of which one function, nobody says which, uses most of the time; exercise 04-q3 asks for it."""
+    """Sample a workload in which one secret function uses most of the time; exercise 04-q3 asks for it."""
     busy = random.SystemRandom().choice(FRUITS)
     apple, pear, plum = (60 if name == busy else 15 for name in FRUITS)
     made = flame(seconds, apple=apple, pear=pear, plum=plum)
@@ -83,7 +85,7 @@ def busy_fruit(seconds: float | None = None) -> pd.DataFrame:
 def python_flame(seconds: float | None = None, hz: int = 997, *, interpreter: str | None = None) -> pd.DataFrame:
     """Sample a Python program, with the names of its Python functions.
 
-    CPython 3.12 and later writes them down (`python -X perf`). It serves only if the interpreter was compiled with
+    CPython 3.12 and later writes them down (`python -X perf`). That works only if the interpreter was compiled with
     frame pointers, as those of Ubuntu 24.04 and Fedora are.
 
     Parameters
@@ -93,7 +95,7 @@ def python_flame(seconds: float | None = None, hz: int = 997, *, interpreter: st
 
     Raises
     ------
-    Missing : no interpreter here can; says why for each that was tried.
+    Missing : no interpreter here can; the detail has a reason for each that was tried.
     """
     seconds = check_float("seconds", quick(2.0, 0.3) if seconds is None else seconds, 0.05, 60, "seconds")
     hz = check_int("hz", hz, 1, 9999, "Hz")
@@ -107,7 +109,7 @@ def python_flame(seconds: float | None = None, hz: int = 997, *, interpreter: st
             except LabkitError as error:
                 reasons.append(f"{python}: {error.what}")
     raise Missing(
-        "No Python here can tell its functions to the kernel.",
+        "No Python here can name its functions for a profiler.",
         "use a Python 3.12 or later that was compiled with frame pointers, such as Ubuntu 24.04's",
         "\n".join(reasons),
     )
@@ -123,7 +125,7 @@ def _sampled(python: str, seconds: float, hz: int) -> pd.DataFrame:
     real, _ = asked.communicate()
     _forget_names(asked.pid)
     if asked.returncode != 0:
-        raise Missing("it is older than 3.12, or was built without -X perf.", "use another")
+        raise Missing(_why_no_perf(python), "use another")
     with Workload(Path(real.strip()), ["-X", "perf", str(SCRIPT), str(seconds)]) as run:
         try:
             with StackSampler(run.pid, hz) as sampler:
@@ -134,10 +136,20 @@ def _sampled(python: str, seconds: float, hz: int) -> pd.DataFrame:
     made = sampler.frame()
     deep = made.loc[made["stack"].str.contains(f"{PYTHON_MARK}main"), "count"].sum()
     if deep < 0.5 * made["count"].sum():
-        raise Missing("it was compiled without frame pointers: its stacks are broken.", "use another")
+        raise Missing("it was compiled without frame pointers, so its stacks are broken.", "use another")
     return schema.frame(made, **provenance(command=run.command, lost_events=sampler.lost, hz=hz))
 
 
+def _why_no_perf(python: str) -> str:
+    """Return why `python -X perf` failed."""
+    version = subprocess.run(
+        [python, "-c", "import sys; print(sys.version_info >= (3, 12))"], capture_output=True, text=True, check=False
+    )
+    if version.returncode != 0:  # such as a version manager's command for a version that is not installed
+        return "it does not start."
+    return "it was built without -X perf." if version.stdout.strip() == "True" else "it is older than 3.12."
+
+
 def _forget_names(pid: int) -> None:
-    """Remove what `python -X perf` writes for a profiler, and leaves there."""
+    """Remove the file that `python -X perf` writes for a profiler and does not remove."""
     Path(f"/tmp/perf-{pid}.map").unlink(missing_ok=True)

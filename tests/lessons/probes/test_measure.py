@@ -82,13 +82,15 @@ def test_the_cost_table_has_every_arm_with_its_interval_and_the_reason_of_the_ab
     frame = probes.cost(calls=101, ends=["entry"], slices=3, seed=1)
     table = probes.added(frame).set_index("arm")
     measured = table[table["slices"] > 0]
-    assert {"tracepoint, entry", "raw tracepoint, entry", "uprobe, entry", "nothing (again)"} <= set(measured.index)
+    assert {"tracepoint at entry", "raw tracepoint at entry", "uprobe at entry", "nothing (again)"} <= set(
+        measured.index
+    )
     assert (measured["low_ns"] <= measured["added_ns"]).all()
     assert (measured["added_ns"] <= measured["high_ns"]).all()
     absent = table[table["slices"] == 0]
     assert set(absent.index) == set(frame.attrs["absent"])
     assert absent["reason"].str.contains("missing|refused").all()
-    everybody = {name.partition(",")[0] for name in table.index}
+    everybody = {name.partition(" at ")[0] for name in table.index}
     assert set(probes.MECHANISMS) <= everybody
 
 
@@ -111,7 +113,7 @@ def test_a_strace_that_may_not_follow_a_process_is_left_out_before_the_first_sli
     (tmp_path / "strace").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     frame = probes.cost(calls=101, mechanisms=["tracepoint"], ends=["entry"], slices=2)
-    assert set(frame["arm"]) == {"nothing", "tracepoint, entry", "nothing (again)"}
+    assert set(frame["arm"]) == {"nothing", "tracepoint at entry", "nothing (again)"}
     assert frame.attrs["absent"]["strace"].startswith("refused: it may not follow a process: attach: ptrace")
     assert "refused" in probes.added(frame).set_index("arm").loc["strace", "reason"]
 
@@ -201,10 +203,25 @@ def test_python_functions_are_named_or_each_interpreter_says_why_not() -> None:
         frame = probes.python_flame(0.3)
     except Missing as error:
         assert sys.executable in error.detail
-        assert all("3.12" in line or "frame pointers" in line for line in error.detail.splitlines())
+        known = ("3.12", "frame pointers", "does not start", "without -X perf")
+        assert all(any(reason in line for reason in known) for line in error.detail.splitlines())
     else:
         assert frame["stack"].str.contains(f"{PYTHON_MARK}apple").any()
     assert not set(Path("/tmp").glob("perf-*.map")) - before
+
+
+def test_a_python_that_does_not_start_is_not_called_old(tmp_path: Path) -> None:
+    shim = tmp_path / "python3.13"
+    shim.write_text("#!/bin/sh\nexit 127\n")
+    shim.chmod(0o755)
+    with pytest.raises(Missing) as raised:
+        probes.python_flame(0.1, interpreter=str(shim))
+    assert "it does not start" in raised.value.detail
+    assert "older" not in raised.value.detail
+
+
+def test_the_names_of_the_arms_have_no_commas() -> None:
+    assert [place for place in mechanisms.PLACES.values() if "," in place] == []
 
 
 BAD = [
@@ -225,7 +242,7 @@ BAD = [
     (probes.flame, {"seconds": 0}, "seconds"),
     (probes.flame, {"hz": 0}, "hz"),
     (probes.flame, {"apple": 101}, "apple"),
-    (probes.flame, {"apple": 60, "pear": 60}, "plum"),
+    (probes.flame, {"apple": 60, "pear": 60}, "apple=60, pear=60 and plum=10 are more than 100 per cent together"),
     (probes.python_flame, {"seconds": 61}, "seconds"),
     (probes.python_flame, {"hz": "fast"}, "hz"),
 ]

@@ -32,12 +32,13 @@ def test_a_mechanism_that_is_missing_says_so_in_its_row() -> None:
 
 def test_costs_have_a_row_each_and_the_absent_stand_in_the_title() -> None:
     frame = schema.frame(
-        {"arm": ["tracepoint, entry", "strace", "kprobe"], "added_ns": [200.0, 60e3, NAN], "low_ns": [190.0, 50e3, NAN],
+        {"arm": ["tracepoint at entry", "strace", "kprobe"], "added_ns": [200.0, 60e3, NAN],
+         "low_ns": [190.0, 50e3, NAN],
          "high_ns": [210.0, 70e3, NAN], "times_as_long": [2.0, 2e2, NAN], "slices": [5, 5, 0],
          "reason": ["", "", "no"]}
     )  # fmt: skip
     ax = drawn(frame)
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["tracepoint, entry", "strace"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["tracepoint at entry", "strace"]
     assert "kprobe" in ax.get_title(loc="left")
 
 
