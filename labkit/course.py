@@ -174,6 +174,16 @@ LESSONS = (
         vital="bcc compiler bpf tracefs syscall_tracepoints data_folder",
         uses="pid_namespace memlock ring_buffer cgroup_v2 strace redis redis_benchmark sqlite",
     ),
+    Lesson(
+        "11",
+        "serve",
+        "Serve many clients: threads, epoll, io_uring",
+        short="Serve many clients",
+        minutes=45,
+        learns="one server, six ways: what each asks of the kernel",
+        vital="bcc compiler bpf tracefs syscall_tracepoints",
+        uses="cpus pid_namespace memlock sched_tracepoints io_uring io_uring_tracepoints",
+    ),
 )
 
 NUMBERS = tuple(each.number for each in LESSONS)

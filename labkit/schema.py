@@ -319,6 +319,25 @@ COLUMNS: dict[str, Column] = {
     "calls_per_request": Column("", "float64", "calls per request", lambda v: f"{v:.3f}"),
     "syncs_per_request": Column("", "float64", "syncs per request", lambda v: f"{v:.3f}"),
     "ns_per_request": Column("ns", "float64", "time per request", si_ns),
+    # 11 serve
+    "transport": Column("", "str", "kind of socket", plain),
+    "cpu_ns_per_request": Column("ns", "float64", "CPU time of the server per request", si_ns),
+    "own_calls_per_request": Column("", "float64", "calls per request, by the server", lambda v: f"{v:.3f}"),
+    "switches_per_request": Column("", "float64", "context switches per request", lambda v: f"{v:.3f}"),
+    "sleeps_per_request": Column("", "float64", "sleeps per request", lambda v: f"{v:.3f}"),
+    "peak_bytes": Column("B", "int64", "most memory of the server", si_bytes),
+    "notifications": Column("", "int64", "zero-copy sends", plain),
+    "copied": Column("", "int64", "of these copied after all", plain),
+    "own_count": Column("", "int64", "count by the server itself", lambda v: "–" if v < 0 else str(v)),
+    "answered": Column("", "int64", "answers compared", plain),
+    "visits": Column("", "int64", "clients that misbehaved", plain),
+    "accepted": Column("", "int64", "connections accepted", plain),
+    "resets": Column("", "int64", "resets that the server saw", plain),
+    "offered_requests_per_s": Column(
+        "1/s", "float64", "offered requests per second", lambda v: si_count(v) if v else "–"
+    ),
+    "never_asked": Column("", "int64", "due, and never sent", plain),
+    "generator": Column("", "str", "load generator", plain),
 }
 
 

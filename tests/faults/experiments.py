@@ -20,6 +20,7 @@ from labkit.lessons import (
     io_engines,
     maps,
     probes,
+    serve,
     sockmap,
     start,
     syscall_latency,
@@ -46,6 +47,11 @@ def _ok_rows(frame: Frame) -> bool:
 def _redirected(frame: Frame) -> bool:
     cut = frame[frame["arm"] == "TCP + sockmap"]
     return bool((cut["messages"] >= 2 * cut["round_trips"]).all() and (cut["redirects"] == cut["messages"]).all())
+
+
+def _calls_agree(frame: Frame) -> bool:
+    seen = frame[frame["own_count"] >= 0]
+    return bool((seen["count"] == seen["own_count"]).all() and (frame["requests"] == 97).all())
 
 
 # name -> (measure, whether its frame agrees with the workload's own count)
@@ -83,6 +89,7 @@ EXPERIMENTS: dict[str, tuple[Callable[[], Frame], Callable[[Frame], bool]]] = {
         lambda: capstone.measure(transactions=5, slices=2),
         lambda frame: bool((frame["stored_rows"] == frame["rows"]).all()),
     ),
+    "serve": (lambda: serve.calls("epoll", 5, requests=97), _calls_agree),
 }
 
 

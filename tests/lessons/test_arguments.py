@@ -12,7 +12,7 @@ import pytest
 
 from labkit import errors
 from labkit.errors import BadArgument
-from labkit.lessons import capstone, io_engines, maps, probes, sockmap, syscall_latency, uring, usdt, verifier
+from labkit.lessons import capstone, io_engines, maps, probes, serve, sockmap, syscall_latency, uring, usdt, verifier
 from labkit.lessons.capstone import servers as capstone_redis
 from labkit.lessons.sockmap import live as sockmap_live
 from labkit.lessons.sockmap import servers as sockmap_redis
@@ -41,6 +41,7 @@ NUMBERS = [
     (uring.measure, "batch"),
     (uring.registered, "block_bytes"),
     (maps.channels, "pages"),
+    (serve.measure, "message_bytes"),
 ]
 NO_NUMBERS = [64.0, 512.0, "64", True, [64.0, 64], [64, None], [[64, 64], 64], {}, np.float64(64), np.bool_(True)]
 NAMES = [
@@ -62,12 +63,17 @@ NAMES = [
     (probes.measure, "mechanisms"),
     (probes.cost, "ends"),
     (probes.look, "functions"),
+    (serve.measure, "way"),
+    (serve.calls, "way"),
+    (serve.integrity, "way"),
+    (serve.offered_load, "way"),
+    (serve.wrk, "way"),
 ]
 NO_NAMES = [3, 1.5, [], [3], [["a"]], np.array([1, 2])]
 SEEDED = [
     sockmap.measure, sockmap.throughput, sockmap.integrity, sockmap_redis.measure, capstone.measure,
     capstone_redis.measure, io_engines.measure, syscall_latency.measure, uring.registered, uring.files, maps.measure,
-    maps.channels, probes.cost,
+    maps.channels, probes.cost, serve.measure, serve.offered_load,
 ]  # fmt: skip
 NO_SEEDS = [[1], -1, 1.5, "1", True, 2**32]
 

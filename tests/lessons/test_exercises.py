@@ -12,6 +12,7 @@ from labkit.bpf.program import Program
 from labkit.errors import Missing
 from labkit.lessons import hello, io_engines, maps, probes, start, syscall_latency, uring, usdt
 from labkit.lessons.capstone import exercises as capstone_exercises
+from labkit.lessons.serve import exercises as serve_exercises
 from labkit.lessons.sockmap import exercises as sockmap_exercises
 from labkit.lessons.verifier import exercises as verifier_exercises
 from labkit.lessons.verifier import gallery
@@ -55,6 +56,10 @@ EXERCISES: dict[str, Callable[[], object]] = {
     "10-q2": lambda: capstone_exercises.count_transactions(Program("hello")),
     "10-q3": lambda: capstone_exercises.who_commits(Program("hello")),
     "10-q4": lambda: capstone_exercises.log_size(Program("hello")),
+    "11-q1": serve_exercises.which_way,
+    "11-q2": lambda: serve_exercises.count_by_calls(Program("hello")),
+    "11-q3": lambda: serve_exercises.count_in_the_ring(Program("hello")),
+    "11-q4": serve_exercises.how_many_connections,
 }
 
 
@@ -62,7 +67,8 @@ EXERCISES: dict[str, Callable[[], object]] = {
 def no_truths(monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin with no truth told, as in a fresh notebook, and let any program of a learner's do."""
     monkeypatch.setattr(truths, "_VAULT", truths._Vault())
-    monkeypatch.setattr(capstone_exercises, "_unfit", lambda watch: "")
+    for exercises in (capstone_exercises, serve_exercises):
+        monkeypatch.setattr(exercises, "_unfit", lambda watch: "")
 
 
 def refuse(*_: object) -> NoReturn:

@@ -26,6 +26,20 @@ void tally_add(struct tally *into, const struct tally *more)
 		into->calls[call] += more->calls[call];
 }
 
+/* The most memory that this program has had at a time, without the kernel's own for it; -1: not known. */
+static int64_t peak_bytes(void)
+{
+	FILE *status = fopen("/proc/self/status", "re");
+	int64_t kib = -1;
+	char line[128];
+
+	while (status && kib < 0 && fgets(line, sizeof(line), status))
+		sscanf(line, "VmHWM: %" SCNd64, &kib);
+	if (status)
+		fclose(status);
+	return kib < 0 ? -1 : kib * 1024;
+}
+
 void report(const struct usage *used, uint64_t elapsed_ns)
 {
 	json_text("transport", transports[set.transport]);
@@ -45,6 +59,7 @@ void report(const struct usage *used, uint64_t elapsed_ns)
 	json_integer("copied_notifications", total.copied_notifications);
 	json_real("elapsed_s", (double)elapsed_ns / 1e9);
 	json_usage("server", *used);
+	json_integer("peak_bytes", peak_bytes());
 	json_open("calls", '{');
 	for (int call = 0; call < CALLS; call++) {
 		if (total.calls[call])

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lesson 11 in sentences, each computed from a frame and with its interval."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from labkit import schema
+from labkit.lessons.serve.rates import ratios
+from labkit.lessons.serve.runs import BASELINE
+from labkit.notebook.tables import times
+
+__all__ = ["compared", "fastest", "served"]
+
+
+def compared(frame: pd.DataFrame, column: str, words: str) -> list[str]:
+    """Return one sentence per setting: each way's rate or cost, compared with the baseline's.
+
+    Parameters
+    ----------
+    frame : from `serve.measure`.
+    column : what is compared, such as "requests_per_s".
+    words : the same in words: "requests per second".
+    """
+    found = ratios(frame, column)
+    found = found[~found["arm"].str.endswith("(again)")]
+    said: dict[str, list[str]] = {}
+    for row in found.to_dict("records"):
+        many = "1 connection" if row["connections"] == 1 else f"{row['connections']} connections"
+        where = f"{many}, {schema.si_bytes(row['message_bytes'])}"
+        said.setdefault(where, []).append(f"{row['arm']} {times(row['ratio'], row['low'], row['high'])}")
+    return [
+        f"{where}: the {words}, compared with {found.attrs['baseline']}: {'; '.join(arms)}."
+        for where, arms in said.items()
+    ]
+
+
+def fastest(frame: pd.DataFrame, connections: int, column: str = "requests_per_s") -> str:
+    """Return the way that has the most of a column at a number of connections, or "no difference shown".
+
+    Parameters
+    ----------
+    frame : from `serve.measure`, with "epoll" among the ways.
+    """
+    found = ratios(frame[frame["connections"] == connections], column, BASELINE)
+    found = found[~found["arm"].str.endswith("(again)")]
+    ahead = found[found["low"] > 1].sort_values("ratio")
+    if len(ahead):
+        return str(ahead["arm"].iloc[-1])
+    return BASELINE if (found["high"] < 1).all() else "no difference shown"
+
+
+def served(frame: pd.DataFrame) -> str:
+    """Return up to which offered rate the server answered all, and the two p99s there, from `serve.offered_load`."""
+    opened = frame[frame["loop"] == "open"].sort_values("share")
+    kept = opened[opened["requests_per_s"] >= 0.95 * opened["offered_requests_per_s"]]
+    if kept.empty:
+        return "Even at the lowest rate, not all that was offered was answered in time."
+    row = kept.iloc[-1]
+    return (
+        f"At {row['share']:.0%} of the closed loop's rate the server still answers what is offered; the p99 is "
+        f"{schema.si_ns(row['p99_ns'])} from when a request was due, and {schema.si_ns(row['service_p99_ns'])} from "
+        "when it was sent."
+    )

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lesson 11: latency against the rate at which requests come, next to clients that wait for each answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from labkit import schema
+from labkit.errors import check_choice, check_float, check_seed, several
+from labkit.lessons.serve.runs import WAYS, Answered, check_setting, run_once
+from labkit.machine.folders import quick
+from labkit.machine.provenance import provenance
+from labkit.running.lock import exclusive
+from labkit.running.progress import Progress, Tick, part
+from labkit.stats import trial
+from labkit.stats.histogram import p99, quantile
+
+__all__ = ["CLOSED", "OPEN", "offered_load"]
+
+SHARES = (0.2, 0.4, 0.6, 0.8, 1.2)
+CLOSED, OPEN = "closed", "open"
+
+
+def offered_load(
+    way: str = "epoll",
+    share: float | Sequence[float] = SHARES,
+    connections: int = 64,
+    message_bytes: int = 64,
+    pinning: str | None = None,
+    *,
+    slices: int | None = None,
+    slice_s: float | None = None,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Ask at a rate, whether or not the last answers are there (open loop), and compare with the closed loop.
+
+    The arrivals are a Poisson process. A request that is due while all connections wait for an answer waits, too.
+
+    Parameters
+    ----------
+    way, connections, message_bytes, pinning : as of `serve.measure`; one of each.
+    share : one offered rate or several, as a share of the closed loop's, 0.01 to 2.
+    slices, slice_s, seed : as of `serve.measure`; None is 6 slices of 0.3 seconds (2 of 0.05 with LABKIT_QUICK=1).
+
+    Returns
+    -------
+    One row for the closed loop and one per share: loop, share, offered_requests_per_s (0 in the closed loop),
+    requests_per_s (answered), requests, never_asked (due, but no connection was free until the end), slices; p50_ns,
+    p99_ns, low_p99_ns, high_p99_ns (from the time at which a request was due), service_p99_ns (the same requests, from
+    the time at which they were sent). Medians of the slices, with the 95 % interval of the p99.
+    """
+    check_choice("way", way, WAYS)
+    shares = [check_float("share", each, 0.01, 2, "of the closed loop's rate") for each in several("share", share)]
+    setting = check_setting(connections, message_bytes, pinning)
+    slices = trial.check_slices(slices, 6, 2)
+    slice_s = check_float("slice_s", quick(0.3, 0.05) if slice_s is None else slice_s, 0.005, 60, "seconds")
+    seed = check_seed(seed)
+    with exclusive("lesson 11: offered load", progress) as report:
+        capacity = float(np.median([run_once(way, setting, seconds=slice_s).requests_per_s for _ in range(3)]))
+        rates = {CLOSED: 0} | {f"{OPEN}, {each:.0%}": round(each * capacity) for each in shares}
+
+        def run(arm: str, tick: Tick) -> Answered:
+            return run_once(way, setting, seconds=slice_s, rate=rates[arm], tick=tick)
+
+        made = trial.interleaved(
+            list(rates), run, slices=slices, seed=seed, progress=part(report, 0.05, 1.0), seconds=slice_s
+        )
+        runs = made.by_arm()
+        rows = [_row(rate, rate / capacity, runs[arm]) for arm, rate in rates.items()]
+        facts = provenance(command=runs[CLOSED][0].command, seed=made.seed, way=way, connections=setting.connections)
+    return schema.frame(rows, **facts)
+
+
+def _row(rate: int, share: float, runs: list[Answered]) -> dict[str, Any]:
+    tail, low, high = trial.median_interval([p99(run.latency) for run in runs])
+    return {
+        "loop": OPEN if rate else CLOSED,
+        "share": share,
+        "offered_requests_per_s": rate,
+        "requests_per_s": np.median([run.requests_per_s for run in runs]),
+        "requests": sum(run.requests for run in runs),
+        "never_asked": sum(run.clients["never_asked"] for run in runs),
+        "slices": len(runs),
+        "p50_ns": np.median([quantile(run.latency, 0.5) for run in runs]),
+        "p99_ns": tail,
+        "low_p99_ns": low,
+        "high_p99_ns": high,
+        "service_p99_ns": np.median([p99(run.service if rate else run.latency) for run in runs]),
+    }

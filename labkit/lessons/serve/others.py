@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lesson 11: the same servers asked by wrk, a load generator that nobody here wrote. It speaks HTTP."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from labkit import schema
+from labkit.errors import Missing, WorkloadError, WorkloadUnable, check_float
+from labkit.lessons.serve.rates import USUAL
+from labkit.lessons.serve.runs import Setting, check_setting, check_ways, serving
+from labkit.machine.folders import quick
+from labkit.machine.provenance import provenance
+from labkit.running.command import run
+from labkit.running.lock import exclusive
+from labkit.running.pinning import cpus_for
+from labkit.running.progress import Progress
+
+__all__ = ["wrk"]
+
+_ANSWERED = re.compile(r"(\d+) requests in ([\d.]+)(ms|s|m)")
+_LATENCY = re.compile(r"^\s+(50|99)%\s+([\d.]+)(us|ms|s)$", re.MULTILINE)
+_NS = {"us": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9}
+
+
+def wrk(
+    way: str | Sequence[str] = USUAL,
+    connections: int = 64,
+    message_bytes: int = 64,
+    *,
+    seconds: float | None = None,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Let wrk ask each server by HTTP, one after the other, and compare its count with the server's.
+
+    Parameters
+    ----------
+    way, connections, message_bytes : as of `serve.measure`; one number, and one size of an answer's body.
+    seconds : how long for each way, 1 to 60, in whole seconds; None is 2 (1 with LABKIT_QUICK=1).
+
+    Returns one row per way: generator, arm, connections, answered (by the server's count), requests (by wrk's; what is
+    under way at its end, it does not count), requests_per_s, p50_ns, p99_ns (as wrk reports them).
+
+    Raises
+    ------
+    Missing : wrk is not installed.
+    """
+    ways = check_ways(way)
+    setting = check_setting(connections, message_bytes)
+    whole = int(check_float("seconds", quick(2, 1) if seconds is None else seconds, 1, 60, "seconds"))
+    if shutil.which("wrk") is None:
+        raise Missing("wrk is not installed.", "sudo apt-get install wrk")
+    rows, warnings = [], []
+    with exclusive("lesson 11: wrk", progress) as report:
+        for number, arm in enumerate(ways):
+            report(number / len(ways), arm)
+            try:
+                rows.append(_ask(arm, setting, whole))
+            except WorkloadUnable as error:
+                warnings.append(f"{error.what} Fix: {error.fix}")
+        facts = provenance(command=["wrk", "--connections", str(setting.connections)], warnings=warnings)
+    if not rows:
+        raise Missing(warnings[0], "take another way")
+    return schema.frame(rows, **facts)
+
+
+def _ask(way: str, setting: Setting, seconds: int) -> dict[str, Any]:
+    client_cpu, _ = cpus_for(setting.pinning)
+    with serving(way, setting, protocol="http", seconds=60 + 2 * seconds) as (server, address):
+        server.start()
+        command = ["taskset", "--cpu-list", str(client_cpu), "wrk", "--threads", "1", "--latency"]
+        command += ["--connections", str(setting.connections), "--duration", f"{seconds}s", f"http://{address}/"]
+        try:
+            said = run(command, timeout_s=30 + 2 * seconds).stdout
+        except subprocess.TimeoutExpired:
+            raise WorkloadError("wrk did not end.", "run the cell again") from None
+        server.stop()
+        counted = server.result()
+    answered = _ANSWERED.search(said)
+    if answered is None or "Socket errors" in said:
+        raise WorkloadError("wrk reports errors.", "run the cell again; if it stays so, report it", said)
+    requests, took, unit = answered.groups()
+    latency = {share: float(value) * _NS[scale] for share, value, scale in _LATENCY.findall(said)}
+    return {
+        "generator": "wrk",
+        "arm": way,
+        "connections": setting.connections,
+        "answered": counted["requests"],
+        "requests": int(requests),
+        "requests_per_s": int(requests) / (float(took) * _NS[unit] / 1e9),
+        "p50_ns": latency["50"],
+        "p99_ns": latency["99"],
+    }

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lesson 11: requests per second by connections, ratios, calls per request, latency against the offered rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
+
+from labkit import schema
+from labkit.lessons.serve.runs import CALLS, WAYS
+from labkit.notebook.plotting import style
+
+__all__ = ["plot"]
+
+_AGAIN = " (again)"
+
+
+def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw any frame of lesson 11's experiments; its columns decide which picture it gets."""
+    ax = style.axes(ax)
+    return next(draw for column, draw in _PICTURES.items() if column in frame)(frame, ax)
+
+
+def _looks(frame: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return how each way of a frame is drawn: a way looks the same in every picture."""
+    every = style.series([*WAYS, "again"])
+    arms = sorted(dict.fromkeys(frame["arm"]), key=lambda arm: ([*WAYS, "again"].index(_name(arm)), arm))
+    return {arm: every[_name(arm)] for arm in arms}
+
+
+def _name(arm: str) -> str:
+    return "again" if arm.endswith(_AGAIN) else arm
+
+
+def _rates(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw the median of the slices, with quartiles: the rate, and the server's CPU time per request."""
+    by = "message_bytes" if frame["message_bytes"].nunique() > 1 else "connections"
+    left, right = style.split(ax, columns=2)
+    for one, column in ((left, "requests_per_s"), (right, "cpu_ns_per_request")):
+        for arm, how in _looks(frame).items():
+            if arm.endswith(_AGAIN):
+                continue
+            groups = frame[frame["arm"] == arm].groupby(by)[column]
+            low, middle, high = (groups.quantile(share) for share in (0.25, 0.5, 0.75))
+            one.errorbar(middle.index, middle, yerr=[middle - low, high - middle], label=arm, capsize=3, **how)
+        style.axis(one, "x", by, log=2, ticks=frame[by])
+        style.axis(one, "y", column, log=10)
+        one.set_title(schema.label(column), loc="left", fontsize=10, color=style.INK)
+        one.set_ylabel("")
+    style.finish(left, frame)
+    return style.finish(right, frame, legend=False)
+
+
+def _ratios(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw each ratio with its interval, one row per setting and way."""
+    looks, places, names = _looks(frame), [], []
+    for place, row in enumerate(frame.to_dict("records")):
+        reach = [[row["ratio"] - row["low"]], [row["high"] - row["ratio"]]]
+        how = {**looks[row["arm"]], "linestyle": "none"}
+        ax.errorbar([row["ratio"]], [place], xerr=reach, capsize=3, **how)
+        places.append(place)
+        names.append(f"{row['connections']} × {schema.si_bytes(row['message_bytes'])}: {row['arm']}")
+    ax.axvline(1.0, color=style.INK, linewidth=1)
+    ax.set_yticks(places, names, fontsize=8)
+    ax.set_ylim(len(places) - 0.5, -0.5)
+    style.axis(ax, "x", "ratio", log=2, ticks=[0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4])
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.set_xlabel(f"compared with {frame.attrs.get('baseline', 'the baseline')}, 95 % interval")
+    style.grow(ax, 0.2 * (len(places) - 12))
+    return style.finish(ax, frame, title="On the line: no difference", legend=False)
+
+
+def _calls(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw the calls per request, by kind, one bar per way and number of connections."""
+    made = frame[frame["event"].isin(CALLS)]
+    jobs = list(dict.fromkeys(zip(made["connections"], made["arm"], strict=True)))
+    left = [0.0] * len(jobs)
+    for call, how in style.bars(CALLS).items():
+        rows = made[made["event"] == call].set_index(["connections", "arm"])
+        if rows.empty:
+            continue
+        widths = [
+            float(rows["count"].get(job, 0)) / float(rows["requests"].get(job, 1)) if job in rows.index else 0.0
+            for job in jobs
+        ]
+        ax.barh(range(len(jobs)), widths, left=left, height=0.7, label=call, **how)
+        left = [start + width for start, width in zip(left, widths, strict=True)]
+    for place, total in enumerate(left):
+        ax.text(total, place, f" {total:.2f}", va="center", fontsize=8, color=style.INK)
+    ax.set_yticks(range(len(jobs)), [f"{connections} conn.: {arm}" for connections, arm in jobs], fontsize=8)
+    ax.set_ylim(len(jobs) - 0.5, -0.5)
+    style.axis(ax, "x", "calls_per_request")
+    ax.margins(x=0.15)
+    return style.finish(ax, frame, title="System calls of the server per request, counted in the kernel")
+
+
+def _offered(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw the rate that was answered, and both p99s, against the rate that was offered."""
+    opened = frame[frame["loop"] == "open"].sort_values("offered_requests_per_s")
+    across = opened["offered_requests_per_s"]
+    left, right = style.split(ax, columns=2)
+    due, sent, closed = style.series(["from when it was due", "from when it was sent", "closed loop"]).values()
+    left.plot(across, opened["requests_per_s"], label="answered", **due)
+    left.plot(across, across, color=style.INK, linewidth=1, linestyle=":", label="offered")
+    reach = [(opened["p99_ns"] - opened["low_p99_ns"]).clip(lower=0)]
+    reach += [(opened["high_p99_ns"] - opened["p99_ns"]).clip(lower=0)]
+    right.errorbar(across, opened["p99_ns"], yerr=reach, capsize=3, label="from when it was due", **due)
+    right.plot(across, opened["service_p99_ns"], label="from when it was sent", **sent)
+    first = frame[frame["loop"] == "closed"].iloc[0]
+    right.plot([first["requests_per_s"]], [first["p99_ns"]], label="closed loop", **{**closed, "linestyle": "none"})
+    for one in (left, right):
+        style.axis(one, "x", "offered_requests_per_s")
+    style.axis(left, "y", "requests_per_s")
+    style.axis(right, "y", "p99_ns", log=10)
+    style.finish(left, frame, title="Answered")
+    return style.finish(right, frame, title="99th percentile")
+
+
+def _per_way(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw one bar per way, as another load generator has it."""
+    drawn = ax.barh(range(len(frame)), frame["requests_per_s"], height=0.6, **style.bars(["wrk"])["wrk"])
+    ax.bar_label(drawn, [schema.si_count(value) for value in frame["requests_per_s"]], padding=4, fontsize=8)
+    ax.set_yticks(range(len(frame)), list(frame["arm"]))
+    ax.set_ylim(len(frame) - 0.5, -0.5)
+    style.axis(ax, "x", "requests_per_s")
+    ax.margins(x=0.12)
+    return style.finish(ax, frame, title="The same servers, asked by wrk", legend=False)
+
+
+# the first of these columns that a frame has names its picture
+_PICTURES: dict[str, Callable[[pd.DataFrame, Axes], Axes]] = {
+    "ratio": _ratios,
+    "loop": _offered,
+    "event": _calls,
+    "generator": _per_way,
+    "own_calls_per_request": _rates,
+}

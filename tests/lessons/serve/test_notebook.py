@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lesson 11, as a learner runs it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from runner.learner import Followed, follow
+
+pytestmark = pytest.mark.bpf
+
+FACTS = """{
+    "recorded": [bool(frame.attrs.get("recorded")) for frame in (intact, watched, rates, copies, offered, abc, law)],
+    "lost": watched.attrs["lost_events"],
+    "intact": intact[["arm", "requests", "answered", "wrong_bytes"]].values.tolist(),
+    "counts": watched.loc[watched["own_count"] >= 0, ["count", "own_count"]].values.tolist(),
+    "calls": {
+        f"{row.arm} {row.connections}": row.calls_per_request for row in serve.per_request(watched).itertuples()
+    },
+    "arms": sorted(rates["arm"].unique()),
+    "notifications": copies.loc[copies["arm"] == "zerocopy", ["notifications", "copied"]].sum().tolist(),
+    "offered": offered.loc[offered["loop"] == "open", ["requests", "never_asked"]].values.tolist(),
+    "tools": [type(answers).__name__, type(sends).__name__],
+    "wrk": by_wrk[["answered", "requests"]].values.tolist(),
+}"""
+
+
+@pytest.fixture(scope="module")
+def lesson(tmp_path_factory: pytest.TempPathFactory) -> Followed:
+    folder: Path = tmp_path_factory.mktemp("lesson")
+    return follow("11-serve", FACTS, folder)
+
+
+def test_it_runs_to_its_end(lesson: Followed) -> None:
+    assert lesson.error == ""
+
+
+def test_nothing_of_it_is_a_recording_and_nothing_is_lost(lesson: Followed) -> None:
+    assert lesson.facts["recorded"] == [False] * 7
+    assert lesson.facts["lost"] == 0
+
+
+def test_every_request_of_a_thousand_clients_is_answered_and_every_byte_is_right(lesson: Followed) -> None:
+    assert [row[1:] for row in lesson.facts["intact"]] == [[1999, 1999, 0]] * len(lesson.facts["intact"])
+    assert {"threads", "epoll"} <= {row[0] for row in lesson.facts["intact"]}
+
+
+def test_the_kernel_counts_what_the_server_counts(lesson: Followed) -> None:
+    assert lesson.facts["counts"] and all(ours == its for ours, its in lesson.facts["counts"])
+
+
+def test_epoll_needs_two_calls_per_request_and_a_ring_with_many_clients_less_than_one(lesson: Followed) -> None:
+    calls = lesson.facts["calls"]
+    assert all(calls[f"{way} {count}"] >= 2 for way in ("threads", "epoll") for count in (1, 64))
+    assert all(calls[each] < 1 for each in ("uring 64", "multishot 64") if each in calls)
+
+
+def test_the_ways_are_compared_and_epoll_with_itself(lesson: Followed) -> None:
+    assert {"epoll", "epoll (again)", "threads"} <= set(lesson.facts["arms"])
+
+
+def test_on_loopback_each_zero_copy_send_is_copied(lesson: Followed) -> None:
+    sent, copied = lesson.facts["notifications"]
+    assert copied in (0, sent)  # 0: no report before 6.2
+
+
+@pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
+def test_wrk_counts_what_the_server_counts(lesson: Followed) -> None:
+    assert all(0 <= server - wrk <= 64 for server, wrk in lesson.facts["wrk"])
+
+
+def test_the_learners_tools_are_loaded(lesson: Followed) -> None:
+    assert lesson.facts["tools"] == ["Program"] * 2
+
+
+def test_the_solutions_pass(lesson: Followed) -> None:
+    assert len(lesson.questions) == 4
+    assert lesson.solved == sorted(lesson.questions)
+
+
+def test_wrong_answers_do_not(lesson: Followed) -> None:
+    assert lesson.wrong_accepted == []

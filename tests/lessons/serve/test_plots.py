@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lesson 11's plots and sentences: what is drawn and said is what the frames hold."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+
+from labkit import schema
+from labkit.lessons import serve
+from labkit.notebook.plotting import style
+
+AGAIN = "epoll (again)"
+
+
+def fresh() -> Axes:
+    return style.figure().subplots()
+
+
+def rates(**factor: float) -> pd.DataFrame:
+    """Return slices in which a way has so many times the rate of epoll."""
+    rows = [
+        {
+            "arm": arm, "slice": number, "pinning": "cross core", "transport": "tcp", "connections": connections,
+            "message_bytes": 64, "requests_per_s": 1000.0 * connections * factor.get(arm, 1.0) * (1 + 0.01 * number),
+            "cpu_ns_per_request": 5000.0, "own_calls_per_request": 2.0,
+        }
+        for connections in (1, 16)
+        for arm in ("threads", "epoll", "uring", AGAIN)
+        for number in range(6)
+    ]  # fmt: skip
+    return schema.frame(rows, baseline="epoll")
+
+
+def test_rates_and_costs_are_drawn_by_connections_without_the_arm_against_itself() -> None:
+    last = serve.plot(rates(threads=0.5), fresh())
+    left, right = last.get_figure().axes
+    drawn = {bar.get_label(): bar.lines[0].get_xydata().tolist() for bar in left.containers}
+    assert list(drawn) == ["threads", "epoll", "uring"]
+    assert [x for x, _ in drawn["epoll"]] == [1, 16]
+    assert drawn["threads"][1][1] == pytest.approx(drawn["epoll"][1][1] / 2)
+    assert len(right.containers) == 3
+
+
+def test_each_ratio_has_its_interval() -> None:
+    found = serve.ratios(rates(threads=0.5))
+    ax = serve.plot(found, fresh())
+    assert [label.get_text() for label in ax.get_yticklabels()][:2] == ["1 × 64 B: threads", "1 × 64 B: uring"]
+    assert next(bar.lines[0].get_xdata()[0] for bar in ax.containers) == pytest.approx(0.5)
+    assert 1.0 in [line.get_xdata()[0] for line in ax.lines]
+
+
+@pytest.mark.parametrize(
+    ("factor", "truth"),
+    [({"uring": 2.0}, "uring"), ({"uring": 0.5, "threads": 0.4}, "epoll"), ({}, "no difference shown")],
+)
+def test_the_fastest_way_is_the_one_whose_interval_is_above_one(factor: dict[str, float], truth: str) -> None:
+    assert serve.fastest(rates(**factor), 16) == truth
+
+
+def test_a_sentence_says_that_no_difference_was_shown() -> None:
+    first, second = serve.compared(rates(threads=0.5), "requests_per_s", "requests per second")
+    assert first.startswith("1 connection, 64 B: the requests per second, compared with epoll: threads 0.5 times")
+    assert "uring 1 times (95 % interval 1 to 1: no difference shown)" in second and AGAIN not in second
+
+
+def test_calls_are_bars_of_their_kinds() -> None:
+    frame = schema.frame(
+        {
+            "arm": ["threads"] * 3 + ["uring"], "connections": [64] * 4, "requests": [100] * 4,
+            "event": ["recvfrom", "sendto", "sleep", "io_uring_enter"], "count": [110, 100, 100, 25],
+        }
+    )  # fmt: skip
+    ax = serve.plot(frame, fresh())
+    assert [bar.get_width() for bar in ax.patches] == [1.1, 0, 1.0, 0, 0, 0.25]
+    assert [text.get_text() for text in ax.texts] == [" 2.10", " 0.25"]
+
+
+def offered() -> pd.DataFrame:
+    rows = [
+        {
+            "loop": loop, "share": share, "offered_requests_per_s": 1e5 * share * (loop == "open"),
+            "requests_per_s": min(1e5 * share, 1e5), "p99_ns": late, "low_p99_ns": late / 2, "high_p99_ns": 2 * late,
+            "service_p99_ns": 1e6,
+        }
+        for loop, share, late in (("closed", 1.0, 1e6), ("open", 0.4, 1.5e6), ("open", 1.2, 9e7))
+    ]  # fmt: skip
+    return schema.frame(rows)
+
+
+def test_both_p99s_are_drawn_against_the_offered_rate() -> None:
+    last = serve.plot(offered(), fresh())
+    left, right = last.get_figure().axes
+    assert {line.get_label(): line.get_ydata().tolist() for line in left.lines}["answered"] == [4e4, 1e5]
+    lines = {line.get_label(): line.get_xydata().tolist() for line in right.lines}
+    assert lines["from when it was sent"] == [[4e4, 1e6], [1.2e5, 1e6]] and lines["closed loop"] == [[1e5, 1e6]]
+
+
+def test_the_sentence_names_the_last_rate_that_was_served() -> None:
+    assert serve.served(offered()).startswith("At 40% of the closed loop's rate the server still answers")
+
+
+def test_wrks_rates_are_a_bar_per_way() -> None:
+    frame = schema.frame({"generator": ["wrk"] * 2, "arm": ["threads", "epoll"], "requests_per_s": [5e4, 1e5]})
+    assert [bar.get_width() for bar in serve.plot(frame, fresh()).patches] == [5e4, 1e5]
