@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from typing import Any
 
 from labkit.bpf import bcc
@@ -33,6 +34,9 @@ _VERDICT_BYTES = 1 << 16
 _LOG_BYTES = (1 << 20, (1 << 24) - 1)
 
 
+_ENDLESS = re.compile(r"^(?:BPF program is too large|The sequence of \d+ jumps)", re.MULTILINE)
+
+
 @uninterrupted()
 def attempt(
     module: Any, function: str, kind: int, level: int, log_bytes: int, instructions: int | None = None
@@ -57,14 +61,16 @@ def try_load(module: Any, function: str, kind: int, instructions: int | None = N
     return attempt(module, function, kind, _LOG_VERDICT, _VERDICT_BYTES, instructions)
 
 
-def full_log(module: Any, function: str, kind: int) -> tuple[bool, str]:
+def full_log(module: Any, function: str, kind: int, verdict: str = "") -> tuple[bool, str]:
     """Return whether the verifier accepts a function, and all that it says.
+
+    `verdict` is what it said when it refused the function before; then it is not asked for that again.
 
     Raises
     ------
     Missing : bpf(2) itself was refused, so that the verifier said nothing.
     """
-    fd, error, verdict = try_load(module, function, kind)
+    fd, error, verdict = (-1, 0, verdict) if verdict else try_load(module, function, kind)
     if fd >= 0:
         os.close(fd)
         return True, verdict
@@ -75,7 +81,7 @@ def full_log(module: Any, function: str, kind: int) -> tuple[bool, str]:
     log = ""
     for log_bytes in _LOG_BYTES:
         _, error, log = attempt(module, function, kind, _LOG_PATH, log_bytes)
-        if error != errno.ENOSPC:
+        if error != errno.ENOSPC or _ENDLESS.search(log):  # where it gave up, the tail of the log says where
             break
     is_whole = "\nprocessed " in log  # the last line of every log
     return False, log if is_whole else f"{log}\n{CUT}\n{verdict}"

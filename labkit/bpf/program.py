@@ -184,7 +184,7 @@ class Program:
         """Return the error for a function that the kernel did not load."""
         reason = os.strerror(error)
         if said.strip():
-            found = explain.diagnose(self.source, function, program_type, self.warnings)
+            found = explain.diagnose(self.source, function, program_type, self.warnings, said)
             return VerifierError(found.headline, found.fix, found.detail, log=found.log, verified=found.verified)
         if refused := refusals.refusal(f"{function} could not be loaded", "bpf", reason):
             return refused

@@ -18,6 +18,8 @@ from labkit.bpf.structures import structures_of
 from labkit.machine.btf import KERNEL_BTF, kernel_btf
 
 __all__ = [
+    "always",
+    "assignment",
     "call",
     "cast",
     "clash",
@@ -310,6 +312,17 @@ def kernel_function(found: Match, code: Code, said: Said) -> Answer:
         f"{name} is a function of the headers of {structures.headers}: it reads struct {passed} as that kernel has it"
     )
     return what, "read the fields by their names here instead of calling it"
+
+
+def assignment(found: Match, code: Code, said: Said) -> Answer:
+    line = code.lines[said.line - 1]
+    right = re.sub(r"(?<![=!<>+\-*/&|^%])=(?!=)", "==", line, count=1)
+    return "= stores, == compares", f"write {right.strip()}", {said.line: right}
+
+
+def always(found: Match, code: Code, said: Said) -> Answer:
+    words = f"&{found[1]} is the address of the variable, and never NULL: the test always has the same result"
+    return words, f"test {found[1]} itself, without &"
 
 
 def semicolon(found: Match, code: Code, said: Said) -> Answer:

@@ -80,7 +80,7 @@ WARNINGS: tuple[Row, ...] = (
     Row(r"implicit(?:ly)? declar(?:ation of|ing library) function '(\w+)'", answers.call, explains=True),
     Row(
         r"using the result of an assignment as a condition",
-        answers.fixed("= stores, == compares", "write == in this condition"),
+        answers.assignment,
         explains=True,
     ),
     Row(
@@ -123,6 +123,7 @@ WARNINGS: tuple[Row, ...] = (
             "a letter is compared with a text, which is never equal", "write the letter in single quotes: 'p'"
         ),
     ),
+    Row(r"comparison of address of '(\w+)' (?:not )?equal to a null pointer", answers.always),
 )
 
 
@@ -151,7 +152,12 @@ def warnings(said: Sequence[Said], code: Code, *, explaining: bool = False) -> l
             told = Finding(each.line, each.column, f"clang warns: {each.words}", "")
         if told:
             found.setdefault((told.line, told.what), replace(told, words=each.words))
-    return list(found.values())
+    return sorted(found.values(), key=_rank)
+
+
+def _rank(found: Finding) -> int:
+    """Return the place of a warning in the table, which has the most important first; clang's raw words come last."""
+    return next((at for at, row in enumerate(WARNINGS) if re.search(row.says, found.words)), len(WARNINGS))
 
 
 def _in_words(said: Said, code: Code, rows: Sequence[Row]) -> Finding | None:

@@ -163,6 +163,41 @@ class Code:
                 found.append((line, match[2], one * count))
         return found[0] if len(found) == 1 else None
 
+    def arguments(self, line: int, function: str) -> list[str]:
+        """Return the arguments of a call that begins in a line, as they are written; none without such a call."""
+        rest = "\n".join(self.bare.splitlines()[line - 1 :])
+        start = re.search(rf"\b{function}\s*\(", rest) if function else None
+        if start is None or "\n" in rest[: start.start()]:
+            return []
+        parts, depth, begin = [], 0, start.end()
+        for position in range(start.end(), len(rest)):
+            letter = rest[position]
+            if depth == 0 and letter in ",)":
+                parts.append(" ".join(rest[begin:position].split()))
+                begin = position + 1
+                if letter == ")":
+                    return parts
+            depth += (letter in "([") - (letter in ")]")
+        return []
+
+    def constant(self, text: str) -> int | None:
+        """Return the value of a constant, of a macro that is one, or of sizeof of what this file spells out."""
+        if inside := re.fullmatch(r"\s*sizeof\s*\(\s*(?:\w+(?:\.|->))*(\w[\w *]*?)\s*\)\s*", text):
+            return self.bytes_of(inside[1]) or self.size_of(inside[1])
+        known = number(text)
+        defined = re.search(rf"^\s*#\s*define\s+{re.escape(text.strip())}\s+(\S+)\s*$", self.bare, re.MULTILINE)
+        if known is None and text.strip() == "TASK_COMM_LEN":
+            return 16
+        return number(defined[1]) if known is None and defined else known
+
+    def bytes_of(self, name: str) -> int | None:
+        """Return the bytes of the array of a name; None where there is none, or several of different sizes."""
+        if not name.isidentifier():
+            return None
+        found = re.finditer(rf"\b((?:unsigned |signed |struct )?\w+)\s+{name}\s*\[([^\]]+)\]\s*[;=,]", self.bare)
+        sizes = {(self.size_of(each[1]) or 0) * (self.constant(each[2]) or 0) for each in found}
+        return (sizes.pop() or None) if len(sizes) == 1 else None
+
     def size_of(self, kind: str) -> int | None:
         """Return the bytes of a C type that this file spells out, None where it does not."""
         measured = self._layout(kind.strip(), 0)

@@ -20,6 +20,7 @@ class End:
     means: str
     fix: str
     line: Callable[[Code], int | None] = lambda code: None
+    only: str = ""  # a pattern that the program must have
 
 
 def _line(pattern: str) -> Callable[[Code], int | None]:
@@ -80,6 +81,13 @@ ENDS: tuple[End, ...] = (
     ),
     End(
         r"inline asm|constraint|invalid register|asm\b",
+        "current is read with an instruction of the CPU that BPF does not have",
+        "write struct task_struct *task = (struct task_struct *)bpf_get_current_task(); and use task",
+        _line(r"\bcurrent\s*->"),
+        only=r"\bcurrent\s*->",
+    ),
+    End(
+        r"inline asm|constraint|invalid register|asm\b",
         "this is assembler for another machine",
         "use a helper instead: bpf_ktime_get_ns() for the time, bpf_get_smp_processor_id() for the CPU",
         _line(r"\basm\b|__asm__"),
@@ -90,6 +98,6 @@ ENDS: tuple[End, ...] = (
 def how_it_ended(said: str, code: Code) -> tuple[End, int | None] | None:
     """Return which way clang ended, and the line if the program shows it; None for an unknown one."""
     for end in ENDS:
-        if re.search(end.says, said):
+        if re.search(end.says, said) and re.search(end.only, code.bare):
             return end, end.line(code)
     return None

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["event_problem", "fields", "helpers", "kprobe_advice", "near", "nearest_event"]
+__all__ = ["event_problem", "field_type", "fields", "helpers", "kprobe_advice", "near", "nearest_event"]
 
 _EVENTS = Path("/sys/kernel/tracing/events")
 _UAPI = Path("/usr/include/linux/bpf.h")
@@ -27,6 +27,16 @@ def fields(category: str, event: str) -> list[str]:
         return []
     names = re.findall(r"field:[^;]*?(\w+)(?:\[[^\]]*\])?;", text)
     return [name for name in names if not name.startswith(("common_", "__syscall_nr"))]
+
+
+def field_type(category: str, event: str, field: str) -> str:
+    """Return the C type of a tracepoint's field, empty where it is not known."""
+    try:
+        text = (_EVENTS / category / event / "format").read_text()
+    except OSError:
+        return ""
+    found = re.search(rf"field:\s*([^;]*?)\s*\b{re.escape(field)};", text) if field else None
+    return found[1].strip() if found else ""
 
 
 def helpers() -> list[str]:

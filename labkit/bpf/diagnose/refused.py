@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from labkit.bpf.diagnose import clang, functions, written
+from labkit.bpf.diagnose import buffers, clang, functions, origins, written
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.finding import Finding
 from labkit.bpf.diagnose.said import in_file
@@ -29,7 +29,13 @@ _EXPLAINED = (
 
 def remarks(warned: str, path: str, code: Code) -> list[Finding]:
     """Return what is worth a remark in an accepted program: clang's warnings, and what does not do what it says."""
-    return [*clang.warnings(in_file(warned, path, code), code), *written.warnings(code), *_foreign(code)]
+    return [
+        *clang.warnings(in_file(warned, path, code), code),
+        *written.warnings(code),
+        *_foreign(code),
+        *buffers.short_buffers(code),
+        *buffers.address_keys(code),
+    ]
 
 
 def _foreign(code: Code) -> Iterator[Finding]:
@@ -65,7 +71,16 @@ def cause(warned: str, path: str, code: Code, kind: str, line: int | None, said:
         _both_tested,
         _name_of_task,
         _address_wanted,
+        origins.literal_left_behind,
+        origins.unlimited_loop,
+        origins.number_as_address,
     )
+    if kind in ("stack", "bounds", "uninitialised"):
+        short = next(
+            (each for each in buffers.short_buffers(code) if each.line == line and "overwritten" in each.what), None
+        )
+        if short:
+            return short
     return next((told for check in checks if (told := check(code, line, said))), None)
 
 

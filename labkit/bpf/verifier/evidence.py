@@ -34,7 +34,7 @@ class Evidence:
 
 
 @uninterrupted()
-def examine(source: Source, function: str, kind: int) -> Evidence:
+def examine(source: Source, function: str, kind: int, verdict: str = "") -> Evidence:
     """Compile a program again; return the verifier's full log and where each instruction came from.
 
     Parameters
@@ -42,6 +42,7 @@ def examine(source: Source, function: str, kind: int) -> Evidence:
     source : what was compiled. `#line` directives in its text say from which file each part came.
     function : its name in the C file.
     kind : the program type, a number of `enum bpf_prog_type`.
+    verdict : what the verifier said when it refused the function, if it has.
 
     Raises
     ------
@@ -55,7 +56,7 @@ def examine(source: Source, function: str, kind: int) -> Evidence:
             raise compile_error(debug_output(output)[0] or output, source.path)
         _, rewritten, disassembly = debug_output(output)
         rows = _line_table(module, function, kind) or rows_of_disassembly(disassembly, function)
-        accepted, log = full_log(module, function, kind)
+        accepted, log = full_log(module, function, kind, verdict)
     return Evidence(accepted, log, places_of(rows, rewritten, source.text))
 
 

@@ -122,7 +122,7 @@ def _of_finding(found: Finding, code: Code, source: Source) -> Verdict:
     )
 
 
-def diagnose(source: Source, function: str, kind: int, warned: str = "") -> Verdict:
+def diagnose(source: Source, function: str, kind: int, warned: str = "", refused_as: str = "") -> Verdict:
     """Return what the verifier says of a function that BCC compiled, explained.
 
     Parameters
@@ -131,8 +131,9 @@ def diagnose(source: Source, function: str, kind: int, warned: str = "") -> Verd
     function : the function.
     kind : its program type, such as `bcc.BPF.KPROBE`.
     warned : what clang printed when it compiled the program; a warning may be the cause.
+    refused_as : what the verifier said when it refused the function, if it has.
     """
-    evidence = examine(source, function, kind)
+    evidence = examine(source, function, kind, refused_as)
     if evidence.accepted:
         processed = verifier_log.read(evidence.log).processed
         walked = f"; the verifier walked through {processed} instructions" if processed is not None else ""

@@ -129,12 +129,19 @@ def _tests(code: Code, line: int) -> Iterator[Repair]:
                 {at: f"{text[: found.end()]} {test}{text[found.end() :]}"},
             )
             break
+    text = code.lines[line - 1]
+    called = re.match(r"(\s*)(.*?)\*\s*(\w+)(\([^()]*\))(.*)$", text)
+    kind = called and re.search(rf"\b((?:struct )?\w+)\s*\*\s*{called[3]}\s*\(", code.bare)
+    if called and kind and called[3] in code.functions:
+        kept = f"{kind[1]} *found = {called[3]}{called[4]}; if (!found) return 0;"
+        edited = f"{called[1]}{kept} {called[2]}*found{called[5]}"
+        yield Repair("", f"keep what {called[3]} gives, and test it: {kept}", {line: edited})
 
 
 def _limits(code: Code, line: int, said: str, helper: str) -> Iterator[Repair]:
     """Yield what limits the number that leaves its range."""
     text = code.lines[line - 1]
-    arguments = _arguments(text, helper)
+    arguments = code.arguments(line, helper)
     register = re.search(r"\bR(\d+) ", said)
     if helper and arguments and register and int(register[1]) <= len(arguments):
         argument = arguments[int(register[1]) - 1]
@@ -159,7 +166,7 @@ def _limits(code: Code, line: int, said: str, helper: str) -> Iterator[Repair]:
 
 def _in_order(code: Code, line: int, helper: str) -> Iterator[Repair]:
     """Yield a call of bpf_probe_read_*() whose arguments are in the order (to, size, from)."""
-    text, given = code.lines[line - 1], _arguments(code.lines[line - 1], helper)
+    text, given = code.lines[line - 1], code.arguments(line, helper)
     size = next((each for each in given if each.startswith("sizeof") or number(each) is not None), None)
     inside = re.search(r"sizeof\s*\(\s*(\w+)", size or "")
     to = next((each for each in given if inside and each.lstrip("&") == inside[1]), None)
@@ -170,23 +177,6 @@ def _in_order(code: Code, line: int, helper: str) -> Iterator[Repair]:
         yield Repair(
             f"the arguments of {helper} are in another order: to, size, from", f"write {call};", {line: edited}
         )
-
-
-def _arguments(text: str, helper: str) -> list[str]:
-    """Return the arguments of a call in a line, as they are written."""
-    start = re.search(rf"\b{helper}\s*\(", text) if helper else None
-    if start is None:
-        return []
-    parts, depth, begin = [], 0, start.end()
-    for position in range(start.end(), len(text)):
-        letter = text[position]
-        if depth == 0 and letter in ",)":
-            parts.append(text[begin:position].strip())
-            begin = position + 1
-            if letter == ")":
-                return parts
-        depth += (letter in "([") - (letter in ")]")
-    return []
 
 
 def _dimension(code: Code, name: str) -> int | None:

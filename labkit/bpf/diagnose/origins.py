@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a value comes from that the verifier refused: the line that set it, and why it is not what it looks like."""
+
+from __future__ import annotations
+
+import re
+
+from labkit.bpf.diagnose.code import Code
+from labkit.bpf.diagnose.events import field_type
+from labkit.bpf.diagnose.finding import Finding
+
+__all__ = ["literal_left_behind", "number_as_address", "unlimited_loop"]
+
+_A_NUMBER = r"R\d+ invalid mem access '(?:scalar|inv)'|R\d+ type=(?:scalar|inv)"
+_LETTERS = 8  # that a comparison is spelled out for
+_ROUNDS = 16  # of a loop that had no limit
+
+
+def number_as_address(code: Code, line: int | None, said: str) -> Finding | None:
+    """Return where an address came from that is a number for the verifier."""
+    if line is None or not re.match(_A_NUMBER, said):
+        return None
+    return _of_the_record(code, line) or _of_a_copy(code, line)
+
+
+def _of_the_record(code: Code, line: int) -> Finding | None:
+    """A field of a system call's record holds an address of the process; its letters are read directly."""
+    probe, text = code.probe_at(line), code.lines[line - 1]
+    if probe is None or probe.category != "syscalls":
+        return None
+    for found in re.finditer(r"(args->)?\b(\w+)\s*\[\s*(\w+)\s*\]|\*\s*(args->)?(\w+)\b(?!\s*[(\[])", text):
+        name, index = found[2] or found[5], found[3] or "0"
+        is_field = bool(found[1] or found[4])
+        set_at = None if is_field else _set_from_record(code, line, name)
+        field = name if is_field else set_at[1] if set_at else ""
+        kind = field_type(probe.category, probe.event, field)
+        if not field or not re.fullmatch(r"(?:const\s+)?char\s*\*", kind):
+            continue
+        whole = f"args->{name}" if is_field else name
+        came = "" if is_field or set_at is None else f" (it comes from args->{field}, line {set_at[0]})"
+        copy = f"char letter = 0; bpf_probe_read_user(&letter, sizeof(letter), &{whole}[{index}]);"
+        indent = text[: len(text) - len(text.lstrip())]
+        edited = f"{indent}{copy} {text[: found.start()].lstrip()}letter{text[found.end() :]}"
+        what = f"{whole} is an address of the process{came}: the kernel's program cannot read through it"
+        return Finding(line, found.start() + 1, what, f"copy the letter first: {copy}", edits={line: edited})
+    return None
+
+
+def _set_from_record(code: Code, line: int, name: str) -> tuple[int, str] | None:
+    for at in range(line, 0, -1):
+        if found := re.search(rf"\b{name}\s*=\s*(?:\([^)]*\)\s*)?args->(\w+)\s*;", code.lines[at - 1]):
+            return at, found[1]
+    return None
+
+
+def _of_a_copy(code: Code, line: int) -> Finding | None:
+    """A pointer that was copied, or kept in a map, is a number; its fields are read directly."""
+    text = code.lines[line - 1]
+    for found in re.finditer(r"\b(\w+)\s*->\s*(\w+)", text):
+        name, field = found.groups()
+        for at in range(line - 1, 0, -1):
+            above = code.lines[at - 1]
+            copied = re.search(rf"\b(bpf_probe_read\w*)\s*\(\s*&\s*{name}\b", above)
+            kept = re.search(rf"\b{name}\s*=\s*(?:\([^)]*\)\s*)?(\*\s*\w+|\w+)\s*;", above)
+            if not copied and not kept:
+                continue
+            helper = copied[1].removesuffix("_str") if copied else "bpf_probe_read_kernel"
+            hint = "" if copied else " (bpf_probe_read_user for an address of the process)"
+            origin = f"{copied[1]} copied it" if copied else f"it is {kept[1]}" if kept else ""
+            what = f"{name} is a plain number for the verifier ({origin}, line {at}): nothing can be read through it"
+            fix = f"copy the field into a variable: {helper}(&copy, sizeof(copy), &{name}->{field}){hint}"
+            return Finding(line, found.start() + 1, what, fix)
+    return None
+
+
+def literal_left_behind(code: Code, line: int | None, said: str) -> Finding | None:
+    """Return the text in quotation marks that a helper gets: BCC leaves it out of the program."""
+    if line is None or not re.match(r"R\d+ type=(?:scalar|inv) expected=", said):
+        return None
+    found = re.search(r"\b(\w+)\s*\([^()\"]*(\"(?:\\.|[^\"\\])*\")", code.lines[line - 1])
+    if found is None or found[1] == "bpf_trace_printk":
+        return None
+    what = f"{found[1]} gets the text {found[2]}, which BCC leaves out of the program"
+    if "cmp" in found[1]:
+        text, first = found[2][1:-1], (code.arguments(line, found[1]) or ["text"])[0].lstrip("&")
+        letters = " && ".join(f"{first}[{at}] == '{letter}'" for at, letter in enumerate(text[:_LETTERS]))
+        return Finding(line, 0, what, f"compare letter by letter: if ({letters})")
+    return Finding(line, 0, what, f"make it a variable in the function: char word[] = {found[2]};")
+
+
+def unlimited_loop(code: Code, line: int | None, said: str) -> Finding | None:
+    """Return the loop that nothing constant limits, with a limit as the fix."""
+    if line is None or not re.match(r"BPF program is too large|infinite loop|back-edge|The sequence of", said):
+        return None
+    for at in range(line, 0, -1):
+        text = code.lines[at - 1]
+        if re.match(r"[^\s}#/].*\)\s*\{?\s*$|\w.*\{\s*$", text):  # the function begins
+            return None
+        loop = re.search(r"\bfor\s*\(([^;]*);([^;]*);(.*)\)|\bwhile\s*\((.*)\)", text)
+        if loop is None:
+            continue
+        condition = (loop[2] if loop[4] is None else loop[4]).strip()
+        if re.search(r"[<>]=?\s*(?:\d|[A-Z_]+\b|sizeof)|(?:\d|[A-Z_]+)\s*[<>]", condition):
+            return None
+        if loop[4] is None:
+            counter = re.search(r"(\w+)\s*=", loop[1])
+            if counter is None:
+                return None
+            both = f"{counter[1]} < {_ROUNDS}" + (f" && {condition}" if condition else "")
+            limited = f"for ({loop[1]}; {both};{loop[3]})"
+        else:
+            both = f"turn < {_ROUNDS}" + ("" if condition in ("1", "true") else f" && ({condition})")
+            limited = f"for (int turn = 0; {both}; turn++)"
+        only = f"only {condition} ends it" if condition not in ("", "1", "true") else "it has no condition"
+        return Finding(
+            at,
+            loop.start() + 1,
+            f"no constant limits this loop ({only}), so the verifier has to follow it forever",
+            f"limit it, to {_ROUNDS} rounds for example: {limited}",
+            edits={at: text[: loop.start()] + limited + text[loop.end() :]},
+        )
+    return None
