@@ -19,6 +19,7 @@ from labkit.lessons.syscall_latency.io_stages import (
     following,
     stages,
     stages_program,
+    watching_ios,
 )
 from labkit.lessons.syscall_latency.latencies import histogram
 from labkit.machine.provenance import provenance
@@ -59,7 +60,7 @@ def cached(ios: int = 61) -> pd.DataFrame:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)  # no read-ahead
             for block in present:
                 os.pread(file.fileno(), job.block_bytes, block * job.block_bytes)
-            with following(program, ios) as found, program.watching(os.getpid()):
+            with following(program, ios) as found, watching_ios(program, os.getpid()):
                 for block in range(ios):
                     os.pread(file.fileno(), job.block_bytes, block * job.block_bytes)
         made = _frame(found, command="pread")
@@ -86,7 +87,7 @@ def suspects(processes: int = 4, ios: int = 61) -> pd.DataFrame:
         caches = ["cold" if number == guilty else "warm" for number in range(processes)]
         runs = [stack.enter_context(Workload("io_engines", Job(cache=each).arguments(ios=ios))) for each in caches]
         program = stack.enter_context(stages_program(Job()))
-        with following(program, processes * ios) as found, program.watching(*(run.pid for run in runs)):
+        with following(program, processes * ios) as found, watching_ios(program, *(run.pid for run in runs)):
             for run in runs:
                 run.start()
             for run in runs:

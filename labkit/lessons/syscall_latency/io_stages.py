@@ -32,13 +32,25 @@ from labkit.running.owned import run_folder
 from labkit.running.progress import Progress
 from labkit.running.workload import Workload
 
-__all__ = ["STAGES", "Followed", "breakdown", "closure", "following", "join", "middle_half", "stages", "stages_program"]
+__all__ = [
+    "STAGES",
+    "Followed",
+    "breakdown",
+    "closure",
+    "following",
+    "join",
+    "middle_half",
+    "stages",
+    "stages_program",
+    "watching_ios",
+]
 
 STAGES = ("file_system_ns", "block_queue_ns", "device_ns", "wake_ns", "return_ns")
 # enum station of c/bpf/syscall_latency_stages.c
 ENTERED, QUEUED, ISSUED, COMPLETED, RUNNING, RETURNED = range(6)
 
 MOST_IOS = 20_000
+_LAST_REQUESTS_S = 2.0  # a request of which no end is seen is told as incomplete
 _EVENTS_PER_IO = 64  # a large block may become many requests
 _IO = ["tid", "io"]
 
@@ -85,7 +97,7 @@ def stages(
             arguments = [*job.arguments(ios=ios), "--timeline", str(path), "--timeline-ios", str(ios)]
             program.clear("threads", "requests", "labkit_lost")
             with following(program, ios) as found:
-                with Workload("io_engines", arguments) as run, program.watching(run.pid):
+                with Workload("io_engines", arguments) as run, watching_ios(program, run.pid):
                     run.go(timeout_s=60 + ios / 10, tick=tick)
             frames.append(_with_program(found.ios, path, job))
             lost += found.lost
@@ -114,6 +126,16 @@ def following(program: Program, most_ios: int) -> Iterator[Followed]:
         records = ring.frame()
     # a measurement that was stopped may have left records in the ring buffer
     found.ios, found.lost = join(records[records["time_ns"] >= began_ns]), ring.lost
+
+
+@contextmanager
+def watching_ios(program: Program, *pids: int) -> Iterator[None]:
+    """Watch processes during a block, and on until their last requests are completed: some are for later reads."""
+    with program.watching(*pids):
+        yield
+        ends_s = time.monotonic() + _LAST_REQUESTS_S
+        while len(program.table("requests")) and time.monotonic() < ends_s:
+            time.sleep(0.01)
 
 
 def join(events: pd.DataFrame) -> pd.DataFrame:

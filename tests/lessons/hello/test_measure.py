@@ -42,8 +42,8 @@ def test_the_pids_are_those_of_the_children() -> None:
 
 
 def test_bpftrace_counts_the_same() -> None:
-    script = 'tracepoint:sched:sched_process_fork /comm == "hello"/ { @forks = count(); }'
-    with Workload("hello", ["--runs", "23"]) as run, bpftrace(script) as witness:
+    script = "tracepoint:sched:sched_process_fork /pid == PID/ { @forks = count(); }"
+    with Workload("hello", ["--runs", "23"]) as run, bpftrace(script.replace("PID", str(run.pid))) as witness:
         run.go()
         told = witness.end()
     assert re.search(r"@forks: 23\b", told), told

@@ -125,12 +125,12 @@ def test_a_cold_file_makes_io_submit_sleep_and_io_uring_only_wait_where_it_waits
 @bpf
 def test_bpftrace_sees_io_submit_sleep_too() -> None:
     script = """
-        tracepoint:syscalls:sys_enter_io_submit /comm == "io_engines"/ { @inside[tid] = 1; @calls = count(); }
+        tracepoint:syscalls:sys_enter_io_submit /pid == PID/ { @inside[tid] = 1; @calls = count(); }
         tracepoint:syscalls:sys_exit_io_submit /@inside[tid]/ { delete(@inside[tid]); }
-        tracepoint:sched:sched_switch /comm == "io_engines" && @inside[tid] && (args->prev_state & 0xff)/
+        tracepoint:sched:sched_switch /pid == PID && @inside[tid] && (args->prev_state & 0xff)/
             { @slept = count(); }"""
     work = Workload("io_engines", job("libaio", cache="cold").arguments(ios=211))
-    with work as run, bpftrace(script) as witness:
+    with work as run, bpftrace(script.replace("PID", str(run.pid))) as witness:
         run.go()
         told = witness.end()
     counts = {name: int(count) for name, count in re.findall(r"@(\w+): (\d+)", told)}

@@ -194,10 +194,13 @@ def test_rates_come_from_slices_in_which_nothing_is_attached(monkeypatch: pytest
 @bpf
 def test_bpftrace_counts_the_same_requests() -> None:
     script = """
-        tracepoint:syscalls:sys_enter_pread64 /comm == "io_engines"/ { @inside[tid] = 1; }
+        tracepoint:syscalls:sys_enter_pread64 /pid == PID/ { @inside[tid] = 1; }
         tracepoint:block:block_getrq /@inside[tid]/ { @made = count(); }
         tracepoint:syscalls:sys_exit_pread64 /@inside[tid]/ { delete(@inside[tid]); }"""
-    with Workload("io_engines", Job().arguments(ios=53)) as run, bpftrace(script) as witness:
+    with (
+        Workload("io_engines", Job().arguments(ios=53)) as run,
+        bpftrace(script.replace("PID", str(run.pid))) as witness,
+    ):
         run.go()
         told = witness.end()
     assert re.search(r"@made: 53\b", told), told

@@ -81,9 +81,12 @@ def test_a_text_arrives_whole(path: str) -> None:
 def test_bpftrace_reads_the_same_arguments() -> None:
     binary = build("usdt_app")
     script = f"""
-        usdt:{binary}:labkit:request_start /comm == "usdt_app"/ {{ printf("start %d %s\\n", arg0, str(arg1)); }}
-        usdt:{binary}:labkit:request_done /comm == "usdt_app"/ {{ printf("done %d %d\\n", arg0, (int32)arg1); }}"""
-    with Workload("usdt_app", ["--requests", "23", "--work-ns", "0"]) as run, bpftrace(script) as witness:
+        usdt:{binary}:labkit:request_start /pid == PID/ {{ printf("start %d %s\\n", arg0, str(arg1)); }}
+        usdt:{binary}:labkit:request_done /pid == PID/ {{ printf("done %d %d\\n", arg0, (int32)arg1); }}"""
+    with (
+        Workload("usdt_app", ["--requests", "23", "--work-ns", "0"]) as run,
+        bpftrace(script.replace("PID", str(run.pid))) as witness,
+    ):
         run.go()
         told = witness.read("done", 23)
     ours = usdt.measure(23, 0)
