@@ -20,6 +20,7 @@ FLAGS: dict[str, list[dict[str, str]]] = {
     "maps_full": [{"ENTRIES": "64"}],
     "maps_pairs": [{"ONE_SLOT": "0"}],
     "maps_sizes": [{"FIRST": "0", "STEP": "64", "BARS": "32"}],
+    "serve": [{"NO_EPOLL_WAIT": "1"}],
     "sockmap": [{"MAX_SOCKETS": "1024"}],
     "syscall_latency": [{"CALL": "__NR_pread64"}, {"CALL": "__NR_pwrite64", "SLICES": "40"}],
     "syscall_latency_stages": [{"ENTER": "sys_enter_pread64", "EXIT": "sys_exit_pread64"}],

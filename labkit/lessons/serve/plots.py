@@ -95,7 +95,8 @@ def _calls(frame: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_ylim(len(jobs) - 0.5, -0.5)
     style.axis(ax, "x", "calls_per_request")
     ax.margins(x=0.15)
-    return style.finish(ax, frame, title="System calls of the server per request, counted in the kernel")
+    style.legend_below(ax)
+    return style.finish(ax, frame, title="System calls of the server per request, counted in the kernel", legend=False)
 
 
 def _offered(frame: pd.DataFrame, ax: Axes) -> Axes:
