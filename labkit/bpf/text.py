@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class Source:
         macros = (f"-D{name}={value}" for name, value in flags.items())
         return Source(
             path,
-            _with_structures(path),
+            _pages_of_this_kernel() + _with_structures(path),
             (f"-I{BPF_FOLDER}", "-Wno-macro-redefined", "-Wuninitialized", "-Wsometimes-uninitialized", *macros),
         )
 
@@ -58,6 +59,14 @@ class Source:
     def key(self) -> tuple[str, ...]:
         """What two equal programs have in common."""
         return (self.text, *sorted(self.cflags))
+
+
+def _pages_of_this_kernel() -> str:
+    """Return what sets PAGE_SIZE, in which BCC counts a ring buffer, to that of the kernel that runs.
+
+    The headers may be another kernel's, with smaller pages. This one refuses a ring buffer of half a page.
+    """
+    return f"#undef PAGE_SIZE\n#define PAGE_SIZE {mmap.PAGESIZE}UL\n"
 
 
 def _with_structures(path: Path) -> str:

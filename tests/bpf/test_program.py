@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import re
 import signal
@@ -392,3 +393,14 @@ def test_a_pid_is_right_inside_a_pid_namespace(tmp_path: Path) -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert made.stdout.strip() == "23", made.stderr
+
+
+@pytest.mark.parametrize("page_bytes", [4096, 16384, 65536])
+def test_a_ring_buffer_is_counted_in_pages_of_the_kernel_and_not_of_the_headers(
+    page_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mmap, "PAGESIZE", page_bytes)
+    text = "#include <linux/mm.h>\nBPF_RINGBUF_OUTPUT(events, 8);\nint nothing(void *ctx) { return 0; }\n"
+    with Program(source=written(tmp_path, text)) as program:
+        known = Path(f"/proc/self/fdinfo/{program.map_fd('events')}").read_text()
+    assert re.search(rf"^max_entries:\s+{8 * page_bytes}$", known, re.MULTILINE)

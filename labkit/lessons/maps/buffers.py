@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes as ct
+import mmap
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -38,7 +39,7 @@ CHANNELS = {
     "ring buffer, waking": (1, 1),
     "perf buffer, waking": (2, 1),
 }
-PAGE_BYTES = 4096
+PAGE_BYTES = mmap.PAGESIZE
 _NEVER = 1 << 30  # wake the reader after so many records
 
 Read = Callable[[], npt.NDArray[Any]]
@@ -87,8 +88,8 @@ def channels(
     ----------
     calls : of each thread, 1 to 1 million; None is 10007 (2003 in a hurry).
     threads : 1 to 64, on CPUs of their own.
-    pages : room for all records together, in pages of 4 KiB, a power of two from 1 to 4096. The ring buffer has all of
-        it; of the perf buffers each CPU has its share, rounded down to a power of two.
+    pages : room for all records together, in pages of this kernel (mostly 4 KiB), a power of two from 1 to 4096. The
+        ring buffer has all of it; of the perf buffers each CPU has its share, rounded down to a power of two.
     slices : slices of each arm, 2 to 100; None is 6 (2 in a hurry).
     seed : of the order of the slices; None draws one.
     progress : see `labkit.running.progress`.

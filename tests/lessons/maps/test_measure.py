@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import mmap
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -166,13 +167,14 @@ def test_no_record_is_lost_in_silence() -> None:
 
 @bpf
 def test_a_channel_that_is_too_small_says_what_it_lost() -> None:
-    frame = maps.channels(calls=2003, threads=1, pages=2, slices=2)
+    calls = 2003 * (mmap.PAGESIZE // 4096)
+    frame = maps.channels(calls=calls, threads=1, pages=2, slices=2)
     sent = frame[frame["arm"].isin(maps.CHANNELS)]
-    assert (sent["received"] + sent["lost_events"] == 2003).all()
+    assert (sent["received"] + sent["lost_events"] == calls).all()
     assert (sent["lost_events"] > 0).all()
     assert frame.attrs["lost_events"] == sent["lost_events"].sum()
     # 16 bytes and a head of 8 for each, in two pages that end before the writer would overtake the reader
-    assert set(sent.loc[sent["arm"].str.startswith("ring"), "received"]) == {2 * 4096 // 24}
+    assert set(sent.loc[sent["arm"].str.startswith("ring"), "received"]) == {2 * mmap.PAGESIZE // 24}
 
 
 @bpf
@@ -181,8 +183,8 @@ def test_a_perf_buffer_holds_its_cpus_share_less_one_record_and_a_ring_buffer_al
     frame = maps.channels(calls=5003, threads=1, pages=pages, slices=2)
     received = {arm: set(rows["received"]) for arm, rows in frame.groupby("arm")}
     share = 1 << max(pages // len(online_cpus()), 1).bit_length() - 1
-    assert received["perf buffer"] == {min(share * 4096 // 32 - 1, 5003)}
-    assert received["ring buffer"] == {min(pages * 4096 // 24, 5003)}
+    assert received["perf buffer"] == {min(share * mmap.PAGESIZE // 32 - 1, 5003)}
+    assert received["ring buffer"] == {min(pages * mmap.PAGESIZE // 24, 5003)}
 
 
 def test_bpftool_sees_the_map_types_that_the_lesson_speaks_of() -> None:
