@@ -18,6 +18,7 @@ from labkit.lessons.verifier.gallery import (
 )
 from labkit.lessons.verifier.panels import panel
 from labkit.lessons.verifier.plots import plot
+from labkit.lessons.verifier.workshop import workshop
 from labkit.notebook.verdict_box import verdict_box
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "row_of_secret_size",
     "source_of",
     "verdict_box",
+    "workshop",
 ]

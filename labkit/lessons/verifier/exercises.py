@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exercises of lesson 03: what they draw by chance, only the verifier or a fixed program gives away."""
+"""The exercises of lesson 03. Only the verifier or a fixed program gives away what they drew at random."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from labkit.running.workload import Workload
 __all__ = ["UNNAMED", "log_of_a_mask", "log_without_a_name", "open_files", "row_of_secret_size"]
 
 _ROW = BPF_FOLDER / "verifier_row.c"
-# exhibits whose log says the cause in as many words
+# exhibits whose log states the cause
 UNNAMED = (
     "null_test", "past_value", "no_result", "unbounded_loop", "not_submitted", "foreign_address", "context_written",
     "wrong_helper", "no_licence",
@@ -56,7 +56,7 @@ def open_files(watch: object) -> str:
     ----------
     watch : the program of a `%%bpf` cell, attached, which includes labkit.h.
 
-    Returns what happened, in words.
+    Returns a sentence about what happened.
     """
     if not isinstance(watch, Program):
         return "Your program is not loaded yet: fix it, run its cell again, and then this one."
@@ -66,11 +66,11 @@ def open_files(watch: object) -> str:
         watch.aim(pid=run.pid)
         run.go()
     truths.expect("03-q3", times)
-    return "The workload has opened its file some times, and your program was attached. What did it count?"
+    return "The workload has opened its file while your program was attached. What did your program count?"
 
 
 def log_without_a_name() -> str:
-    """Return the log of a program of the gallery, drawn by chance; exercise 03-q4 asks for the cause."""
+    """Return the log of a program of the gallery, drawn at random; exercise 03-q4 asks for the cause."""
     name = random.SystemRandom().choice(UNNAMED)
     log = judge(name).log
     truths.expect("03-q4", GALLERY[name].cause)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lesson 03: programs that the verifier refuses, and their fixes.
+"""Lesson 03: programs that the verifier rejects, and their fixes.
 
-Each file of `c/bpf/verifier/` is one small edit from right, and -DMENDED makes the edit. They are loaded, never
-attached. What the verifier says is read by `labkit.bpf.verifier.explain`.
+Each file of `c/bpf/verifier/` has one small mistake, and -DFIXED corrects it. They are loaded, never attached.
+`labkit.bpf.verifier.explain` reads what the verifier says.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Exhibit:
     Attributes
     ----------
     cause : the kind of verdict that it gets.
-    trusted : False where root's programs may do it: it is loaded with CAP_BPF alone.
+    trusted : False where root's programs may do it, so that it is loaded with CAP_BPF alone.
     """
 
     cause: str
@@ -69,12 +69,12 @@ _MOST_ROUNDS = 10_000_000
 
 
 def judge(program: str, *, fixed: bool = False, trusted: bool | None = None) -> Verdict:
-    """Return what becomes of one program of the gallery.
+    """Return the verdict on one program of the gallery.
 
     Parameters
     ----------
     program : a name of `GALLERY`.
-    fixed : take the program with its fix.
+    fixed : load the program with its fix.
     trusted : True to load it as root, False with CAP_BPF alone; None as the gallery says.
     """
     check_choice("program", program, GALLERY)
@@ -83,7 +83,7 @@ def judge(program: str, *, fixed: bool = False, trusted: bool | None = None) -> 
 
 
 def judge_file(path: Path, macros: Sequence[str] = (), *, trusted: bool = True) -> Verdict:
-    """Return what becomes of the first function of a file: a tracepoint's, or a socket filter named `look`.
+    """Return the verdict on the first function of a file: a tracepoint's, or a socket filter named `look`.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def measure(
     *,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Load the programs of the gallery as written and fixed, and write down the verdicts.
+    """Load the programs of the gallery as written and fixed, and record the verdicts.
 
     Parameters
     ----------
@@ -115,9 +115,9 @@ def measure(
 
     Returns
     -------
-    One row a program and version: program, version, loader ("root", or "CAP_BPF alone"), verdict ("rejected" or
+    One row per program and version: program, version, loader ("root", or "CAP_BPF alone"), verdict ("rejected" or
     "accepted"), cause (the kind of rejection, or ""), source_line, source_column (0: none), walked (instructions that
-    the verifier walked through, 0: it did not say), said (the last words of the kernel, or of clang).
+    the verifier walked through, 0 if it did not say), said (the last words of the kernel, or of clang).
     """
     chosen = check_choices("programs", GALLERY if programs is None else programs, GALLERY)
     wanted = check_choices("versions", versions, VERSIONS)
@@ -138,7 +138,7 @@ def loops(
     *,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Load loops of several lengths and write down how far the verifier walked (c/bpf/verifier_rounds.c).
+    """Load loops of several lengths and record how far the verifier walked (c/bpf/verifier_rounds.c).
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def loops(
 
     Returns
     -------
-    One row a loop: rounds, body, verdict, cause, walked, said.
+    One row per loop: rounds, body, verdict, cause, walked, said.
     """
     defaults = quick((10, 100, 1000, 5000, 10_000, 100_000, 1_000_000), (10, 1000, 100_000))
     limits = check_ints("rounds", defaults if rounds is None else rounds, 1, _MOST_ROUNDS, "rounds")

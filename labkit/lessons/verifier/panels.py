@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lesson 03: look at the programs of the gallery, and let loops grow until the verifier gives up."""
+"""Lesson 03: let loops grow until the verifier gives up."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from labkit.errors import check_choice
 from labkit.lessons.verifier import gallery
 from labkit.lessons.verifier.plots import plot
 from labkit.notebook.panel import controls
@@ -13,22 +12,9 @@ from labkit.notebook.panel.panel import Panel
 
 __all__ = ["panel"]
 
-SUBJECTS = ("loops", "gallery")
 
-
-def panel(subject: str = "loops") -> Panel:
-    """Return a panel of lesson 03: "loops" or "gallery"."""
-    check_choice("subject", subject, SUBJECTS)
-    if subject == "gallery":
-        return Panel(
-            "The gallery",
-            controls={
-                "programs": controls.several("program", list(gallery.GALLERY), ["null_test"]),
-                "versions": controls.several("version", list(gallery.VERSIONS), list(gallery.VERSIONS)),
-            },
-            measure=gallery.measure,
-            finding=_verdicts,
-        )
+def panel() -> Panel:
+    """Return the panel of lesson 03: loops of the lengths that the learner chooses."""
     rounds = [10, 100, 1000, 2000, 5000, 8000, 9000, 10_000, 50_000, 90_000, 100_000, 1_000_000]
     return Panel(
         "Loops",
@@ -40,11 +26,6 @@ def panel(subject: str = "loops") -> Panel:
         plot=plot,
         finding=_longest,
     )
-
-
-def _verdicts(frame: pd.DataFrame) -> str:
-    refused = int((frame["verdict"] == "rejected").sum())
-    return f"{refused} of {len(frame)} were rejected."
 
 
 def _longest(frame: pd.DataFrame) -> str:

@@ -13,7 +13,7 @@ __all__ = ["plot"]
 
 
 def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw the instructions walked against the rounds of a loop; what was refused is a cross.
+    """Draw the instructions walked against the rounds of a loop; a rejected loop is a cross.
 
     The frame has `rounds`, `body`, `verdict` and `walked`, as `labkit.lessons.verifier.gallery.loops` returns it.
     """
@@ -27,4 +27,4 @@ def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
                 ax.plot(part["rounds"], part["walked"], label=f"{body}: {word}", **look)
     style.axis(ax, "x", "rounds", log=10)
     style.axis(ax, "y", "walked", log=10)
-    return style.finish(ax, frame, title="The verifier walks each round, until it gives up")
+    return style.finish(ax, frame, title="The verifier walks each round until it gives up")
