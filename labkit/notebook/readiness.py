@@ -7,13 +7,16 @@ One line when all is well; else the rows that matter, each with its fix.
 from __future__ import annotations
 
 import platform
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 from labkit.machine.doctor import Capability, examine, lessons_status, summary
 from labkit.notebook.recorded import has_recordings
 from labkit.notebook.render import Rendered, box, html_table
+from labkit.running.lock import Waiting
 
 __all__ = ["Readiness", "doctor", "ready"]
 
@@ -36,6 +39,7 @@ class Readiness(Rendered):
 
 def ready(lesson: str) -> Readiness:
     """Return what this machine lacks of what a lesson ("01") needs, in one line where that is nothing."""
+    _show_waiting_plainly()
     rows = examine(lesson=lesson)
     lacking = [row for row in rows if row.state != "ok"]
     where = f"kernel {platform.release()}, {platform.machine()}"
@@ -78,3 +82,19 @@ def _html(rows: Sequence[Capability]) -> str:
         for row in rows
     ]
     return html_table(HEADS, cells, ["", "text-align: left; white-space: nowrap;", "", "", ""])
+
+
+def _show_waiting_plainly() -> None:
+    """Show that a measurement waits for another as a plain line: Jupyter shows warnings in red, with a line of code."""
+    usual = warnings.showwarning
+    if getattr(usual, "shows_waiting_plainly", False):
+        return
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if issubclass(category, Waiting):
+            print(message, flush=True)
+        else:
+            usual(message, category, *rest, **more)
+
+    show.shows_waiting_plainly = True  # type: ignore[attr-defined]
+    warnings.showwarning = show

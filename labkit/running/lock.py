@@ -25,10 +25,16 @@ from labkit.running import owner, sweep
 from labkit.running.interrupts import uninterrupted
 from labkit.running.progress import Progress, silent
 
+__all__ = ["Waiting", "exclusive"]
+
 POLL_S = 0.1
 WARN_AFTER_S = 1.0
 _NOTE_BYTES = 4000  # a symbolic link holds one page
 _PURPOSE_LETTERS = 80
+
+
+class Waiting(UserWarning):
+    """Another measurement is running, and this one waits for it: nothing is wrong."""
 
 
 @contextlib.contextmanager
@@ -98,7 +104,7 @@ class _Lock:
                 )
             report(0.0, f"waiting for {holder}")
             if warn and waited_s > WARN_AFTER_S:
-                warnings.warn(f"Waiting for {holder} to end: one measurement at a time.", stacklevel=5)
+                warnings.warn(f"Waiting for {holder} to end: one measurement at a time.", Waiting, stacklevel=5)
                 warn = False
             time.sleep(POLL_S)
 

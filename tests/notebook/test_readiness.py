@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 
 from labkit.errors import BadArgument
 from labkit.machine.doctor import Capability
 from labkit.notebook import readiness
+from labkit.running.lock import Waiting
 
 
 def rows(*states: str) -> list[Capability]:
@@ -57,3 +60,17 @@ def test_the_whole_table_has_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "examine", lambda lesson=None: rows("ok", "missing"))
     assert readiness.doctor().text.count("thing") == 2
     assert not readiness.doctor().ok
+
+
+def test_waiting_for_another_measurement_is_a_plain_line_and_no_red_warning(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual: list[str] = []
+    monkeypatch.setattr(warnings, "showwarning", lambda message, *_: usual.append(str(message)))
+    for _ in "ab":
+        show(monkeypatch, "ok")
+    shown = warnings.showwarning
+    shown(Waiting("Waiting for lesson 01 to end."), Waiting, "lock.py", 1)
+    shown(UserWarning("something else"), UserWarning, "lock.py", 1)
+    assert capsys.readouterr().out == "Waiting for lesson 01 to end.\n"
+    assert usual == ["something else"]

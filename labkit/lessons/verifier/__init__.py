@@ -16,9 +16,9 @@ from labkit.lessons.verifier.gallery import (
     measure,
     source_of,
 )
+from labkit.lessons.verifier.panel_repair import workshop
 from labkit.lessons.verifier.panels import panel
 from labkit.lessons.verifier.plots import plot
-from labkit.lessons.verifier.workshop import workshop
 from labkit.notebook.verdict_box import verdict_box
 
 __all__ = [

@@ -70,7 +70,7 @@ def flame(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("share of the samples")
     ax.set_yticks([])
     ax.grid(False)
-    title = f"{int(frame['count'].sum())} samples; below a function, whom it called (hatched: in the kernel)"
+    title = f"{int(frame['count'].sum())} samples; below each function, those that it called (hatched: kernel)"
     return style.finish(ax, frame, title=title, legend=False)
 
 

@@ -27,6 +27,7 @@ import pandas as pd
 from IPython.core.getipython import get_ipython
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogFormatter, LogLocator, MaxNLocator, NullFormatter
 
@@ -196,6 +197,7 @@ def png(drawn: Figure) -> bytes:
     """Return a figure as PNG with two pixels for each of the screen's, so that it is sharp when enlarged."""
     buffer = io.BytesIO()
     _write_plainly(drawn)
+    _clear_of_lines(drawn)
     # a figure of the learner's own may have no layout of ours: nothing of it is cut off
     drawn.savefig(buffer, format="png", dpi=200, bbox_inches=None if drawn.get_layout_engine() else "tight")
     return buffer.getvalue()
@@ -223,6 +225,7 @@ def words(drawn: Figure) -> str:
 
 
 _OURS = "labkit"
+_EDGE = 3.0  # points around a letter
 
 
 def _ours(drawn: Figure) -> Figure:
@@ -242,6 +245,22 @@ def _write_plainly(drawn: Figure) -> None:
     kept = {id(label) for one in with_powers for label in one.get_ticklabels(which="both")}
     for text in drawn.findobj(Text):
         text.set_parse_math(id(text) in kept)  # type: ignore[attr-defined]
+
+
+def _clear_of_lines(drawn: Figure) -> None:
+    """Give the value labels of a figure of the lab's a white edge: no grid line or error bar strikes them through.
+
+    Not those in the middle of a box: they are clear already.
+    """
+    if drawn.get_gid() != _OURS:
+        return
+    for text in (text for ax in drawn.axes for text in ax.texts):
+        in_a_box = (
+            text.get_bbox_patch() is not None
+            or text.get_horizontalalignment() == text.get_verticalalignment() == "center"
+        )
+        if not in_a_box and not text.get_path_effects():
+            text.set_path_effects([withStroke(linewidth=_EDGE, foreground="white")])
 
 
 class _LogLocator(LogLocator):

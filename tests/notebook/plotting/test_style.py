@@ -140,3 +140,13 @@ def test_a_figure_of_the_learners_own_keeps_its_formulas() -> None:
     title = drawn.subplots().set_title("$x^2$")
     assert style.png(drawn)
     assert title.get_parse_math()
+
+
+def test_no_line_strikes_a_value_label_through() -> None:
+    drawn = style.figure()
+    ax = style.axes(drawn.subplots())
+    [label] = ax.bar_label(ax.bar([0], [23]))
+    inside = ax.text(0, 10, "in the bar", ha="center", va="center")
+    style.png(drawn)
+    assert [type(effect).__name__ for effect in label.get_path_effects()] == ["withStroke"]
+    assert inside.get_path_effects() == []

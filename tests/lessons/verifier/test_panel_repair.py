@@ -7,7 +7,7 @@ import pytest
 
 from labkit.lessons import verifier
 from labkit.lessons.verifier.gallery import GALLERY
-from labkit.lessons.verifier.workshop import TO_REPAIR, exercise_text
+from labkit.lessons.verifier.panel_repair import TO_REPAIR, exercise_text
 
 
 @pytest.mark.parametrize("program", GALLERY)
