@@ -9,27 +9,27 @@
 #include <uapi/linux/io_uring.h>
 #include "labkit.h"
 
-enum what {
-	HAND_OVER,	/* io_uring_enter with requests to take; it may wait, too */
+enum event {
+	SUBMIT,		/* io_uring_enter with requests to take; it may wait, too */
 	WAIT,		/* io_uring_enter that only waits for results */
 	WAKE,		/* io_uring_enter that only wakes the thread which watches the ring */
-	SUBMITTED,	/* a request was taken from the submission ring */
-	PUNTED,		/* a request was given to a worker */
+	CONSUMED,	/* the kernel took an sqe from the submission ring */
+	PUNTED,		/* a request was handed to a worker */
 	RAN,		/* the thread had a CPU, and left it */
 	CALL_OPENAT, CALL_STATX, CALL_READ, CALL_CLOSE, CALL_SENDTO, CALL_RECVFROM,	/* without io_uring */
 };
 
 struct who {
 	u32 tid;
-	u32 what;
+	u32 event;
 	char comm[16];	/* the thread's name */
 };
 
 BPF_HASH(seen, struct who, u64, 4096);
 
-static __always_inline void count(u32 what)
+static __always_inline void count(u32 event)
 {
-	struct who who = { .what = what };
+	struct who who = { .event = event };
 	u64 zero = 0, *times;
 
 	if (!labkit_is_target())
@@ -46,7 +46,7 @@ static __always_inline void count(u32 what)
 TRACEPOINT_PROBE(syscalls, sys_enter_io_uring_enter)
 {
 	if (args->to_submit)
-		count(HAND_OVER);
+		count(SUBMIT);
 	else if (args->flags & IORING_ENTER_SQ_WAKEUP)
 		count(WAKE);
 	else
@@ -55,16 +55,16 @@ TRACEPOINT_PROBE(syscalls, sys_enter_io_uring_enter)
 }
 
 #ifdef OLD_NAME
-TRACEPOINT_PROBE(io_uring, io_uring_submit_sqe) { count(SUBMITTED); return 0; }
+TRACEPOINT_PROBE(io_uring, io_uring_submit_sqe) { count(CONSUMED); return 0; }
 #else
-TRACEPOINT_PROBE(io_uring, io_uring_submit_req) { count(SUBMITTED); return 0; }
+TRACEPOINT_PROBE(io_uring, io_uring_submit_req) { count(CONSUMED); return 0; }
 #endif
 TRACEPOINT_PROBE(io_uring, io_uring_queue_async_work) { count(PUNTED); return 0; }
 
 /* Whoever runs now is about to leave the CPU. */
 TRACEPOINT_PROBE(sched, sched_switch) { count(RAN); return 0; }
 
-#define CALL(name, what) TRACEPOINT_PROBE(syscalls, sys_enter_##name) { count(what); return 0; }
+#define CALL(name, event) TRACEPOINT_PROBE(syscalls, sys_enter_##name) { count(event); return 0; }
 
 CALL(openat, CALL_OPENAT)
 CALL(statx, CALL_STATX)

@@ -2,12 +2,13 @@
 /*
  * Lesson 08: reads a file whole through io_uring, by hand or by liburing.
  *
- *	uring --go --how raw
- *	uring --go --file /etc/services --how liburing --queue-depth 4 --trace
+ *	uring --go --interface raw
+ *	uring --go --file /etc/services --interface liburing --queue-depth 4 --trace
+ *	uring --go --file FILE --direct --random --block-bytes 262144 --trace
  *
- * The reader below knows six functions only. One set of them is made of system
- * calls and shared memory (uring_raw.h), the other of liburing's functions of the
- * same names: the library is a convenience.
+ * The reader below needs only seven functions. It has them twice: made of system
+ * calls and shared memory (uring_raw.h), and made of liburing's functions of the
+ * same names. The library is a convenience.
  */
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -21,20 +22,23 @@
 #include "workload.h"
 
 #define MAX_DEPTH 1024
+#define SECTOR_BYTES 4096	/* no disk has larger ones */
 
 enum { RAW, LIBURING };
-static const char *const how_names[] = { "raw", "liburing", NULL };
+static const char *const interface_names[] = { "raw", "liburing", NULL };
 
 static const char *file_path = "/proc/self/exe";
-static int how = RAW;
+static int interface = RAW;
 static int64_t block_bytes = 4096, queue_depth = 8, sqpoll_idle_ms = 1000, trace_steps = 10000;
-static bool sqpoll, trace;
+static bool sqpoll, trace, direct, in_random_order;
 
 static const struct option_row options[] = {
 	OPTION_TEXT("file", &file_path, "a path", "the file to read; else this program's own"),
-	OPTION_CHOICE("how", &how, how_names, "by hand, or with the library"),
+	OPTION_CHOICE("interface", &interface, interface_names, "rings made by hand, or by the library"),
 	OPTION_BYTES("block-bytes", &block_bytes, 1, 4 << 20, "size of one read; the last may be smaller"),
 	OPTION_INTEGER("queue-depth", &queue_depth, 1, MAX_DEPTH, "reads", "reads in flight at a time"),
+	OPTION_FLAG("direct", &direct, "read with O_DIRECT: no page cache, so each read takes as long as the disk"),
+	OPTION_FLAG("random", &in_random_order, "read the blocks in random order"),
 	OPTION_FLAG("sqpoll", &sqpoll, "let a kernel thread watch the submission ring"),
 	OPTION_INTEGER("sqpoll-idle-ms", &sqpoll_idle_ms, 1, 60000, "milliseconds", "idle time before it sleeps"),
 	OPTION_FLAG("trace", &trace, "print where the heads and tails of the rings stood after each step"),
@@ -63,7 +67,7 @@ struct way {
 };
 
 struct step {
-	const char *what;
+	const char *action;
 	struct rings rings;
 	uint64_t ns;
 	int64_t request, result;	/* -1: has none */
@@ -72,6 +76,7 @@ struct step {
 static int file = -1;
 static uint64_t file_bytes;
 static char *content;			/* the whole file, each read at its place */
+static uint64_t *places, blocks;	/* where each block starts, in the order in which they are read */
 static uint64_t enter_calls, reads, steps_count;
 static struct step *steps;
 
@@ -199,10 +204,10 @@ static const struct way ways[] = {
 
 /* ---- the reader ---- */
 
-static void note(const struct way *way, const char *what, int64_t request, int64_t result)
+static void note(const struct way *way, const char *action, int64_t request, int64_t result)
 {
 	if (steps && steps_count < (uint64_t)trace_steps)
-		steps[steps_count] = (struct step){ what, way->rings(), now_ns(), request, result };
+		steps[steps_count] = (struct step){ action, way->rings(), now_ns(), request, result };
 	steps_count++;
 }
 
@@ -217,7 +222,7 @@ static uint64_t read_file(const struct way *way)
 {
 	struct request requests[MAX_DEPTH];
 	uint32_t free_requests[MAX_DEPTH], free_count = 0, queued;
-	uint64_t next_offset_bytes = 0, bytes = 0;
+	uint64_t next_block = 0, bytes = 0;
 	struct io_uring_cqe *cqe;
 
 	for (uint32_t i = (uint32_t)queue_depth; i > 0; i--)
@@ -225,13 +230,12 @@ static uint64_t read_file(const struct way *way)
 
 	while (bytes < file_bytes && !workload_stopped) {
 		/* Fill in an entry for each read that may start. */
-		for (queued = 0; free_count && next_offset_bytes < file_bytes; queued++) {
+		for (queued = 0; free_count && next_block < blocks; queued++) {
 			uint32_t index = free_requests[--free_count];
-			uint64_t left = file_bytes - next_offset_bytes;
+			uint64_t place = places[next_block++], left = file_bytes - place;
 
-			requests[index].offset_bytes = next_offset_bytes;
+			requests[index].offset_bytes = place;
 			requests[index].bytes = left < (uint64_t)block_bytes ? (uint32_t)left : (uint32_t)block_bytes;
-			next_offset_bytes += requests[index].bytes;
 			way->queue(&requests[index], index);
 			reads++;
 			note(way, "fill", index, -1);
@@ -290,7 +294,9 @@ static void open_file(void)
 {
 	struct stat about;
 
-	file = open(file_path, O_RDONLY | O_CLOEXEC);
+	file = open(file_path, O_RDONLY | O_CLOEXEC | (direct ? O_DIRECT : 0));
+	if (direct && file < 0 && errno == EINVAL)
+		unable("--file %s: its file system has no O_DIRECT: name a file on a disk, or leave --direct out", file_path);
 	if (file < 0 || fstat(file, &about))
 		die("--file %s: %s", "Name a file that exists and that you may read.", file_path, strerror(errno));
 	if (!S_ISREG(about.st_mode))
@@ -298,9 +304,30 @@ static void open_file(void)
 	if (about.st_size > 1 << 30)
 		die("--file %s is too large: %lld bytes", "Allowed: up to 1 GiB.", file_path, (long long)about.st_size);
 	file_bytes = (uint64_t)about.st_size;
-	content = calloc(1, file_bytes + 1);
+	if (direct && (block_bytes % SECTOR_BYTES || file_bytes % SECTOR_BYTES))
+		die("--direct: the file has %" PRIu64 " bytes, a block %" PRId64,
+		    "Allowed with --direct: a file and blocks of a multiple of 4096 bytes.", file_bytes, block_bytes);
+	content = aligned_alloc(SECTOR_BYTES, (file_bytes / SECTOR_BYTES + 1) * SECTOR_BYTES);
 	if (!content)
 		die("no memory for %" PRIu64 " bytes", "Name a smaller file.", file_bytes);
+}
+
+/* Notes down where each block starts, in the order in which they will be read. */
+static void plan_reads(void)
+{
+	blocks = (file_bytes + (uint64_t)block_bytes - 1) / (uint64_t)block_bytes;
+	places = calloc(blocks + 1, sizeof(*places));
+	if (!places)
+		die("no memory for %" PRIu64 " blocks", "Name a smaller file, or larger blocks.", blocks);
+	for (uint64_t i = 0; i < blocks; i++)
+		places[i] = i * (uint64_t)block_bytes;
+	srandom((unsigned int)now_ns());
+	for (uint64_t i = blocks; in_random_order && i > 1; i--) {	/* Fisher and Yates */
+		uint64_t other = (uint64_t)random() % i, place = places[i - 1];
+
+		places[i - 1] = places[other];
+		places[other] = place;
+	}
 }
 
 static void report_steps(uint64_t start_ns)
@@ -310,7 +337,7 @@ static void report_steps(uint64_t start_ns)
 	json_open("steps", '[');
 	for (uint64_t i = 0; i < kept; i++) {
 		json_open(NULL, '{');
-		json_text("what", steps[i].what);
+		json_text("action", steps[i].action);
 		json_integer("elapsed_ns", (int64_t)(steps[i].ns - start_ns));
 		json_integer("sq_head", steps[i].rings.sq_head);
 		json_integer("sq_tail", steps[i].rings.sq_tail);
@@ -333,10 +360,11 @@ int main(int argc, char **argv)
 	int error, status = 0;
 
 	workload_begin(argc, argv, "Reads a file whole through io_uring.", options);
-	way = &ways[how];
+	way = &ways[interface];
 	if (!way->open)
 		unable("this program was built without liburing: run `apt-get install liburing-dev`, then `make -C c`");
 	open_file();
+	plan_reads();
 	if (trace && !(steps = calloc((size_t)trace_steps, sizeof(*steps))))
 		die("no memory for %" PRId64 " steps", "Give a smaller --trace-steps.", trace_steps);
 	error = -way->open((uint32_t)queue_depth, sqpoll ? IORING_SETUP_SQPOLL : 0);
@@ -349,7 +377,7 @@ int main(int argc, char **argv)
 		elapsed_ns = now_ns() - start_ns;
 
 		json_open(NULL, '{');
-		json_text("how", how_names[how]);
+		json_text("interface", interface_names[interface]);
 		json_integer("bytes", (int64_t)bytes);
 		json_integer("crc32", crc32(content, file_bytes));
 		json_integer("ios", (int64_t)reads);
@@ -357,13 +385,13 @@ int main(int argc, char **argv)
 		json_integer("queue_depth", queue_depth);
 		json_real("elapsed_s", (double)elapsed_ns / 1e9);
 		json_bool("stopped", workload_stopped);
-		if (how == RAW) {
+		if (interface == RAW) {
 			json_integer("sq_entries", raw.sq_entries);
 			json_integer("cq_entries", raw.cq_entries);
 			json_integer("wakeup_calls", (int64_t)raw.wakeup_calls);
 		}
 		json_open("calls", '{');
-		if (how == RAW || !sqpoll)	/* liburing does not tell when it woke the thread */
+		if (interface == RAW || !sqpoll)	/* liburing does not tell when it woke the thread */
 			json_integer("io_uring_enter", (int64_t)enter_calls);
 		json_close('}');
 		if (steps)

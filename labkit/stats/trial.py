@@ -25,6 +25,7 @@ from labkit.errors import WorkloadUnable, check_choice, check_int, check_seed
 from labkit.machine.folders import quick
 from labkit.running.progress import Progress, Tick, silent
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 AGAIN = " (again)"
@@ -105,12 +106,7 @@ def interleaved(
     for done, (number, arm) in enumerate(plan):
         if refused_with(arm) in refused:
             continue
-        note = f"{arm}: slice {number + 1} of {slices}"
-        report(done / len(plan), note)
-
-        def tick(gone_s: float, done: int = done, note: str = note) -> None:
-            report((done + (min(gone_s / seconds, 1.0) if seconds else 0.0)) / len(plan), note)
-
+        tick = _ticks(report, done / len(plan), len(plan), seconds, f"{arm}: slice {number + 1} of {slices}")
         try:
             taken.append(Slice(arm, number, run(arm, tick)))
         except WorkloadUnable as error:
@@ -118,6 +114,34 @@ def interleaved(
     if not taken:
         raise next(iter(refused.values()))
     return Slices(taken, seed, [f"{error.what} Fix: {error.fix}" for error in refused.values()])
+
+
+def once(
+    arms: Mapping[str, A],
+    run: Callable[[A, Tick], T],
+    *,
+    progress: Progress | None = None,
+    seconds: float = 0.0,
+) -> dict[str, T]:
+    """Run every arm once, in order, and return what each returned: for counts, which need no repetition.
+
+    Parameters
+    ----------
+    arms : name -> what `run` is given.
+    run : as of `interleaved`. What it raises, a refusal included, ends it: half a comparison is none.
+    progress, seconds : as of `interleaved`.
+    """
+    report = progress or silent
+    return {
+        name: run(arm, _ticks(report, done / len(arms), len(arms), seconds, name))
+        for done, (name, arm) in enumerate(arms.items())
+    }
+
+
+def _ticks(report: Progress, start: float, parts: int, seconds: float, note: str) -> Tick:
+    """Report the start of one part, and return what reports how far it is."""
+    report(start, note)
+    return lambda gone_s: report(start + (min(gone_s / seconds, 1.0) if seconds else 0.0) / parts, note)
 
 
 def check_slices(slices: object, full: int, short: int, *, least: int = 2) -> int:

@@ -238,3 +238,25 @@ def test_a_tick_moves_the_bar_within_its_slice() -> None:
 
     trial.interleaved(["a", "b"], run, slices=1, seconds=1.0, progress=lambda share, _: shares.append(share))
     assert shares == [0.0, 0.25, 0.5, 0.5, 0.75, 1.0]
+
+
+def test_once_runs_each_arm_in_order_and_moves_the_bar() -> None:
+    shares = []
+
+    def run(arm: int, tick: Callable[[float], None]) -> int:
+        tick(0.5)
+        return arm * 2
+
+    made = trial.once({"b": 1, "a": 2}, run, seconds=1.0, progress=lambda share, note: shares.append((share, note)))
+    assert list(made.items()) == [("b", 2), ("a", 4)]
+    assert shares == [(0.0, "b"), (0.25, "b"), (0.5, "a"), (0.75, "a")]
+
+
+def test_once_ends_at_the_first_refusal() -> None:
+    def run(arm: str, _: object) -> int:
+        if arm == "io_uring":
+            raise WorkloadUnable("No io_uring here.", "take another kernel")
+        return 1
+
+    with pytest.raises(WorkloadUnable, match="No io_uring"):
+        trial.once({name: name for name in ("plain", "io_uring")}, run)

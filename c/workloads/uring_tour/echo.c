@@ -48,6 +48,11 @@ static void queue_echo(unsigned int pair)
 	}
 }
 
+static void open_ring_of_echoes(void)
+{
+	open_ring((unsigned int)batch * 4);
+}
+
 static int64_t ring_echoes(void)
 {
 	const struct kind kinds[] = { { "send", (int)message_bytes }, { "recv", (int)message_bytes } };
@@ -84,39 +89,33 @@ static int64_t plain_echoes(void)
 	return done;
 }
 
-int stop_at_echo(void)
+static void make_pairs(void)
 {
-	int64_t done = 0;
-
 	for (int64_t i = 0; i < batch; i++) {
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pairs[i]))
 			die("socketpair: %s", "Raise `ulimit -n` or lower --batch.", strerror(errno));
 	}
-#ifdef HAVE_LIBURING
-	if (how == IO_URING)
-		open_ring((unsigned int)batch * 4);
-#endif
-	if (!workload_ready())
-		return 0;
-	start_ns = now_ns();
-#ifdef HAVE_LIBURING
-	if (how == IO_URING)
-		done = ring_echoes();
-#endif
-	if (how == PLAIN)
-		done = plain_echoes();
-
-	open_report(done);
-	json_integer("message_bytes", message_bytes);
-#ifdef HAVE_LIBURING
-	if (how == IO_URING)
-		report_enter_calls();
-#endif
-	if (how == PLAIN) {
-		json_open("calls", '{');
-		json_integer("sendto", 2 * done);
-		json_integer("recvfrom", 2 * done);
-		json_close('}');
-	}
-	return close_report();
 }
+
+static void report_echoes(int64_t done)
+{
+	(void)done;
+	json_integer("message_bytes", message_bytes);
+}
+
+static void report_plain_calls(int64_t done)
+{
+	json_integer("sendto", 2 * done);
+	json_integer("recvfrom", 2 * done);
+}
+
+const struct stop echo_stop = {
+	.prepare = make_pairs,
+	.plain = plain_echoes,
+	.report = report_echoes,
+	.report_plain_calls = report_plain_calls,
+#ifdef HAVE_LIBURING
+	.open_ring = open_ring_of_echoes,
+	.uring = ring_echoes,
+#endif
+};

@@ -183,43 +183,31 @@ static void open_ring_of_files(void)
 	error = -io_uring_register_files_sparse(&ring, (unsigned int)batch);
 	if (error)
 		unable("this kernel's io_uring has no table of its own files (5.19 and later have): %s. "
-		       "Use --how plain", strerror(error));
+		       "Use --interface plain", strerror(error));
 }
 #endif
 
-int stop_at_files(void)
+static void report_files(int64_t done)
 {
-	int64_t done = 0;
-
-	make_files();
-#ifdef HAVE_LIBURING
-	if (how == IO_URING)
-		open_ring_of_files();
-#endif
-	if (!workload_ready())
-		return 0;
-	start_ns = now_ns();
-#ifdef HAVE_LIBURING
-	if (how == IO_URING)
-		done = ring_files();
-#endif
-	if (how == PLAIN)
-		done = plain_files();
-
-	open_report(done);
 	json_integer("bytes", done * file_bytes);
 	json_unsigned("stat_bytes", stat_bytes);
-#ifdef HAVE_LIBURING
-	if (how == IO_URING)
-		report_enter_calls();
-#endif
-	if (how == PLAIN) {
-		json_open("calls", '{');
-		json_integer("statx", with_stat ? done : 0);
-		json_integer("openat", done);
-		json_integer("read", done);
-		json_integer("close", done);
-		json_close('}');
-	}
-	return close_report();
 }
+
+static void report_plain_calls(int64_t done)
+{
+	json_integer("statx", with_stat ? done : 0);
+	json_integer("openat", done);
+	json_integer("read", done);
+	json_integer("close", done);
+}
+
+const struct stop files_stop = {
+	.prepare = make_files,
+	.plain = plain_files,
+	.report = report_files,
+	.report_plain_calls = report_plain_calls,
+#ifdef HAVE_LIBURING
+	.open_ring = open_ring_of_files,
+	.uring = ring_files,
+#endif
+};

@@ -4,24 +4,24 @@
  * where that can be compared:
  *
  *	uring_tour --go --stop nops --batch 32		nothing at all, 32 times with one call
- *	uring_tour --go --stop files --how plain	stat, open, read and close many small files
- *	uring_tour --go --stop files --how io_uring	the same, as chains of linked requests
- *	uring_tour --go --stop echo --how io_uring	there and back through a pair of sockets
+ *	uring_tour --go --stop files --interface plain	stat, open, read and close many small files
+ *	uring_tour --go --stop files --interface io_uring	the same, as chains of linked requests
+ *	uring_tour --go --stop echo --interface io_uring	there and back through a pair of sockets
  *	uring_tour --go --stop timeouts			clocks that ring, and a read that is given up
  */
 #include "tour.h"
 
 const char *const stop_names[] = { "nops", "files", "echo", "timeouts", NULL };
-static const char *const how_names[] = { "plain", "io_uring", NULL };
+static const char *const interface_names[] = { "plain", "io_uring", NULL };
 
-int stop = NOPS, how = IO_URING;
+int stop = NOPS, interface = IO_URING;
 int64_t ios = 1000, batch = 32, file_bytes = 4096, message_bytes = 64, step_us = 1000;
 bool cold, with_stat;
 const char *folder = ".";
 
 static const struct option_row options[] = {
 	OPTION_CHOICE("stop", &stop, stop_names, "where to stop on the tour"),
-	OPTION_CHOICE("how", &how, how_names, "one system call after another, or io_uring (files, echo)"),
+	OPTION_CHOICE("interface", &interface, interface_names, "one system call after another, or io_uring (files, echo)"),
 	OPTION_INTEGER("ios", &ios, 1, 10000000, "operations", "nops, files, round trips or timeouts in all"),
 	OPTION_INTEGER("batch", &batch, 1, MAX_BATCH, "operations", "operations submitted per call"),
 	OPTION_TEXT("folder", &folder, "a folder", "files: where they are made, in a folder of their own"),
@@ -35,48 +35,59 @@ static const struct option_row options[] = {
 
 uint64_t start_ns;
 
-void open_report(int64_t done)
+static const struct stop *const stops[] = {
+	[FILES] = &files_stop,
+	[ECHO_] = &echo_stop,
+#ifdef HAVE_LIBURING
+	[NOPS] = &nops_stop,
+	[TIMEOUTS] = &timeouts_stop,
+#endif
+};
+
+static void report(const struct stop *this, int64_t done)
 {
 	double elapsed_s = (double)(now_ns() - start_ns) / 1e9;
 
 	json_open(NULL, '{');
 	json_text("stop", stop_names[stop]);
-	json_text("how", how_names[how]);
+	json_text("interface", interface_names[interface]);
 	json_integer("ios", done);
 	json_integer("batch", batch);
 	json_real("elapsed_s", elapsed_s);
 	json_bool("stopped", workload_stopped);
-}
-
-int close_report(void)
-{
+	if (this->report)
+		this->report(done);
+	json_open("calls", '{');
+	if (interface == PLAIN)
+		this->report_plain_calls(done);
+#ifdef HAVE_LIBURING
+	else
+		json_integer("io_uring_enter", (int64_t)enter_calls);
+#endif
 	json_close('}');
-	return workload_end();
+	json_close('}');
 }
 
 int main(int argc, char **argv)
 {
+	const struct stop *this;
+
 	workload_begin(argc, argv, "Shows what else goes through io_uring, and what it saves.", options);
+	this = stops[stop];
 #ifndef HAVE_LIBURING
-	if (how == IO_URING || stop == NOPS || stop == TIMEOUTS)
+	if (interface == IO_URING || !this)
 		unable("this program was built without liburing: run `apt-get install liburing-dev`, then `make -C c`");
 #endif
-	if (how == PLAIN && (stop == NOPS || stop == TIMEOUTS))
-		die("--how cannot be \"plain\" with --stop %s", "Allowed with --stop nops and timeouts: io_uring.",
+	if (interface == PLAIN && !this->plain)
+		die("--interface cannot be \"plain\" with --stop %s", "Allowed with --stop nops and timeouts: io_uring.",
 		    stop_names[stop]);
-	switch (stop) {
-	case FILES:
-		return stop_at_files();
-	case ECHO_:
-		return stop_at_echo();
-#ifdef HAVE_LIBURING
-	case TIMEOUTS:
-		return stop_at_timeouts();
-	default:
-		return stop_at_nops();
-#else
-	default:
-		return 1;
-#endif
-	}
+	if (this->prepare)
+		this->prepare();
+	if (interface == IO_URING)
+		this->open_ring();
+	if (!workload_ready())
+		return 0;
+	start_ns = now_ns();
+	report(this, interface == IO_URING ? this->uring() : this->plain());
+	return workload_end();
 }

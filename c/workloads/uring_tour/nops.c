@@ -4,15 +4,16 @@
 
 #ifdef HAVE_LIBURING
 
-int stop_at_nops(void)
+static void open_ring_of_nops(void)
+{
+	open_ring((unsigned int)batch);
+}
+
+static int64_t ring_nops(void)
 {
 	static const struct kind kinds[] = { { "nop", 0 } };
 	int64_t done = 0;
 
-	open_ring((unsigned int)batch);
-	if (!workload_ready())
-		return 0;
-	start_ns = now_ns();
 	while (done < ios && !workload_stopped) {
 		unsigned int count = size_of_batch(done);
 
@@ -26,8 +27,8 @@ int stop_at_nops(void)
 		take_results(count, kinds);
 		done += count;
 	}
-	open_report(done);
-	report_enter_calls();
-	return close_report();
+	return done;
 }
+
+const struct stop nops_stop = { .open_ring = open_ring_of_nops, .uring = ring_nops };
 #endif

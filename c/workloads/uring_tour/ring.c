@@ -47,7 +47,7 @@ void take_results(unsigned int count, const struct kind *kinds)
 	}
 	io_uring_cq_advance(&ring, seen);
 	if (failed && (result == -EINVAL || result == -EOPNOTSUPP))
-		unable("this kernel's io_uring does not know \"%s\" as it is used here: use --how plain", failed->name);
+		unable("this kernel's io_uring does not know \"%s\" as it is used here: use --interface plain", failed->name);
 	if (failed)
 		die("%s: %s", "Look at `dmesg` and `ulimit -n`.", failed->name,
 		    result < 0 ? strerror(-result) : "only a part was moved");
@@ -58,14 +58,6 @@ void take_results(unsigned int count, const struct kind *kinds)
 unsigned int size_of_batch(int64_t done)
 {
 	return (unsigned int)(ios - done < batch ? ios - done : batch);
-}
-
-void report_enter_calls(void)
-{
-	json_open("calls", '{');
-	json_integer("io_uring_enter", (int64_t)enter_calls);
-	json_close('}');
-	io_uring_queue_exit(&ring);
 }
 
 #endif

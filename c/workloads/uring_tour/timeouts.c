@@ -23,6 +23,13 @@ static struct io_uring_cqe *next_result(void)
 	return NULL;
 }
 
+static struct {
+	int64_t asked_ns, took_ns;
+	int error;
+} rung[MAX_BATCH];
+static int64_t rung_count;
+static int given_up[2] = { 0, 0 };	/* how the read and its time limit ended: an errno */
+
 static void ring_the_clocks(void)
 {
 	static struct __kernel_timespec spans[MAX_BATCH];
@@ -38,17 +45,12 @@ static void ring_the_clocks(void)
 	start_ns = now_ns();
 	io_uring_submit(&ring);
 	enter_calls++;
-
-	json_open("timeouts", '[');
-	for (int64_t i = 0; i < ios && (cqe = next_result()); i++) {
-		json_open(NULL, '{');
-		json_integer("asked_us", (int64_t)cqe->user_data * step_us);
-		json_integer("took_us", (int64_t)(now_ns() - start_ns) / 1000);
-		json_text("result", strerror(-cqe->res));
-		json_close('}');
+	while (rung_count < ios && (cqe = next_result())) {
+		rung[rung_count].asked_ns = (int64_t)cqe->user_data * step_us * 1000;
+		rung[rung_count].took_ns = (int64_t)(now_ns() - start_ns);
+		rung[rung_count++].error = -cqe->res;
 		io_uring_cqe_seen(&ring, cqe);
 	}
-	json_close(']');
 }
 
 /* Nobody ever writes into this pipe. The read has a time limit linked to it. */
@@ -71,29 +73,42 @@ static void give_up_a_read(void)
 	sqe->user_data = 1;
 	io_uring_submit(&ring);
 	enter_calls++;
-
-	json_open("given_up", '{');
 	for (int i = 0; i < 2 && (cqe = next_result()); i++) {
-		json_text(cqe->user_data ? "timeout" : "read", strerror(cqe->res < 0 ? -cqe->res : 0));
+		given_up[cqe->user_data] = cqe->res < 0 ? -cqe->res : 0;
 		io_uring_cqe_seen(&ring, cqe);
 	}
+}
+
+static int64_t ring_and_give_up(void)
+{
+	ring_the_clocks();
+	give_up_a_read();
+	return rung_count;
+}
+
+static void report_clocks(int64_t done)
+{
+	json_open("timeouts", '[');
+	for (int64_t i = 0; i < done; i++) {
+		json_open(NULL, '{');
+		json_integer("asked_ns", rung[i].asked_ns);
+		json_integer("took_ns", rung[i].took_ns);
+		json_text("result", strerror(rung[i].error));
+		json_close('}');
+	}
+	json_close(']');
+	json_open("given_up", '{');
+	json_text("read", strerror(given_up[0]));
+	json_text("timeout", strerror(given_up[1]));
 	json_close('}');
 }
 
-int stop_at_timeouts(void)
+static void open_timeouts(void)
 {
 	if (ios > MAX_BATCH)
 		die("--ios cannot be \"%" PRId64 "\"", "Allowed with --stop timeouts: 1 to 256.", ios);
 	open_ring(MAX_BATCH);
-	if (!workload_ready())
-		return 0;
-	json_open(NULL, '{');
-	json_text("stop", stop_names[stop]);
-	json_integer("ios", ios);
-	ring_the_clocks();
-	give_up_a_read();
-	json_bool("stopped", workload_stopped);
-	report_enter_calls();
-	return close_report();
 }
+
+const struct stop timeouts_stop = { .open_ring = open_timeouts, .uring = ring_and_give_up, .report = report_clocks };
 #endif

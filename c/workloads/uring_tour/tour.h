@@ -11,7 +11,7 @@
 enum { NOPS, FILES, ECHO_, TIMEOUTS };
 enum { PLAIN, IO_URING };
 
-extern int stop, how;
+extern int stop, interface;
 extern int64_t ios, batch, file_bytes, message_bytes, step_us;
 extern bool cold, with_stat;
 extern const char *folder;
@@ -19,14 +19,17 @@ extern const char *const stop_names[];
 
 extern uint64_t start_ns;
 
-/* The stops: each waits for "go", works, reports, and returns the exit status. */
-int stop_at_nops(void);
-int stop_at_files(void);
-int stop_at_echo(void);
-int stop_at_timeouts(void);
+/* What differs between the stops; main.c has the frame around it. NULL: this stop has none. */
+struct stop {
+	void (*prepare)(void);
+	void (*open_ring)(void);
+	int64_t (*plain)(void);				/* the work; returns how many operations were done */
+	int64_t (*uring)(void);
+	void (*report)(int64_t done);			/* more keys of the report */
+	void (*report_plain_calls)(int64_t done);
+};
 
-void open_report(int64_t done);
-int close_report(void);
+extern const struct stop nops_stop, files_stop, echo_stop, timeouts_stop;
 
 #ifdef HAVE_LIBURING
 #include <liburing.h>
@@ -49,7 +52,6 @@ void submit_and_wait(unsigned int count);
 void take_results(unsigned int count, const struct kind *kinds);
 
 unsigned int size_of_batch(int64_t done);
-void report_enter_calls(void);
 #endif
 
 #endif

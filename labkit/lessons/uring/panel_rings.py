@@ -9,7 +9,7 @@ import ipywidgets as widgets
 import pandas as pd
 
 from labkit.errors import bad_argument
-from labkit.lessons.uring.plot_rings import legend, moments, picture, pictures
+from labkit.lessons.uring.plot_rings import legend, moments, picture, pictures, ring_sizes
 
 __all__ = ["RingPlayer", "player"]
 
@@ -18,13 +18,16 @@ STEP_MS = 900
 
 def player(frame: pd.DataFrame) -> RingPlayer:
     """Return a player for a frame of `uring.steps`."""
-    if not {"sq_head", "sq_tail", "cq_head", "cq_tail", "what"} <= set(frame.columns) or frame.empty:
+    if (
+        not {"sq_head", "sq_tail", "cq_head", "cq_tail", "action", "sq_entries", "cq_entries"} <= set(frame.columns)
+        or frame.empty
+    ):
         raise bad_argument("frame", type(frame).__name__, "what uring.steps() returns")
     return RingPlayer(frame)
 
 
 class RingPlayer:
-    """Heads and tails that move. Without a browser it is a few of the moments, one beneath the other.
+    """Heads and tails that move. Without a browser it shows a few of the moments, one below the other.
 
     Attributes
     ----------
@@ -53,11 +56,10 @@ class RingPlayer:
         return str(self._drawing.value)
 
     def _draw(self) -> None:
-        attrs = self._frame.attrs
-        self._drawing.value = picture(self._moments[self.step.value], attrs["sq_entries"], attrs["cq_entries"])
+        self._drawing.value = picture(self._moments[self.step.value], *ring_sizes(self._frame))
 
     def __repr__(self) -> str:
-        return "\n".join(f"Step {each.step}, {each.what}: {each.words}" for each in self._moments)
+        return "\n".join(f"Step {each.step}, {each.action}: {each.words}" for each in self._moments)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         return {**self._box._repr_mimebundle_(**kwargs), "text/html": pictures(self._frame), "text/plain": repr(self)}

@@ -11,12 +11,12 @@ import pandas as pd
 
 from labkit.notebook.render import TEXT
 
-__all__ = ["Moment", "moments", "picture", "pictures"]
+__all__ = ["Moment", "moments", "picture", "pictures", "ring_sizes"]
 
 _WIDTH, _HEIGHT, _OUTER, _INNER = 700, 262, 84, 50
 _FILLED, _SHOWN, _WORKED, _RESULT = "#999999", "#D55E00", "#CC79A7", "#0072B2"
 _LEGEND = (
-    (_FILLED, "filled in, not shown yet"), (_SHOWN, "shown, not taken yet"), (_WORKED, "the kernel works on it"),
+    (_FILLED, "filled in, not submitted yet"), (_SHOWN, "submitted, not consumed yet"), (_WORKED, "in flight"),
     (_RESULT, "result, not seen yet"),
 )  # fmt: skip
 
@@ -26,11 +26,11 @@ class Moment:
     """Which reads are where after one step; reads are numbered in the order in which they were filled in."""
 
     step: int
-    what: str
+    action: str
     heads_and_tails: dict[str, int]
     filled: list[int]  # in the submission ring, behind its tail
-    shown: list[int]  # between its head and tail
-    worked: list[int]  # taken by the kernel
+    submitted: list[int]  # between its head and tail
+    in_flight: list[int]  # consumed by the kernel
     results: dict[int, int]  # place in the completion ring -> read, between its head and tail
     words: str
 
@@ -40,21 +40,21 @@ def moments(frame: pd.DataFrame) -> list[Moment]:
     reads = _reads_by_completion(frame)
     made, fills, seen = [], 0, 0
     for row in frame.to_dict("records"):
-        fills += row["what"] == "fill"
-        seen += row["what"] == "seen"
+        fills += row["action"] == "fill"
+        seen += row["action"] == "seen"
         places = {name: int(row[name]) for name in ("sq_head", "sq_tail", "cq_head", "cq_tail")}
         ended = {reads[place] for place in range(places["cq_tail"]) if place in reads}
         results = {place: reads[place] for place in range(places["cq_head"], places["cq_tail"]) if place in reads}
         made.append(
             Moment(
                 int(row["step"]),
-                str(row["what"]),
+                str(row["action"]),
                 places,
                 list(range(places["sq_tail"], fills)),
                 list(range(places["sq_head"], places["sq_tail"])),
                 [read for read in range(places["sq_head"]) if read not in ended],
                 results,
-                _words(str(row["what"]), places, fills - 1, reads.get(seen - 1, 0)),
+                _words(str(row["action"]), places, fills - 1, reads.get(seen - 1, 0)),
             )
         )
     return made
@@ -65,38 +65,38 @@ def _reads_by_completion(frame: pd.DataFrame) -> dict[int, int]:
     reads: dict[int, int] = {}
     last: dict[int, int] = {}  # number of the request -> the read that it carries now
     fills = 0
-    for what, request in zip(frame["what"], frame["request"], strict=True):
-        if what == "fill":
+    for action, request in zip(frame["action"], frame["request"], strict=True):
+        if action == "fill":
             last[request] = fills
             fills += 1
-        elif what == "seen":
+        elif action == "seen":
             reads[len(reads)] = last[request]
     return reads
 
 
-def _words(what: str, places: dict[str, int], filled: int, seen: int) -> str:
+def _words(action: str, places: dict[str, int], filled: int, seen: int) -> str:
     waiting = places["cq_tail"] - places["cq_head"]
     return {
         "fill": f"read {filled} is filled in. The tail has not moved, so the kernel cannot see it.",
-        "submit": f"the program moved the tail to {places['sq_tail']}; the kernel took the entries, "
+        "submit": f"the program moved the tail to {places['sq_tail']}; the kernel consumed the entries, "
         f"and moved the head to {places['sq_head']}.",
-        "wait": f"{waiting} result{' lies' if waiting == 1 else 's lie'} between head and tail of the completion ring.",
+        "wait": f"{waiting} result{' is' if waiting == 1 else 's are'} between head and tail of the completion ring.",
         "seen": f"the program has looked at the result of read {seen}, and moved the head to {places['cq_head']}.",
-    }[what]
+    }[action]
 
 
 def picture(moment: Moment, sq_entries: int, cq_entries: int) -> str:
-    """Return one moment as SVG, with what it shows in words for whoever cannot see it."""
+    """Return one moment as SVG, with its words for readers who cannot see it."""
     at = moment.heads_and_tails
     submission = {read % sq_entries: (read, _FILLED) for read in moment.filled}
-    submission |= {read % sq_entries: (read, _SHOWN) for read in moment.shown}
+    submission |= {read % sq_entries: (read, _SHOWN) for read in moment.submitted}
     completion = {place % cq_entries: (read, _RESULT) for place, read in moment.results.items()}
     parts = [
         _ring(130, "submission ring", submission, sq_entries, at["sq_head"], at["sq_tail"]),
         _ring(_WIDTH - 130, "completion ring", completion, cq_entries, at["cq_head"], at["cq_tail"]),
-        _kernel(moment.worked),
+        _kernel(moment.in_flight),
     ]
-    words = escape(f"Step {moment.step}, {moment.what}: {moment.words}")
+    words = escape(f"Step {moment.step}, {moment.action}: {moment.words}")
     return (
         f'<figure style="margin: 4px 0; {TEXT}"><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{words}" '
         f'style="width: 100%; max-width: {_WIDTH}px; {TEXT} font-family: sans-serif;">{"".join(parts)}</svg>'
@@ -104,14 +104,19 @@ def picture(moment: Moment, sq_entries: int, cq_entries: int) -> str:
     )
 
 
+def ring_sizes(frame: pd.DataFrame) -> tuple[int, int]:
+    """Return the entries of the submission and of the completion ring."""
+    return int(frame["sq_entries"].iloc[0]), int(frame["cq_entries"].iloc[0])
+
+
 def pictures(frame: pd.DataFrame) -> str:
-    """Return the moments of the first round, and the last of all: what there is without a browser's kernel."""
+    """Return the moments of the first round, and the last of all: shown where no kernel is connected."""
     shown = moments(frame)
     places = {"fill": 0, "submit": 0, "wait": 0, "seen": 0}
     for number, each in reversed(list(enumerate(shown))):
-        places[each.what] = number
+        places[each.action] = number
     chosen = sorted({*places.values(), max(places["submit"] - 1, 0), len(shown) - 1})
-    sizes = frame.attrs["sq_entries"], frame.attrs["cq_entries"]
+    sizes = ring_sizes(frame)
     drawn = "".join(picture(shown[number], *sizes) for number in chosen)
     grid = "display: grid; grid-template-columns: repeat(auto-fit, minmax(20em, 1fr)); gap: 4px 24px;"
     return f'{legend()}<div style="{grid}">{drawn}</div>'
@@ -151,14 +156,14 @@ def _ring(middle: int, name: str, slots: dict[int, tuple[int, str]], entries: in
     return "".join(drawn)
 
 
-def _kernel(worked: list[int]) -> str:
+def _kernel(in_flight: list[int]) -> str:
     left, top, wide, high = _WIDTH / 2 - 74, 92, 148, 100
     drawn = [
         _text(_WIDTH / 2, top - 12, "in the kernel", bold=True),
         f'<rect x="{left}" y="{top}" width="{wide}" height="{high}" rx="8" fill="none" stroke="currentColor" '
         'stroke-dasharray="5 4"/>',
     ]
-    for number, read in enumerate(worked[:20]):
+    for number, read in enumerate(in_flight[:20]):
         x, y = left + 22 + 26 * (number % 5), top + 20.0 + 22 * (number // 5)
         drawn.append(f'<rect x="{x - 11}" y="{y - 11}" width="22" height="18" rx="3" fill="{_WORKED}"/>')
         drawn.append(_text(x, y + 3, str(read), colour="#000000", bold=True))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lesson 08: heads and tails, calls by batch, who hands over and what it costs, savings, workers, many files."""
+"""Lesson 08: heads and tails, calls by batch, who submits and what it costs, savings, workers, many files."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from labkit import schema
-from labkit.lessons.uring.modes import savings
+from labkit.lessons.uring.arms import summary
+from labkit.lessons.uring.registration import savings
 from labkit.lessons.uring.rings import HEADS_AND_TAILS
 from labkit.notebook.plotting import style
+from labkit.stats import trial
 
 __all__ = ["plot"]
 
 
 def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw any frame of `labkit.lessons.uring.modes`; its columns tell which of the pictures it wants."""
+    """Draw any frame of this lesson; its columns say which of the pictures it needs."""
     ax = style.axes(ax)
     return next(draw for column, draw in _PICTURES.items() if column in frame)(frame, ax)
 
 
 def _rings(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Four lines that climb; what lies between two of them is where the requests are."""
+    """Four lines that climb; the distance between two of them is how many requests are there."""
     for (name, how), width in zip(style.series(HEADS_AND_TAILS).items(), (5.0, 1.6, 5.0, 1.6), strict=True):
         thick = {"linewidth": width, "alpha": 0.45, "marker": "", "linestyle": "-"} if width > 2 else {"markersize": 3}
         ax.step(frame["step"], frame[name], where="post", label=schema.label(name), **{**how, **thick})
@@ -33,42 +35,48 @@ def _rings(frame: pd.DataFrame, ax: Axes) -> Axes:
                     edgecolor=style.GRID, hatch="//", zorder=0)  # fmt: skip
     style.axis(ax, "x", "step")
     ax.set_ylabel("requests so far", color=style.INK)
-    return style.finish(ax, frame, title="Grey: the kernel works on them. Hatched: results that nobody has seen yet")
+    return style.finish(
+        ax, frame, title="Grey: in flight in the kernel. Hatched: results that the program has not seen yet"
+    )
 
 
 def _batches(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Calls for one I/O beside the line 1 / batch; and the CPU time of the program and the kernel's thread together."""
-    names, per_io = _names(frame), frame["calls_per_io"]
+    """Calls per I/O next to the line 1 / batch; and the CPU time of program and kernel threads together."""
+    arms = summary(frame)
+    arms = arms[~arms["arm"].str.endswith(trial.AGAIN)].reset_index(drop=True)
+    names, per_io = _names(arms), arms["calls_per_io"]
     watched = per_io.notna().any()
-    if not per_io.notna().all():  # nobody watched from the kernel
-        per_io = per_io.fillna(frame["calls"] / frame["ios"])
-    if "program_cpu_ns_per_io" in frame:
-        ax, right = style.split(ax)
-        both = frame["program_cpu_ns_per_io"] + frame["kernel_cpu_ns_per_io"]
-        for name, how in style.series(names).items():
-            rows = frame[names == name].sort_values("batch")
-            right.plot(rows["batch"], both[rows.index], label=name, **how)
-        style.axis(right, "x", "batch", log=2, ticks=frame["batch"])
-        style.axis(right, "y", "cpu_ns_per_io")
-        right.set_ylim(bottom=0)
-        style.finish(right, frame, title="CPU time, unwatched", legend=False)
+    if not per_io.notna().all():  # nothing was attached
+        per_io = per_io.fillna(arms["calls"] / arms["ios"])
+    ax, right = style.split(ax)
+    each = _names(frame)
+    for name, how in style.series(names).items():
+        rows, slices = arms[names == name].sort_values("batch"), frame[each == name]
+        right.plot(rows["batch"], rows["cpu_ns_per_io"], label=name, **how)
+        right.plot(
+            slices["batch"], slices["cpu_ns_per_io"], color=how["color"], linestyle="none", marker="_", alpha=0.6
+        )
+    style.axis(right, "x", "batch", log=2, ticks=arms["batch"])
+    style.axis(right, "y", "cpu_ns_per_io")
+    right.set_ylim(bottom=0)
+    style.finish(right, frame, title="CPU time: each slice, and the median", legend=False)
     for number, (name, how) in enumerate(style.series(names).items()):
-        rows = frame[names == name].sort_values("batch")
-        rows = rows[per_io[rows.index] > 0]  # none at all has no place on an axis of powers
-        size = max(9 - 3 * number, 3)  # marks that lie upon each other are all seen
+        rows = arms[names == name].sort_values("batch")
+        rows = rows[per_io[rows.index] > 0]  # a logarithmic axis has no zero
+        size = max(9 - 3 * number, 3)  # so that all marks at one place are seen
         ax.plot(rows["batch"], per_io[rows.index], label=name, **{**how, "linewidth": 0.8, "markersize": size})
-    sizes = sorted(frame["batch"].unique())
+    sizes = sorted(arms["batch"].unique())
     ax.plot(sizes, [1 / size for size in sizes], color=style.INK, linestyle=":", linewidth=1, label="1 / batch")
     style.axis(ax, "x", "batch", log=2, ticks=sizes)
     style.axis(ax, "y", "calls_per_io", log=10)
-    title = f"Calls for one I/O, as the {'kernel' if watched else 'program'} counts"
+    title = f"Calls per I/O, counted by the {'kernel' if watched else 'program'}"
     none = [name for name in dict.fromkeys(names) if not (per_io[names == name] > 0).any()]
     style.legend_below(ax)
     return style.finish(ax, frame, title=f"{title}; none by {', '.join(none)}" if none else title, legend=False)
 
 
 def _names(frame: pd.DataFrame) -> pd.Series:
-    """Return the arm of each row: who hands over, and whatever else differs between rows."""
+    """Return the name of each row: who submits, and whatever else differs between rows."""
     names = frame["submitter"].astype(str)
     for column, word in (("block_bytes", ""), ("registered", "registered "), ("run", "run ")):
         if column in frame and frame[column].nunique() > 1:
@@ -77,10 +85,10 @@ def _names(frame: pd.DataFrame) -> pd.Series:
 
 
 def _submitters(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """CPU time of both, one upon the other; beside it the I/Os a second."""
+    """CPU time of program and kernel thread, stacked; next to it the I/Os per second. Medians; marks are the slices."""
     left, right = style.split(ax, sharey=True, width_ratios=[3, 2])
     kinds = style.bars(["the program", "the kernel's thread"])
-    rows = frame.to_dict("records")
+    rows = summary(frame).to_dict("records")
     for place, row in enumerate(rows):
         own, other = row["program_cpu_ns_per_io"], row["kernel_cpu_ns_per_io"]
         labels = {} if place else {name: name for name in kinds}
@@ -91,20 +99,23 @@ def _submitters(frame: pd.DataFrame, ax: Axes) -> Axes:
                       va="center", fontsize=9)  # fmt: skip
         bar = right.barh(place, row["ios_per_s"], height=0.6, color=style.COLOURS[2])
         right.bar_label(bar, [f"{schema.si_count(row['ios_per_s'])}/s"], padding=3, fontsize=9)
+        slices = frame[frame["arm"] == row["arm"]]
+        for axes, column in ((left, "cpu_ns_per_io"), (right, "ios_per_s")):
+            axes.plot(slices[column], [place + 0.38] * len(slices), marker="|", linestyle="none", color=style.INK)
     left.set_yticks(range(len(rows)), [row["arm"].replace(", ", ",\n").replace(" on ", "\non ", 1) for row in rows])
     left.set_ylim(len(rows) - 0.2, -0.5)
     left.margins(x=0.3)
     right.margins(x=0.5)
     style.axis(left, "x", "cpu_ns_per_io")
     style.axis(right, "x", "ios_per_s")
-    style.finish(right, frame, title="I/Os a second", legend=False)
-    style.finish(left, frame, title="CPU time of both", legend=False)
+    style.finish(right, frame, title="I/Os per second", legend=False)
+    style.finish(left, frame, title="CPU time, medians; marks are slices", legend=False)
     left.legend(frameon=False, fontsize=9, loc="lower right", ncols=2)
     return left
 
 
 def _savings(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Each slice as a share of the median with nothing registered; strokes are medians."""
+    """The CPU time of each arm as a ratio to nothing registered, with its 95 % interval."""
     table = savings(frame)
     sizes = sorted(frame["block_bytes"].unique())
     arms = style.series([arm for arm in ("buffers", "files", "both", "nothing (again)") if arm in set(table["arm"])])
@@ -117,16 +128,18 @@ def _savings(frame: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_yticks(range(len(sizes)), [schema.si_bytes(size) for size in sizes])
     ax.set_ylim(len(sizes) - 0.5, -0.5)
     style.axis(ax, "x", "ratio")
-    ax.set_xlabel("CPU time of a read, times that with nothing registered; 95 % interval")
-    style.finish(ax, frame, title="Left of the line: saved")
+    ax.set_xlabel("CPU time per read, divided by that with nothing registered; 95 % interval")
+    style.finish(
+        ax, frame, title="Left of the line: CPU time is saved. Where an interval crosses it: no difference shown"
+    )
     ax.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return ax
 
 
 def _workers(frame: pd.DataFrame, ax: Axes) -> Axes:
-    places = zip(frame["place"].str.replace(", ", ",\n"), frame["filesystem"], strict=True)
-    names = [place if place == kind else f"{place}\n({kind})" for place, kind in places]
-    kinds = style.bars(["done in the call itself", "given to a worker"])
+    arms = zip(frame["arm"].str.replace(", ", ",\n"), frame["filesystem"], strict=True)
+    names = [arm if arm == kind else f"{arm}\n({kind})" for arm, kind in arms]
+    kinds = style.bars(["done in the call itself", "handed to a worker"])
     for place, row in enumerate(frame.to_dict("records")):
         parts = (row["ios"] - row["punted"], row["punted"])
         starts = (0, parts[0])
@@ -144,8 +157,8 @@ def _workers(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def _tour(frame: pd.DataFrame, ax: Axes) -> Axes:
-    return _bars(frame, ax, "calls_per_io", [f"{row['stop']}: {row['how']}" for row in frame.to_dict("records")],
-                 "System calls for one operation, as the kernel counts them")  # fmt: skip
+    return _bars(frame, ax, "calls_per_io", [f"{row['stop']}: {row['interface']}" for row in frame.to_dict("records")],
+                 "System calls per operation, counted by the kernel")  # fmt: skip
 
 
 def _files(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -173,24 +186,26 @@ def _clocks(frame: pd.DataFrame, ax: Axes) -> Axes:
         ax.plot([row["asked_ns"], row["took_ns"]], [row["arrived"]] * 2, color=how["color"], linewidth=1.2)
     ax.plot(rows["asked_ns"], rows["arrived"], label="asked for", **{**how, "linestyle": "none"})
     ax.plot(
-        rows["took_ns"], rows["arrived"], label="rang", marker="|", markersize=14, color=style.INK, linestyle="none"
+        rows["took_ns"], rows["arrived"], label="ended", marker="|", markersize=14, color=style.INK, linestyle="none"
     )
     ax.set_ylim(rows["arrived"].max() + 0.5, 0.5)
     ax.set_xlim(left=0)
     style.axis(ax, "x", "took_ns")
     style.axis(ax, "y", "arrived", ticks=rows["arrived"])
-    return style.finish(ax, frame, title="The longest was handed over first, and rang last")
+    return style.finish(ax, frame, title="The longest was submitted first, and ended last")
 
 
 def _readers(frame: pd.DataFrame, ax: Axes) -> Axes:
-    return _bars(frame, ax, "calls", list(frame["how"]), "Calls of io_uring_enter to read the file")
+    return _bars(frame, ax, "calls", list(frame["interface"]), "Calls of io_uring_enter to read the file")
 
 
 def _bars(frame: pd.DataFrame, ax: Axes, column: str, names: list[str], title: str) -> Axes:
-    hows: list[dict[str, Any]] = list(style.bars(frame["how"]).values())
-    looks = dict(zip(dict.fromkeys(frame["how"]), hows, strict=True))
-    for place, (how, value) in enumerate(zip(frame["how"], frame[column], strict=True)):
-        ax.bar_label(ax.barh(place, value, height=0.6, **looks[how]), [schema.formatter(column)(value)], padding=3)
+    hows: list[dict[str, Any]] = list(style.bars(frame["interface"]).values())
+    looks = dict(zip(dict.fromkeys(frame["interface"]), hows, strict=True))
+    for place, (interface, value) in enumerate(zip(frame["interface"], frame[column], strict=True)):
+        ax.bar_label(
+            ax.barh(place, value, height=0.6, **looks[interface]), [schema.formatter(column)(value)], padding=3
+        )
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.margins(x=0.15)
@@ -198,7 +213,7 @@ def _bars(frame: pd.DataFrame, ax: Axes, column: str, names: list[str], title: s
     return style.finish(ax, frame, title=title, legend=False)
 
 
-# the first of these columns that a frame has names its picture
+# the first of these columns that a frame has decides on its picture
 _PICTURES: dict[str, Callable[[pd.DataFrame, Axes], Axes]] = {
     "step": _rings,
     "batch": _batches,

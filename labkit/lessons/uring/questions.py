@@ -9,36 +9,39 @@ __all__ = ["QUESTIONS"]
 
 QUESTIONS = {
     "08-q1": Question(
-        ask="How many results lie in the completion ring, not yet seen by the program?",
+        ask="How many results are in the completion ring that the program has not seen yet?",
         read=whole,
-        first="run, where io_uring can be had, the cell with uring.heads_and_tails",
+        first="run the cell with uring.heads_and_tails on a machine that has io_uring",
         hints=(
-            Hint(lambda answer, truth: answer == 0, "The kernel has moved the tail further than the program the head."),
+            Hint(
+                lambda answer, truth: answer == 0,
+                "The kernel has moved the tail further than the program has moved the head.",
+            ),
             Hint(
                 lambda answer, truth: answer > truth + 1, "Heads and tails count from the start. What is between them?"
             ),
         ),
-        otherwise="Results lie between head and tail of the completion ring: subtract.",
+        otherwise="Results are between head and tail of the completion ring: subtract.",
         why="One side writes the tail, the other the head: no lock is needed. The difference says what is there.",
     ),
     "08-q2": Question(
         ask='Which of A, B and C uses SQPOLL? Answer "A", "B" or "C".',
         read=text,
-        first="run, where BPF and io_uring can be had, the cell with uring.who_polls",
+        first="run the cell with uring.who_polls on a machine that has BPF and io_uring",
         hints=(
             Hint(
                 lambda answer, truth: answer in ("a", "b", "c"),
-                "Few calls alone prove nothing: a large batch saves them.",
+                "Few calls alone prove nothing: a large batch also saves calls.",
             ),
         ),
-        otherwise='Who takes the requests? Look for the program that hands none over itself: "A", "B" or "C".',
-        why="All its requests were taken by the thread iou-sqp; its own calls only wait for results.",
+        otherwise='Which thread consumes the sqes? Look for the program that submits none itself: "A", "B" or "C".',
+        why="The thread iou-sqp consumed all its sqes. The calls of the program only wait for results.",
         right=lambda answer, truth: answer == str(truth).casefold(),
     ),
     "08-q3": Question(
         ask="How many files were opened, read and closed?",
         read=whole,
-        first="run, where BPF and io_uring can be had, the cell with uring.chains",
+        first="run the cell with uring.chains on a machine that has BPF and io_uring",
         hints=(
             Hint(
                 lambda answer, truth: answer == 3 * truth, "That is the number of requests. How many belong to a file?"
@@ -46,19 +49,19 @@ QUESTIONS = {
             Hint(lambda answer, truth: answer < truth / 3, "A call carries many chains. Count requests, not calls."),
         ),
         otherwise="Each file is a chain of three linked requests: open, read, close.",
-        why="The kernel ran each chain in order, without coming back to the program in between.",
+        why="The kernel ran each chain in order, without returning to the program between its requests.",
     ),
     "08-q4": Question(
-        ask="How many of the reads were given to a worker?",
+        ask="How many of the reads went to a worker?",
         read=whole,
-        first="run, where BPF and io_uring can be had, the cell with uring.desk",
+        first="run the cell with uring.desk on a machine that has BPF and io_uring",
         hints=(
             Hint(
                 lambda answer, truth: answer < truth / 2,
-                "How often a worker ran is not how much it did: it takes several.",
+                "How often a worker ran is not how many reads it did: it takes several at a time.",
             ),
         ),
-        otherwise='Look for the event "given to a worker". It happens in the thread that hands over.',
-        why="A worker that is awake takes one request after the other, so it runs less often than it works.",
+        otherwise='Look for the event "handed to a worker". It happens in the thread that submits.',
+        why="A worker that is awake takes one request after the other, so it runs less often than it reads.",
     ),
 }

@@ -25,9 +25,9 @@ from labkit.errors import BadArgument, Missing, Stopped, WorkloadUnable
 from labkit.lessons import uring
 from labkit.lessons._io import watch
 from labkit.lessons._io.job import Job
-from labkit.lessons.uring import modes, watched
+from labkit.lessons.uring import arms, punting, runs
 from labkit.lessons.uring.rings import HEADS_AND_TAILS
-from labkit.lessons.uring.watched import EVENTS, PROGRAM, SQPOLL, WORKER, Watched, watcher
+from labkit.lessons.uring.runs import ENTERS, EVENTS, PROGRAM, SQPOLL, WORKER, UringRun, attached, events_of, run
 from labkit.machine.folders import repo_folder
 from labkit.running import truths, workload
 from labkit.running.workload import Workload
@@ -36,10 +36,10 @@ from labkit.stats import trial
 bpf = pytest.mark.bpf
 
 
-def run_job(*more: str, ios: int = 211, depth: int = 8, cache: str = "warm") -> Watched:
+def run_job(*more: str, ios: int = 211, depth: int = 8, cache: str = "warm") -> UringRun:
     job = Job("io_uring", cache=cache, queue_depth=depth, batch=depth, wait_for=depth)
-    with watcher() as run:
-        return run.run("io_engines", [*job.arguments(ios=ios), *more])
+    with attached() as program:
+        return run("io_engines", [*job.arguments(ios=ios), *more], program=program)
 
 
 # ---- the two rings ----
@@ -49,12 +49,12 @@ def run_job(*more: str, ios: int = 211, depth: int = 8, cache: str = "warm") -> 
 @pytest.mark.parametrize("file_bytes", [0, 1, 4095, 4096, 4097, 100_003])
 def test_both_readers_bring_the_exact_bytes_by_the_calls_they_say(file_bytes: int) -> None:
     frame = uring.readers(file_bytes)
-    assert frame["how"].tolist() == ["raw", "liburing"]
+    assert frame["interface"].tolist() == ["raw", "liburing"]
     assert frame["bytes"].tolist() == [file_bytes] * 2
-    assert frame["same"].tolist() == ["yes"] * 2
+    assert frame["crc32"].tolist() == frame["file_crc32"].tolist()
     assert frame["crc32"].nunique() == 1
-    assert (frame["hand_overs"] + frame["waits"]).tolist() == frame["calls"].tolist()
-    assert frame["taken"].tolist() == frame["ios"].tolist() == [-(-file_bytes // 4096)] * 2
+    assert (frame["submits"] + frame["waits"]).tolist() == frame["calls"].tolist()
+    assert frame["sqes"].tolist() == frame["ios"].tolist() == [-(-file_bytes // 4096)] * 2
 
 
 @bpf
@@ -74,7 +74,7 @@ def test_a_file_of_ones_own_is_read(tmp_path: Path) -> None:
     assert frame["crc32"].tolist() == [f"{zlib.crc32(path.read_bytes()):08x}"] * 2
 
 
-@pytest.mark.parametrize("cache", ["cold", "warm"])
+@pytest.mark.parametrize("cache", ["direct", "cold", "warm"])
 @pytest.mark.parametrize("sqpoll", [False, True])
 def test_heads_follow_tails_and_all_meet_at_the_end(cache: str, sqpoll: bool) -> None:
     frame = uring.steps(11, 4, cache, sqpoll=sqpoll)
@@ -83,8 +83,14 @@ def test_heads_follow_tails_and_all_meet_at_the_end(cache: str, sqpoll: bool) ->
     assert (frame["sq_head"] <= frame["sq_tail"]).all() and (frame["cq_head"] <= frame["cq_tail"]).all()
     assert (frame["sq_tail"] - frame["cq_head"] <= 4).all()
     assert frame.iloc[-1][list(HEADS_AND_TAILS)].tolist() == [11] * 4
-    assert (frame["what"] == "fill").sum() == (frame["what"] == "seen").sum() == 11
-    assert (frame.attrs["sq_entries"], frame.attrs["cq_entries"]) == (4, 8)
+    assert (frame["action"] == "fill").sum() == (frame["action"] == "seen").sum() == 11
+    assert (set(frame["sq_entries"]), set(frame["cq_entries"])) == ({4}, {8})
+
+
+def test_direct_reads_are_in_flight_after_the_call_that_submitted_them() -> None:
+    frame = uring.steps()
+    submitted = frame[frame["action"] == "submit"]
+    assert (submitted["sq_head"] - submitted["cq_tail"]).max() >= 2
 
 
 # ---- batches, and who hands over ----
@@ -92,11 +98,36 @@ def test_heads_follow_tails_and_all_meet_at_the_end(cache: str, sqpoll: bool) ->
 
 @bpf
 def test_one_call_carries_a_whole_batch() -> None:
-    frame = uring.measure([1, 4, 16], seconds=0.02)
-    assert frame["batch"].tolist() == [1, 4, 16]
-    assert (frame["hand_overs"] + frame["waits"] + frame["wakes"]).tolist() == frame["calls"].tolist()
+    frame = uring.measure([1, 4, 16], seconds=0.02, slices=3)
+    assert frame["arm"].value_counts().to_dict() == dict.fromkeys(
+        ["program, batch 1", "program, batch 4", "program, batch 16", "program, batch 1 (again)"], 3
+    )
+    assert (frame["waits"] + frame["wakes"]).tolist() == [0] * len(frame)
     for row in frame.to_dict("records"):
-        assert row["hand_overs"] == -(-row["ios"] // row["batch"])
+        assert row["submits"] == -(-row["watched_ios"] // row["batch"])  # as the kernel saw it, in the watched run
+        assert row["calls"] == -(-row["ios"] // row["batch"])  # as the program counted, in each slice
+    assert frame.attrs["lost_events"] == 0
+
+
+def test_a_summary_has_medians_and_a_ratio_to_the_first_arm() -> None:
+    rows = [
+        {"arm": arm, "slice": number, "ios": 10, "calls": 5, "watched_ios": 3, "calls_per_io": 0.5, "p50_ns": 1.0,
+         "ios_per_s": 1.0, "program_cpu_ns_per_io": cost, "kernel_cpu_ns_per_io": 0.0, "cpu_ns_per_io": cost * wobble}
+        for arm, cost in (("z", 100.0), ("a", 50.0), ("z (again)", 100.0))
+        for number, wobble in enumerate((1.0, 1.1, 1.2))
+    ]  # fmt: skip
+    table = uring.summary(schema.frame(rows, warnings=["before"]))
+    assert table["arm"].tolist() == ["z", "a", "z (again)"]
+    assert table["cpu_ns_per_io"].tolist() == pytest.approx([110.0, 55.0, 110.0])
+    assert table["ratio"].tolist() == pytest.approx([1.0, 0.5, 1.0])
+    assert (table["ios"].tolist(), table["watched_ios"].tolist()) == ([30] * 3, [3] * 3)
+    assert table.attrs["warnings"] == ["before", trial.TOO_FEW]
+
+
+def test_what_a_witness_does_not_confirm_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arms, "doubts", lambda job, told: [f"batch {job.batch}: {told['ios'] > 0}"])
+    frame = uring.measure([1, 8], seconds=0.02, slices=2)
+    assert {"batch 1: True", "batch 8: True"} <= set(frame.attrs["warnings"])
 
 
 @bpf
@@ -104,8 +135,9 @@ def test_strace_counts_the_same_calls() -> None:
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed: run `make setup`")
     arguments = Job("io_uring", cache="warm", queue_depth=8, batch=8, wait_for=8).arguments(ios=101)
-    with watcher() as run, Workload("io_engines", arguments) as process:
-        run.aim(process.pid)
+    with attached() as program, Workload("io_engines", arguments) as process:
+        program.clear("seen")
+        program.aim(pid=process.pid)
         witness = subprocess.Popen(
             ["strace", "-c", "-f", "-e", "trace=io_uring_enter", "-p", str(process.pid)],
             stderr=subprocess.PIPE, text=True,
@@ -113,22 +145,22 @@ def test_strace_counts_the_same_calls() -> None:
         assert witness.stderr is not None and " attached" in witness.stderr.readline()
         told = process.go()
         table = witness.communicate(timeout=30)[1]
-        seen = run.seen()
+        seen = events_of(program)
     (row,) = (line.split() for line in table.splitlines() if line.endswith(" io_uring_enter"))
-    assert int(row[3]) == told["calls"]["io_uring_enter"] == seen.count(*watched.ENTERS)
+    assert int(row[3]) == told["calls"]["io_uring_enter"] == seen.count(*ENTERS)
 
 
 @bpf
-def test_under_sqpoll_the_program_hands_nothing_over_and_iou_sqp_does() -> None:
-    frame = uring.sqpoll(seconds=0.05)
+def test_under_sqpoll_the_program_submits_nothing_and_iou_sqp_does() -> None:
+    frame = uring.summary(uring.sqpoll(seconds=0.05, slices=2))
     program, *others, again = frame.to_dict("records")
-    assert again["arm"] == "the program (again)" and again["by_program"] == again["ios"]
-    assert program["by_program"] == program["ios"] and program["by_sqpoll"] == 0
-    assert program["hand_overs"] > 0 and program["kernel_cpu_ns_per_io"] == 0
+    assert again["arm"] == "the program (again)" and again["by_program"] == again["watched_ios"]
+    assert program["by_program"] == program["watched_ios"] and program["by_sqpoll"] == 0
+    assert program["submits"] > 0 and program["kernel_cpu_ns_per_io"] == 0
     assert len(others) == (3 if len(os.sched_getaffinity(0)) > 1 else 1)
     for row in others:
-        assert row["hand_overs"] == row["by_program"] == 0
-        assert row["by_sqpoll"] == row["ios"]
+        assert row["submits"] == row["by_program"] == 0
+        assert row["by_sqpoll"] == row["watched_ios"]
         assert row["kernel_cpu_ns_per_io"] > 0
         if row["arm"].endswith("looks"):
             assert row["waits"] == 0 and row["wakes"] <= 2  # nothing but wake-ups, if it fell asleep before the start
@@ -154,25 +186,30 @@ def test_costs_come_from_slices_in_which_nothing_is_attached(monkeypatch: pytest
     assert (
         attached == [True] * 2 + [False] * (2 + 1) * 3
     )  # each setting is watched once; the first one runs twice after it
-    assert frame["slices"].tolist() == [3, 3]
-    assert frame["ratio"][0] == 1 and (frame["low"] <= frame["ratio"]).all() and (frame["ratio"] <= frame["high"]).all()
+    table = uring.summary(frame)
+    assert table["slices"].tolist() == [3, 3, 3]
+    assert table["ratio"][0] == 1 and (table["low"] <= table["ratio"]).all() and (table["ratio"] <= table["high"]).all()
     assert (frame["cpu_ns_per_io"] > 0).all()
 
 
 @bpf
 def test_the_submitting_thread_is_the_kernels() -> None:
-    seen = run_job("--sqpoll").kernel
+    seen = run_job("--sqpoll").seen
     assert seen.threads(SQPOLL) == 1
-    assert seen.count("request taken", thread=SQPOLL) == 211
-    assert seen.count("hands over", "waits", "wakes", thread=SQPOLL) == 0  # it is in the kernel and calls nothing
-    assert seen.count("hands over", "request taken", thread=PROGRAM) == 0
+    assert seen.count("sqe consumed", thread=SQPOLL) == 211
+    assert seen.count("submits", "waits", "wakes", thread=SQPOLL) == 0  # it is in the kernel and calls nothing
+    assert seen.count("submits", "sqe consumed", thread=PROGRAM) == 0
 
 
 @bpf
 def test_with_one_cpu_what_needs_two_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
-    frame = uring.sqpoll(seconds=0.02)
-    assert frame["arm"].tolist() == ["the program", "iou-sqp on the program's CPU", "the program (again)"]
+    frame = uring.sqpoll(seconds=0.02, slices=2)
+    assert frame["arm"].drop_duplicates().tolist() == [
+        "the program",
+        "iou-sqp on the program's CPU",
+        "the program (again)",
+    ]
     assert "one CPU" in frame.attrs["warnings"][0]
 
 
@@ -205,14 +242,14 @@ def test_savings_are_medians_and_ratios() -> None:
 
 @bpf
 def test_workers_are_seen_where_they_are_asked_for_and_not_where_the_page_is_there() -> None:
-    frame = uring.workers(211).set_index("place")
+    frame = uring.workers(211).set_index("arm")
     cached, forced = frame.loc["page cache"], frame.loc["page cache, workers asked for"]
     assert forced["punted"] == forced["ios"] == 211
     assert forced["workers"] >= 1 and forced["worker_runs"] >= 1
     if cached["filesystem"] in ("ext4", "xfs", "btrfs"):  # they can promise not to block
         assert cached["punted"] == cached["workers"] == 0
-    for place, row in frame.iterrows():
-        assert row["hand_overs"] + row["waits"] == row["calls"], place
+    for arm, row in frame.iterrows():
+        assert row["submits"] + row["waits"] == row["calls"], arm
     if "tmpfs" in frame.index:
         tmpfs = frame.loc["tmpfs"]
         assert tmpfs["punted"] in (0, 211)  # a newer tmpfs may need no worker
@@ -222,15 +259,15 @@ def test_workers_are_seen_where_they_are_asked_for_and_not_where_the_page_is_the
 @bpf
 def test_workers_are_threads_of_that_name_in_proc_too() -> None:
     watched = run_job("--force-async", ios=53)
-    assert any(thread["name"].startswith("iou-wrk") for thread in watched.told["kernel_threads"])
-    assert watched.kernel.threads(WORKER) >= 1
+    assert any(thread["name"].startswith("iou-wrk") for thread in watched.report["kernel_threads"])
+    assert watched.seen.threads(WORKER) >= 1
 
 
 @bpf
 def test_without_a_tmpfs_it_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(modes, "MEMORY", tmp_path / "nowhere")
+    monkeypatch.setattr(punting, "MEMORY", tmp_path / "nowhere")
     frame = uring.workers(23)
-    assert "tmpfs" not in frame["place"].tolist()
+    assert "tmpfs" not in frame["arm"].tolist()
     assert "no tmpfs" in frame.attrs["warnings"][0]
 
 
@@ -239,7 +276,7 @@ def test_without_a_tmpfs_it_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 @bpf
 def test_the_tour_takes_one_call_per_batch_and_the_kernel_counts_what_the_program_does() -> None:
-    frame = uring.tour(160, 16).set_index(["stop", "how"])
+    frame = uring.tour(160, 16).set_index(["stop", "interface"])
     assert frame["seen_calls"].tolist() == frame["calls"].tolist()
     assert frame["seen_calls"].to_dict() == {
         ("nops", "io_uring"): 10,
@@ -250,14 +287,15 @@ def test_the_tour_takes_one_call_per_batch_and_the_kernel_counts_what_the_progra
         ("echo", "plain"): 4 * 160,
         ("echo", "io_uring"): 10,
     }
-    assert frame["taken"].tolist() == [160, 0, 480, 0, 640, 0, 640]
+    assert frame["sqes"].tolist() == [160, 0, 480, 0, 640, 0, 640]
 
 
 @bpf
 def test_many_files_take_a_small_part_of_the_calls(data_folder: Path) -> None:
     before = sorted(data_folder.iterdir())
     frame = uring.files(101, slices=2)
-    assert frame.attrs["per_file"] == {"plain": 3.0, "io_uring": pytest.approx(4 / 101)}
+    calls = frame.set_index("arm")["calls_per_file"].groupby("arm").first().to_dict()
+    assert calls == {"plain": 3.0, "plain (again)": 3.0, "io_uring": pytest.approx(4 / 101)}
     assert set(frame["arm"]) == {"plain", "io_uring", "plain (again)"}
     assert trial.ratios(frame)["arm"].tolist() == ["io_uring", "plain (again)"]
     assert sorted(data_folder.iterdir()) == before
@@ -266,7 +304,7 @@ def test_many_files_take_a_small_part_of_the_calls(data_folder: Path) -> None:
 def test_clocks_ring_in_the_order_of_time() -> None:
     frame = uring.clocks(3, 1000)
     assert frame["asked_ns"].tolist() == [1_000_000, 2_000_000, 3_000_000, 1_000_000]
-    rung = frame[frame["kind"] == "timeout"]
+    rung = frame[frame["operation"] == "timeout"]
     assert (rung["took_ns"] >= rung["asked_ns"]).all()
     assert frame["result"].iloc[-1] == "Operation canceled"
 
@@ -280,7 +318,7 @@ def test_the_unseen_results_are_between_head_and_tail() -> None:
 
 
 @bpf
-def test_who_polls_hands_nothing_over_itself() -> None:
+def test_who_polls_submits_nothing_itself() -> None:
     frame = uring.who_polls(320)
     assert frame.loc[frame["by_program"] == 0, "arm"].tolist() == [truths.expected("08-q2")]
 
@@ -288,14 +326,14 @@ def test_who_polls_hands_nothing_over_itself() -> None:
 @bpf
 def test_a_chain_of_three_requests_is_a_file() -> None:
     frame = uring.chains()
-    assert frame.loc[frame["event"] == "request taken", "count"].sum() // 3 == truths.expected("08-q3")
+    assert frame.loc[frame["event"] == "sqe consumed", "count"].sum() // 3 == truths.expected("08-q3")
 
 
 @bpf
 def test_who_was_given_to_a_worker_is_counted() -> None:
     frame = uring.desk().set_index("event")["count"]
-    assert frame["given to a worker"] == truths.expected("08-q4")
-    assert frame["request taken"] > frame["given to a worker"]
+    assert frame["handed to a worker"] == truths.expected("08-q4")
+    assert frame["sqe consumed"] > frame["handed to a worker"]
 
 
 # ---- bad machines ----
@@ -397,30 +435,30 @@ def test_the_tracepoint_is_taken_by_the_name_that_the_kernel_has(
 ) -> None:
     for event in events:
         (tmp_path / "events" / event).mkdir(parents=True)
-    monkeypatch.setattr(watched, "TRACING", tmp_path)
-    assert watched.flags() == flags
+    monkeypatch.setattr(runs, "TRACING", tmp_path)
+    assert runs.flags() == flags
 
 
 def test_a_kernel_without_io_uring_is_told_apart_from_one_without_tracefs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(watched, "TRACING", tmp_path)
+    monkeypatch.setattr(runs, "TRACING", tmp_path)
     with pytest.raises(Missing, match="tracefs is not mounted"):
-        watched.flags()
+        runs.flags()
     (tmp_path / "events").mkdir()
     with pytest.raises(Missing, match=r"(?s)no io_uring to watch.*CONFIG_IO_URING"):
-        watched.flags()
+        runs.flags()
 
 
 @bpf
 def test_this_kernel_has_one_of_the_two_names() -> None:
-    flags = watched.flags()
+    flags = runs.flags()
     assert (TRACING / "events/io_uring/io_uring_submit_sqe").is_dir() == bool(flags)
 
 
 def test_the_events_of_the_c_file_are_those_of_the_table() -> None:
     text = (repo_folder() / "c" / "bpf" / "uring.c").read_text()
-    listed = re.search(r"enum what \{(.*?)\}", text, re.DOTALL)
+    listed = re.search(r"enum event \{(.*?)\}", text, re.DOTALL)
     assert listed is not None
     names = re.sub(r"/\*.*?\*/", "", listed[1])
     assert len(re.findall(r"[A-Z_]+(?=,)", names)) == len(EVENTS)
@@ -448,7 +486,8 @@ def test_stop_ends_each_measurement(data_folder: Path) -> None:
         ("readers", {"path": "/nonesuch"}, "path='/nonesuch'"),
         ("steps", {"blocks": 0}, "blocks=0"),
         ("steps", {"queue_depth": 65}, "1 to 64 reads"),
-        ("steps", {"cache": "direct"}, "cache='direct'"),
+        ("steps", {"cache": "hot"}, "cache='hot'"),
+        ("steps", {"sqpoll": "yes"}, "sqpoll='yes'"),
         ("measure", {"batch": 0}, "batch=0"),
         ("measure", {"batch": []}, r"batch=\[\]"),
         ("measure", {"batch": [1, 2048]}, "1 to 1024 I/Os"),

@@ -11,14 +11,14 @@ from runner.learner import Followed, follow
 pytestmark = pytest.mark.bpf
 
 FACTS = """{
-    "readers": readers[["same", "ios", "taken", "calls", "hand_overs", "waits"]].to_dict("records"),
+    "readers": readers[["crc32", "file_crc32", "ios", "sqes", "calls", "submits", "waits"]].to_dict("records"),
     "last": steps[["sq_head", "sq_tail", "cq_head", "cq_tail"]].iloc[-1].tolist(),
-    "batches": batches[["batch", "ios", "calls", "hand_overs", "waits", "wakes"]].to_dict("records"),
-    "sqpoll": sqpoll[["arm", "ios", "hand_overs", "by_program", "by_sqpoll"]].to_dict("records"),
+    "batches": batches[["batch", "watched_ios", "submits", "waits", "wakes"]].to_dict("records"),
+    "sqpoll": costs[["arm", "watched_ios", "submits", "by_program", "by_sqpoll"]].to_dict("records"),
     "registered": sorted(registered["arm"].unique()),
-    "workers": workers.set_index("place")[["ios", "punted", "workers"]].to_dict("index"),
+    "workers": workers.set_index("arm")[["ios", "punted", "workers"]].to_dict("index"),
     "tour": tour[["calls", "seen_calls"]].to_dict("list"),
-    "per_file": many.attrs["per_file"],
+    "per_file": many.groupby("arm")["calls_per_file"].first().to_dict(),
     "clocks": clocks["asked_ns"].tolist()[:-1],
 }"""
 
@@ -35,9 +35,9 @@ def test_it_runs_to_its_end(lesson: Followed) -> None:
 
 def test_both_readers_bring_the_files_bytes_and_their_calls_are_counted(lesson: Followed) -> None:
     for reader in lesson.facts["readers"]:
-        assert reader["same"] == "yes"
-        assert reader["taken"] == reader["ios"] == 25
-        assert reader["hand_overs"] + reader["waits"] == reader["calls"]
+        assert reader["crc32"] == reader["file_crc32"]
+        assert reader["sqes"] == reader["ios"] == 25
+        assert reader["submits"] + reader["waits"] == reader["calls"]
 
 
 def test_heads_and_tails_meet_at_the_end(lesson: Followed) -> None:
@@ -46,16 +46,16 @@ def test_heads_and_tails_meet_at_the_end(lesson: Followed) -> None:
 
 def test_a_batch_is_a_call(lesson: Followed) -> None:
     for row in lesson.facts["batches"]:
-        assert row["hand_overs"] == -(-row["ios"] // row["batch"])
-        assert row["hand_overs"] + row["waits"] + row["wakes"] == row["calls"]
+        assert row["submits"] == -(-row["watched_ios"] // row["batch"])
+        assert row["waits"] == row["wakes"] == 0
 
 
-def test_under_sqpoll_another_thread_hands_over(lesson: Followed) -> None:
+def test_under_sqpoll_another_thread_submits(lesson: Followed) -> None:
     program, *others, again = lesson.facts["sqpoll"]
-    assert (program["by_program"], program["by_sqpoll"]) == (program["ios"], 0)
+    assert (program["by_program"], program["by_sqpoll"]) == (program["watched_ios"], 0)
     assert others and again["arm"] == "the program (again)"
     for row in others:
-        assert (row["hand_overs"], row["by_program"], row["by_sqpoll"]) == (0, 0, row["ios"])
+        assert (row["submits"], row["by_program"], row["by_sqpoll"]) == (0, 0, row["watched_ios"])
 
 
 def test_registering_is_compared_with_an_a_a_arm(lesson: Followed) -> None:

@@ -17,12 +17,23 @@ def fresh() -> Axes:
     return style.figure().subplots()
 
 
+def slices(arm: str, own: float = 100.0, other: float = 0.0, **more: Any) -> list[dict[str, Any]]:
+    return [
+        {"arm": arm, "slice": number, "ios": 64, "p50_ns": 1.0, "ios_per_s": 1e6, "program_cpu_ns_per_io": own,
+         "kernel_cpu_ns_per_io": other, "cpu_ns_per_io": own + other, **more}
+        for number in range(3)
+    ]  # fmt: skip
+
+
 def batches(**more: Any) -> Any:
-    rows = [
-        {"submitter": who, "batch": size, "block_bytes": 4096, "registered": "nothing", "calls_per_io": per / size}
-        for who, per in (("program", 1.0), ("iou-sqp", 0.0))
-        for size in (1, 8, 64)
-    ]
+    rows = []
+    for who, (calls, other) in {"program": (1.0, 0.0), "iou-sqp": (0.0, 50.0)}.items():
+        for size in (1, 8, 64):
+            setting = {"submitter": who, "batch": size, "block_bytes": 4096, "registered": "nothing"}
+            counts = {"calls": 64 // size, "calls_per_io": calls / size}
+            rows += slices(f"{who}, batch {size}", 100.0, other, **setting, **counts)
+    again = {"submitter": "program", "batch": 1, "block_bytes": 4096, "registered": "nothing"}
+    rows += slices("program, batch 1 (again)", 100.0, **again, calls=64, calls_per_io=1.0)
     return schema.frame(rows, **more)
 
 
@@ -37,33 +48,34 @@ def test_calls_fall_beside_the_line_of_one_by_batch_and_none_is_said() -> None:
 
 def test_where_nobody_watched_the_programs_own_count_is_drawn_and_named() -> None:
     frame = batches()
-    frame["calls_per_io"], frame["ios"], frame["calls"] = float("nan"), 64, [64, 8, 1] * 2
+    frame["calls_per_io"] = float("nan")
     ax = uring.plot(frame, fresh())
     drawn = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
     assert drawn["program"] == drawn["iou-sqp"] == [[1, 1], [8, 1 / 8], [64, 1 / 64]]
-    assert ax.get_title(loc="left") == "Calls for one I/O, as the program counts"
+    assert ax.get_title(loc="left") == "Calls per I/O, counted by the program"
 
 
-def test_the_cpu_time_of_both_threads_stands_beside_the_calls() -> None:
-    frame = batches()
-    frame["program_cpu_ns_per_io"], frame["kernel_cpu_ns_per_io"] = 100.0, [0.0] * 3 + [50.0] * 3
-    left = uring.plot(frame, fresh())
+def test_the_cpu_time_of_both_threads_is_next_to_the_calls_with_each_slice() -> None:
+    left = uring.plot(batches(), fresh())
     right = next(one for one in left.get_figure().axes if one is not left)
-    assert [line.get_ydata().tolist() for line in right.lines] == [[100] * 3, [150] * 3]
+    medians = {line.get_label(): line.get_ydata().tolist() for line in right.lines}
+    assert (medians["program"], medians["iou-sqp"]) == ([100] * 3, [150] * 3)
+    marks = [len(line.get_ydata()) for line in right.lines if line.get_marker() == "_"]
+    assert marks == [3 * 3 + 3, 3 * 3]  # the A/A arm's too
     assert right.get_ylabel() == schema.label("cpu_ns_per_io")
 
 
 def test_runs_of_the_panel_are_told_apart() -> None:
     frame = batches()
-    frame["run"] = [1, 1, 1, 2, 2, 2]
+    frame["run"] = frame["submitter"].map({"program": 1, "iou-sqp": 2})
     labels = [line.get_label() for line in uring.plot(frame, fresh()).lines]
     assert labels == ["program, run 1", "iou-sqp, run 2", "1 / batch"]
 
 
-def test_the_cpu_time_of_both_threads_is_one_upon_the_other() -> None:
+def test_the_cpu_time_of_both_threads_is_stacked() -> None:
     rows = [
-        {"arm": arm, "by_sqpoll": 1, "ios_per_s": 1e6, "program_cpu_ns_per_io": own, "kernel_cpu_ns_per_io": other}
-        for arm, own, other in (("the program", 900.0, 0.0), ("iou-sqp on its own CPU", 100.0, 1500.0))
+        *slices("the program", 900.0, 0.0, by_sqpoll=0, calls=2),
+        *slices("iou-sqp on its own CPU", 100.0, 1500.0, by_sqpoll=1, calls=0),
     ]
     left = uring.plot(schema.frame(rows), fresh())
     spans = sorted((bar.get_y(), bar.get_x(), bar.get_width()) for bar in left.patches)
@@ -71,7 +83,7 @@ def test_the_cpu_time_of_both_threads_is_one_upon_the_other() -> None:
     assert {text.get_text() for text in left.texts} == {"900 ns", "1.6 µs"}
 
 
-def test_savings_are_ratios_by_block_size_and_nothing_again_stands_beside_them() -> None:
+def test_savings_are_ratios_by_block_size_with_the_a_a_arm_next_to_them() -> None:
     rows = [
         {"block_bytes": size, "arm": arm, "slice": number, "cpu_ns_per_io": value + number}
         for size in (512, 65536)
@@ -85,8 +97,8 @@ def test_savings_are_ratios_by_block_size_and_nothing_again_stands_beside_them()
 
 def test_workers_are_a_part_of_the_reads() -> None:
     rows = [
-        {"place": place, "filesystem": kind, "ios": 100, "calls": 110, "punted": punted, "workers": workers}
-        for place, kind, punted, workers in (("page cache", "ext4", 0, 0), ("tmpfs", "tmpfs", 100, 1))
+        {"arm": arm, "filesystem": kind, "ios": 100, "calls": 110, "punted": punted, "workers": workers}
+        for arm, kind, punted, workers in (("page cache", "ext4", 0, 0), ("tmpfs", "tmpfs", 100, 1))
     ]
     ax = uring.plot(schema.frame(rows), fresh())
     assert [bar.get_width() for bar in ax.patches] == [100, 0, 0, 100]
@@ -109,7 +121,7 @@ def test_every_slice_of_many_files_is_a_mark() -> None:
 @pytest.mark.parametrize("recorded", [False, True])
 def test_clocks_leave_out_what_was_not_timed_and_a_recording_says_so(recorded: bool) -> None:
     rows = [
-        {"arrived": number, "kind": "timeout", "asked_ns": 1000 * number, "took_ns": took, "result": ""}
+        {"arrived": number, "operation": "timeout", "asked_ns": 1000 * number, "took_ns": took, "result": ""}
         for number, took in ((1, 1100), (2, 2100), (3, -1))
     ]
     ax = uring.plot(schema.frame(rows, recorded=recorded, kernel="6.1"), fresh())

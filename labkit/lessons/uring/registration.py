@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lesson 08: what is saved where the kernel knows the file and the buffers beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from labkit import schema
+from labkit.errors import check_seed, several
+from labkit.lessons._io.job import shared_file
+from labkit.lessons.uring.arms import costs_of, job_of
+from labkit.lessons.uring.runs import run
+from labkit.machine.folders import quick
+from labkit.machine.provenance import provenance
+from labkit.running.lock import exclusive
+from labkit.running.progress import Progress, Tick
+from labkit.stats import trial
+
+__all__ = ["REGISTERED", "registered", "savings"]
+
+REGISTERED = {
+    "nothing": (),
+    "buffers": ("--registered-buffers",),
+    "files": ("--registered-files",),
+    "both": ("--registered-buffers", "--registered-files"),
+}
+
+
+def registered(
+    block_bytes: int | Sequence[int] = (512, 4096, 65536),
+    cache: str = "warm",
+    *,
+    slices: int | None = None,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Compare the CPU time of a read with nothing registered, and with buffers, files, and both.
+
+    Parameters
+    ----------
+    block_bytes, cache : as of `measure`; each call submits 32 reads.
+    slices : of each arm, 2 to 1000; None is 6 (2 in a hurry). All are interleaved, and "nothing" runs twice: see
+        `labkit.stats.trial`.
+    seed : of the order of the slices; None draws one.
+    progress : see `labkit.running.progress`.
+
+    Returns
+    -------
+    One row per slice: block_bytes, arm ("nothing", "buffers", "files", "both", "nothing (again)"), slice,
+    cpu_ns_per_io. `savings(frame)` turns it into ratios.
+    """
+    jobs = {schema.si_bytes(size): job_of(32, size, cache) for size in several("block_bytes", block_bytes)}
+    slices, seed = trial.check_slices(slices, 6, 2), check_seed(seed)
+    arms = [*REGISTERED, "nothing" + trial.AGAIN]
+    plan = {f"{size}, {arm}": (job, arm) for size, job in jobs.items() for arm in arms}
+
+    with (
+        exclusive("lesson 08: registered buffers and files", progress) as report,
+        shared_file([*jobs.values()]) as file,
+    ):
+
+        def one(name: str, tick: Tick) -> dict[str, Any]:
+            job, arm = plan[name]
+            ios = max(64, min(quick(20_000, 2000), (128 << 20) // job.block_bytes))
+            ios = min(ios, 2000) if cache != "warm" else ios
+            options = (*job.arguments(ios=ios, file=file), "--one-call", *REGISTERED[arm.removesuffix(trial.AGAIN)])
+            costs = costs_of(run("io_engines", options, tick=tick).report)
+            return {"arm": arm, "block_bytes": job.block_bytes, "cpu_ns_per_io": costs["cpu_ns_per_io"]}
+
+        made = trial.interleaved(list(plan), one, slices=slices, seed=seed, progress=report)
+    facts = provenance(slices=slices, seed=seed, baseline="nothing", cache=cache, warnings=made.warnings)
+    return schema.frame(made.frame(), **facts)
+
+
+def savings(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what registering saved, from a frame of `registered`.
+
+    Returns a frame with one row per block size and arm: block_bytes, arm, cpu_ns_per_io (median), saved_ns (how much
+    less than with nothing registered), ratio, low, high (to nothing registered, with the 95 % interval).
+    """
+    rows, warnings = [], list(frame.attrs.get("warnings", []))
+    for size, slices in frame.rename(columns={"cpu_ns_per_io": "value"}).groupby(frame["block_bytes"].astype(int)):
+        medians = slices.groupby("arm")["value"].median()
+        found = trial.ratios(slices, "nothing")
+        news = [said for said in found.attrs["warnings"] if said not in warnings]
+        warnings += [said if said == trial.TOO_FEW else f"{schema.si_bytes(size)}: {said}" for said in news]
+        for row in found.to_dict("records"):
+            median = medians[row["arm"]]
+            saved = {"cpu_ns_per_io": median, "saved_ns": medians["nothing"] - median}
+            ratio = {name: row[name] for name in ("ratio", "low", "high")}
+            rows.append({"block_bytes": size, "arm": row["arm"], **saved, **ratio})
+    made = schema.frame(rows)
+    made.attrs.update({**frame.attrs, "warnings": warnings})
+    return made
