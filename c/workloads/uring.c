@@ -17,6 +17,7 @@
 #include <liburing.h>
 #endif
 
+#include "crc32.h"
 #include "uring_raw.h"
 #include "uring_refused.h"
 #include "workload.h"
@@ -276,19 +277,6 @@ static uint64_t read_file(const struct way *way)
 }
 
 /* ---- set-up and report ---- */
-
-/* The CRC-32 of zip and zlib, bit by bit: slow and short. */
-static uint32_t crc32(const char *bytes, uint64_t count)
-{
-	uint32_t crc = ~0u;
-
-	for (uint64_t i = 0; i < count; i++) {
-		crc ^= (unsigned char)bytes[i];
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
-	}
-	return ~crc;
-}
 
 static void open_file(void)
 {
