@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from answers import answer
 from families import Program, programs
+from learners import typed
 
 from labkit.bpf.bcc import program_type
 from labkit.bpf.diagnose.events import kprobe_advice
@@ -59,6 +60,13 @@ def _families() -> list[Program]:
     """Return every program of the families, or one in FEW of them where the machine has not much time."""
     found = list(programs())
     return found if os.environ.get(ALL) else found[::FEW]
+
+
+@pytest.mark.bpf
+@pytest.mark.parametrize("program", list(typed()), ids=lambda program: program.name)
+def test_a_typed_program_gets_its_line_its_cause_and_a_fix(program: Program, tmp_path: Path) -> None:
+    words = tuple(each.strip() for each in program.words.split(" & ") if each)
+    check(program.cell, Expected(program.name, program.accepted, program.line, words), tmp_path)
 
 
 @pytest.mark.bpf

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from labkit.bpf.diagnose import functions
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.events import fields, near
-from labkit.bpf.diagnose.said import Said
+from labkit.bpf.diagnose.said import Answer, Match, Said, edit
 from labkit.bpf.structures import structures_of
 from labkit.machine.btf import KERNEL_BTF, kernel_btf
 
@@ -22,58 +22,24 @@ __all__ = [
     "assignment",
     "call",
     "cast",
-    "clash",
     "comment",
     "cpp",
-    "edit",
     "event_names",
     "field",
     "fixed",
     "header",
-    "hidden",
     "incomplete",
     "kernel_field",
     "kernel_function",
-    "key",
-    "lookup",
     "macro",
-    "method",
-    "pointer",
     "quotes",
     "raw",
     "semicolon",
-    "subscript",
     "type",
     "undeclared",
 ]
 
-Match = re.Match[str]
-Answer = tuple[str, str] | tuple[str, str, dict[int, str]] | None  # the third is the fix as an edit: line -> its text
-_HASH = "lookup, lookup_or_try_init, update, insert, increment, delete"
-_METHODS = {
-    "BPF_RINGBUF_OUTPUT": "ringbuf_reserve, ringbuf_submit, ringbuf_discard, ringbuf_output",
-    "BPF_PERF_OUTPUT": "perf_submit",
-    "BPF_ARRAY": "lookup, update, increment",
-    "BPF_PERCPU_ARRAY": "lookup, update, increment",
-    "BPF_HISTOGRAM": "increment, atomic_increment, lookup, update",
-}
-_LIKELY = {
-    "add": "increment",
-    "inc": "increment",
-    "get": "lookup",
-    "set": "update",
-    "put": "update",
-    "remove": "delete",
-}
 _C_NAMES = {"task_struct": "for its name: bpf_get_current_comm(&comm, sizeof(comm)); else: #include <linux/sched.h>"}
-
-
-def edit(code: Code, said: Said, old: str, new: str) -> dict[int, str]:
-    """Return the edit that puts `new` in place of `old` in the line named, at its column if that is known."""
-    line = code.lines[said.line - 1] if 0 < said.line <= len(code.lines) else ""
-    start = line.find(old, max(said.column - 1, 0))
-    start = line.find(old) if start < 0 else start
-    return {} if start < 0 or not new else {said.line: line[:start] + new + line[start + len(old) :]}
 
 
 def field(found: Match, code: Code, said: Said) -> Answer:
@@ -104,16 +70,6 @@ def raw(found: Match, code: Code, said: Said) -> Answer:
     return what, "write ctx->args[0], ctx->args[1], …; for named fields use TRACEPOINT_PROBE(category, event)"
 
 
-def method(found: Match, code: Code, said: Said) -> Answer:
-    method, name = found.groups()
-    declared = code.map_named(name)
-    known = _METHODS.get(declared.macro if declared else "", _HASH)
-    close = _LIKELY.get(method, "") or near(method, known.split(", "), 0.6)
-    close = close if close in known.split(", ") else ""
-    hint = (f"did you mean {close}? " if close else "") + f"It has: {known}"
-    return f"the map {name} has no method {method}", hint, edit(code, said, f".{method}", close and f".{close}")
-
-
 def undeclared(found: Match, code: Code, said: Said) -> Answer:
     name, probe = found[1], code.probe_at(said.line)
     line = code.lines[said.line - 1] if 0 < said.line <= len(code.lines) else ""
@@ -134,41 +90,13 @@ def undeclared(found: Match, code: Code, said: Said) -> Answer:
     if name in ("None", "True", "False"):
         right = {"None": "NULL", "True": "true", "False": "false"}[name]
         return f"{name} is Python, and this is C", f"write {right}", edit(code, said, name, right)
+    if name == "TASK_COMM_LEN":
+        return "TASK_COMM_LEN is not declared here: it is 16", "write 16", edit(code, said, name, "16")
     names = set(re.findall(r"\b[A-Za-z_]\w{2,}\b", re.sub(r'"[^"]*"', "", code.bare))) - {name}
     close = near(name, names, 0.75)
-    hint = f"did you mean {close}?" if close else f"declare it before this line: u64 {name} = 0;"
+    missing = f"define it above: #define {name} …" if name.isupper() else "declare it, with its value, above this line"
+    hint = f"did you mean {close}?" if close else missing
     return f"{name} is not declared", hint, edit(code, said, name, close)
-
-
-def subscript(found: Match, code: Code, said: Said) -> Answer:
-    line = code.lines[said.line - 1]
-    used = next((each for each in code.maps if re.search(rf"\b{each.name}\s*\[", line)), None)
-    if used is None:
-        return None
-    inside = re.search(rf"\b{used.name}\s*\[([^\]]*)\]", line)
-    key = inside[1].strip() if inside else "k"
-    if re.search(rf"\b{used.name}\s*\[[^\]]*\]\s*(?:\+\+|\+=\s*1\b)", line):
-        right = f"{used.name}.increment({key})"
-        text = re.sub(rf"\b{used.name}\s*\[[^\]]*\]\s*(?:\+\+|\+=\s*1\b)", lambda _: right, line)
-        return f"a map is not an array: {used.name}[{key}] is not C", f"write {right};", {said.line: text}
-    pointed = f"&{key}" if key.isidentifier() else "&key"
-    return (
-        f"a map is not an array: {used.name}[{key}] is not C",
-        f"write {used.name}.lookup({pointed}): it gives a pointer, NULL where there is no such key: test it first",
-    )
-
-
-def hidden(found: Match, code: Code, said: Said) -> Answer:
-    line = code.lines[said.line - 1]
-    for each in code.maps:
-        declared = re.compile(rf"^\s*(?:u\d+|s\d+|int|long|unsigned|char|size_t|struct \w+)[\s*]+{each.name}\b")
-        hiding = next((n for n, text in enumerate(code.lines[: said.line], 1) if declared.match(text)), None)
-        if re.search(rf"\b{each.name}\s*\.", line) and hiding:
-            return (
-                f"the variable {each.name} (line {hiding}) hides the map {each.name} (line {each.line})",
-                "give the variable another name",
-            )
-    return None
 
 
 def header(found: Match, code: Code, said: Said) -> Answer:
@@ -191,19 +119,6 @@ def header(found: Match, code: Code, said: Said) -> Answer:
         f"the header {found[1]} is not there",
         "the kernel's own are linux/….h, uapi/linux/….h and net/….h; the lab's is labkit.h",
     )
-
-
-def clash(found: Match, code: Code, said: Said) -> Answer:
-    name = found[1]
-    lines = [each.line for each in code.maps if each.name == name]
-    if len(lines) > 1:
-        return f"two maps are named {name} (lines {lines[0]} and {lines[1]})", "give one of them another name"
-    if name.startswith("labkit_"):
-        return (
-            f"labkit.h has a map named {name} already",
-            f"give yours another name, such as my_{name.removeprefix('labkit_')}",
-        )
-    return None
 
 
 def type(found: Match, code: Code, said: Said) -> Answer:
@@ -242,25 +157,6 @@ def call(found: Match, code: Code, said: Said) -> Answer:
     return (*told, edit(code, said, found[1], nearest)) if told and nearest else told
 
 
-def key(found: Match, code: Code, said: Said) -> Answer:
-    passed, wanted = (re.sub(r"\s*\*$", "", each) for each in found.groups())
-    one, other = code.size_of(passed), code.size_of(wanted)
-    line = code.lines[said.line - 1]
-    used = next((each for each in code.maps if re.search(rf"\b{each.name}\s*\.\s*\w+\s*\(", line)), None)
-    if one is None or other is None or one == other or used is None or "(" in passed:
-        return None
-    part = "key" if used.key.strip() == wanted or (not used.key and wanted in ("u64", "int")) else "value"
-    name = re.match(r"&(\w+)", line[said.column - 1 :]) if said.column else None
-    mine = name[1] if name else "the variable"
-    at = code.declared(mine, said.line)
-    wider = {at[0]: re.sub(rf"\b{re.escape(at[1])}(\s+{mine}\b)", rf"{wanted}\1", code.lines[at[0] - 1])} if at else {}
-    return (
-        f"a {part} of {used.name} has {other} bytes ({wanted}), {mine} has {one} ({passed})",
-        f"declare {mine} as {wanted}" + (f" (line {at[0]})" if at else ""),
-        wider,
-    )
-
-
 def cast(found: Match, code: Code, said: Said) -> Answer:
     called = re.search(r"=\s*(bpf_get_current_task\s*\(\s*\))", code.lines[said.line - 1])
     value = called[1] if called else "value"
@@ -269,22 +165,6 @@ def cast(found: Match, code: Code, said: Said) -> Answer:
         f"write ({found[1]}){value}",
         edit(code, said, value, f"({found[1]}){value}"),
     )
-
-
-def pointer(found: Match, code: Code, said: Said) -> Answer:
-    into, what = found[1], found[2]
-    if "(" in what:
-        called = re.search(r"=\s*(\w+)\s*;", code.lines[said.line - 1])
-        name = called[1] if called else "the function"
-        return f"{name} is named here, not called", f"write {name}()"
-    if ".lookup" in code.lines[said.line - 1]:
-        name = re.search(r"(\w+)\s*=", code.lines[said.line - 1])
-        mine = name[1] if name else "p"
-        return (
-            f"lookup gives a pointer, and {mine} is a number ({into})",
-            f"write {into} *{mine} = …; if (!{mine}) return 0; and use *{mine}",
-        )
-    return None
 
 
 def kernel_field(found: Match, code: Code, said: Said) -> Answer:
@@ -372,16 +252,3 @@ def cpp(found: Match, code: Code, said: Said) -> Answer:
     if re.search(r"\bauto\s*&|\w\s*&\s*\w+\s*=|::|\bclass\b|\btemplate\b", line):
         return "this is C++, and a BPF program is C", "write C: a map is used by its own name, a reference is a pointer"
     return None
-
-
-def lookup(found: Match, code: Code, said: Said) -> Answer:
-    line = code.lines[said.line - 1]
-    used = re.search(r"\*\s*(\w+)\.lookup\w*\(([^)]*)\)", line)
-    if used is None:
-        return None
-    declared = code.map_named(used[1])
-    kind = declared.value if declared and declared.value else "u64"
-    return (
-        "what lookup gives has to be kept in a variable before it is used",
-        f"write {kind} *n = {used[1]}.lookup({used[2]}); if (n) *n += 1;",
-    )

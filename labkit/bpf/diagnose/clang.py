@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from labkit.bpf.diagnose import answers
+from labkit.bpf.diagnose import answers, map_answers
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.events import event_problem
 from labkit.bpf.diagnose.finding import Finding
-from labkit.bpf.diagnose.said import Said
+from labkit.bpf.diagnose.said import Answer, Match, Said
 
 __all__ = ["error", "warnings"]
 
@@ -25,7 +25,7 @@ class Row:
     """One thing that clang says; `answer` gets the match, the program and the diagnostic."""
 
     says: str
-    answer: Callable[[answers.Match, Code, Said], answers.Answer]
+    answer: Callable[[Match, Code, Said], Answer]
     root: bool = False  # the mistake itself, where other errors only follow from it
     explains: bool = False  # what the verifier refuses is this mistake
 
@@ -57,24 +57,27 @@ ERRORS: tuple[Row, ...] = (
     ),
     Row(r"no member named '(\w+)' in 'struct tracepoint__(\w+?)__(\w+)'", answers.field),
     Row(r"no member named '(\w+)' in 'struct bpf_raw_tracepoint_args'", answers.raw),
-    Row(r"no member named '(\w+)' in 'struct (\w+)_table_t'", answers.method),
+    Row(r"no member named '(\w+)' in 'struct (\w+)_table_t'", map_answers.method),
     Row(r"no member named '(\w+)' in 'struct (\w+)'", answers.kernel_field),
+    Row(r"too (few|many) arguments to (?:function|method) call", map_answers.arguments),
     Row(r"use of undeclared identifier '(\w+)'", answers.undeclared),
-    Row(r"subscripted value is not an array", answers.subscript),
-    Row(r"member reference (?:base )?type '", answers.hidden),
+    Row(r"subscripted value is not an array", map_answers.subscript),
+    Row(r"member reference (?:base )?type '", map_answers.hidden),
     Row(
         r"incomplete definition of type 'struct tracepoint__(\w+?)__(\w+)'",
         lambda found, code, said: event_problem(*found.groups()),
     ),
     Row(r"incomplete definition of type 'struct (\w+)'", answers.incomplete),
     Row(r"'(\S+)' file not found", answers.header),
-    Row(r"redefinition of '(\w+?)(?:_table_t)?'", answers.clash),
+    Row(r"redefinition of '(\w+?)(?:_table_t)?'", map_answers.clash),
     Row(r"unexpected ';' before '\)'", answers.macro),
     Row(r"expected ';'", answers.semicolon),
     Row(r"invalid preprocessing directive", answers.comment),
     Row(r"unknown type name '(\w+)'", answers.type),
     Row(r"expected identifier or '\('", answers.cpp),
-    Row(r"invalid operands to binary expression \('void'|dereferencing .*'void|indirection requires", answers.lookup),
+    Row(
+        r"invalid operands to binary expression \('void'|dereferencing .*'void|indirection requires", map_answers.lookup
+    ),
 )
 WARNINGS: tuple[Row, ...] = (
     Row(r"implicit(?:ly)? declar(?:ation of|ing library) function '(\w+)'", answers.call, explains=True),
@@ -88,10 +91,10 @@ WARNINGS: tuple[Row, ...] = (
         answers.kernel_function,
         explains=True,
     ),
-    Row(r"incompatible pointer types passing '(.+?)'.* to parameter of type '(.+?)'", answers.key, explains=True),
+    Row(r"incompatible pointer types passing '(.+?)'.* to parameter of type '(.+?)'", map_answers.key, explains=True),
     Row(
         r"incompatible pointer to integer conversion \w+ '(.+?)'.* with an expression of type '(.+?)'",
-        answers.pointer,
+        map_answers.pointer,
         explains=True,
     ),
     Row(r"incompatible integer to pointer conversion \w+ '(.+?)'", answers.cast),
@@ -121,6 +124,12 @@ WARNINGS: tuple[Row, ...] = (
         r"result of comparison against a string literal|comparison between pointer and integer",
         answers.fixed(
             "a letter is compared with a text, which is never equal", "write the letter in single quotes: 'p'"
+        ),
+    ),
+    Row(
+        r"cannot use several %s",
+        answers.fixed(
+            "this line prints more than one %s, and kernels before 5.13 print nothing then", "print one %s per line"
         ),
     ),
     Row(r"comparison of address of '(\w+)' (?:not )?equal to a null pointer", answers.always),

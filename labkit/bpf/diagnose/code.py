@@ -195,7 +195,8 @@ class Code:
         if not name.isidentifier():
             return None
         found = re.finditer(rf"\b((?:unsigned |signed |struct )?\w+)\s+{name}\s*\[([^\]]+)\]\s*[;=,]", self.bare)
-        sizes = {(self.size_of(each[1]) or 0) * (self.constant(each[2]) or 0) for each in found}
+        ones = ((self.size_of(each[1]), each[2]) for each in found)  # `return name[0];` has no type
+        sizes = {one * (self.constant(count) or 0) for one, count in ones if one}
         return (sizes.pop() or None) if len(sizes) == 1 else None
 
     def size_of(self, kind: str) -> int | None:

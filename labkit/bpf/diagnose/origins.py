@@ -101,7 +101,7 @@ def unlimited_loop(code: Code, line: int | None, said: str) -> Finding | None:
             continue
         condition = (loop[2] if loop[4] is None else loop[4]).strip()
         if re.search(r"[<>]=?\s*(?:\d|[A-Z_]+\b|sizeof)|(?:\d|[A-Z_]+)\s*[<>]", condition):
-            return None
+            return _counter_given_away(code, at, line, text)
         if loop[4] is None:
             counter = re.search(r"(\w+)\s*=", loop[1])
             if counter is None:
@@ -111,12 +111,26 @@ def unlimited_loop(code: Code, line: int | None, said: str) -> Finding | None:
         else:
             both = f"turn < {_ROUNDS}" + ("" if condition in ("1", "true") else f" && ({condition})")
             limited = f"for (int turn = 0; {both}; turn++)"
-        only = f"only {condition} ends it" if condition not in ("", "1", "true") else "it has no condition"
         return Finding(
             at,
             loop.start() + 1,
-            f"no constant limits this loop ({only}), so the verifier has to follow it forever",
+            "no constant limits this loop, so the verifier has to follow it forever",
             f"limit it, to {_ROUNDS} rounds for example: {limited}",
             edits={at: text[: loop.start()] + limited + text[loop.end() :]},
         )
+    return None
+
+
+def _counter_given_away(code: Code, at: int, line: int, text: str) -> Finding | None:
+    """A function gets the address of the loop's counter: then the verifier does not know its value any more."""
+    counter = re.search(r"\bfor\s*\([^;]*?\b(\w+)\s*=", text)
+    for within in range(at + 1, len(code.lines) + 1):
+        inside = code.lines[within - 1]
+        if inside.startswith("}") or counter is None:
+            return None
+        if re.search(rf"&{counter[1]}\b", inside):
+            indent = inside[: len(inside) - len(inside.lstrip())]
+            edited = f"{indent}u32 copy = {counter[1]}; " + re.sub(rf"&{counter[1]}\b", "&copy", inside.lstrip())
+            what = f"line {within} passes on the address of the counter {counter[1]}: the verifier loses its value"
+            return Finding(at, 0, what, f"pass the address of a copy: u32 copy = {counter[1]};", edits={within: edited})
     return None

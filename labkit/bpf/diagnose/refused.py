@@ -190,8 +190,23 @@ def _address_wanted(code: Code, line: int | None, said: str) -> Finding | None:
     call = re.search(r"\b(\w+)\.(\w+)\s*\(", code.lines[line - 1])
     if call is None or code.map_named(call[1]) is None:
         return None
-    nth = "first" if said[1] == "2" else "second"
-    what = f"the {nth} argument of {call[1]}.{call[2]} is a number, and it has to be the address of a variable"
-    return Finding(
-        line, 0, what, f"put the number into a variable, and pass its address: {call[1]}.{call[2]}(&variable, …)"
-    )
+    nth, given = int(said[1]) - 2, code.arguments(line, call[2])
+    what = f"the {'first' if nth == 0 else 'second'} argument of {call[1]}.{call[2]} is a number"
+    what += ", and it has to be the address of a variable"
+    text = code.lines[line - 1]
+    if nth >= len(given) or text.count(call[0]) != 1:
+        return Finding(line, 0, what, "put the number into a variable, and pass its address with &")
+    declared = code.map_named(call[1])
+    kind = (declared.key if nth == 0 else declared.value) if declared else ""
+    is_variable = given[nth].isidentifier() and not given[nth].isupper()
+    right = f"&{given[nth]}" if is_variable else "&copy"
+    whole = f"{call[0]}{', '.join([*given[:nth], right, *given[nth + 1 :]])})"
+    extra = "" if is_variable else f"{kind or 'u64'} copy = {given[nth]}; "
+    statement = re.search(rf"{re.escape(call[0])}.*?\)\s*(?=[;)])", text)
+    if statement is None:
+        return Finding(line, 0, what, f"write {extra}{whole}")
+    edited = f"{text[: statement.start()]}{whole}{text[statement.end() :]}"
+    if extra:
+        indent = text[: len(text) - len(text.lstrip())]
+        edited = f"{indent}{{ {extra}{edited.strip()} }}"
+    return Finding(line, statement.start() + 1, what, f"write {extra}{whole}", edits={line: edited})

@@ -11,7 +11,10 @@ from itertools import takewhile
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.structures import as_written
 
-__all__ = ["Said", "in_file"]
+__all__ = ["Answer", "Match", "Said", "edit", "in_file"]
+
+Match = re.Match[str]
+Answer = tuple[str, str] | tuple[str, str, dict[int, str]] | None  # the third is the fix as an edit: line -> its text
 
 _DIAGNOSTIC = re.compile(r"^(.+?):(\d+):(\d+): (?:fatal )?(error|warning|note): (.*)$")
 _SHIFTED = 3  # lines by which BCC's second pass may be off
@@ -25,6 +28,14 @@ class Said:
     line: int
     column: int
     words: str
+
+
+def edit(code: Code, said: Said, old: str, new: str) -> dict[int, str]:
+    """Return the edit that puts `new` in place of `old` in the line named, at its column if that is known."""
+    line = code.lines[said.line - 1] if 0 < said.line <= len(code.lines) else ""
+    start = line.find(old, max(said.column - 1, 0))
+    start = line.find(old) if start < 0 else start
+    return {} if start < 0 or not new else {said.line: line[:start] + new + line[start + len(old) :]}
 
 
 def in_file(said: str, path: str, code: Code) -> list[Said]:

@@ -18,10 +18,11 @@ from labkit.bpf.rehearse import rehearse
 from labkit.bpf.text import Source
 from labkit.bpf.verifier import log as verifier_log
 from labkit.bpf.verifier import notation
+from labkit.bpf.verifier.candidates import repairs
 from labkit.bpf.verifier.evidence import examine
 from labkit.bpf.verifier.log import Trace
 from labkit.bpf.verifier.places import Place, debug_output, place_in_rewritten, without_line_directives
-from labkit.bpf.verifier.repair import Repair, passes, repairs
+from labkit.bpf.verifier.repair import Repair, passes
 from labkit.bpf.verifier.rules import BY_NAME, RULES, STACK_BYTES, Rule
 
 __all__ = ["ACCEPTED", "Verdict", "diagnose", "explain", "judge", "refused_by_clang"]

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The answers of the table in `clang` that are about maps: their methods, arguments, keys and names."""
+
+from __future__ import annotations
+
+import re
+
+from labkit.bpf.diagnose.code import Code
+from labkit.bpf.diagnose.events import near
+from labkit.bpf.diagnose.said import Answer, Match, Said, edit
+
+__all__ = ["arguments", "clash", "hidden", "key", "lookup", "method", "pointer", "subscript"]
+
+_HASH = "lookup, lookup_or_try_init, update, insert, increment, delete"
+_METHODS = {
+    "BPF_RINGBUF_OUTPUT": "ringbuf_reserve, ringbuf_submit, ringbuf_discard, ringbuf_output",
+    "BPF_PERF_OUTPUT": "perf_submit",
+    "BPF_ARRAY": "lookup, update, increment",
+    "BPF_PERCPU_ARRAY": "lookup, update, increment",
+    "BPF_HISTOGRAM": "increment, atomic_increment, lookup, update",
+}
+_LIKELY = {
+    "add": "increment",
+    "inc": "increment",
+    "get": "lookup",
+    "set": "update",
+    "put": "update",
+    "remove": "delete",
+}
+_CALLS = {
+    "ringbuf_submit": "(record, 0)",
+    "ringbuf_discard": "(record, 0)",
+    "ringbuf_output": "(&record, sizeof(record), 0)",
+    "ringbuf_reserve": "(sizeof(struct record))",
+    "perf_submit": "(args, &record, sizeof(record))",
+    "lookup": "(&key)",
+    "update": "(&key, &value)",
+    "insert": "(&key, &value)",
+    "delete": "(&key)",
+    "increment": "(key) or (key, by)",
+    "lookup_or_try_init": "(&key, &zero)",
+}
+
+
+def method(found: Match, code: Code, said: Said) -> Answer:
+    method, name = found.groups()
+    declared = code.map_named(name)
+    known = _METHODS.get(declared.macro if declared else "", _HASH)
+    close = _LIKELY.get(method, "") or near(method, known.split(", "), 0.6)
+    close = close if close in known.split(", ") else ""
+    hint = (f"did you mean {close}? " if close else "") + f"It has: {known}"
+    return f"the map {name} has no method {method}", hint, edit(code, said, f".{method}", close and f".{close}")
+
+
+def subscript(found: Match, code: Code, said: Said) -> Answer:
+    line = code.lines[said.line - 1]
+    used = next((each for each in code.maps if re.search(rf"\b{each.name}\s*\[", line)), None)
+    if used is None:
+        return None
+    inside = re.search(rf"\b{used.name}\s*\[([^\]]*)\]", line)
+    key = inside[1].strip() if inside else "k"
+    if re.search(rf"\b{used.name}\s*\[[^\]]*\]\s*(?:\+\+|\+=\s*1\b)", line):
+        right = f"{used.name}.increment({key})"
+        text = re.sub(rf"\b{used.name}\s*\[[^\]]*\]\s*(?:\+\+|\+=\s*1\b)", lambda _: right, line)
+        return f"a map is not an array: {used.name}[{key}] is not C", f"write {right};", {said.line: text}
+    added = re.fullmatch(
+        rf"(\s*){used.name}\s*\[([^\]]*)\]\s*(?:\+=|=\s*{used.name}\s*\[\s*\2\s*\]\s*\+)\s*([^;]+);(.*)", line
+    )
+    if added:
+        right = f"{used.name}.increment({key}, {added[3].strip()});"
+        text = f"{added[1]}{right}{added[4]}"
+        return f"a map is not an array: {used.name}[{key}] is not C", f"write {right}", {said.line: text}
+    pointed = f"&{key}" if key.isidentifier() else "&key"
+    return (
+        f"a map is not an array: {used.name}[{key}] is not C",
+        f"write {used.name}.lookup({pointed}): it gives a pointer, NULL where there is no such key: test it first",
+    )
+
+
+def hidden(found: Match, code: Code, said: Said) -> Answer:
+    line = code.lines[said.line - 1]
+    for each in code.maps:
+        declared = re.compile(rf"^\s*(?:u\d+|s\d+|int|long|unsigned|char|size_t|struct \w+)[\s*]+{each.name}\b")
+        hiding = next((n for n, text in enumerate(code.lines[: said.line], 1) if declared.match(text)), None)
+        if re.search(rf"\b{each.name}\s*\.", line) and hiding:
+            return (
+                f"the variable {each.name} (line {hiding}) hides the map {each.name} (line {each.line})",
+                "give the variable another name",
+            )
+    return None
+
+
+def clash(found: Match, code: Code, said: Said) -> Answer:
+    name = found[1]
+    lines = [each.line for each in code.maps if each.name == name]
+    if len(lines) > 1:
+        return f"two maps are named {name} (lines {lines[0]} and {lines[1]})", "give one of them another name"
+    if name.startswith("labkit_"):
+        return (
+            f"labkit.h has a map named {name} already",
+            f"give yours another name, such as my_{name.removeprefix('labkit_')}",
+        )
+    return None
+
+
+def key(found: Match, code: Code, said: Said) -> Answer:
+    passed, wanted = (re.sub(r"\s*\*$", "", each) for each in found.groups())
+    one, other = code.size_of(passed), code.size_of(wanted)
+    line = code.lines[said.line - 1]
+    used = next((each for each in code.maps if re.search(rf"\b{each.name}\s*\.\s*\w+\s*\(", line)), None)
+    if one is None or other is None or one == other or used is None or "(" in passed:
+        return None
+    part = "key" if used.key.strip() == wanted or (not used.key and wanted in ("u64", "int")) else "value"
+    name = re.match(r"&(\w+)", line[said.column - 1 :]) if said.column else None
+    mine = name[1] if name else "the variable"
+    at = code.declared(mine, said.line)
+    wider = {at[0]: re.sub(rf"\b{re.escape(at[1])}(\s+{mine}\b)", rf"{wanted}\1", code.lines[at[0] - 1])} if at else {}
+    return (
+        f"a {part} of {used.name} has {other} bytes ({wanted}), {mine} has {one} ({passed})",
+        f"declare {mine} as {wanted}" + (f" (line {at[0]})" if at else ""),
+        wider,
+    )
+
+
+def lookup(found: Match, code: Code, said: Said) -> Answer:
+    line = code.lines[said.line - 1]
+    used = re.search(r"\*\s*(\w+)\.lookup\w*\(([^)]*)\)", line)
+    if used is None:
+        return None
+    declared = code.map_named(used[1])
+    kind = declared.value if declared and declared.value else "u64"
+    return (
+        "what lookup gives has to be kept in a variable before it is used",
+        f"write {kind} *n = {used[1]}.lookup({used[2]}); if (n) *n += 1;",
+    )
+
+
+def pointer(found: Match, code: Code, said: Said) -> Answer:
+    into, what = found[1], found[2]
+    if "(" in what:
+        called = re.search(r"=\s*(\w+)\s*;", code.lines[said.line - 1])
+        name = called[1] if called else "the function"
+        return f"{name} is named here, not called", f"write {name}()"
+    if ".lookup" in code.lines[said.line - 1]:
+        name = re.search(r"(\w+)\s*=", code.lines[said.line - 1])
+        mine = name[1] if name else "p"
+        return (
+            f"lookup gives a pointer, and {mine} is a number ({into})",
+            f"write {into} *{mine} = …; if (!{mine}) return 0; and use *{mine}",
+        )
+    return None
+
+
+def arguments(found: Match, code: Code, said: Said) -> Answer:
+    line = code.lines[said.line - 1]
+    call = next((each for each in re.finditer(r"\b(\w+)\.(\w+)\s*\(", line) if code.map_named(each[1])), None)
+    if call is None or call[2] not in _CALLS:
+        return None
+    given = code.arguments(said.line, call[2])
+    what = f"{call[1]}.{call[2]} has too {found[1]} arguments"
+    flags = found[1] == "few" and call[2].startswith("ringbuf_") and _CALLS[call[2]].count(",") == len(given)
+    right = f"{call[1]}.{call[2]}({', '.join([*given, '0'])})"
+    edits = {said.line: re.sub(rf"{re.escape(call[0])}.*\)(?=\s*;)", lambda _: right, line)} if flags else {}
+    return what, f"write {right}" if flags else f"write {call[1]}.{call[2]}{_CALLS[call[2]]}", edits

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits for a number that leaves its range: a weak test is made stronger, one that lacks is added."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from labkit.bpf.diagnose.code import Code, number
+from labkit.bpf.verifier.repair import Repair
+
+__all__ = ["limits"]
+
+_SIGNED = r"(?:int|s8|s16|s32|s64|short|long|signed|ssize_t)"
+
+
+def limits(code: Code, line: int, said: str, helper: str) -> Iterator[Repair]:
+    """Yield what limits the number that leaves its range."""
+    text = code.lines[line - 1]
+    arguments = code.arguments(line, helper)
+    register = re.search(r"\bR(\d+) ", said)
+    if helper and arguments and register and int(register[1]) <= len(arguments):
+        argument = arguments[int(register[1]) - 1]
+        if "negative" in said or "unbounded memory access" in said:
+            yield from _size(code, line, argument, helper, arguments)
+        room, size = _room(code, argument), number(arguments[1]) if helper.startswith("bpf_probe_read") else None
+        added = re.search(r"\+\s*(\w+)\s*$", argument)
+        if added and room and size and size <= room:
+            words = f"the address {argument} may leave its array"
+            yield from _bounded(code, line, added[1], room - size, words, f"{size} bytes fit only up to {room - size}")
+        return
+    for lower in re.finditer(r"(\w+)\s*\[\s*([^\W\d]\w*)\s*-\s*(\d+)\s*\]", text):
+        dimension = _dimension(code, lower[1])
+        if dimension:
+            yield from _lower(code, line, lower[2], int(lower[3]), dimension)
+    for index in re.finditer(r"(\w+)\s*\[\s*([^\W\d]\w*)\s*\]", text):
+        dimension = _dimension(code, index[1])
+        if dimension:
+            words = f"the index {index[2]} may leave {index[1]}[{dimension}]"
+            yield from _bounded(code, line, index[2], dimension - 1, words, f"{dimension - 1} is the last")
+
+
+def _dimension(code: Code, name: str) -> int | None:
+    found = re.search(rf"\b\w+[\s*]+{name}\s*\[\s*([^\]]+)\s*\]\s*(?:;|=|,)", code.bare)
+    return number(found[1]) if found else None
+
+
+def _room(code: Code, argument: str) -> int | None:
+    """Return the bytes of the array of letters that an address such as l->text + used begins in."""
+    found = re.search(r"(\w+)\s*\+\s*\w+\s*$", argument)
+    declared = found and re.search(rf"\b(?:char|u8|s8)\s+{found[1]}\s*\[\s*([^\]]+)\]", code.bare)
+    return number(declared[1]) if declared else None
+
+
+def _guard(code: Code, line: int, name: str) -> tuple[int, re.Match[str]] | None:
+    """Return the nearest test of a variable against a constant above a line."""
+    declared = code.declared(name, line)
+    for at in range(line, declared[0] if declared else 0, -1):
+        found = re.search(rf"\bif\b.*?\b({name})\s*(<=?|>=?)\s*(\w+(?:\([^)]*\))?)", code.lines[at - 1])
+        if found:
+            return at, found
+    return None
+
+
+def _as_u64(code: Code, at: int, kind: str, name: str) -> str:
+    return re.sub(rf"\b{re.escape(kind)}(\s+{name}\b)", r"u64\1", code.lines[at - 1], count=1)
+
+
+def _size(code: Code, line: int, name: str, helper: str, arguments: list[str]) -> Iterator[Repair]:
+    """Yield what limits the size that a helper gets."""
+    declared, guard = code.declared(name, line), _guard(code, line, name)
+    if declared and declared[1] != "u64" and guard:
+        at, kind = declared
+        why = f"{name} is signed (line {at}); the test in line {guard[0]} limits it from above only"
+        if not re.fullmatch(_SIGNED, kind):
+            why = f"the test in line {guard[0]} is made with 32 bits of {name} ({kind}, line {at}), and 64 are passed"
+        what = f"the size {name} that {helper} gets may be negative, as far as the verifier can see: {why}"
+        yield Repair(what, f"declare it as u64 in line {at}: u64 {name}", {at: _as_u64(code, at, kind, name)})
+        return
+    to = re.fullmatch(r"&?\s*(?:\w+(?:\.|->))*(\w+)", arguments[0]) if len(arguments) > 1 else None
+    room = code.bytes_of(to[1]) if to else None
+    text = code.lines[line - 1]
+    if room is None or guard or name not in text:
+        return
+    short = "length" if name != "length" else "bytes"
+    indent = text[: len(text) - len(text.lstrip())]
+    test = f"u64 {short} = {name}; if ({short} > {room}) {short} = {room};"
+    call = re.search(rf"\b{helper}\s*\(", text)
+    at_name = text.find(name, text.find(",", call.end())) if call else -1
+    if at_name < 0:
+        return
+    edited = f"{indent}{test} {text[:at_name].lstrip()}{short}{text[at_name + len(name) :]}"
+    what = f"nothing limits the size {name} that {helper} gets, and {to[1] if to else 'the buffer'} has {room} bytes"
+    yield Repair(what, f"limit it before the call: {test} and pass {short}", {line: edited})
+
+
+def _bounded(code: Code, line: int, name: str, last: int, words: str, limit: str) -> Iterator[Repair]:
+    """Yield a limit for a variable: a test that is too weak is made stronger, a test that lacks is added."""
+    guard, declared = _guard(code, line, name), code.declared(name, line)
+    signed = declared is not None and re.fullmatch(_SIGNED, declared[1]) is not None
+    widened = {declared[0]: _as_u64(code, *declared, name)} if signed and declared else {}
+    note = f"; {name} is signed, so it may be negative, too" if signed else ""
+    add = f"; declare {name} as u64" if widened else ""
+    if guard:
+        at, found = guard
+        bound, operator = code.constant(found[3]), found[2]
+        allowed = None if bound is None else bound - (operator in ("<", ">="))
+        if allowed is not None and allowed <= last:
+            yield from _widened(code, line, name, words, at)
+        if allowed is None or allowed <= last:
+            return
+        new = last + (operator in ("<", ">="))
+        text = code.lines[at - 1]
+        edited = f"{text[: found.start(3)]}{new}{text[found.end(3) :]}"
+        yield Repair(
+            f"{words}: the test in line {at} allows {name} up to {allowed}, {limit}{note}",
+            f"in line {at} write {name} {operator} {new}{add}",
+            {**widened, at: edited},
+        )
+        if declared and declared[1] != "u64" and not widened:
+            yield Repair(
+                f"{words}: the test in line {at} allows {name} up to {allowed}, {limit}",
+                f"in line {at} write {name} {operator} {new}; declare {name} as u64 (line {declared[0]})",
+                {declared[0]: _as_u64(code, *declared, name), at: edited},
+            )
+        return
+    before = next((each.strip() for each in reversed(code.lines[: line - 1]) if each.strip()), "")
+    if before.endswith((";", "{", "}")):
+        text = code.lines[line - 1]
+        indent = text[: len(text) - len(text.lstrip())]
+        test = f"if ({name} >= {last + 1}) return 0;"
+        if declared and re.search(r"[%&]", code.lines[declared[0] - 1]):
+            hidden = f'asm volatile("" : "+r"({name}));'  # clang knows the range, and would drop the test
+            yield Repair(
+                f"{words}, as far as the verifier can follow what clang made of line {declared[0]}",
+                f"test {name} where clang cannot drop the test: {hidden} {test}{add}",
+                {**widened, line: f"{indent}{hidden} {test} {text.lstrip()}"},
+            )
+            return
+        yield Repair(
+            f"{words}: nothing limits {name}, and {limit}{note}",
+            f"test {name} just before its use: {test}{add}",
+            {**widened, line: f"{indent}{test} {text.lstrip()}"},
+        )
+
+
+def _widened(code: Code, line: int, name: str, words: str, guard: int) -> Iterator[Repair]:
+    """Yield a variable of 64 bits where the test is right, and the verifier does not see that it is."""
+    declared = code.declared(name, line)
+    if declared is None or declared[1] == "u64":
+        return
+    signed = re.fullmatch(_SIGNED, declared[1])
+    why = f"{name} is signed (line {declared[0]}), and the test in line {guard} limits it from above only"
+    if not signed:
+        why = f"the test in line {guard} is made with 32 bits of {name} ({declared[1]}), and 64 are used"
+    fix = f"declare {name} as u64 (line {declared[0]})"
+    yield Repair(f"{words}: {why}", fix, {declared[0]: _as_u64(code, *declared, name)})
+
+
+def _lower(code: Code, line: int, name: str, less: int, dimension: int) -> Iterator[Repair]:
+    """Yield a test of both ends for an index such as slot - 1."""
+    text, declared = code.lines[line - 1], code.declared(name, line)
+    before = next((each.strip() for each in reversed(code.lines[: line - 1]) if each.strip()), "")
+    guarded = re.match(r"\s*if\b.*\)$", code.lines[line - 3]) if line > 2 else None
+    if not before.endswith((";", "{", "}")) or declared is None:
+        return
+    indent = text[: len(text) - len(text.lstrip())]
+    low = f"{name} == 0" if less == 1 else f"{name} < {less}"
+    both = f"if ({low} || {name} > {dimension + less - 1}) return 0;"
+    what = f"{name} may be less than {less}, and {name} - {less} is then a huge number"
+    wider = {declared[0]: _as_u64(code, *declared, name)}
+    if guarded and name in guarded[0]:
+        kept = f"if ({low}) return 0;"
+        yield Repair(
+            what,
+            f"declare {name} as u64 (line {declared[0]}), and test its lower end just before its use: {kept}",
+            {**wider, line: f"{indent}{kept} {text.lstrip()}"},
+        )
+        yield Repair(
+            what,
+            f"declare {name} as u64 (line {declared[0]}); instead of lines {line - 2} and {line - 1} write: {both}",
+            {**wider, line - 2: "", line - 1: f"{indent}{both}"},
+        )
+        return
+    yield Repair(
+        what,
+        f"declare {name} as u64 (line {declared[0]}), and test both ends just before its use: {both}",
+        {**wider, line: f"{indent}{both} {text.lstrip()}"},
+    )

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The changes of a refused program that are worth a try."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from labkit.bpf.diagnose.code import Code, number
+from labkit.bpf.verifier.bounds import limits
+from labkit.bpf.verifier.repair import Repair
+
+__all__ = ["repairs"]
+
+_MAY_BE_NULL = r"\b(?:lookup|lookup_or_try_init|lookup_or_init|ringbuf_reserve)\s*\("
+_MOST = 2  # repairs that are tried
+
+
+def repairs(code: Code, kind: str, line: int | None, said: str, helper: str) -> list[Repair]:
+    """Return the repairs worth a try, the best first.
+
+    Parameters
+    ----------
+    kind, line, said : of the verdict.
+    helper : the function whose call was refused, empty if none.
+    """
+    if line is None or not 1 <= line <= len(code.lines):
+        return []
+    if kind == "null":
+        return list(_tests(code, line))[:_MOST]
+    if kind == "reference" and "Unreleased" in said:
+        return list(_given_back(code, line))[:_MOST]
+    if helper.startswith("bpf_probe_read") and re.match(r"R\d type=", said):
+        return list(_in_order(code, line, helper))
+    if kind in ("bounds", "stack", "arithmetic") or "bitwise operator |=" in said:
+        return list(limits(code, line, said, helper))[:_MOST]
+    return []
+
+
+def _tests(code: Code, line: int) -> Iterator[Repair]:
+    """Yield a test of each pointer that the line uses, behind the statement that sets it."""
+    for name in dict.fromkeys(re.findall(r"[^\W\d]\w*", code.lines[line - 1])):
+        for at in range(line, 0, -1):
+            text = code.lines[at - 1]
+            found = re.search(rf"(?<!\w){name}\s*=[^;=]*?{_MAY_BE_NULL}[^;]*;", text)
+            if found is None or text.lstrip().startswith("if"):
+                continue
+            test = f"if (!{name}) return 0;"
+            if at == line and not re.search(rf"(?<!\w){name}(?!\w)", text[found.end() :]):
+                break
+            yield Repair(
+                "",
+                f"test {name} behind line {at}: {test}" if at < line else f"test {name} in this line: {test}",
+                {at: f"{text[: found.end()]} {test}{text[found.end() :]}"},
+            )
+            if copied := _with_copy(code, at, text, found):
+                yield Repair(
+                    "", f"test {name} behind line {at}: {test}, and look up a copy of the counter", {at: copied}
+                )
+            break
+    text = code.lines[line - 1]
+    called = re.match(r"(\s*)(.*?)\*\s*(\w+)(\([^()]*\))(.*)$", text)
+    kind = called and re.search(rf"\b((?:struct )?\w+)\s*\*\s*{called[3]}\s*\(", code.bare)
+    if called and kind and called[3] in code.functions:
+        kept = f"{kind[1]} *found = {called[3]}{called[4]}; if (!found) return 0;"
+        edited = f"{called[1]}{kept} {called[2]}*found{called[5]}"
+        yield Repair("", f"keep what {called[3]} gives, and test it: {kept}", {line: edited})
+
+
+def _with_copy(code: Code, at: int, text: str, found: re.Match[str]) -> str:
+    """Return a lookup with a copy of the loop's counter as its key, and its test; empty where it has no such key."""
+    key = re.search(r"lookup\w*\s*\(\s*&(\w+)", found[0])
+    loop = key and next((each for each in reversed(code.lines[: at - 1]) if re.search(r"\bfor\s*\(", each)), "")
+    if not key or not loop or not re.search(rf"\b{key[1]}\s*=", loop):
+        return ""
+    name = re.match(r"\w+", found[0])
+    indent = text[: len(text) - len(text.lstrip())]
+    statement = text[: found.end()].strip().replace(f"&{key[1]}", "&copy", 1)
+    return f"{indent}u32 copy = {key[1]}; {statement} if (!{name[0] if name else 'p'}) return 0;{text[found.end() :]}"
+
+
+def _given_back(code: Code, line: int) -> Iterator[Repair]:
+    """Yield a discard before the first return behind the line that reserves a record, but for the test of NULL."""
+    taken = re.search(r"(\w+)\s*=\s*(\w+)\.ringbuf_reserve\b", code.lines[line - 1])
+    if taken is None:
+        return
+    record, ring = taken.groups()
+    for at in range(line + 1, len(code.lines) + 1):
+        text, above = code.lines[at - 1], code.lines[at - 2]
+        if text.startswith("}"):
+            return
+        left = re.search(r"\breturn\b[^;]*;", text)
+        is_test = re.search(rf"if\s*\(\s*(?:!\s*{record}\b|{record}\s*==)", text if "if" in text else above)
+        if left and not is_test:
+            given = f"{ring}.ringbuf_discard({record}, 0);"
+            edited = f"{text[: left.start()]}{{ {given} {left[0]} }}{text[left.end() :]}"
+            what = f"the record {record} that is reserved here is still held at the return in line {at}"
+            yield Repair(what, f"give it back before that return: {given}", {at: edited})
+
+
+def _in_order(code: Code, line: int, helper: str) -> Iterator[Repair]:
+    """Yield a call of bpf_probe_read_*() whose arguments are in the order (to, size, from)."""
+    text, given = code.lines[line - 1], code.arguments(line, helper)
+    size = next((each for each in given if each.startswith("sizeof") or number(each) is not None), None)
+    inside = re.search(r"sizeof\s*\(\s*(\w+)", size or "")
+    to = next((each for each in given if inside and each.lstrip("&") == inside[1]), None)
+    rest = [each for each in given if each not in (size, to)]
+    if len(given) == 3 and size and to and len(rest) == 1:
+        call = f"{helper}({to}, {size}, {rest[0]})"
+        edited = re.sub(rf"{helper}\s*\(.*\)(?=\s*;)", lambda _: call, text)
+        yield Repair(
+            f"the arguments of {helper} are in another order: to, size, from", f"write {call};", {line: edited}
+        )
