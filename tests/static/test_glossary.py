@@ -10,7 +10,9 @@ import pytest
 from tree import ROOT
 
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
-ENTRY = re.compile(r"^- \*\*(?P<term>[^*]+)\*\* \((?P<lesson>\d\d)\): (?P<text>.*?)(?=^- |\Z)", re.MULTILINE | re.DOTALL)
+ENTRY = re.compile(
+    r"^- \*\*(?P<term>[^*]+)\*\* \((?P<lesson>\d\d)\): (?P<text>.*?)(?=^- |\Z)", re.MULTILINE | re.DOTALL
+)
 ENTRIES = {found["term"]: found for found in ENTRY.finditer(GLOSSARY)}
 # words that are also used in their everyday meaning before a lesson defines them
 EVERYDAY = {"kernel", "map", "array", "hook", "interval", "median", "probe", "cold", "warm"}
