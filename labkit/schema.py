@@ -239,7 +239,7 @@ COLUMNS: dict[str, Column] = {
     "waits": Column("", "int64", "calls that wait", plain),
     "wakes": Column("", "int64", "calls that wake", plain),
     "sqes": Column("", "int64", "sqes that the kernel consumed", plain),
-    "by_program": Column("", "int64", "sqes consumed in the program's own calls", plain),
+    "by_program": Column("", "int64", "sqes consumed in own calls", plain),
     "by_sqpoll": Column("", "int64", "sqes consumed by iou-sqp", plain),
     "step": Column("", "int64", "step", plain),
     "action": Column("", "str", "after", plain),

@@ -13,6 +13,7 @@ __all__ = ["Rendered", "box", "escape", "html_table", "note"]
 EDGES = {"ok": "#2a9d4a", "warning": "#c77700", "error": "#d64545", "note": "#4a86c5"}
 
 TEXT = "color: var(--jp-ui-font-color1, inherit);"
+CODE = "font-family: var(--jp-code-font-family, monospace);"  # columns line up: a caret is below what it points at
 _CELL = "padding: 2px 12px; vertical-align: top; border-bottom: 1px solid var(--jp-border-color2, #8888);"
 
 

@@ -19,7 +19,7 @@ from pygments.util import ClassNotFound
 
 from labkit.errors import BadArgument, unknown_name
 from labkit.machine.folders import repo_folder
-from labkit.notebook.render import TEXT, Rendered
+from labkit.notebook.render import CODE, TEXT, Rendered
 
 __all__ = ["source"]
 
@@ -166,7 +166,7 @@ def _render(title: str, numbered: Iterable[tuple[int, str]], lexer: Lexer) -> Re
     html = (
         f'<figure class="labkit-source" style="margin: 4px 0; {TEXT}">'
         f'<figcaption style="padding: 2px 8px;"><code>{escape(title)}</code></figcaption>'
-        f'<pre tabindex="0" style="overflow-x: auto; padding: 8px 4px; {TEXT} '
+        f'<pre tabindex="0" style="overflow-x: auto; padding: 8px 4px; {TEXT} {CODE} '
         f"background: var(--jp-cell-editor-background, transparent); "
         f'border: 1px solid var(--jp-cell-editor-border-color, #ccc);">{body}</pre></figure>'
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from labkit.bpf.verifier.explain import ACCEPTED, Verdict
 from labkit.errors import VerifierError, advice
-from labkit.notebook.render import TEXT, Rendered, box, escape
+from labkit.notebook.render import CODE, TEXT, Rendered, box, escape
 
 __all__ = ["verdict_box"]
 
@@ -31,7 +31,7 @@ def verdict_box(told: Verdict | VerifierError, *, show_log: bool = False) -> Ren
         return Rendered(headline, box("ok", f"<strong>{escape(headline)}</strong>") + _fold(log, show_log))
     head = f"Rejected: {headline}"
     text = "\n".join([head, f"{word}: {fix}", "", detail, *(["", log] if show_log else [])])
-    pre = f'<pre tabindex="0" style="overflow-x: auto; margin: 8px 0; {TEXT}">{escape(detail)}</pre>'
+    pre = f'<pre tabindex="0" style="overflow-x: auto; margin: 8px 0; {TEXT} {CODE}">{escape(detail)}</pre>'
     html = box(state, f"<strong>{escape(head)}</strong><br>{word}: {escape(fix)}{pre}") + _fold(log, show_log)
     return Rendered(text, html)
 
@@ -44,5 +44,5 @@ def _fold(log: str, is_open: bool) -> str:
     shown = escape("\n".join(left_out + lines[-_MOST_LOG_LINES:]))
     return (
         f'<details{" open" if is_open else ""}><summary style="{TEXT}">The raw log</summary>'
-        f'<pre tabindex="0" style="overflow-x: auto; {TEXT}">{shown}</pre></details>'
+        f'<pre tabindex="0" style="overflow-x: auto; {TEXT} {CODE}">{shown}</pre></details>'
     )

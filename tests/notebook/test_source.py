@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,9 @@ def test_a_missing_file_is_told() -> None:
 def test_a_file_of_an_unknown_kind_is_plain_text(tmp_path: Path) -> None:
     (tmp_path / "notes.unknown").write_text("one\ntwo\n")
     assert source(tmp_path / "notes.unknown").text.splitlines()[1:] == ["1  one", "2  two"]
+
+
+def test_a_listing_has_one_width_for_every_letter() -> None:
+    """Also in a page without JupyterLab's own styles, which `labkit lessons` writes."""
+    html = source("c/bpf/hello.c")._repr_html_()
+    assert re.search(r"<pre [^>]*font-family: [^;]*monospace", html)

@@ -59,7 +59,8 @@ def _batches(frame: pd.DataFrame, ax: Axes) -> Axes:
     style.axis(right, "x", "batch", log=2, ticks=arms["batch"])
     style.axis(right, "y", "cpu_ns_per_io")
     right.set_ylim(bottom=0)
-    style.finish(right, frame, title="CPU time: each slice, and the median", legend=False)
+    # the left half says it where the frame is a recording
+    style.finish(right, pd.DataFrame(), title="CPU time: slices, median", legend=False)
     for number, (name, how) in enumerate(style.series(names).items()):
         rows = arms[names == name].sort_values("batch")
         rows = rows[per_io[rows.index] > 0]  # a logarithmic axis has no zero
@@ -88,7 +89,9 @@ def _submitters(frame: pd.DataFrame, ax: Axes) -> Axes:
     """CPU time of program and kernel thread, stacked; next to it the I/Os per second. Medians; marks are the slices."""
     left, right = style.split(ax, sharey=True, width_ratios=[3, 2])
     kinds = style.bars(["the program", "the kernel's thread"])
-    rows = summary(frame).to_dict("records")
+    arms = summary(frame)
+    limits = 1.5 * arms["cpu_ns_per_io"].max(), 1.7 * arms["ios_per_s"].max()
+    rows = arms.to_dict("records")
     for place, row in enumerate(rows):
         own, other = row["program_cpu_ns_per_io"], row["kernel_cpu_ns_per_io"]
         labels = {} if place else {name: name for name in kinds}
@@ -100,18 +103,33 @@ def _submitters(frame: pd.DataFrame, ax: Axes) -> Axes:
         bar = right.barh(place, row["ios_per_s"], height=0.6, color=style.COLOURS[2])
         right.bar_label(bar, [f"{schema.si_count(row['ios_per_s'])}/s"], padding=3, fontsize=9)
         slices = frame[frame["arm"] == row["arm"]]
-        for axes, column in ((left, "cpu_ns_per_io"), (right, "ios_per_s")):
-            axes.plot(slices[column], [place + 0.38] * len(slices), marker="|", linestyle="none", color=style.INK)
+        _marks(left, slices["cpu_ns_per_io"], place + 0.38, limits[0], marker="|", color=style.INK)
+        _marks(right, slices["ios_per_s"], place + 0.38, limits[1], schema.si_count, marker="|", color=style.INK)
     left.set_yticks(range(len(rows)), [row["arm"].replace(", ", ",\n").replace(" on ", "\non ", 1) for row in rows])
     left.set_ylim(len(rows) - 0.2, -0.5)
-    left.margins(x=0.3)
-    right.margins(x=0.5)
+    left.set_xlim(0, limits[0])
+    right.set_xlim(0, limits[1])
     style.axis(left, "x", "cpu_ns_per_io")
     style.axis(right, "x", "ios_per_s")
-    style.finish(right, frame, title="I/Os per second", legend=False)
+    style.finish(right, pd.DataFrame(), title="I/Os per second", legend=False)
     style.finish(left, frame, title="CPU time, medians; marks are slices", legend=False)
     left.legend(frameon=False, fontsize=9, loc="lower right", ncols=2)
     return left
+
+
+def _marks(
+    ax: Axes, values: pd.Series, place: float, limit: float, write: Callable[[float], str] = schema.si_ns, **how: Any
+) -> None:
+    """Draw slices as marks in one line; one that is beyond the axis is an arrow at its end, with its number."""
+    inside = values[values <= limit]
+    ax.plot(inside, [place] * len(inside), **{**how, "linestyle": "none"})
+    beyond = values[values > limit]
+    if len(beyond):
+        ax.plot([limit], [place], **{**how, "marker": ">", "linestyle": "none", "clip_on": False})
+        most = write(beyond.max()) if len(beyond) == 1 else f"{len(beyond)}, up to {write(beyond.max())}"
+        ax.annotate(
+            most, (limit, place), xytext=(-6, 0), textcoords="offset points", ha="right", va="center", fontsize=8
+        )
 
 
 def _savings(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -164,14 +182,15 @@ def _tour(frame: pd.DataFrame, ax: Axes) -> Axes:
 def _files(frame: pd.DataFrame, ax: Axes) -> Axes:
     arms = style.series(frame["arm"].sort_values(ascending=False))
     medians = frame.groupby("arm")["ns_per_file"].median()
+    limit = 2.5 * medians.max()
     for place, (arm, how) in enumerate(arms.items()):
         values = frame.loc[frame["arm"] == arm, "ns_per_file"]
-        ax.plot(values, [place] * len(values), **{**how, "linestyle": "none"})
+        _marks(ax, values, place, limit, **how)
         ax.plot([medians[arm]] * 2, [place - 0.25, place + 0.25], color=how["color"], linewidth=2)
         ax.annotate(schema.si_ns(medians[arm]), (medians[arm], place - 0.28), ha="center", va="bottom", fontsize=9)
     ax.set_yticks(range(len(arms)), list(arms))
     ax.set_ylim(len(arms) - 0.5, -0.8)
-    ax.set_xlim(left=0)
+    ax.set_xlim(0, limit)
     style.axis(ax, "x", "ns_per_file")
     files = frame.attrs.get("files", "many")
     return style.finish(
@@ -192,7 +211,7 @@ def _clocks(frame: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_xlim(left=0)
     style.axis(ax, "x", "took_ns")
     style.axis(ax, "y", "arrived", ticks=rows["arrived"])
-    return style.finish(ax, frame, title="The longest was submitted first, and ended last")
+    return style.finish(ax, frame, title="Timeouts, in the order in which they ended")
 
 
 def _readers(frame: pd.DataFrame, ax: Axes) -> Axes:

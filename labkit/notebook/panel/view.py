@@ -13,7 +13,7 @@ import pandas as pd
 
 from labkit.errors import LabkitError
 from labkit.notebook.plotting import style
-from labkit.notebook.render import box, note
+from labkit.notebook.render import CODE, box, note
 
 __all__ = ["failure", "fitted", "picture", "stopped", "time_left"]
 
@@ -48,7 +48,7 @@ def failure(error: BaseException) -> str:
             "Fix: press Run again; if it stays, run `labkit doctor` and report it with the details below",
         ]
         evidence = "".join(traceback.format_exception(error))
-    shown = f'<pre tabindex="0" style="overflow-x: auto;">{escape(evidence)}</pre>'
+    shown = f'<pre tabindex="0" style="overflow-x: auto; {CODE}">{escape(evidence)}</pre>'
     fold = f"<details><summary>Details</summary>{shown}</details>" if evidence else ""
     return f'<div role="alert">{note("error", lines).html}{box("error", fold) if fold else ""}</div>'
 

@@ -164,7 +164,7 @@ def _room(ax: Axes, which: str) -> int:
 def finish(ax: Axes, frame: pd.DataFrame, *, title: str = "", legend: bool = True) -> Axes:
     """Add title and legend, say RECORDED where the frame was not measured here, and return `ax`."""
     if frame.attrs.get("recorded"):
-        title = f"{title}  [RECORDED on kernel {frame.attrs.get('kernel', '?')}]".strip()
+        title = f"{title}\n[RECORDED on kernel {frame.attrs.get('kernel', '?')}]".strip()
     if title:
         ax.set_title(title, loc="left", fontsize=11, color=INK, wrap=True)
     if legend and len(ax.get_legend_handles_labels()[1]) > 1:
