@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """python -m bench [NAME]: measure the figures, print the table, write build/bench.json and build/bench.html.
 
-A step whose peer is missing, or that fails, is told and left out; the rest goes on. Exit status: 0, or 1 if a step
+A step whose peer is missing, or that fails, is named and left out; the rest continues. Exit status: 0, or 1 if a step
 failed although nothing was missing. A goal that is missed is a result, not a failure.
 """
 

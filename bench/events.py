@@ -27,7 +27,7 @@ FIELDS = ["time_ns", "number", "pid", "tid", "cpu"]
 
 
 def _fill(program: Program, events: int) -> None:
-    """Put so many records in the ring, and detach."""
+    """Put this many records in the ring, and detach."""
     program.clear("made", "labkit_lost")
     with Workload("hello", ["--getppid", str(events)], cpu=last_cpu()) as run:
         program.aim(pid=run.pid)

@@ -17,7 +17,7 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand and return its exit status; what went wrong is told in two lines on stderr."""
+    """Run a subcommand and return its exit status; an error is two lines on stderr."""
     parser = argparse.ArgumentParser(prog="labkit", description="eBPF I/O Lab: measure what Linux does, and see it.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_doctor(commands)
@@ -104,7 +104,7 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _bench(arguments: argparse.Namespace) -> int:
     from labkit.machine.folders import repo_folder
 
-    os.chdir(repo_folder())  # the bench stands beside the package
+    os.chdir(repo_folder())  # the bench is next to the package
     os.execv(sys.executable, [sys.executable, "-m", "bench", arguments.name])
 
 

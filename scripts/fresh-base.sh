@@ -46,7 +46,7 @@ take_settings() {
     [ ! -e /etc/pip.conf ] || cp /etc/pip.conf "$root/etc/"
     apt-config dump --format '%F "%v";%n' Acquire | grep -E '^Acquire::(http|https|ftp|Check|Retries|Force)' \
         >"$root/etc/apt/apt.conf.d/99this-machine" || true
-    # A local authority often stands in the bundle alone, where the next update-ca-certificates would lose it.
+    # A local authority is often only in the bundle, where the next update-ca-certificates would lose it.
     mkdir -p "$certificates"
     csplit --quiet --elide-empty-files --prefix "$certificates/this-machine-" --suffix-format '%03d.crt' \
         /etc/ssl/certs/ca-certificates.crt '/-BEGIN CERTIFICATE-/' '{*}'

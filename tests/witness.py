@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 _TICK = 'interval:ms:100 { printf("ready\\n"); }'
-_TICKS = 100  # so many are waited for a line
+_TICKS = 100  # this many are waited for a line
 _ENDING_S = 30.0
 
 
@@ -23,7 +23,7 @@ class Bpftrace:
         self._process = process
 
     def read(self, word: str, times: int = 1) -> str:
-        """Return its lines until they hold a word so many times, it has ended, or ten seconds have passed."""
+        """Return its lines until they hold a word this many times, it has ended, or ten seconds have passed."""
         told = ""
         assert self._process.stdout is not None
         while told.count(word) < times and told.count("ready") < _TICKS:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Lesson 09: how many bytes a second go to another process of this machine, and
+ * Lesson 09: how many bytes per second go to another process of this machine, and
  * whether each of them arrives, in order.
  *
  *	stream --go --transport tcp --message-bytes 64KiB --total-bytes 100000000

@@ -130,7 +130,7 @@ static inline struct io_uring_sqe *raw_get_sqe(struct raw_ring *ring)
 
 	if (ring->filled_tail - head == ring->sq_entries)
 		return NULL;
-	ring->sq_array[slot] = slot;	/* any entry may stand in any slot; we keep them side by side */
+	ring->sq_array[slot] = slot;	/* any entry may be in any slot; we keep them side by side */
 	ring->filled_tail++;
 	return memset(&ring->sqes[slot], 0, sizeof(struct io_uring_sqe));
 }
@@ -155,7 +155,7 @@ static inline int raw_enter(struct raw_ring *ring, uint32_t submit, uint32_t wai
 	return result < 0 ? -errno : (int)result;
 }
 
-/* Hands over what was filled in. Returns 0 or -errno. */
+/* Submits what was filled in. Returns 0 or -errno. */
 static inline int raw_submit(struct raw_ring *ring)
 {
 	uint32_t count = raw_publish(ring);

@@ -117,7 +117,7 @@ def _zero(fd: int, what: MapShape) -> None:
 
 def _empty(fd: int, what: MapShape) -> None:
     key = np.zeros(what.key_bytes, dtype=np.uint8)
-    # bounded: a program that still inserts cannot keep us here for ever
+    # bounded: a program that still inserts cannot keep us here forever
     for _ in range(2 * what.entries + 1):
         if libbcc().bpf_get_first_key(fd, _pointer(key), what.key_bytes) != 0:
             return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the kernel tells of a loaded program: bpf(2), BPF_OBJ_GET_INFO_BY_FD; and how often it ran.
+"""What the kernel reports about a loaded program: bpf(2), BPF_OBJ_GET_INFO_BY_FD; and how often it ran.
 
 The struct is `struct bpf_prog_info` of include/uapi/linux/bpf.h: fields are only ever appended to it, and the kernel
 fills as many as it knows.

@@ -168,7 +168,7 @@ def column(values: npt.NDArray[Any]) -> Any:
         return values.copy()
     known: dict[bytes, int] = {}
     codes = np.empty(len(values), dtype=np.intp)
-    for start in range(0, len(values), _TOGETHER):  # so many stay in the processor's cache
+    for start in range(0, len(values), _TOGETHER):  # this many stay in the processor's cache
         part = values[start : start + _TOGETHER]
         numbers, distinct = _numbered(part)
         places = [known.setdefault(text.split(b"\0")[0], len(known)) for text in distinct]

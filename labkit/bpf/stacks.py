@@ -40,7 +40,7 @@ class StackSampler:
     Parameters
     ----------
     pid : the process, as this one sees it. Its first thread is sampled, while it is on a CPU.
-    hz : ticks a second of its CPU time, 1 to 9999. Prime numbers such as 997 do not beat with the process's own rhythm.
+    hz : ticks per second of its CPU time, 1 to 9999. Prime numbers such as 997 avoid the process's own rhythm.
 
     After `stop()`: `frame()` has a row for each distinct stack, `lost` says how many samples could not be kept.
     """

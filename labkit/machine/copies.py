@@ -90,7 +90,7 @@ def reset(
     Raises
     ------
     BadArgument : there is no such lesson.
-    Missing : the lesson as it was shipped is not to be had.
+    Missing : the lesson as it was shipped is not available.
     LabkitError : the folder cannot be written; nothing was changed.
     """
     shipped, folder = shipped or shipped_folder(), folder or learner_folder()

@@ -81,7 +81,7 @@ def others_may_write(path: Path, *, sticky_is_safe: bool = False) -> str:
     # whoever owns the tree may change the code that root runs here
     if status.st_uid not in (0, repo_folder().stat().st_uid):
         return f"it belongs to user {status.st_uid}"
-    # a group of the same number as its owner has no other member on Debian and its kin
+    # a group of the same number as its owner has no other member on Debian and its derivatives
     group = 0 if status.st_gid in (0, status.st_uid) else stat.S_IWGRP
     if status.st_mode & (stat.S_IWOTH | group) and not is_sticky:
         return "others may write to it (`ls -ld` shows it; `chmod go-w` changes it)"

@@ -46,7 +46,7 @@ _NAMED = re.compile(r"(?:kprobe|kretprobe|tracepoint|raw_tracepoint|kfunc|kretfu
 
 
 class Refused:
-    """What stands under the name of a cell whose program was refused."""
+    """What is kept under the name of a cell whose program was refused."""
 
     def __init__(self, name: str, headline: str) -> None:
         self.name = name

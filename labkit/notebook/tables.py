@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands beside a plot for whoever cannot see it: the table, the sentence, where the numbers come from."""
+"""What is shown next to a plot for readers who cannot see it: the table, the sentence, where the numbers come from."""
 
 from __future__ import annotations
 

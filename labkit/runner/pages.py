@@ -44,7 +44,7 @@ def page(notebook: Any, name: str) -> str:
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
-            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)  # its HTML stands beside it
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)  # its HTML is next to it
     page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": name}})
     return re.sub(r'href="(\d\d-[\w-]+)\.ipynb', r'href="\1.html', str(page))  # from lesson to lesson
 

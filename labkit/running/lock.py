@@ -79,7 +79,7 @@ class _Lock:
     def __init__(self) -> None:
         self._file = lock_places.file()
         self._descriptors: list[int] = []
-        self._taken = 0  # the first so many descriptors are locked
+        self._taken = 0  # this many of the first descriptors are locked
         self._notes: list[_FileNote | _LinkNote] = [_FileNote(self._file), _LinkNote(lock_places.note())]
 
     def open(self) -> None:

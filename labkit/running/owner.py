@@ -91,7 +91,7 @@ def acquire(
     """Register a thing, then acquire it with interrupts deferred; return what releases it.
 
     If `take` fails, or an interrupt came meanwhile, the thing is released before the exception goes on. Too many open
-    files (EMFILE) are told as `Missing`, with the limit.
+    files (EMFILE) are reported as `Missing`, with the limit.
 
     Parameters
     ----------

@@ -179,7 +179,7 @@ class Workload:
         Parameters
         ----------
         timeout_s : how long the work may take, in seconds.
-        tick : called about ten times a second with the seconds gone by; may raise to stop the work.
+        tick : called about ten times per second with the seconds gone by; may raise to stop the work.
         """
         self.start()
         return self.result(timeout_s=timeout_s, tick=tick)

@@ -86,7 +86,7 @@ def interleaved(
     Parameters
     ----------
     arms : their names.
-    run : runs one slice of an arm and returns what it found; it calls its second argument about ten times a second
+    run : runs one slice of an arm and returns what it found; it calls its second argument about ten times per second
         with the seconds gone by, so that the bar moves and Stop works during a long slice.
     slices : slices per arm, at least 1.
     seed : of the order; None draws one.

@@ -192,7 +192,7 @@ def measure(*, progress):
     names = [name for name in schema.COLUMNS if name.endswith("_ns")][:13]
     return schema.frame([dict.fromkeys(names, 1)], warnings=["the disk was shared with other people, " * 7])
 
-Panel("Wide", {}, measure, finding=lambda frame: "Larger blocks move more bytes a second. " * 7)"""
+Panel("Wide", {}, measure, finding=lambda frame: "Larger blocks move more bytes per second. " * 7)"""
     open_notebook(page, server, server.write("wide.ipynb", cell))
     run_all_cells(page)
     panel = page.locator(".labkit-panel")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands in a lesson beside its panels, seen in the browser."""
+"""What is in a lesson next to its panels, seen in the browser."""
 
 from __future__ import annotations
 

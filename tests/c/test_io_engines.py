@@ -296,7 +296,7 @@ def test_forced_ios_are_done_by_workers(io_engines: Build) -> None:
 
 def test_workers_are_limited(io_engines: Build) -> None:
     result = io_engines(*deep("io_uring", 32), "--force-async", "--iowq-bounded", 2, "--ios", 301).result
-    # a worker that ends is replaced, and is told of as well: a few more than two at once, not the 32 of the depth
+    # a worker that ends is replaced, and is reported as well: a few more than two at once, not the 32 of the depth
     assert 1 <= len(result["kernel_threads"]) <= 6
 
 

@@ -79,7 +79,7 @@ def test_no_delay_is_set_on_both_ends_unless_nagle_is_wanted(
 
 def test_tcp_tells_its_own_count_of_segments(build: Callable) -> None:
     result = build("ping_pong").run("--round-trips", 50, "--warm-up", 3, "--connections", 2).result
-    assert result["data_segments"] == 53  # the client sent so many messages, of one segment each
+    assert result["data_segments"] == 53  # the client sent this many messages, of one segment each
 
 
 def test_a_unix_socket_sends_no_segments(build: Callable) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A learner's copies are the learner's: a fresh one is to be had, and nothing is lost for it."""
+"""A learner's copies are the learner's: a fresh one is available, and nothing is lost for it."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def sources(path: Path, kind: str) -> list[str]:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=short)
 def test_it_names_its_kernel(path: Path) -> None:
-    """JupyterLab waits for ever for a notebook that does not."""
+    """JupyterLab waits forever for a notebook that does not."""
     assert load(path)["metadata"]["kernelspec"]["name"] == "python3"
 
 

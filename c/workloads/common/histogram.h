@@ -7,7 +7,7 @@
  * is at most 0.8 % away from any of them. Values below 128 have a bucket each.
  *
  * Recording is a shift, an add and no division: cheap enough for a million
- * times a second. Two histograms are merged by adding; averaging percentiles
+ * times per second. Two histograms are merged by adding; averaging percentiles
  * would be wrong.
  */
 #ifndef HISTOGRAM_H

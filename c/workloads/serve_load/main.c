@@ -31,7 +31,7 @@ static const struct option_row options[] = {
 	OPTION_BYTES("message-bytes", &set.message_bytes, 1, MOST_MESSAGE_BYTES,
 		     "size of a message (echo), or of the body of an answer (http), as the server has it"),
 	OPTION_INTEGER("connections", &set.connections, 1, 1000, "connections", "how many clients"),
-	OPTION_INTEGER("slow", &set.slow, 0, 1000, "clients", "so many of them send and read in small pieces"),
+	OPTION_INTEGER("slow", &set.slow, 0, 1000, "clients", "this many of them send and read in small pieces"),
 	OPTION_INTEGER("requests", &set.requests, 0, 1000000000, "requests", "how many; 0: as --seconds says"),
 	OPTION_REAL("seconds", &set.seconds, 0.001, 3600, "s", "how long, unless --requests says"),
 	OPTION_REAL("rate", &set.rate, 0, 1e7, "requests per second",
@@ -39,7 +39,7 @@ static const struct option_row options[] = {
 	OPTION_INTEGER("requests-per-connection", &set.requests_per_connection, 0, 1000000000, "requests",
 		       "then a client closes it and opens another; 0: never"),
 	OPTION_INTEGER("visits-every", &set.visits_every, 0, 1000000000, "requests",
-		       "after so many answers a client comes that does not behave; 0: never"),
+		       "after this many answers a client comes that misbehaves; 0: never"),
 	OPTION_INTEGER("seed", &set.seed, 1, INT32_MAX, "", "of what is left to chance"),
 	OPTIONS_END
 };

@@ -104,7 +104,7 @@ def _follow(instruction: str, state: dict[str, str], changed: dict[str, str]) ->
     """Bring the state up to date after one instruction.
 
     The log shows what an instruction changes (kernels before 5.17 do not), but not all that follows from it: whatever
-    has the same id changes with it. What is in doubt is forgotten, so that nothing wrong is told.
+    has the same id changes with it. What is in doubt is forgotten, so that nothing wrong is reported.
     """
     if instruction.startswith("call"):
         _give_back(instruction, state)

@@ -69,7 +69,7 @@ def places_of(rows: Sequence[Row], rewritten: str, text: str) -> dict[int, Place
 
 
 def place_in_rewritten(text: str, said: str, line: int, function: str) -> Place | None:
-    """Return where a line of the C that BCC rewrote, or if it is 0 a function, stands in what was written.
+    """Return where a line of the C that BCC rewrote, or if it is 0 a function, is in what was written.
 
     Parameters
     ----------

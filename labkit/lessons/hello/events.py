@@ -46,7 +46,7 @@ def measure(runs: int = 23, interval_us: int = 0, *, progress: Progress | None =
 
     Returns
     -------
-    One row an event: time_ns (since boot), pid (of the child that started the program), cpu, comm (the kernel's name
+    One row per event: time_ns (since boot), pid (of the child that started the program), cpu, comm (the kernel's name
     of the process). `attrs` carries provenance, lost_events and `runs`, the workload's own count.
     """
     runs = check_int("runs", runs, 1, MOST_RUNS, "runs")
@@ -67,7 +67,7 @@ def measure(runs: int = 23, interval_us: int = 0, *, progress: Progress | None =
 def phases(runs: int = 23, *, progress: Progress | None = None) -> pd.DataFrame:
     """Run the same workload before, during and after the program is attached, and count what it saw each time.
 
-    Returns a frame with a row a phase: phase, runs (what the workload did), count (what the program saw).
+    Returns one row per phase: phase, runs (what the workload did), count (what the program saw).
     """
     runs = check_int("runs", runs, 1, MOST_RUNS, "runs")
     rows = []
@@ -98,7 +98,7 @@ def find_suspect(processes: int = 6) -> pd.DataFrame:
     ----------
     processes : how many, 2 to 20.
 
-    Returns a frame with a row an open: time_ns, pid, path. Exercises 01-q2 and 01-q3 ask which process
+    Returns one row per open: time_ns, pid, path. Exercises 01-q2 and 01-q3 ask which process
     opened secret.txt, and how often.
     """
     processes = check_int("processes", processes, 2, 20, "processes")

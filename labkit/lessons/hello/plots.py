@@ -14,7 +14,7 @@ MOST_ROWS = 16
 
 
 def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw a time line of events, one row a process; or bars, where the frame holds counts and no times.
+    """Draw a time line of events, one row per process; or bars, where the frame holds counts and no times.
 
     The frame has `time_ns` and `pid`, and may have `comm` and, to tell events apart, `phase` or `path`; or it has
     `phase` and `count`, and may have `runs`, what the workload says it did.

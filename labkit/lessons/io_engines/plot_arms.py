@@ -68,7 +68,7 @@ def series(frame: pd.DataFrame, *drawn: str) -> dict[str, dict[str, Any]]:
 
 
 def bar(engine: str, place: int = 0) -> dict[str, Any]:
-    """Return how to draw a bar of an engine; `place` is what it is told apart by from the engine's other bars."""
+    """Return how to draw a bar of an engine; `place` distinguishes it from the engine's other bars."""
     colour = style.bars(_in_order(ENGINES, [engine]))[engine]["facecolor"]
     return {"facecolor": colour, "hatch": style.HATCHES[place % len(style.HATCHES)], "edgecolor": "white"}
 

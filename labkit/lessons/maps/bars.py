@@ -46,7 +46,7 @@ def sizes(
 
     Returns
     -------
-    One row a bar that is not empty: histogram ("log2" or "linear"), low_bytes, high_bytes (both included), count.
+    One row per bar that is not empty: histogram ("log2" or "linear"), low_bytes, high_bytes (both included), count.
     What lies outside the linear bars is in a last bar on either side; nothing is dropped. `attrs` has calls.
     """
     given = (("smallest", smallest), ("largest", largest), ("step", step), ("bar_bytes", bar_bytes))

@@ -40,7 +40,7 @@ CHANNELS = {
     "perf buffer, waking": (2, 1),
 }
 PAGE_BYTES = mmap.PAGESIZE
-_NEVER = 1 << 30  # wake the reader after so many records
+_NEVER = 1 << 30  # wake the reader after this many records
 
 Read = Callable[[], npt.NDArray[Any]]
 
@@ -96,7 +96,7 @@ def channels(
 
     Returns
     -------
-    One row a slice: arm (a name of `CHANNELS`), slice, threads, room_bytes, records (made, as the program counted),
+    One row per slice: arm (a name of `CHANNELS`), slice, threads, room_bytes, records (made, as the program counted),
     received, lost_events, ns_per_call. The baseline "no channel" makes each record and throws it away. The arms
     "waking" ask for an interrupt that wakes the reader after each record.
     """

@@ -50,7 +50,7 @@ def measure(
 
     Returns
     -------
-    One row a slice: arm (the way, or "no program"), slice, threads, calls (of all threads, as the workload counted
+    One row per slice: arm (the way, or "no program"), slice, threads, calls (of all threads, as the workload counted
     them), count (what the map says), lost_updates, ns_per_call (of one thread's calls). The arm "no program" counts
     nothing; it runs twice, which shows the noise.
     """

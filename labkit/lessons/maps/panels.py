@@ -79,7 +79,7 @@ def panel(subject: str = "lost updates") -> Panel:
 
 
 def _medians(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return one row an arm: the median of its slices."""
+    """Return one row per arm: the median of its slices."""
     numbers = [name for name in frame.columns if name not in ("arm", "slice")]
     made = frame.groupby("arm", as_index=False)[numbers].median()
     middle = schema.frame(made)

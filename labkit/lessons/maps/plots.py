@@ -161,7 +161,7 @@ def _arms(frame: pd.DataFrame) -> list[str]:
 
 
 def _spread(ax: Axes, arms: list[str], frame: pd.DataFrame, *, log: float | None = None) -> None:
-    """Draw what a call took in each slice as a mark, one row an arm, and the median as a stroke."""
+    """Draw what a call took in each slice as a mark, one row per arm, and the median as a stroke."""
     for place, (arm, how) in enumerate(style.series(arms).items()):
         values = frame.loc[frame["arm"] == arm, "ns_per_call"]
         ax.plot(values, [place] * len(values), **{**how, "linestyle": "none"})

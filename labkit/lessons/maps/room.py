@@ -31,7 +31,7 @@ def full(keys: int = 97, entries: int = 64, times: int = 1, *, progress: Progres
 
     Returns
     -------
-    One row a map: arm ("hash", "LRU hash"), entries, keys, calls (events), kept (keys in the map at the end), count
+    One row per map: arm ("hash", "LRU hash"), entries, keys, calls (events), kept (keys in the map at the end), count
     (events that these keys have counted), refused (events for which there was no room), low_bytes and high_bytes (the
     smallest and largest key that is in the map).
     """

@@ -43,7 +43,7 @@ def pairs(
 
     Returns
     -------
-    One row a pair that the program made: key, time_ns (of the beginning), tid, asked_ns (what the thread asked for),
+    One row per pair that the program made: key, time_ns (of the beginning), tid, asked_ns (what the thread asked for),
     latency_ns, cpu, unpaired (exits without a beginning, of all that this key saw). `attrs` has calls (of all threads,
     for each key).
     """
@@ -78,7 +78,7 @@ def _at(report: Progress, share: float, note: str, _: float) -> None:
 def slow_thread(threads: int = 5) -> pd.DataFrame:
     """Let several threads sleep alike, but one of them twice as long; exercise 02-q1 asks which.
 
-    Returns a frame with a row a sleep: time_ns, tid, latency_ns, cpu.
+    Returns one row per sleep: time_ns, tid, latency_ns, cpu.
     """
     threads = check_int("threads", threads, 2, 16, "threads")
     slow = random.SystemRandom().randint(1, threads)

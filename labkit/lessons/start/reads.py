@@ -38,7 +38,7 @@ def measure(block_bytes: int = 65536, blocks: int = 97, *, progress: Progress | 
 
     Returns
     -------
-    One row a read: time_ns (since boot), latency_ns, bytes (that it returned), block_bytes (that it asked for).
+    One row per read: time_ns (since boot), latency_ns, bytes (that it returned), block_bytes (that it asked for).
     `attrs` carries provenance and lost_events.
     """
     block_bytes = check_int("block_bytes", block_bytes, 1, 4 << 20, "bytes")

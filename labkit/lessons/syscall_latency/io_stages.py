@@ -50,7 +50,7 @@ STAGES = ("file_system_ns", "block_queue_ns", "device_ns", "wake_ns", "return_ns
 ENTERED, QUEUED, ISSUED, COMPLETED, RUNNING, RETURNED = range(6)
 
 MOST_IOS = 20_000
-_LAST_REQUESTS_S = 2.0  # a request of which no end is seen is told as incomplete
+_LAST_REQUESTS_S = 2.0  # a request of which no end is seen is reported as incomplete
 _EVENTS_PER_IO = 64  # a large block may become many requests
 _IO = ["tid", "io"]
 

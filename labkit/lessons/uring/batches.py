@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lesson 08: how many calls a read takes, and what it costs, with many reads per call."""
+"""Lesson 08: how many calls one read takes, and what it costs, with many reads per call."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def measure(
     batch : one number or several, 1 to 1024: reads submitted, and waited for, per call.
     block_bytes : 512 bytes to 4 MiB.
     submitter : one or both of "program" (by io_uring_enter) and "iou-sqp" (SQPOLL: a kernel thread watches the ring).
-    register : what the kernel is told beforehand: "nothing", "buffers", "files" or "both".
+    register : what the kernel gets beforehand: "nothing", "buffers", "files" or "both".
     cache : "warm", "cold" (page cache with the file in it, without) or "direct" (O_DIRECT).
     seconds : how long each slice runs, 0.01 to 60; None is 0.1 (0.02 in a hurry).
     slices : unwatched slices per setting, at least 2; None is 6 (2 in a hurry). The first setting runs twice.

@@ -44,7 +44,7 @@ def lessons_status(rows: Sequence[Capability]) -> dict[str, Status]:
 
     Parameters
     ----------
-    rows : what `examine()` returned. After `examine("05")` lesson 05 is told of, and others only if all that they use
+    rows : what `examine()` returned. After `examine("05")` lesson 05 is reported, and others only if all that they use
         was tried too.
 
     Returns

@@ -157,7 +157,7 @@ def o_direct() -> Finding:
 
 @contextlib.contextmanager
 def _scratch_file(folder: Path) -> Iterator[IO[bytes]]:
-    """Make a file and remove it at the end; what goes wrong is told of the folder, not of the file's random name."""
+    """Make a file and remove it at the end; an error names the folder, not the file's random name."""
     try:
         with tempfile.NamedTemporaryFile(prefix="labkit-doctor-", dir=folder) as file:
             yield file

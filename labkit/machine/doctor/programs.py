@@ -236,7 +236,7 @@ class Program:
         checked(libbpf().bpf_prog_test_run_opts(self.descriptor, ctypes.byref(options)), "running a program")
 
     def told(self, field: str) -> int:
-        """Return what `/proc/self/fdinfo` tells of the program, such as `prog_jited` or `run_cnt`."""
+        """Return what `/proc/self/fdinfo` says about the program, such as `prog_jited` or `run_cnt`."""
         text = Path(f"/proc/self/fdinfo/{self.descriptor}").read_text()
         found = re.search(rf"^{field}:\s*(\d+)$", text, re.MULTILINE)
         return int(found[1]) if found else 0

@@ -6,7 +6,7 @@
         controls={"block_bytes": controls.several("block_bytes", [4096, 65536], [4096])},
         measure=experiments.io_engines.measure,      # called as measure(block_bytes=[...], progress=...)
         plot=plot.io_engines,                        # called as plot(frame, ax=...)
-        finding=lambda frame: "64 KiB moves more bytes a second than 4 KiB.",
+        finding=lambda frame: "64 KiB moves more bytes per second than 4 KiB.",
     )
 
 Without a browser a panel is a few lines of text, and runs nothing.

@@ -30,7 +30,7 @@ class Run(threading.Thread):
     ----------
     title : of the panel; a new panel of the same title ends the runs of the old one.
     work : what to do; its progress callback raises `Stopped` after `stop()`.
-    show : called at most ten times a second with the share done, a note, and the seconds left (None: not known yet).
+    show : called at most ten times per second with the share done, a note, and the seconds left (None: not known yet).
     """
 
     def __init__(self, title: str, work: Callable[[Callable[[float, str], None]], None], show: Show) -> None:

@@ -186,7 +186,7 @@ def legend_below(ax: Axes) -> None:
 
 
 def grow(ax: Axes, by_in: float) -> None:
-    """Make the figure of `ax` higher by so many inches; a negative number changes nothing."""
+    """Make the figure of `ax` higher by this many inches; a negative number changes nothing."""
     drawn = ax.get_figure()
     if isinstance(drawn, Figure) and by_in > 0:
         width, height = drawn.get_size_inches()

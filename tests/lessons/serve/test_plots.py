@@ -19,7 +19,7 @@ def fresh() -> Axes:
 
 
 def rates(**factor: float) -> pd.DataFrame:
-    """Return slices in which a way has so many times the rate of epoll."""
+    """Return slices in which a way has this many times the rate of epoll."""
     rows = [
         {
             "arm": arm, "slice": number, "pinning": "cross core", "transport": "tcp", "connections": connections,

@@ -93,7 +93,7 @@ def test_direct_reads_are_in_flight_after_the_call_that_submitted_them() -> None
     assert (submitted["sq_head"] - submitted["cq_tail"]).max() >= 2
 
 
-# ---- batches, and who hands over ----
+# ---- batches, and who submits ----
 
 
 @bpf

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A panel runs what it is told, when it is told, and ends it when it is told."""
+"""A panel runs what it should, when it should, and ends it on request."""
 
 from __future__ import annotations
 

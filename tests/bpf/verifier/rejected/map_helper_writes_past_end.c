@@ -1,5 +1,5 @@
 /* kind: bounds | type: KPROBE
- * The helper is told 32 bytes; the value has 16. */
+ * The helper gets 32 bytes; the value has 16. */
 #include <uapi/linux/ptrace.h>
 struct record {
 	u64 first;

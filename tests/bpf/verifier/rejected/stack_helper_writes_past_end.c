@@ -1,5 +1,5 @@
 /* kind: stack | type: KPROBE
- * The helper is told 64 bytes; the array has 16. */
+ * The helper gets 64 bytes; the array has 16. */
 #include <uapi/linux/ptrace.h>
 
 int rejected(struct pt_regs *ctx)
