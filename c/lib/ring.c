@@ -18,6 +18,9 @@ struct ring_sink {
 	uint64_t overflow;	/* records that the array had no room for */
 	uint64_t misfits;	/* records of another size: the C struct and the reader disagree */
 	int64_t budget;		/* records this call may still take: a fast producer cannot hold us here */
+	uint64_t shorter;	/* records that ended early: what is missing is zeros */
+	uint64_t longer;	/* records of which only the head was kept */
+	uint64_t lost;		/* records that the kernel says a perf buffer had no room for */
 };
 
 int labkit_ring_append(void *context, void *record, size_t bytes)
@@ -33,4 +36,39 @@ int labkit_ring_append(void *context, void *record, size_t bytes)
 
 	/* libbpf has already released this record when it sees the error: nothing is read twice. */
 	return --sink->budget > 0 ? 0 : -ECANCELED;
+}
+
+/* The same for records whose size may differ from one to the next: a learner's own program. */
+int labkit_ring_take(void *context, void *record, size_t bytes)
+{
+	struct ring_sink *sink = context;
+	size_t most = sink->record_bytes, kept = bytes < most ? bytes : most;
+	uint8_t *room;
+
+	if (sink->count == sink->capacity) {
+		sink->overflow++;
+	} else {
+		room = sink->records + sink->count++ * most;
+		memcpy(room, record, kept);
+		memset(room + kept, 0, most - kept);
+		sink->shorter += bytes < most;
+		sink->longer += bytes > most;
+	}
+	return --sink->budget > 0 ? 0 : -ECANCELED;
+}
+
+/* Of a perf buffer: the kernel makes each record longer by up to 7 bytes, so that the next one is aligned. */
+void labkit_perf_take(void *context, void *record, int bytes)
+{
+	struct ring_sink *sink = context;
+	size_t most = sink->record_bytes, size = bytes;
+
+	labkit_ring_take(context, record, size > most && size < most + 8 ? most : size);
+}
+
+void labkit_perf_lost(void *context, uint64_t records)
+{
+	struct ring_sink *sink = context;
+
+	sink->lost += records;
 }

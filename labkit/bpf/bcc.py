@@ -37,6 +37,7 @@ __all__ = [
     "map_names",
     "online_cpus",
     "plain",
+    "plain_key",
     "pointer",
     "program_type",
     "size_of",
@@ -90,6 +91,7 @@ SIGNATURES: dict[str, tuple[object, list[object]]] = {
     "bpf_lookup_elem": (ct.c_int, [ct.c_int, ct.c_void_p, ct.c_void_p]),
     "bpf_update_elem": (ct.c_int, [ct.c_int, ct.c_void_p, ct.c_void_p, ct.c_ulonglong]),
     "bpf_delete_elem": (ct.c_int, [ct.c_int, ct.c_void_p]),
+    "bpf_get_next_key": (ct.c_int, [ct.c_int, ct.c_void_p, ct.c_void_p]),
     "bpf_get_first_key": (ct.c_int, [ct.c_int, ct.c_void_p, ct.c_size_t]),
     "bpf_lookup_batch": (ct.c_int, [ct.c_int] + [ct.c_void_p] * 5),
     "bpf_update_batch": (ct.c_int, [ct.c_int] + [ct.c_void_p] * 3),
@@ -97,6 +99,11 @@ SIGNATURES: dict[str, tuple[object, list[object]]] = {
     "bpf_new_ringbuf": (ct.c_void_p, [ct.c_int, ct.c_void_p, ct.c_void_p]),
     "bpf_consume_ringbuf": (ct.c_int, [ct.c_void_p]),
     "bpf_free_ringbuf": (None, [ct.c_void_p]),
+    # BCC's reader of perf buffers, one for each CPU
+    "bpf_open_perf_buffer": (ct.c_void_p, [ct.c_void_p, ct.c_void_p, ct.c_void_p, ct.c_int, ct.c_int, ct.c_int]),
+    "perf_reader_fd": (ct.c_int, [ct.c_void_p]),
+    "perf_reader_consume": (ct.c_int, [ct.c_int, ct.POINTER(ct.c_void_p)]),
+    "perf_reader_free": (None, [ct.c_void_p]),
 }
 
 # of libbpf, which libbcc is built on; a version that is older than the kernel interface lacks them
@@ -269,6 +276,14 @@ def event_fields(module: Any, ring: str) -> list[tuple[str, str]]:
     told = (lib.bpf_perf_event_field(this, name, index) for index in range(lib.bpf_perf_event_fields(this, name)))
     pairs = (field.decode().partition("#") for field in told)
     return [(name, kind) for name, _, kind in pairs]
+
+
+def plain_key(value: Any) -> Any:
+    """Return a ctypes value of BCC as plain Python that can be the key of a dict: a struct is a tuple."""
+    made = plain(value)
+    if isinstance(made, dict):
+        return tuple(plain_key(each) for each in made.values())
+    return tuple(plain_key(each) for each in made) if isinstance(made, list) else made
 
 
 def plain(value: Any) -> Any:

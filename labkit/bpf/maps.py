@@ -21,6 +21,7 @@ from labkit.errors import LabkitError
 
 # enum bpf_map_type in include/uapi/linux/bpf.h
 HASH, ARRAY, PERCPU_HASH, PERCPU_ARRAY, LRU_HASH, LRU_PERCPU_HASH = 1, 2, 5, 6, 9, 10
+MOST_ROWS = 1_000_000  # of one reading
 _ARRAYS = (ARRAY, PERCPU_ARRAY)
 _HASHES = (HASH, PERCPU_HASH, LRU_HASH, LRU_PERCPU_HASH)
 
@@ -29,19 +30,35 @@ class _MapInfo(ct.Structure):
     """The head of struct bpf_map_info; the kernel fills as much as it is given room for."""
 
     _fields_ = [
-        (name, ct.c_uint32) for name in ("type", "id", "key_size", "value_size", "max_entries", "map_flags")
-    ] + [("name", ct.c_char * 16)]
+        ("type", ct.c_uint32),
+        ("id", ct.c_uint32),
+        ("key_size", ct.c_uint32),
+        ("value_size", ct.c_uint32),
+        ("max_entries", ct.c_uint32),
+        ("map_flags", ct.c_uint32),
+        ("name", ct.c_char * 16),
+        ("ifindex", ct.c_uint32),
+        ("btf_vmlinux_value_type_id", ct.c_uint32),
+        ("netns_dev", ct.c_uint64),
+        ("netns_ino", ct.c_uint64),
+        ("btf_id", ct.c_uint32),
+        ("btf_key_type_id", ct.c_uint32),
+        ("btf_value_type_id", ct.c_uint32),
+    ]
 
 
 @dataclass(frozen=True)
 class MapShape:
-    """What the kernel says of a map: its type, id and sizes in bytes."""
+    """What the kernel says of a map: its kind, id, sizes in bytes, and the numbers of its types in the BTF."""
 
     kind: int
     id: int
     key_bytes: int
     value_bytes: int
     entries: int
+    btf: int = 0  # the id of its program's types; 0: none
+    key_type: int = 0
+    value_type: int = 0
 
     @property
     def per_cpu(self) -> bool:
@@ -65,7 +82,8 @@ def shape(fd: int) -> MapShape:
     size = ct.c_uint32(ct.sizeof(info))
     if libbcc().bpf_obj_get_info(fd, ct.byref(info), ct.byref(size)) != 0:
         raise _failed("read the description of", fd)
-    return MapShape(info.type, info.id, info.key_size, info.value_size, info.max_entries)
+    sizes = info.key_size, info.value_size, info.max_entries
+    return MapShape(info.type, info.id, *sizes, info.btf_id, info.btf_key_type_id, info.btf_value_type_id)
 
 
 def read_array(fd: int, dtype: npt.DTypeLike = np.uint64) -> npt.NDArray[Any]:
@@ -91,6 +109,36 @@ def write_array(fd: int, values: npt.NDArray[Any], first: int = 0) -> None:
         key = np.array([index], dtype=np.uint32)
         if libbcc().bpf_update_elem(fd, _pointer(key), _pointer(np.array([value], dtype=values.dtype)), 0) != 0:
             raise _failed("write", fd)
+
+
+def read_raw(fd: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Return the keys and the values of a map as bytes, one entry per row, at most `MOST_ROWS`.
+
+    A per-CPU value is as long as `MapShape.slot_bytes`.
+    """
+    what = shape(fd)
+    key, following = np.zeros(what.key_bytes, np.uint8), np.zeros(what.key_bytes, np.uint8)
+    value = np.zeros(what.slot_bytes, np.uint8)
+    entries = dict[bytes, bytes]()
+    missing = libbcc().bpf_get_next_key(fd, None, _pointer(key))
+    # bounded: a program that still inserts, or deletes the key we are at, cannot keep us here forever
+    for _ in range(min(2 * what.entries, MOST_ROWS) if missing == 0 else 0):
+        if libbcc().bpf_lookup_elem(fd, _pointer(key), _pointer(value)) == 0:
+            entries[key.tobytes()] = value.tobytes()
+        if libbcc().bpf_get_next_key(fd, _pointer(key), _pointer(following)) != 0:
+            break
+        key, following = following, key
+    return _rows(list(entries), what.key_bytes), _rows(list(entries.values()), what.slot_bytes)
+
+
+def write_raw(fd: int, key: bytes, value: bytes) -> None:
+    """Write one entry as bytes. Raises OSError where the kernel refuses."""
+    if libbcc().bpf_update_elem(fd, key, value, 0) != 0:
+        raise OSError(ct.get_errno(), os.strerror(ct.get_errno()))
+
+
+def _rows(values: list[bytes], size: int) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(b"".join(values), dtype=np.uint8).reshape(len(values), size)
 
 
 def clear(module: Any, *names: str) -> None:

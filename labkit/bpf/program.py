@@ -54,6 +54,7 @@ class Program:
     name : stem of a file of `c/bpf/`, such as "hello".
     source : instead of a name, the path of a learner's own C file.
     flags : macros given to clang as -DNAME=VALUE.
+    rewrite : makes the text that is compiled from the file's own; refusals are explained with the file's own.
 
     A program that was loaded before with the same text and flags is taken from the shelf with its maps emptied:
     a rerun from a widget does not compile again.
@@ -73,6 +74,7 @@ class Program:
         *,
         source: Path | str | None = None,
         flags: Mapping[str, int | str] | None = None,
+        rewrite: Callable[[Source], Source] | None = None,
     ) -> None:
         if (name is None) == (source is None):
             raise BadArgument("A program needs a name or a source.", 'write Program("hello") or Program(source=path)')
@@ -87,6 +89,7 @@ class Program:
         self.name = self.path.stem
         self.flags = {key: str(value) for key, value in (flags or {}).items()}
         self.source = Source.of(self.path, self.flags)
+        self.rewritten = rewrite(self.source) if rewrite else self.source
         self._compiled: Compiled | None = None
         self._misses_before = 0
         self._is_whole = False
@@ -103,7 +106,7 @@ class Program:
     def _take(self) -> None:
         if refused := refusals.too_few_files():
             raise refused
-        self._compiled = SHELF.take(self.source.key) or compile_source(self.source)
+        self._compiled = SHELF.take(self.rewritten.key) or compile_source(self.rewritten)
         self.load()
         self._misses_before = self._misses()
         self._is_whole = True
@@ -122,7 +125,7 @@ class Program:
             self._unload()
             return
         compiled, self._compiled = self._compiled, None
-        SHELF.put(self.source.key, compiled)
+        SHELF.put(self.rewritten.key, compiled)
 
     def _unload(self) -> None:
         """Give up the program and its maps instead of keeping them for a rerun."""
@@ -136,6 +139,11 @@ class Program:
         if self._compiled is None:
             raise LabkitError(f"{self.name} is not loaded.", "use it inside its `with` block")
         return self._compiled.module
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether its block runs."""
+        return self._compiled is not None
 
     @property
     def functions(self) -> list[str]:
@@ -341,8 +349,8 @@ class Program:
         return self.counters(name).astype(np.int64)
 
     def hash(self, name: str) -> dict[Any, Any]:
-        """Return a hash map as a dict of plain Python values; a struct becomes a dict."""
-        return {bcc.plain(key): bcc.plain(leaf) for key, leaf in self.table(name).items()}
+        """Return a hash map as a dict of plain Python values; a struct as key is a tuple, as value a dict."""
+        return {bcc.plain_key(key): bcc.plain(leaf) for key, leaf in self.table(name).items()}
 
     def clear(self, *names: str) -> None:
         """Set the named maps (all, if none is named) to zeros, or empty; with labkit_lost, forget missed runs."""

@@ -63,7 +63,7 @@ class RingReader:
         # more than the ring can hold: once the producer is detached, one such helping empties it
         self._helping = ring_bytes // (self.dtype.itemsize + _RECORD_HEADER_BYTES) + 1
         self._array = np.empty(capacity, dtype=self.dtype)
-        self._sink = _Sink(self._array.ctypes.data, self.dtype.itemsize, capacity)
+        self._sink = Sink(self._array.ctypes.data, self.dtype.itemsize, capacity)
         self._ring: int | None = None
         self._held: owner.Held | None = None
         self._stopping = threading.Event()
@@ -191,7 +191,7 @@ def _numbered(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], list[bytes]]:
     return codes, values[first].tolist()
 
 
-class _Sink(ct.Structure):
+class Sink(ct.Structure):
     """struct ring_sink of c/lib/ring.c."""
 
     _fields_ = [
@@ -202,16 +202,23 @@ class _Sink(ct.Structure):
         ("overflow", ct.c_uint64),
         ("misfits", ct.c_uint64),
         ("budget", ct.c_int64),
+        ("shorter", ct.c_uint64),
+        ("longer", ct.c_uint64),
+        ("lost", ct.c_uint64),
     ]
 
 
-@cache
 def _append() -> ct.c_void_p:
-    """The address of `labkit_ring_append` in the library built from c/lib/ring.c."""
+    return sink_function("labkit_ring_append")
+
+
+@cache
+def sink_function(name: str) -> ct.c_void_p:
+    """Return the address of a function in the library built from c/lib/ring.c; its context is a `Sink`."""
     library = build_folder() / "lib" / "libring.so"
     made = subprocess.run(
         ["make", "-s", "-C", str(repo_folder() / "c"), "ring"], capture_output=True, text=True, check=False
     )
     if made.returncode != 0 or not library.exists():
         raise LabkitError("c/lib/ring.c could not be built.", "run `make setup`", made.stderr)
-    return ct.cast(ct.CDLL(str(library)).labkit_ring_append, ct.c_void_p)
+    return ct.cast(getattr(ct.CDLL(str(library)), name), ct.c_void_p)

@@ -8,7 +8,8 @@ btf.member_offset("task_struct", "pid")     # bytes
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -47,6 +48,9 @@ class Type:
     size : bytes, of what has a size.
     count : elements of an array.
     signed : of an integer or an enum.
+    is_bool : of an integer: it is true or false.
+    bits : of an integer: how many of its bits are used.
+    names : of an enum: value -> name.
     """
 
     kind: int
@@ -56,6 +60,9 @@ class Type:
     count: int = 0
     signed: bool = False
     members: tuple[Member, ...] = ()
+    is_bool: bool = False
+    bits: int = 0
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 class BTF:
@@ -84,7 +91,8 @@ class BTF:
         after, named = start + _COMMON, self._string(name)
         if kind == INT:
             (encoding,) = struct.unpack_from("=I", blob, after)
-            return Type(kind, named, size=third, signed=bool(encoding >> 24 & 1))
+            signed, is_bool = bool(encoding >> 24 & 1), bool(encoding >> 24 & 4)
+            return Type(kind, named, size=third, signed=signed, is_bool=is_bool, bits=encoding & 0xFF)
         if kind == ARRAY:
             element, _, count = struct.unpack_from("=III", blob, after)
             return Type(kind, named, target=element, count=count)
@@ -95,9 +103,26 @@ class BTF:
                 for text, of, at in rows
             )
             return Type(kind, named, size=third, members=members)
-        if kind in (ENUM, ENUM64, FLOAT):
-            return Type(kind, named, size=third, signed=bool(flag))
+        if kind in (ENUM, ENUM64):
+            form = {(ENUM, 0): "=II", (ENUM, 1): "=Ii", (ENUM64, 0): "=IQ", (ENUM64, 1): "=Iq"}[kind, flag]
+            each = struct.calcsize(form)
+            pairs = (struct.unpack_from(form, blob, after + each * at) for at in range(length))
+            names = {value: self._string(text) for text, value in pairs}
+            return Type(kind, named, size=third, signed=bool(flag), names=names)
+        if kind == FLOAT:
+            return Type(kind, named, size=third)
         return Type(kind, named, target=third)
+
+    def real(self, number: int) -> Type:
+        """Return a type without its qualifiers and its other names."""
+        return self.type(self.resolve(number))
+
+    def bytes_of(self, number: int) -> int:
+        """Return the size of a type in bytes; 0 for one that has none."""
+        made = self.real(number)
+        if made.kind == PTR:
+            return 8
+        return made.count * self.bytes_of(made.target) if made.kind == ARRAY else made.size
 
     def resolve(self, number: int) -> int:
         """Return what a type is without its qualifiers and its other names."""

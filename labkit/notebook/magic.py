@@ -7,9 +7,9 @@
     BPF_HASH(counts, u32, u64);
     TRACEPOINT_PROBE(syscalls, sys_enter_openat) { ... }
 
-    opens.hash("counts")                # a labkit.bpf.program.Program
+    opens.hash("counts")                # a labkit.bpf.cell.Cell
 
-Outside notebooks the same is `with Program(source=path) as opens: opens.attach()`.
+Outside notebooks the same is `with Cell(path) as opens: opens.attach()`.
 
 Errors name the cell as NAME.c, and its lines as the notebook counts them: the line of the magic is the first.
 """
@@ -29,12 +29,12 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
 from labkit.bpf import proginfo
+from labkit.bpf.cell import Cell
 from labkit.bpf.diagnose import refused
 from labkit.bpf.diagnose.code import Code
-from labkit.bpf.program import Program
 from labkit.bpf.structures import structures_of
 from labkit.bpf.verifier import explain
-from labkit.errors import BadArgument, VerifierError, bad_argument
+from labkit.errors import BadArgument, CompileError, VerifierError, bad_argument
 from labkit.notebook.render import Rendered, note
 from labkit.notebook.verdict_box import verdict_box
 from labkit.running.interrupts import uninterrupted
@@ -93,7 +93,7 @@ class BpfMagics(Magics):  # type: ignore[misc]
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
-        self._programs: dict[str, Program] = {}
+        self._programs: dict[str, Cell] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="labkit-cells-")
 
     @line_cell_magic  # type: ignore[untyped-decorator]
@@ -114,9 +114,10 @@ class BpfMagics(Magics):  # type: ignore[misc]
             raise BadArgument("The cell is empty.", f"write BCC C below the line of %%bpf {options.name}, and run it")
         path = Path(self._folder.name) / f"{options.name}.c"
         path.write_text(f"// %%bpf {' '.join(line.split())}\n{cell}", encoding="utf-8")
-        program = Program(source=path, flags=flags)
         try:
-            return self._load(program, options)
+            if shown := self._load_counted(path, flags, options):
+                return shown
+            return self._load(Cell(path, flags=flags, count_losses=False), options)
         except VerifierError as error:
             self.shell.user_ns[options.name] = Refused(options.name, error.what)
             return verdict_box(error, show_log=options.show_log)
@@ -146,8 +147,21 @@ class BpfMagics(Magics):  # type: ignore[misc]
                 f"choose another name: %%bpf my_{name}",
             )
 
-    def _load(self, program: Program, options: argparse.Namespace) -> Rendered:
-        told = explain.refused_by_clang(program.source)
+    def _load_counted(self, path: Path, flags: dict[str, str], options: argparse.Namespace) -> Rendered | None:
+        """Load the cell with its losses counted; None where that is refused, be it for the learner's own mistake.
+
+        The cell as it is decides whether it is right, and what the learner reads of it.
+        """
+        program = Cell(path, flags=flags)
+        if program.rewritten is program.source or explain.refused_by_clang(program.rewritten) is not None:
+            return None
+        try:
+            return self._load(program, options, is_rehearsed=True)
+        except (CompileError, VerifierError):
+            return None
+
+    def _load(self, program: Cell, options: argparse.Namespace, *, is_rehearsed: bool = False) -> Rendered:
+        told = None if is_rehearsed else explain.refused_by_clang(program.source)
         if told is not None:
             raise VerifierError(told.headline, told.fix, told.detail, log=told.log, verified=told.verified)
         with uninterrupted():  # attached, it has a name by which the next cell can detach it
@@ -163,7 +177,7 @@ class BpfMagics(Magics):  # type: ignore[misc]
             self._programs[options.name] = self.shell.user_ns[options.name] = program
         return _report(program, options, loaded)
 
-    def _load_functions(self, program: Program, options: argparse.Namespace) -> dict[str, int]:
+    def _load_functions(self, program: Cell, options: argparse.Namespace) -> dict[str, int]:
         """Load the functions whose names do not say what they are, as --kind says; return all, by name."""
         named = [function for function in program.functions if _NAMED.match(function)]
         others = [function for function in program.functions if function not in named]
@@ -179,7 +193,7 @@ class BpfMagics(Magics):  # type: ignore[misc]
                 loaded[function] = program.load_function(function, options.kind)
         return loaded
 
-    def _aim(self, program: Program, options: argparse.Namespace) -> None:
+    def _aim(self, program: Cell, options: argparse.Namespace) -> None:
         wanted = {"pid": options.pid, "cgroup": options.cgroup, "everybody": options.everybody or None}
         given = {name: value for name, value in wanted.items() if value is not None}
         if given and "labkit_target" not in program.map_names:
@@ -198,7 +212,7 @@ def _macro(text: str) -> tuple[str, str]:
     return name, value or "1"
 
 
-def _report(program: Program, options: argparse.Namespace, loaded: dict[str, int]) -> Rendered:
+def _report(program: Cell, options: argparse.Namespace, loaded: dict[str, int]) -> Rendered:
     """Say what was loaded, where it is attached, and what is still to be done."""
     attached = [_NAMED.sub("", each).replace("__", ":", 1) for each in loaded if _NAMED.match(each)]
     walked = sum(proginfo.facts(fd).verified_instructions for fd in loaded.values())

@@ -246,3 +246,51 @@ def test_unloading_the_extension_detaches(shell: InteractiveShell) -> None:
     run(shell, "opens", OPENS)
     magic.unload_ipython_extension(shell)
     assert attached() == 0
+
+
+# -- what it sends and keeps ---------------------------------------------------------------------
+
+SENDS = """#include "labkit.h"
+struct opened { u32 flags; char comm[16]; };
+BPF_RINGBUF_OUTPUT(events, 64);
+
+TRACEPOINT_PROBE(syscalls, sys_enter_openat)
+{
+	struct opened opened = {};
+
+	if (!labkit_is_target())
+		return 0;
+	opened.flags = args->flags;
+	bpf_get_current_comm(&opened.comm, sizeof(opened.comm));
+	events.ringbuf_output(&opened, sizeof(opened), 0);
+	return 0;
+}
+"""
+
+
+@pytest.mark.bpf
+def test_a_cells_records_are_rows(shell: InteractiveShell) -> None:
+    with Workload("hello", ["--open", "/dev/null", "--times", "23"]) as workload:
+        run(shell, f"opens --pid {workload.pid}", SENDS)
+        workload.go()
+    frame = shell.user_ns["opens"].events("events")
+    assert list(frame.columns) == ["flags", "comm"]
+    assert len(frame) == 23
+
+
+@pytest.mark.bpf
+def test_counting_moves_no_warning(shell: InteractiveShell) -> None:
+    """clang's words about the text that counts name the learner's own line and column."""
+    body = SENDS.replace("opened.flags = args->flags;", "int unused; opened.flags = unused;")
+    line = 1 + next(at for at, text in enumerate(body.splitlines(), 1) if "int unused" in text)
+    told = run(shell, "opens", body)
+    assert f"Line {line}: " in told.text
+
+
+@pytest.mark.bpf
+def test_a_stack_that_has_no_room_for_counting_is_still_accepted(shell: InteractiveShell) -> None:
+    body = SENDS.replace("char comm[16]", "char comm[500]").replace("sizeof(opened.comm)", "16")
+    body = body.replace("opened.flags = args->flags;", "")
+    run(shell, "opens", body.replace("\tif (!labkit_is_target())\n\t\treturn 0;\n", ""))
+    assert isinstance(shell.user_ns["opens"], Program)
+    assert attached() == 1

@@ -1,0 +1,375 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A learner's own program: its records, maps and losses as frames.
+
+    with Cell("opens.c") as opens:
+        opens.aim(pid=...); opens.attach()
+        ...
+        opens.events("events")          # a row per record
+        opens.map("counts")             # a row per entry
+        opens.losses()                  # a row per cause
+
+What `%%bpf` leaves under the name of its cell is one of these.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from labkit.bpf import bcc, losses, maps
+from labkit.bpf.btf import fetch
+from labkit.bpf.collect import PERF_BUFFER, RING_BUFFER, Collector
+from labkit.bpf.counted import MARKED, counted
+from labkit.bpf.fields import Field, fields_of, frame_of
+from labkit.bpf.losses import Loss
+from labkit.bpf.maps import MapShape
+from labkit.bpf.pack import packed
+from labkit.bpf.program import Program
+from labkit.bpf.reading import Reading
+from labkit.bpf.symbolize import stacks
+from labkit.errors import BadArgument, LabkitError, check_bool, unknown_name
+from labkit.machine.btf import BTF
+
+__all__ = ["Cell"]
+
+_BUFFERS = (RING_BUFFER, PERF_BUFFER)
+_STACKS = 7  # BPF_MAP_TYPE_STACK_TRACE
+_LPM = 11
+_READABLE = (1, 2, 5, 6, 9, 10, _LPM)
+_ROWS = {3: "programs", 8: "cgroups", 12: "maps", 13: "maps", 14: "devices", 15: "sockets", 16: "CPUs", 18: "sockets"}
+_AIM = {"labkit_target", "labkit_pids", "labkit_children"}
+
+
+class Cell(Program):
+    """A learner's program, with what it sends and keeps as frames.
+
+    Parameters
+    ----------
+    source : the path of the C file.
+    flags : macros given to clang as -DNAME=VALUE.
+    count_losses : False compiles the text as it is: refused records and updates are not counted then, and records
+        have no fields.
+
+    Errors are those of `Program`.
+    """
+
+    def __init__(
+        self, source: Path | str, *, flags: Mapping[str, int | str] | None = None, count_losses: bool = True
+    ) -> None:
+        super().__init__(source=source, flags=flags, rewrite=counted if count_losses else None)
+        self._collectors: dict[str, Collector] = {}
+
+    def __enter__(self) -> Cell:
+        super().__enter__()
+        try:
+            for name in self.own_maps:
+                if self.shape(name).kind in _BUFFERS:
+                    with contextlib.suppress(BadArgument):  # records of two types: events() says so
+                        if record := self._record(name):
+                            self._collectors[name] = Collector(name, self.map_fd(name), record[1])
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.ExitStack() as later:
+            later.callback(super().__exit__)
+            for collector in self._collectors.values():
+                later.callback(collector.close)
+            if self.is_loaded:
+                later.callback(self.detach)
+
+    @property
+    def own_maps(self) -> list[str]:
+        """The names of the maps that the program itself declares."""
+        return sorted(name for name in self.map_names if not name.startswith("labkit_"))
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def events(self, name: str) -> Reading:
+        """Return the records of a ring buffer or perf buffer since the program was loaded, or cleared.
+
+        Parameters
+        ----------
+        name : of the buffer, as the C file declares it.
+
+        Returns
+        -------
+        One row per record, in the order of arrival; one column per field of the C type (see `labkit.bpf.fields`).
+        `attrs`: lost_events; warnings (what was lost, and why); capacity_records (how many the lab keeps),
+        buffer_records (how many wait in the kernel at most), notes. Reading takes nothing away.
+
+        Raises
+        ------
+        BadArgument : no such map; a map that is no buffer.
+        LabkitError : the type of the records is not known.
+        """
+        told = self.shape(name)
+        if told.kind not in _BUFFERS:
+            raise BadArgument(f"{name} is not a ring buffer or a perf buffer.", f'read it as {self.name}.map("{name}")')
+        record = self._record(name)
+        if record is None or name not in self._collectors:
+            raise LabkitError(
+                f"The type of the records in {name} is not known here.",
+                f"send a struct outside of any #define: {name}.ringbuf_output(&event, sizeof(event), 0)",
+            )
+        fields, size = record
+        collector = self._collectors[name]
+        made = Reading(frame_of(collector.rows(), fields), copy=False)
+        waiting = collector.buffer_bytes // (-(-size // 8) * 8 + 8)
+        each = "" if collector.is_ring else " per CPU"
+        notes = [
+            f"{collector.count} records of {size} bytes. The kernel holds about {waiting}{each}; the lab keeps the "
+            f'first {collector.capacity:,}, until {self.name}.clear("{name}").'
+        ]
+        shorter, longer = collector.odd_sizes
+        if shorter:
+            notes.append(f"{shorter} records were shorter than their C type: what is missing reads as zeros.")
+        if longer:
+            notes.append(f"{longer} records were longer than their C type: only the head of each is here.")
+        return self._told(made, name, notes, collector)
+
+    def map(self, name: str, *, per_cpu: bool = False, pid: int | None = None) -> Reading:
+        """Return what a map holds.
+
+        Parameters
+        ----------
+        name : of the map, as the C file declares it.
+        per_cpu : of a per-CPU map, one row per entry and CPU (column cpu) instead of the sum over the CPUs. A value
+            with fields that are no whole numbers has always one row per CPU.
+        pid : of a map of stacks, the process whose functions are to be named.
+
+        Returns
+        -------
+        One row per entry; the columns are the fields of the key and then of the value (see `labkit.bpf.fields`):
+        `key` and `value` where they are no structs. A map of stacks has stack_id and stack. `attrs`: lost_events,
+        warnings, notes.
+
+        Raises
+        ------
+        BadArgument : no such map, or one whose contents user space cannot read.
+        """
+        told = self.shape(name)
+        check_bool("per_cpu", per_cpu)
+        if told.kind in _BUFFERS:
+            raise self._is_buffer(name)
+        if told.kind == _STACKS:
+            return self._told(Reading(stacks(self.map_fd(name), pid)), name, [])
+        if told.kind not in _READABLE:
+            what = _ROWS.get(told.kind, "values that are read only by taking them out")
+            raise BadArgument(f"{name} holds {what}: it has no rows to show.", "copy what you want to see into a hash")
+        keys, values = maps.read_raw(self.map_fd(name))
+        key, value = self._fields(name, told)
+        notes = [f"{len(keys):,} of {told.entries:,} entries."]
+        if told.per_cpu:
+            keys, values, cpus, note = _of_cpus(keys, values, told, value, per_cpu)
+            notes.append(note)
+        else:
+            cpus = None
+        both = {one.name for one in key} & {one.name for one in value}
+        columns = {f"key.{one}" if one in both else one: column for one, column in frame_of(keys, key).items()}
+        if cpus is not None:
+            columns["cpu"] = cpus
+        held = values if isinstance(values, dict) else frame_of(values, value)
+        columns |= {f"value.{one}" if one in both else one: column for one, column in held.items()}
+        return self._told(Reading(columns, copy=False), name, notes)
+
+    def losses(self) -> pd.DataFrame:
+        """Return what the program lost since its maps were cleared: map, cause, count, fix; one row per cause."""
+        found = self._losses()
+        names = ("map", "cause", "count", "fix")
+        return pd.DataFrame({one: [getattr(each, one) for each in found] for one in names})
+
+    def hash(self, name: str) -> dict[Any, Any]:
+        """Return a hash map as a dict of plain Python values; a struct as key is a tuple, as value a dict."""
+        if self.shape(name).kind in _BUFFERS:
+            raise self._is_buffer(name)
+        return super().hash(name)
+
+    def counters(self, name: str, dtype: Any = np.uint64) -> Any:
+        """Return an array map's values, each summed over the CPUs if it is a per-CPU array."""
+        if self.shape(name).kind in _BUFFERS:
+            raise self._is_buffer(name)
+        return super().counters(name, dtype)
+
+    @property
+    def lost_events(self) -> int:
+        """Records and updates that are missing, whoever counted them, and runs that the kernel skipped."""
+        own = int(super().counters("labkit_lost")[0]) if "labkit_lost" in self.map_names else 0
+        return max(own, sum(one.count for one in self._losses())) + self.missed_runs
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def set(self, name: str, key: Any, value: Any) -> None:
+        """Write one entry of a map; of a per-CPU map, the same value for each CPU.
+
+        Parameters
+        ----------
+        key, value : numbers, text, or a dict of the fields of a struct (see `labkit.bpf.pack`).
+
+        Raises
+        ------
+        BadArgument : no such map, a map of another kind, or a value that does not fit its C type.
+        LabkitError : the kernel refused, for instance because the map is full.
+        """
+        told = self.shape(name)
+        if told.kind in _BUFFERS or told.kind not in _READABLE:
+            raise BadArgument(f"{name} has no entries to write.", "set entries of a hash or an array")
+        types = self._types
+        if types is None or not told.value_type:
+            raise LabkitError(f"The C types of {name} are not known here.", f'write {self.name}.table("{name}")[…] = …')
+        raw = packed(types, told.value_type, value, "value")
+        if told.per_cpu:
+            raw = raw.ljust(-(-len(raw) // 8) * 8, b"\0") * maps.possible_cpus()
+        try:
+            maps.write_raw(self.map_fd(name), packed(types, told.key_type, key, "key"), raw)
+        except OSError as error:
+            full = f"it has {told.entries} entries" + (
+                ", all in use" if told.kind in (1, 5) else f", 0 to {told.entries - 1}"
+            )
+            raise LabkitError(
+                f"{name} refused key={key!r}: {error.strerror}; {full}.", "clear the map, or declare more entries"
+            ) from None
+
+    def clear(self, *names: str) -> None:
+        """Empty the named maps and buffers (all, if none is named), and forget what they lost. The aim stays.
+
+        Raises
+        ------
+        BadArgument : no such map.
+        """
+        for name in names:
+            self.shape(name)
+        for name in names or self.own_maps:
+            if name in self._collectors:
+                self._collectors[name].clear()
+        if names:
+            super().clear(*names)
+            for name in names:
+                losses.forget(self.bcc, name)
+        else:
+            super().clear(*(name for name in self.map_names if name not in _AIM))
+
+    def aim(  # type: ignore[override]
+        self,
+        *,
+        pid: int | Collection[int] | None = None,
+        cgroup: Path | None = None,
+        everybody: bool = False,
+        clear: bool = False,
+    ) -> str | None:
+        """Choose whom the program watches, as `Program.aim`.
+
+        Parameters
+        ----------
+        clear : empty all maps and buffers first. Otherwise what was counted before stays, and the answer says so.
+        """
+        super().aim(pid=pid, cgroup=cgroup, everybody=everybody)
+        if clear:
+            self.clear()
+            return None
+        held = [name for name in self.own_maps if self._holds(name)]
+        if not held:
+            return None
+        return f"{', '.join(held)}: the counts of before go on. To begin afresh: {self.name}.clear()"
+
+    # -- within ----------------------------------------------------------------------------------
+
+    def shape(self, name: str) -> MapShape:
+        """Return what the kernel says of a map: its kind, id and sizes. Raises BadArgument for an unknown name."""
+        if not isinstance(name, str) or bcc.map_fd(self.bcc, name) < 0:
+            raise unknown_name("map", name, self.own_maps or ["(the program declares none)"])
+        return maps.shape(self.map_fd(name))
+
+    def _is_buffer(self, name: str) -> BadArgument:
+        return BadArgument(
+            f"{name} is a buffer of records: it has no keys and values.", f'read {self.name}.events("{name}")'
+        )
+
+    def _holds(self, name: str) -> bool:
+        if name in self._collectors:
+            return bool(len(self._collectors[name].rows()))
+        if self.shape(name).kind not in _READABLE:
+            return False
+        keys, values = maps.read_raw(self.map_fd(name))
+        is_array = self.shape(name).kind in (maps.ARRAY, maps.PERCPU_ARRAY)
+        return bool(values.any()) if is_array else bool(len(keys))
+
+    @cached_property
+    def _types(self) -> BTF | None:
+        """The types of the program; None where the kernel or BCC has no BTF."""
+        shapes = (maps.shape(self.map_fd(name)) for name in self.map_names)
+        return fetch(next((told.btf for told in shapes if told.btf), 0))
+
+    def _record(self, name: str) -> tuple[list[Field], int] | None:
+        """Return the fields and the size of what is sent to a buffer; None where it is not known."""
+        types = self._types
+        if types is None:
+            return None
+        marked = (
+            types.type(number).members[1].type  # key, value
+            for text, number in types.structures.items()
+            if text.startswith(MARKED) and text.removeprefix(MARKED).partition("_")[2] == name
+        )
+        found = {(tuple(fields_of(types, number, "value")), types.bytes_of(number)) for number in marked}
+        if len(found) > 1:
+            sizes = " and ".join(str(size) for size in sorted(size for _, size in found))
+            raise BadArgument(
+                f"{name} gets records of {len(found)} different C types, of {sizes} bytes.",
+                "declare one buffer for each struct",
+            )
+        fields, size = next(iter(found), ((), 0))
+        return (list(fields), size) if size > 1 or (size and fields[0].kind != "text") else None
+
+    def _fields(self, name: str, told: MapShape) -> tuple[list[Field], list[Field]]:
+        """Return the fields of a map's keys and values; plain bytes where the types are not known."""
+        types = self._types
+        if types is None or not told.key_type:
+            code = {1: "u1", 2: "u2", 4: "u4", 8: "u8"}
+            return tuple(
+                [Field(name, 0, size, code.get(size, "bytes"))]
+                for name, size in (("key", told.key_bytes), ("value", told.value_bytes))
+            )  # type: ignore[return-value]
+        return fields_of(types, told.key_type, "key"), fields_of(types, told.value_type, "value")
+
+    def _losses(self) -> list[Loss]:
+        found = losses.losses(self.bcc)
+        for name, collector in self._collectors.items():
+            if collector.overflow:
+                cause = f"records of {name} arrived when the lab already kept {collector.capacity:,}"
+                found.append(Loss(name, cause, collector.overflow, f'read and {self.name}.clear("{name}")'))
+        return found
+
+    def _told(self, made: Reading, name: str, notes: list[str], collector: Collector | None = None) -> Reading:
+        """Return a frame with what to know of it."""
+        found = [one for one in self._losses() if one.map in (name, "")]
+        made.attrs |= {"lost_events": sum(one.count for one in found), "notes": notes}
+        made.attrs["warnings"] = [str(one) for one in found]
+        if collector is not None:
+            made.attrs |= {"capacity_records": collector.capacity, "buffer_bytes": collector.buffer_bytes}
+        if losses.COUNTS not in self.map_names and self.rewritten is self.source and collector is not None:
+            notes.append("Losses are not counted: the program was compiled as it is.")
+        if self.missed_runs:
+            notes.append(f"The kernel skipped {self.missed_runs} runs of the program: another one was running.")
+        return made
+
+
+def _of_cpus(keys: Any, values: Any, told: MapShape, fields: list[Field], per_cpu: bool) -> tuple[Any, Any, Any, str]:
+    """Return the keys and the values of a per-CPU map: summed, or one row per CPU."""
+    cpus = maps.possible_cpus()
+    split = values.reshape(len(values), cpus, told.slot_bytes // cpus)[:, :, : told.value_bytes]
+    flat = np.ascontiguousarray(split).reshape(len(values) * cpus, told.value_bytes)
+    if per_cpu or not all(one.is_number for one in fields):
+        return np.repeat(keys, cpus, axis=0), flat, np.tile(np.arange(cpus), len(values)), "One row per CPU."
+    summed = {
+        name: np.asarray(column).reshape(len(values), cpus).sum(axis=1)
+        for name, column in frame_of(flat, fields).items()
+    }
+    return keys, summed, None, f"Each value is the sum over {cpus} CPUs; per_cpu=True shows each."

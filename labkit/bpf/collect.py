@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Collect the records of a learner's ring buffer or perf buffer from the moment it is loaded.
+
+A thread waits until the kernel has records, takes them without Python code per record (c/lib/ring.c), and keeps them
+until they are cleared. A ring buffer is one for all CPUs; of a perf buffer each CPU has its own, of `PERF_PAGES`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes as ct
+import mmap
+import os
+import select
+import threading
+import time
+
+import numpy as np
+import numpy.typing as npt
+
+from labkit.bpf import maps
+from labkit.bpf.bcc import libbcc, online_cpus
+from labkit.bpf.ring import Sink, sink_function
+from labkit.errors import LabkitError
+from labkit.running import owner
+
+__all__ = ["PERF_BUFFER", "PERF_PAGES", "RING_BUFFER", "Collector"]
+
+PERF_BUFFER, RING_BUFFER = 4, 27  # BPF_MAP_TYPE_PERF_EVENT_ARRAY and _RINGBUF of enum bpf_map_type
+PERF_PAGES = 64
+KEPT_BYTES, KEPT_RECORDS = 1 << 28, 4_000_000  # the lab keeps no more records of one buffer than fit in both
+_WAIT_MS = 50
+_PAUSE_S = 0.001  # after records: the next ones are taken together
+_AT_ONCE = 1 << 20
+
+
+class Collector:
+    """Keeps the records of one buffer; `close()` ends it, and what it has kept can still be read.
+
+    Parameters
+    ----------
+    name, map_fd : of the buffer.
+    record_bytes : the size of the C type that is sent.
+    """
+
+    def __init__(self, name: str, map_fd: int, record_bytes: int) -> None:
+        told = maps.shape(map_fd)
+        self.name, self.record_bytes = name, record_bytes
+        self.is_ring = told.kind == RING_BUFFER
+        self.buffer_bytes = told.entries if self.is_ring else PERF_PAGES * mmap.PAGESIZE
+        self.capacity = min(KEPT_BYTES // record_bytes, KEPT_RECORDS)
+        self._map_fd = map_fd
+        self._array = np.empty((self.capacity, record_bytes), dtype=np.uint8)  # memory is used as records arrive
+        self._sink = Sink(self._array.ctypes.data, record_bytes, self.capacity)
+        self._ring: int | None = None
+        self._readers: dict[int, int] = {}
+        self._lock, self._stopping = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"records of {name}", daemon=True)
+        take = sink_function("labkit_ring_take" if self.is_ring else "labkit_perf_take")
+        self._held = owner.acquire(f"the records of {name}", lambda: self._open(take), self._close)
+
+    def close(self) -> None:
+        """Take what is left in the buffer and stop collecting. Detach the program first to miss nothing."""
+        self._held.close()
+
+    def rows(self) -> npt.NDArray[np.uint8]:
+        """Return the bytes of the records so far, one record per row, those that wait in the buffer included."""
+        with self._lock:
+            self._drain()
+            return self._array[: self._sink.count].copy()
+
+    def clear(self) -> None:
+        """Forget the records so far."""
+        with self._lock:
+            self._drain()
+            self._sink.count = self._sink.overflow = self._sink.shorter = self._sink.longer = self._sink.lost = 0
+
+    @property
+    def count(self) -> int:
+        """Records kept so far."""
+        return int(self._sink.count)
+
+    @property
+    def overflow(self) -> int:
+        """Records that arrived when `capacity` of them were kept already."""
+        return int(self._sink.overflow)
+
+    @property
+    def lost_by_kernel(self) -> int:
+        """Records of a perf buffer that the kernel says are missing. The program's own count is newer."""
+        return int(self._sink.lost)
+
+    @property
+    def odd_sizes(self) -> tuple[int, int]:
+        """How many records were shorter than their C type, and how many longer."""
+        return int(self._sink.shorter), int(self._sink.longer)
+
+    def _open(self, take: ct.c_void_p) -> None:
+        if self.is_ring:
+            self._ring = libbcc().bpf_new_ringbuf(self._map_fd, take, ct.byref(self._sink))
+            if not self._ring:
+                raise LabkitError(f"The ring buffer {self.name} could not be opened.", "see `labkit doctor`")
+        else:
+            for cpu in online_cpus():
+                self._open_cpu(cpu, take)
+        self._drain()  # what an earlier run of the same cell left
+        self._sink.count = self._sink.overflow = self._sink.shorter = self._sink.longer = 0
+        self._thread.start()
+
+    def _open_cpu(self, cpu: int, take: ct.c_void_p) -> None:
+        lib, lost = libbcc(), sink_function("labkit_perf_lost")
+        reader = lib.bpf_open_perf_buffer(take, lost, ct.addressof(self._sink), -1, cpu, PERF_PAGES)
+        if not reader:
+            raise LabkitError(
+                f"The perf buffer {self.name} could not be opened on CPU {cpu}: {os.strerror(ct.get_errno())}.",
+                "see `labkit doctor`, and the limit of locked memory: ulimit -l",
+            )
+        self._readers[cpu] = reader
+        key, fd = ct.c_int(cpu), ct.c_int(lib.perf_reader_fd(reader))
+        if lib.bpf_update_elem(self._map_fd, ct.byref(key), ct.byref(fd), 0) != 0:
+            raise LabkitError(f"The perf buffer {self.name} refused CPU {cpu}.", "run the cell again, as root")
+
+    def _close(self) -> None:
+        self._stopping.set()
+        if self._thread.ident is not None:  # it was started
+            self._thread.join()
+        with self._lock:
+            self._drain()
+            if self._ring:
+                libbcc().bpf_free_ringbuf(self._ring)
+                self._ring = None
+            for cpu, reader in self._readers.items():
+                libbcc().bpf_delete_elem(self._map_fd, ct.byref(ct.c_int(cpu)))
+                libbcc().perf_reader_free(reader)
+            self._readers.clear()
+
+    def _run(self) -> None:
+        waiting = select.poll()
+        fds = [self._map_fd] if self.is_ring else [libbcc().perf_reader_fd(one) for one in self._readers.values()]
+        for fd in fds:
+            waiting.register(fd, select.POLLIN)
+        while not self._stopping.is_set():
+            with contextlib.suppress(InterruptedError):
+                waiting.poll(_WAIT_MS)
+            before = self.count
+            with self._lock:
+                self._drain()
+            if self.count != before:
+                time.sleep(_PAUSE_S)
+
+    def _drain(self) -> None:
+        self._sink.budget = _AT_ONCE
+        if self._ring:
+            libbcc().bpf_consume_ringbuf(self._ring)
+        elif self._readers:
+            readers = (ct.c_void_p * len(self._readers))(*self._readers.values())
+            libbcc().perf_reader_consume(len(readers), readers)
