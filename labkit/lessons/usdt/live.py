@@ -92,8 +92,8 @@ def live_code(probe: str = "request_start", *, progress: Progress | None = None)
         tracer.detach()
         rows.append(_look("detached", place, run.pid, width, count()))
         run.stop()
-        told = run.result()
-        facts = provenance(command=run.command, fired=_own_count(told, probe), probe=name)
+        run.result()
+        facts = provenance(command=run.command, probe=name)
     return schema.frame(rows, **facts)
 
 
@@ -198,10 +198,6 @@ def _wait(until: Callable[[], bool], report: Progress) -> None:
         if time.monotonic() > deadline:
             raise LabkitError(f"The probe was not passed in {_PATIENCE_S:g} s.", "run the cell again")
         time.sleep(0.005)
-
-
-def _own_count(told: dict[str, Any], probe: str) -> int:
-    return int(told["iterations"] if probe.startswith("loop_") else told[probe])
 
 
 def _check_probe(binary: Path, probe: str) -> str:

@@ -112,9 +112,9 @@ def python_calls(
     command = [str(file.resolve()), *check_words("arguments", arguments)]
     with exclusive("lesson 05: calls of Python functions", progress) as report:
         try:
-            made, told, facts = _python(python, command, FUNCTIONS, report)
+            made, facts = _python(python, command, FUNCTIONS, report)
         except Missing:
-            made, told, facts = _python(python, command, IMPORTS, report)
+            made, facts = _python(python, command, IMPORTS, report)
             warning = "This Python has no function probes (Python 3.12 removed them). These are its imports."
             facts["warnings"] = [*facts["warnings"], warning]
             everything = True
@@ -123,19 +123,18 @@ def python_calls(
         calls = calls[calls["path"] == command[0][:95]]  # as long as the record in usdt_python.c takes
         calls = calls.assign(depth=calls["depth"] - calls["depth"].min() + 1)
     calls = calls.rename(columns={"number": "line"}).drop(columns=["freed"]).reset_index(drop=True)
-    return schema.frame(calls, **facts, told=told)
+    return schema.frame(calls, **facts)
 
 
 def gc_pauses(*, python: str | Path | None = None, progress: Progress | None = None) -> pd.DataFrame:
     """Run a script that creates garbage, and record each pass of Python's garbage collector.
 
     Returns one row per collection: time_ns, latency_ns (the pause of the program), generation, count (objects freed).
-    `attrs["told"]` is what the script counted.
     """
     with exclusive("lesson 05: Python's garbage collector", progress) as report:
-        made, told, facts = _python(python, [str(RUBBISH)], COLLECTOR, report)
+        made, facts = _python(python, [str(RUBBISH)], COLLECTOR, report)
     passes = _nested(made).rename(columns={"number": "generation", "freed": "count"})
-    return schema.frame(passes[["time_ns", "latency_ns", "generation", "count"]], **facts, told=told)
+    return schema.frame(passes[["time_ns", "latency_ns", "generation", "count"]], **facts)
 
 
 def throws(
@@ -148,7 +147,8 @@ def throws(
     range_errors, runtime_errors, own_errors : how many of each type to throw, 0 to 100000; runtime errors are caught,
         rethrown once and caught again.
 
-    Returns one row per event: time_ns, tid, probe, exception (its type). `attrs["told"]` is the program's own count.
+    Returns one row per event: time_ns, tid, probe, exception (its type). And fired: how often
+    the program itself counted that probe, the same in each of its rows.
     """
     counts = {"range": range_errors, "runtime": runtime_errors, "own": own_errors}
     counts = {name: check_int(f"{name}_errors", number, 0, 100_000, "throws") for name, number in counts.items()}
@@ -161,10 +161,11 @@ def throws(
         tracer.detach()
         ring.stop()
         made = ring.frame()
-        facts = provenance(command=run.command, lost_events=ring.lost, told=told)
+        facts = provenance(command=run.command, lost_events=ring.lost)
     made["probe"] = made["kind"].map({1: "throw", 2: "catch", 3: "rethrow"})  # enum throw_kind
+    made["fired"] = made["probe"].map(told)
     made["exception"] = made["type"].map(_demangled(list(made["type"].unique())))
-    return schema.frame(made[["time_ns", "tid", "probe", "exception"]], **facts)
+    return schema.frame(made[["time_ns", "tid", "probe", "exception", "fired"]], **facts)
 
 
 def throw_mystery() -> pd.DataFrame:
@@ -180,15 +181,15 @@ def throw_mystery() -> pd.DataFrame:
 
 def _python(
     python: str | Path | None, command: Sequence[str], listen: Listen, report: Progress
-) -> tuple[pd.DataFrame, dict[str, Any], dict[str, Any]]:
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Run a script under the first Python that has the probes; return the events, its own counts, and provenance."""
     for candidate in _pythons(python):
         try:
             with _listening(candidate, ["-I", str(CHILD), *command], "usdt_python", listen) as (run, ring, tracer):
-                told = run.go(timeout_s=300, tick=lambda _: report(0.5, "Python runs"))
+                run.go(timeout_s=300, tick=lambda _: report(0.5, "Python runs"))
                 tracer.detach()
                 ring.stop()
-                return ring.frame(), told, provenance(command=run.command, lost_events=ring.lost)
+                return ring.frame(), provenance(command=run.command, lost_events=ring.lost)
         except Missing as error:
             missing = error
     raise missing

@@ -36,8 +36,9 @@ def panel() -> Panel:
 def finding(frame: pd.DataFrame) -> str:
     """Return what the frame shows, in one sentence."""
     heard = frame["probe"].value_counts()
-    fired = frame.attrs["fired"]
-    counts = listing(f"{name} {heard[name]} times (the program: {fired[name]})" for name in fired if name in heard)
+    fired = frame.groupby("probe")["fired"].first()
+    names = [name for name in requests.PROBES if name in heard]
+    counts = listing(f"{name} {heard[name]} times (the program: {fired[name]})" for name in names)
     done = frame[frame["probe"] == "request_done"]
     if done.empty:
         return f"eBPF saw {counts}. To see latencies, choose request_done as well."

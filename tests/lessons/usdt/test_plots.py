@@ -23,11 +23,12 @@ def requests(*probes: str, latency_ns: int = 20_000) -> pd.DataFrame:
             "body_bytes": 0,
             "status": -2 if number % 7 == 0 else 200,
             "latency_ns": latency_ns if probe == "request_done" else 0,
+            "fired": 14,
         }
         for number in range(1, 15)
         for probe in probes
     ]
-    return schema.frame(rows, work_ns=20_000, fired=dict.fromkeys(probes, 14))
+    return schema.frame(rows, work_ns=20_000)
 
 
 def drawn(frame: pd.DataFrame) -> object:
