@@ -21,7 +21,7 @@ from labkit.machine import btf as kinds
 from labkit.machine.btf import BTF, kernel_btf
 from labkit.machine.headers import CHOICE, kernel_headers
 
-__all__ = ["Structures", "as_written", "structures_of"]
+__all__ = ["Structures", "as_written", "promised_in", "structures_of"]
 
 _NOT_CODE = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"", re.DOTALL)
 _LEFT = r"pt_regs|bpf_\w+"  # promised, though not among the UAPI headers; and what BCC's own headers are about
@@ -82,7 +82,7 @@ def _found(text: str, chosen: str | None) -> Structures | None:
     included = re.search(r"^\s*#\s*include\s*<", text, re.MULTILINE)  # without any, no structure is known
     if included and headers.exact and chosen in (None, headers.environment.get(CHOICE)):
         return None
-    tags -= _promised(headers.path)
+    tags -= _promised(headers.path).keys()
     kernel = kernel_btf()
     names = tuple(sorted(tags & kernel.structures.keys() if kernel else set(_defined(tags, headers.path))))
     if not names:
@@ -107,14 +107,24 @@ def _other(tag: str) -> str:
     return re.sub(r"[a-z]", lambda found: found[0].upper(), tag, count=1)
 
 
+def promised_in(tag: str) -> str:
+    """Return the header of the kernel's promised interface that declares a struct, empty if there is none."""
+    try:
+        return _promised(kernel_headers().path).get(tag, "")
+    except Missing:
+        return ""
+
+
 @cache
-def _promised(tree: Path) -> frozenset[str]:
-    """Return the structs of the UAPI headers: the kernel promises to keep them."""
-    found: set[str] = set()
+def _promised(tree: Path) -> dict[str, str]:
+    """Return the structs of the UAPI headers, which the kernel promises to keep, and the header of each."""
+    found: dict[str, str] = {}
     for folder in (each for pattern in _PROMISED for each in tree.glob(pattern)):
         for path in folder.rglob("*.h"):
-            found.update(re.findall(r"^struct\s+(\w+)\s*\{", path.read_text(errors="replace"), re.MULTILINE))
-    return frozenset(found)
+            name = str(path)[str(path).index("uapi/") :]
+            for tag in re.findall(r"^struct\s+(\w+)\s*\{", path.read_text(errors="replace"), re.MULTILINE):
+                found.setdefault(tag, name)
+    return found
 
 
 def _defined(tags: set[str], tree: Path) -> Iterator[str]:

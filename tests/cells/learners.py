@@ -20,7 +20,7 @@ _PASSES = "Verified: this change passes"
 
 def typed() -> Iterator[Program]:
     """Yield them."""
-    for family in (_maps, _rings, _sizes, _indices, _names, _kernel):
+    for family in (_maps, _rings, _sizes, _indices, _names, _kernel, _spellings, _memory):
         yield from family()
 
 
@@ -147,4 +147,104 @@ def _kernel() -> Iterator[Program]:
             before=_COUNT,
         ),
         rf"this kernel's struct task_struct has no field tgdi & did you mean tgid & {_PASSES}",
+    )
+
+
+def _spellings() -> Iterator[Program]:
+    body = "{\n    return 0;\n}\n"
+    yield Program(
+        "typed-small-letters",
+        f"tracepoint_probe(syscalls, sys_enter_openat) {MARK}\n{body}",
+        rf"no tracepoint_probe & write TRACEPOINT_PROBE & {_PASSES}",
+    )
+    for names in ("syscalls:sys_enter_openat", "sys_enter_openat"):
+        yield Program(
+            f"typed-names-{names}",
+            f"TRACEPOINT_PROBE({names}) {MARK}\n{body}",
+            rf"two names & TRACEPOINT_PROBE\(syscalls, sys_enter_openat\) & {_PASSES}",
+        )
+    yield Program(
+        "typed-no-semicolons",
+        f"BPF_HASH(count, u32, u64) {MARK}\n" + probe("u32 k = 1;", "count.increment(k)", "return 1"),
+        rf"semicolon is missing & \+ +\d+ \|     return 1; & {_PASSES}",
+    )
+    yield Program(
+        "typed-open-block",
+        "TRACEPOINT_PROBE(syscalls, sys_enter_read) {\n    if (args->fd) {\n        return 1;\n    return 0;\n"
+        f"}} {MARK}\n",
+        "block that begins in line 3 is not closed",
+    )
+    yield Program(
+        "typed-struct-below",
+        f"BPF_HASH(count, struct key, u64); {MARK}\nstruct key {{ u32 pid; u32 cpu; }};\n"
+        + probe("struct key k = {};", "count.increment(k);"),
+        rf"struct key is used here & \(line 3\) & {_PASSES}",
+    )
+    yield Program(
+        "typed-assigned-null",
+        probe("u32 k = 1;", "u64 *v = count.lookup(&k);", f"if (v = NULL) return 0; {MARK}", "(*v)++;", before=_COUNT),
+        rf"= stores, == compares & v == NULL & !off its end & {_PASSES}",
+    )
+
+
+def _memory() -> Iterator[Program]:
+    key = "struct key { u32 pid; u64 at; };\nBPF_HASH(count, struct key, u64);"
+    yield Program(
+        "typed-padded-key",
+        probe(f"struct key k; {MARK}", "k.pid = 1;", "k.at = 2;", "count.increment(k);", before=key),
+        r"4 bytes of padding & struct key k = \{\}",
+        accepted=True,
+    )
+    yield Program(
+        "typed-cleared-key",
+        probe("struct key k = {};", "k.pid = 1;", "count.increment(k);", before=key),
+        "",
+        accepted=True,
+    )
+    yield Program(
+        "typed-static",
+        probe("static u64 total = 0;", f"total += args->count; {MARK}"),
+        r"no global variables & BPF_ARRAY\(total, u64, 1\) & !NULL on this path",
+    )
+    yield Program(
+        "typed-letters-of-a-name",
+        probe(
+            "for (int i = 0; i < 100; i++) {",
+            f"if (args->filename[i] == 0) break; {MARK}",
+            "count.increment(i);",
+            "}",
+            event="sys_enter_openat",
+            before="BPF_HASH(count, int, u64);",
+        ),
+        rf"address of the process & bpf_probe_read_user\(&letter & {_PASSES}",
+    )
+    yield Program(
+        "typed-index-in-a-struct",
+        probe(
+            "u32 k = 1;",
+            "struct st *s = kept.lookup(&k);",
+            "if (!s) return 0;",
+            f"s->v[s->n] = args->count; {MARK}",
+            before="#define MOST 10\nstruct st { u32 n; u32 v[MOST]; };\nBPF_HASH(kept, u32, struct st);",
+        ),
+        rf"index s->n may leave v\[10\] & if \(at >= 10\) return 0; & {_PASSES}",
+    )
+    yield Program(
+        "typed-last-letter",
+        probe(
+            "char name[256];",
+            "int n = bpf_probe_read_user_str(name, sizeof(name), args->filename);",
+            f"return name[n - 1]; {MARK}",
+            event="sys_enter_openat",
+        ),
+        rf"n may be less than 1 & u64 at = n - 1; & {_PASSES}",
+    )
+    yield Program(
+        "typed-timespec",
+        probe(
+            "struct __kernel_timespec *ts = args->rqtp;",
+            f"return ts->tv_sec; {MARK}",
+            event="sys_enter_nanosleep",
+        ),
+        r"fields of struct __kernel_timespec & #include <uapi/linux/time_types\.h>",
     )

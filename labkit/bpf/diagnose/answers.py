@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 from labkit.bpf.diagnose import functions
 from labkit.bpf.diagnose.code import Code
-from labkit.bpf.diagnose.events import fields, near
+from labkit.bpf.diagnose.events import fields, near, nearest_event
 from labkit.bpf.diagnose.said import Answer, Match, Said, edit
-from labkit.bpf.structures import structures_of
+from labkit.bpf.structures import promised_in, structures_of
 from labkit.machine.btf import KERNEL_BTF, kernel_btf
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "cast",
     "comment",
     "cpp",
+    "declared_below",
     "event_names",
     "field",
     "fixed",
@@ -32,10 +33,12 @@ __all__ = [
     "kernel_field",
     "kernel_function",
     "macro",
+    "one_name",
     "quotes",
     "raw",
     "semicolon",
     "type",
+    "unclosed",
     "undeclared",
 ]
 
@@ -145,16 +148,46 @@ def incomplete(found: Match, code: Code, said: Said) -> Answer:
         )
     if name in _C_NAMES:
         return f"the fields of struct {name} are not known here", _C_NAMES[name]
-    return (
-        f"the fields of struct {name} are not known here",
-        "include the header that defines it, or declare it above this line",
-    )
+    header = promised_in(name)
+    fix = f"add #include <{header}>" if header else "include the header that defines it, or declare it above this line"
+    return f"the fields of struct {name} are not known here", fix
 
 
 def call(found: Match, code: Code, said: Said) -> Answer:
     told = functions.missing(found[1], code)
     nearest = functions.nearest(found[1], code)
     return (*told, edit(code, said, found[1], nearest)) if told and nearest else told
+
+
+def declared_below(found: Match, code: Code, said: Said) -> Answer:
+    """Answer a struct that is used above the line that declares it."""
+    at = code.find(rf"^[ \t]*struct\s+{found[1]}\s*\{{[^{{}}]*\}}\s*;")
+    if at is None or at[0] <= said.line:
+        return None
+    first, lines = at[0], at[1][0].strip("\n").count("\n") + 1
+    whole = " ".join(" ".join(code.bare.splitlines()[first - 1 : first - 1 + lines]).split())
+    edits = dict.fromkeys(range(first, first + lines), "")
+    edits[said.line] = f"{whole} {code.lines[said.line - 1]}"
+    what = f"struct {found[1]} is used here, and declared only below (line {first})"
+    return what, f"move its declaration above line {said.line}", edits
+
+
+def unclosed(found: Match, code: Code, said: Said) -> Answer:
+    """Answer a brace that is not closed: the one whose partner is indented otherwise."""
+    opened: list[tuple[int, int]] = []
+    for number, text in enumerate(re.sub(r'"(?:\\.|[^"\\])*"', "", code.bare).splitlines(), start=1):
+        indent = len(text) - len(text.lstrip())
+        for letter in text:
+            if letter == "{":
+                opened.append((number, indent))
+            elif letter == "}" and opened:
+                begun, other = opened.pop()
+                if other != indent and begun != number:
+                    return f"the block that begins in line {begun} is not closed", "write its } where it ends"
+    return (
+        "a block is not closed",
+        f"write the }} of the block that begins in line {opened[-1][0]}" if opened else "write }",
+    )
 
 
 def cast(found: Match, code: Code, said: Said) -> Answer:
@@ -223,6 +256,18 @@ def quotes(found: Match, code: Code, said: Said) -> Answer:
 def comment(found: Match, code: Code, said: Said) -> Answer:
     line = code.lines[said.line - 1]
     return "# begins no comment in C", "write // before a comment", {said.line: line.replace("#", "//", 1)}
+
+
+def one_name(found: Match, code: Code, said: Said) -> Answer:
+    """Answer a tracepoint with one name, or with both in one."""
+    line = code.lines[said.line - 1]
+    given = re.search(r"TRACEPOINT_PROBE\s*\(\s*(?:(\w+)\s*[:/.]\s*)?(\w+)\s*\)", line)
+    what = "a tracepoint has two names: its category and its event"
+    right = nearest_event(given[1] or "syscalls", given[2]) if given else None
+    if given is None or right is None:
+        return what, "write TRACEPOINT_PROBE(syscalls, sys_enter_read)"
+    whole = f"TRACEPOINT_PROBE({right[0]}, {right[1]})"
+    return what, f"write {whole}", {said.line: line.replace(given[0], whole)}
 
 
 def event_names(found: Match, code: Code, said: Said) -> Answer:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.finding import Finding
 
-__all__ = ["address_keys", "short_buffers"]
+__all__ = ["address_keys", "padded_keys", "short_buffers"]
 
 _FILL = re.compile(r"\b(bpf_get_current_comm|bpf_probe_read(?:_user|_kernel)?(?:_str)?)\s*\(")
 _NAME_BYTES = 16  # TASK_COMM_LEN
@@ -47,6 +47,24 @@ def short_buffers(code: Code) -> Iterator[Finding]:
         elif is_name and has < _NAME_BYTES:
             what = f"{name} has {has} bytes, and the name of a task up to {_NAME_BYTES}: longer names are cut"
             yield Finding(line, 0, what, fix, edits=edits)
+
+
+def padded_keys(code: Code) -> Iterator[Finding]:
+    """Yield the keys with gaps between their members that nothing clears."""
+    for each in code.maps:
+        kind = re.fullmatch(r"struct\s+(\w+)|(\w+_t)", each.key)
+        gap = code.padding(each.key) if kind else 0
+        for found in re.finditer(rf"\b{re.escape(each.key)}\s+(\w+)\s*;", code.bare) if gap else ():
+            line, name = code.line_at(found.start()), found[1]
+            inside = code.bare.rfind("{", 0, found.start()) > code.bare.rfind("}", 0, found.start())
+            used = re.search(rf"\b{each.name}\s*\.\s*\w+\s*\(\s*&?{name}\b", code.bare[found.end() :])
+            cleared = re.search(rf"memset\s*\(\s*&{name}\b", code.bare[found.end() :])
+            if inside and used and not cleared:
+                text = code.lines[line - 1]
+                what = f"the key {name} has {gap} bytes of padding that hold whatever was on the stack"
+                fix = f"clear it where it is declared: {each.key} {name} = {{}};"
+                edits = {line: re.sub(rf"\b({name})\s*;", r"\1 = {};", text, count=1)}
+                yield Finding(line, 0, f"{what}: equal keys may get several entries", fix, edits=edits)
 
 
 def address_keys(code: Code) -> Iterator[Finding]:

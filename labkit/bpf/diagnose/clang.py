@@ -50,9 +50,7 @@ ERRORS: tuple[Row, ...] = (
     ),
     Row(
         r"too few arguments provided to function-like macro",
-        answers.fixed(
-            "a tracepoint has two names: its category and its event", "write TRACEPOINT_PROBE(syscalls, sys_enter_read)"
-        ),
+        answers.one_name,
         root=True,
     ),
     Row(r"no member named '(\w+)' in 'struct tracepoint__(\w+?)__(\w+)'", answers.field),
@@ -68,6 +66,8 @@ ERRORS: tuple[Row, ...] = (
         lambda found, code, said: event_problem(*found.groups()),
     ),
     Row(r"incomplete definition of type 'struct (\w+)'", answers.incomplete),
+    Row(r"field has incomplete type 'struct (\w+)'", answers.declared_below, root=True),
+    Row(r"expected '\}'", answers.unclosed),
     Row(r"'(\S+)' file not found", answers.header),
     Row(r"redefinition of '(\w+?)(?:_table_t)?'", map_answers.clash),
     Row(r"unexpected ';' before '\)'", answers.macro),
@@ -136,6 +136,10 @@ WARNINGS: tuple[Row, ...] = (
 )
 
 
+# one struct under the kernel's name and under that of `labkit.bpf.structures`
+_SAME_STRUCT = r"incompatible pointer types (?:initializing|assigning to) '(struct \w+ \*)' .*'\1'"
+
+
 def error(said: Sequence[Said], code: Code) -> Finding | None:
     """Return what is wrong where clang refused, None where it said nothing of the learner's lines."""
     errors = [each for each in said if each.kind == "error"]
@@ -146,7 +150,12 @@ def error(said: Sequence[Said], code: Code) -> Finding | None:
             if (found := re.search(row.says, each.words)) and (answer := row.answer(found, code, each)):
                 return _finding(each, answer)
     first = errors[0]
-    return _in_words(first, code, ERRORS) or Finding(
+    told = _in_words(first, code, ERRORS)
+    if told and told.edits:  # the same mistake in other lines is corrected with it
+        others = [_in_words(each, code, ERRORS) for each in errors[1:]]
+        alike = {line: text for each in others if each and each.what == told.what for line, text in each.edits.items()}
+        return replace(told, edits={**alike, **told.edits})
+    return told or Finding(
         first.line, first.column, f"clang says: {first.words}", "correct the line named, and run again", ""
     )
 
@@ -155,7 +164,7 @@ def warnings(said: Sequence[Said], code: Code, *, explaining: bool = False) -> l
     """Return clang's warnings in words, each line once; `explaining` keeps those that explain a refusal."""
     rows = tuple(row for row in WARNINGS if row.explains or not explaining)
     found: dict[tuple[int, str], Finding] = {}
-    for each in (each for each in said if each.kind == "warning"):
+    for each in (each for each in said if each.kind == "warning" and not re.search(_SAME_STRUCT, each.words)):
         told = _in_words(each, code, rows)
         if told is None and not explaining:
             told = Finding(each.line, each.column, f"clang warns: {each.words}", "")

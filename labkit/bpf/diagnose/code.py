@@ -128,7 +128,7 @@ class Code:
 
     @cached_property
     def globals(self) -> dict[str, int]:
-        """The variables declared outside of functions, with their lines."""
+        """The variables declared outside of functions, or as static, with their lines."""
         found, depth = {}, 0
         for line, text in enumerate(self.bare.splitlines(), start=1):
             declared = re.match(
@@ -136,7 +136,8 @@ class Code:
                 r"\s*(?:\[[^\]]*\]\s*)*(?:=[^=]|;)",
                 text,
             )
-            if depth == 0 and declared and not re.match(r"\s*(?:typedef|return|extern|#)", text):
+            is_kept = depth == 0 or re.match(r"\s*static\b", text)  # a static variable of a function is kept apart, too
+            if is_kept and declared and not re.match(r"\s*(?:typedef|return|extern|#)", text):
                 found[declared[1]] = line
             depth += text.count("{") - text.count("}")
         return found
@@ -203,6 +204,20 @@ class Code:
         """Return the bytes of a C type that this file spells out, None where it does not."""
         measured = self._layout(kind.strip(), 0)
         return measured[0] if measured else None
+
+    def padding(self, kind: str) -> int:
+        """Return the bytes of a struct that belong to none of its members; 0 where that is not known."""
+        body = re.search(rf"\bstruct\s+{re.escape(kind.split()[-1])}\s*\{{([^{{}}]*)\}}", self.bare)
+        whole = self.size_of(kind)
+        if body is None or whole is None:
+            return 0
+        total = 0
+        for at, member in enumerate(re.findall(r"([^;]+);", body[1])):
+            alone = Code(f"{self.text}\nstruct member_{at} {{ {member}; }};").size_of(f"struct member_{at}")
+            if alone is None:
+                return 0
+            total += alone
+        return whole - total
 
     def _layout(self, kind: str, depth: int) -> tuple[int, int] | None:
         """Return (bytes, alignment)."""

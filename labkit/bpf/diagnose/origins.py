@@ -61,11 +61,14 @@ def _of_a_copy(code: Code, line: int) -> Finding | None:
         for at in range(line - 1, 0, -1):
             above = code.lines[at - 1]
             copied = re.search(rf"\b(bpf_probe_read\w*)\s*\(\s*&\s*{name}\b", above)
-            kept = re.search(rf"\b{name}\s*=\s*(?:\([^)]*\)\s*)?(\*\s*\w+|\w+)\s*;", above)
+            kept = re.search(rf"\b{name}\s*=\s*(?:\([^)]*\)\s*)?(\*\s*\w+|args->\w+|\w+)\s*;", above)
             if not copied and not kept:
                 continue
             helper = copied[1].removesuffix("_str") if copied else "bpf_probe_read_kernel"
-            hint = "" if copied else " (bpf_probe_read_user for an address of the process)"
+            probe = code.probe_at(line)
+            of_process = kept is not None and kept[1].startswith("args->") and probe and probe.category == "syscalls"
+            helper = "bpf_probe_read_user" if of_process else helper
+            hint = "" if copied or of_process else " (bpf_probe_read_user for an address of the process)"
             origin = f"{copied[1]} copied it" if copied else f"it is {kept[1]}" if kept else ""
             what = f"{name} is a plain number for the verifier ({origin}, line {at}): nothing can be read through it"
             fix = f"copy the field into a variable: {helper}(&copy, sizeof(copy), &{name}->{field}){hint}"

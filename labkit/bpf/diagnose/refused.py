@@ -17,7 +17,7 @@ __all__ = ["cause", "remarks"]
 _LEFT_CALL = r"last insn is not an exit|the call stack of \d+ frames|unreachable insn|jump out of range|unknown func"
 # which refusals a warning of clang explains, by clang's words: the verifier's kinds
 _EXPLAINED = (
-    (r"result of an assignment", ("context", "read-only")),
+    (r"result of an assignment", ("context", "read-only", "program", "null")),
     (r"incompatible pointer types", ("stack", "uninitialised", "bounds")),
     (
         r"passing '(?:const )?(struct \w+ \*)'.* of type '(?:const )?\1'",
@@ -34,6 +34,7 @@ def remarks(warned: str, path: str, code: Code) -> list[Finding]:
         *written.warnings(code),
         *_foreign(code),
         *buffers.short_buffers(code),
+        *buffers.padded_keys(code),
         *buffers.address_keys(code),
     ]
 
@@ -75,6 +76,8 @@ def cause(warned: str, path: str, code: Code, kind: str, line: int | None, said:
         origins.unlimited_loop,
         origins.number_as_address,
     )
+    if kind == "uninitialised" and (padded := next(buffers.padded_keys(code), None)):
+        return padded
     if kind in ("stack", "bounds", "uninitialised"):
         short = next(
             (each for each in buffers.short_buffers(code) if each.line == line and "overwritten" in each.what), None
@@ -102,7 +105,11 @@ def _apart(code: Code, line: int | None, said: str) -> Finding | None:
 def _left_call(code: Code, line: int | None, said: str) -> Finding | None:
     call = functions.left_call(code) if re.match(_LEFT_CALL, said) else None
     answer = functions.missing(call[1], code) if call else None
-    return Finding(call[0], 0, *answer) if call and answer else None
+    if call is None or answer is None:
+        return None
+    right, text = functions.nearest(call[1], code), code.lines[call[0] - 1]
+    edits = {call[0]: re.sub(rf"\b{call[1]}(?=\s*\()", right, text)} if right else {}
+    return Finding(call[0], 0, *answer, edits=edits)
 
 
 def _function_pointer(code: Code, line: int | None, said: str) -> Finding | None:
@@ -201,12 +208,14 @@ def _address_wanted(code: Code, line: int | None, said: str) -> Finding | None:
     is_variable = given[nth].isidentifier() and not given[nth].isupper()
     right = f"&{given[nth]}" if is_variable else "&copy"
     whole = f"{call[0]}{', '.join([*given[:nth], right, *given[nth + 1 :]])})"
-    extra = "" if is_variable else f"{kind or 'u64'} copy = {given[nth]}; "
+    extra = "" if is_variable else f"{kind or ('int' if nth == 0 else 'u64')} copy = {given[nth]}; "
     statement = re.search(rf"{re.escape(call[0])}.*?\)\s*(?=[;)])", text)
     if statement is None:
         return Finding(line, 0, what, f"write {extra}{whole}")
     edited = f"{text[: statement.start()]}{whole}{text[statement.end() :]}"
     if extra:
         indent = text[: len(text) - len(text.lstrip())]
-        edited = f"{indent}{{ {extra}{edited.strip()} }}"
+        is_declaration = re.match(r"\s*(?:struct\s+)?\w+\s*\*?\s*\w+\s*=", text)
+        whole_line = f"{extra}{edited.strip()}"
+        edited = indent + (whole_line if is_declaration else f"{{ {whole_line} }}")
     return Finding(line, statement.start() + 1, what, f"write {extra}{whole}", edits={line: edited})

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from labkit.bpf.diagnose.code import Code, Map, number
-from labkit.bpf.diagnose.events import event_problem, nearest_event
+from labkit.bpf.diagnose.events import event_problem, near, nearest_event
 from labkit.bpf.diagnose.finding import Finding
 
 __all__ = ["first_mistake", "map_mistakes", "warnings"]
@@ -31,7 +31,9 @@ _SPELLINGS = {
 
 def first_mistake(code: Code) -> Finding | None:
     """Return the first mistake that certainly is one."""
-    return next((found for check in (_dialect, map_mistakes, _events, _unrolled) for found in check(code)), None)
+    return next(
+        (found for check in (_dialect, _macros, map_mistakes, _events, _unrolled) for found in check(code)), None
+    )
 
 
 def map_mistakes(code: Code) -> Iterator[Finding]:
@@ -121,6 +123,34 @@ def _dialect(code: Code) -> Iterator[Finding]:
         "this is C for libbpf; this lab compiles with BCC",
         f"{fix} without SEC, vmlinux.h and bpf_helpers.h",
     )
+
+
+_MACROS = (
+    "TRACEPOINT_PROBE",
+    "RAW_TRACEPOINT_PROBE",
+    "KFUNC_PROBE",
+    "KRETFUNC_PROBE",
+    "BPF_HASH",
+    "BPF_ARRAY",
+    "BPF_PERCPU_ARRAY",
+    "BPF_PERCPU_HASH",
+    "BPF_HISTOGRAM",
+    "BPF_PERF_OUTPUT",
+    "BPF_RINGBUF_OUTPUT",
+    "BPF_STACK_TRACE",
+)
+
+
+def _macros(code: Code) -> Iterator[Finding]:
+    """Yield a word at the beginning of a line that is nearly one of BCC's macros."""
+    defined = set(re.findall(r"#\s*define\s+(\w+)", code.bare))
+    for found in re.finditer(r"^(\w+)\s*\(", code.bare, re.MULTILINE):
+        name = found[1]
+        right = near(name.upper(), _MACROS, 0.85)
+        if right and name not in (*defined, *_MACROS, *_SPELLINGS):
+            line = code.line_at(found.start(1))
+            text = code.lines[line - 1]
+            yield Finding(line, 1, f"BCC has no {name}", f"write {right}", edits={line: text.replace(name, right, 1)})
 
 
 def _events(code: Code) -> Iterator[Finding]:

@@ -38,11 +38,19 @@ def limits(code: Code, line: int, said: str, helper: str) -> Iterator[Repair]:
         if dimension:
             words = f"the index {index[2]} may leave {index[1]}[{dimension}]"
             yield from _bounded(code, line, index[2], dimension - 1, words, f"{dimension - 1} is the last")
+    for index in re.finditer(r"(\w+)\s*\[\s*([^\W\d]\w*(?:(?:->|\.)\w+)+)\s*\]", text):
+        dimension = _dimension(code, index[1])
+        if dimension:
+            indent = text[: len(text) - len(text.lstrip())]
+            test = f"u64 at = {index[2]}; if (at >= {dimension}) return 0;"
+            edited = f"{indent}{test} {text[: index.start(2)].lstrip()}at{text[index.end(2) :]}"
+            words = f"the index {index[2]} may leave {index[1]}[{dimension}]: nothing limits it"
+            yield Repair(words, f"test a copy of it before its use: {test}", {line: edited})
 
 
 def _dimension(code: Code, name: str) -> int | None:
     found = re.search(rf"\b\w+[\s*]+{name}\s*\[\s*([^\]]+)\s*\]\s*(?:;|=|,)", code.bare)
-    return number(found[1]) if found else None
+    return code.constant(found[1]) if found else None
 
 
 def _room(code: Code, argument: str) -> int | None:
@@ -186,4 +194,9 @@ def _lower(code: Code, line: int, name: str, less: int, dimension: int) -> Itera
         what,
         f"declare {name} as u64 (line {declared[0]}), and test both ends just before its use: {both}",
         {**wider, line: f"{indent}{both} {text.lstrip()}"},
+    )
+    hidden = f'u64 at = {name} - {less}; asm volatile("" : "+r"(at)); if (at >= {dimension}) return 0;'
+    used = re.sub(rf"\[\s*{name}\s*-\s*{less}\s*\]", "[at]", text.lstrip())
+    yield Repair(
+        what, f"test the difference where clang cannot drop the test: {hidden}", {line: f"{indent}{hidden} {used}"}
     )
