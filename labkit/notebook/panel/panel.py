@@ -210,7 +210,7 @@ class Panel:
 
     def __repr__(self) -> str:
         lines = [f"Panel: {self.title}", *(f"  {control_words(control)}" for control in self.controls.values())]
-        return "\n".join([*lines, "  (Open this notebook in JupyterLab to use it.)"])
+        return "\n".join([*lines, "  (To use it, run this cell again in JupyterLab.)"])
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         head, *lines = repr(self).splitlines()
