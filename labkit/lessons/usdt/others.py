@@ -100,8 +100,9 @@ def python_calls(
     Returns
     -------
     One row per call, in the order in which they began: time_ns, latency_ns (until it returned), depth (1 for the
-    outermost), function, path, line, tid. Where Python has no probes of functions, one row per import: `function` is
-    the module then, `path` is empty, and `attrs["warnings"]` says so. `attrs["told"]` is its own count.
+    outermost), function, path, line, tid, fired (how often the script itself counted that function; 0: it did not).
+    Where Python has no probes of functions, one row per import: `function` is the module then, `path` is empty, and
+    `attrs["warnings"]` says so.
 
     Raises
     ------
@@ -112,9 +113,9 @@ def python_calls(
     command = [str(file.resolve()), *check_words("arguments", arguments)]
     with exclusive("lesson 05: calls of Python functions", progress) as report:
         try:
-            made, facts = _python(python, command, FUNCTIONS, report)
+            made, told, facts = _python(python, command, FUNCTIONS, report)
         except Missing:
-            made, facts = _python(python, command, IMPORTS, report)
+            made, told, facts = _python(python, command, IMPORTS, report)
             warning = "This Python has no function probes (Python 3.12 removed them). These are its imports."
             facts["warnings"] = [*facts["warnings"], warning]
             everything = True
@@ -123,7 +124,8 @@ def python_calls(
         calls = calls[calls["path"] == command[0][:95]]  # as long as the record in usdt_python.c takes
         calls = calls.assign(depth=calls["depth"] - calls["depth"].min() + 1)
     calls = calls.rename(columns={"number": "line"}).drop(columns=["freed"]).reset_index(drop=True)
-    return schema.frame(calls, **facts)
+    counted = told.get("calls", {}) if isinstance(told, dict) else {}
+    return schema.frame(calls.assign(fired=[counted.get(name, 0) for name in calls["function"]]), **facts)
 
 
 def gc_pauses(*, python: str | Path | None = None, progress: Progress | None = None) -> pd.DataFrame:
@@ -132,7 +134,7 @@ def gc_pauses(*, python: str | Path | None = None, progress: Progress | None = N
     Returns one row per collection: time_ns, latency_ns (the pause of the program), generation, count (objects freed).
     """
     with exclusive("lesson 05: Python's garbage collector", progress) as report:
-        made, facts = _python(python, [str(RUBBISH)], COLLECTOR, report)
+        made, _, facts = _python(python, [str(RUBBISH)], COLLECTOR, report)
     passes = _nested(made).rename(columns={"number": "generation", "freed": "count"})
     return schema.frame(passes[["time_ns", "latency_ns", "generation", "count"]], **facts)
 
@@ -181,15 +183,15 @@ def throw_mystery() -> pd.DataFrame:
 
 def _python(
     python: str | Path | None, command: Sequence[str], listen: Listen, report: Progress
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+) -> tuple[pd.DataFrame, dict[str, Any], dict[str, Any]]:
     """Run a script under the first Python that has the probes; return the events, its own counts, and provenance."""
     for candidate in _pythons(python):
         try:
             with _listening(candidate, ["-I", str(CHILD), *command], "usdt_python", listen) as (run, ring, tracer):
-                run.go(timeout_s=300, tick=lambda _: report(0.5, "Python runs"))
+                told = run.go(timeout_s=300, tick=lambda _: report(0.5, "Python runs"))
                 tracer.detach()
                 ring.stop()
-                return ring.frame(), provenance(command=run.command, lost_events=ring.lost)
+                return ring.frame(), told, provenance(command=run.command, lost_events=ring.lost)
         except Missing as error:
             missing = error
     raise missing
