@@ -34,9 +34,10 @@ soak: ## run all experiments in a loop and look whether anything grows (MINUTES=
 bench: setup ## measure the lab against its peers, into build/bench.json and bench.html (ONLY=io.warm: some figures)
 	@scripts/as-root.sh python -m bench $(ONLY)
 
-test-kernels: ## run the kernel-facing tests on other kernels, under emulation (QUICK=1, MINUTES=90, ADD=1, KERNELS=6.12, TESTS=...)
+test-kernels: ## run the kernel-facing tests on other kernels, under emulation (ARCH=arm64, QUICK=1, MINUTES=90, ADD=1, KERNELS=6.12, TESTS=...)
 	@scripts/setup.sh test
-	@scripts/as-root.sh env PYTHONPATH=tests python -m kernels $(if $(QUICK),--quick) \
+	@$(if $(ARCH),scripts/setup.sh emulate)
+	@scripts/as-root.sh env PYTHONPATH=tests python -m kernels $(if $(ARCH),--arch $(ARCH)) $(if $(QUICK),--quick) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(ADD),--add) $(if $(KERNELS),--kernels $(KERNELS)) -- $(TESTS)
 
 container: ## build the lab's image and start it with docker or podman (REDUCED=1, PORT=8888)

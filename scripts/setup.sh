@@ -5,6 +5,7 @@
 #   scripts/setup.sh            for the lessons
 #   scripts/setup.sh test       for the tests as well
 #   scripts/setup.sh engine     a container engine, for `make test-container`; nothing else
+#   scripts/setup.sh emulate    an emulator of 64-bit ARM, for `make test-kernels ARCH=arm64`; nothing else
 #   scripts/setup.sh packages   packages and mounts alone, for conda: where an environment is active, it gets the links
 #   scripts/setup.sh python     the locked Python packages too, without this tree: a layer of the container image
 #
@@ -171,8 +172,8 @@ build_programs() {
     fail "This folder is not yours to write: $PWD" "sudo chown -R \"\$(id -un)\" '$PWD', or take the lab where you may write"
 unset PYTHONHOME PYTHONPATH
 check_distribution
-if [ "$what" = engine ]; then
-    install_for_tests engine
+if [ "$what" = engine ] || [ "$what" = emulate ]; then
+    install_for_tests "$what"
     exit
 fi
 install_packages

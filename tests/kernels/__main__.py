@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make test-kernels`: run the kernel-facing tests on other kernels, and print one table of kernel x lesson.
 
-    make test-kernels                  every lesson's first tests, 6.1 and 6.12: at most 25 minutes a kernel
-    make test-kernels MINUTES=90       the same with more time; QUICK=1: with six minutes a kernel
+    make test-kernels                  every lesson's first tests, 5.10 to the newest: at most 25 minutes per kernel
+    make test-kernels ARCH=arm64       the same on an arm64 Debian 13, with pages of 4 and of 16 KiB
+    make test-kernels MINUTES=90       the same with more time; QUICK=1: with six minutes per kernel
     make test-kernels ADD=1            what the run before did not try, and what failed; its other results are kept
     make test-kernels KERNELS=6.12     one kernel
     make test-kernels TESTS="tests/lessons/hello/test_measure.py"
 
-Results: build/kernels.json, build/kernels/SERIES/ (what the machine said), docs/kernels.md after a whole run.
-x86_64 only. Timings mean nothing under emulation, so nothing is timed.
+Results: build/kernels.json, build/kernels/SERIES/ (what the machine said), docs/kernels.md once each kernel, of both
+architectures, has had a whole run.
+On x86_64 only. Timings mean nothing under emulation, so nothing is timed.
 """
 
 from __future__ import annotations
@@ -21,8 +23,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from kernels.arm64 import ARM64, run_in_arm64, why_not_arm64
 from kernels.boot import run_in, why_not
 from kernels.fetch import HEADERS_OF, SUITES, fetch
 from kernels.reporter import NO_TIME
@@ -81,7 +85,6 @@ def failures(result: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def _boot(series: str, tests: Sequence[str], total_s: float, *, add: bool) -> dict[str, Any]:
-    kernel, headers = fetch(series), fetch(HEADERS_OF).headers
     lessons = {lesson_of(repo_folder() / test.partition("::")[0]) for test in tests}
     share = (total_s * _SHARED - _START_S) / len(lessons) * len(_WAYS)
     known = build_folder() / "kernels" / f"{series}.jsonl"
@@ -90,9 +93,8 @@ def _boot(series: str, tests: Sequence[str], total_s: float, *, add: bool) -> di
     words += ["-p", "kernels.reporter", "-p", "no:cacheprovider", "--tb=short"]
     words += [f"--share={share:.0f}", "--claims=/dev/shm/claims", *([f"--done={known}"] if before else []), *tests]
     both = [f"{shlex.join([*words, *way])} >/mnt/output-{number} 2>&1 &" for number, way in enumerate(_WAYS, start=1)]
-    subprocess.run(["make", "-s", "-C", str(repo_folder() / "c")], check=True)  # gcc is slow there
     started = time.monotonic()
-    out, ended = run_in(kernel, headers, ["sh", "-c", " ".join([*both, "wait"])], timeout_s=total_s)
+    out, ended = _run_on(series, " ".join([*both, "wait"]), total_s)
     entries = [*before, *(entry for report in sorted(out.glob("report-*")) for entry in read_report(report))]
     known.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
     return {
@@ -103,20 +105,31 @@ def _boot(series: str, tests: Sequence[str], total_s: float, *, add: bool) -> di
     }
 
 
+def _run_on(series: str, command: str, timeout_s: float) -> tuple[Path, bool]:
+    """Run a line of shell on a kernel; return the folder of what it wrote to /mnt, and whether it ended."""
+    if series in ARM64:
+        return run_in_arm64(series, f"make -s -C c -j2 && {{ {command}; }}", timeout_s=timeout_s)
+    subprocess.run(["make", "-s", "-C", str(repo_folder() / "c")], check=True)  # gcc is slow there
+    return run_in(fetch(series), fetch(HEADERS_OF).headers, ["sh", "-c", command], timeout_s=timeout_s)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make test-kernels", description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=int, default=_MINUTES, help="for each kernel, shared among the lessons")
     parser.add_argument("--quick", dest="minutes", action="store_const", const=_QUICK_MINUTES)
     parser.add_argument("--add", action="store_true", help="to the results before: run what was not tried, or failed")
-    parser.add_argument("--kernels", nargs="+", choices=list(SUITES), default=list(SUITES))
+    parser.add_argument("--arch", choices=["x86_64", "arm64"], default="x86_64")
+    parser.add_argument("--kernels", nargs="+", choices=[*SUITES, *ARM64], help="all of the architecture if none")
     parser.add_argument("tests", nargs="*", help="pytest's names of tests; all that face the kernel if none")
     arguments = parser.parse_args(argv)
-    reason = why_not()
+    is_arm = arguments.arch == "arm64"
+    kernels = arguments.kernels or list(ARM64 if is_arm else SUITES)
+    reason = why_not() or (why_not_arm64() if is_arm else "")
     if reason:
         print(f"test-kernels: not possible here: {reason}\nFix: make test, which installs what it can", file=sys.stderr)
         return 1
     results: dict[str, dict[str, Any]] = {}
-    for series in arguments.kernels:
+    for series in kernels:
         print(f"{series}: booting, and running the tests ...", flush=True)
         try:
             results[series] = try_kernel(series, arguments.tests or chosen(), arguments.minutes * 60, add=arguments.add)
@@ -129,10 +142,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def write(results: dict[str, dict[str, Any]], *, page: bool) -> None:
-    (build_folder() / "kernels.json").write_text(json.dumps(results, indent=2) + "\n")
-    docs = repo_folder() / "docs/kernels.md"
-    if page and docs.exists() and set(results) == set(SUITES):
-        docs.write_text(put_between(docs.read_text(), as_markdown(results)))
+    """Keep whole runs with those of other kernels in build/kernels.json; write the page once each kernel has one."""
+    file, docs = build_folder() / "kernels.json", repo_folder() / "docs/kernels.md"
+    if not page:
+        return
+    known = (json.loads(file.read_text()) if file.exists() else {}) | results
+    every = [series for series in (*SUITES, *ARM64) if series in known]
+    file.write_text(json.dumps({series: known[series] for series in every}, indent=2) + "\n")
+    if docs.exists() and len(every) == len(SUITES) + len(ARM64):
+        docs.write_text(put_between(docs.read_text(), as_markdown({series: known[series] for series in every})))
 
 
 def report(results: dict[str, dict[str, Any]]) -> int:

@@ -8,6 +8,7 @@ the machine's apt: its Debian mirror serves the other suites too.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -20,9 +21,16 @@ from pathlib import Path
 from labkit.errors import Missing
 from labkit.machine.folders import cache_folder
 
-__all__ = ["ARM64_LIBRARIES", "HEADERS_OF", "SUITES", "Kernel", "fetch", "fetch_arm64"]
+__all__ = ["ARM64_LIBRARIES", "HEADERS_OF", "SUITES", "Apt", "Kernel", "cached", "fetch", "fetch_arm64", "run"]
 
-SUITES = {"6.1": "bookworm", "6.12": "trixie"}
+# by what stays true: the names of the last two move on to newer kernels
+SUITES = {
+    "5.10": "bullseye",
+    "6.1": "bookworm",
+    "6.12": "trixie",
+    "backports": "trixie-backports",
+    "sid": "sid",
+}
 HEADERS_OF = "6.1"  # BCC gets these on every kernel: exact on this one, a fallback on the others
 
 ARM64_LIBRARIES = ("liburing-dev", "liburing2", "libaio-dev", "libaio1", "systemtap-sdt-dev")
@@ -35,7 +43,7 @@ _MIRROR = "LABKIT_DEBIAN_MIRROR"
 class Kernel:
     """A kernel that is not installed."""
 
-    series: str  # "6.1"
+    series: str  # "6.1", a key of SUITES
     release: str  # what `uname -r` will say
     folder: Path  # holds boot/ and lib/modules/; of HEADERS_OF also headers.img, an ext4 of what is /usr/src
 
@@ -55,7 +63,7 @@ def fetch(series: str) -> Kernel:
     ------
     Missing : this machine's apt knows no Debian mirror, or the mirror does not serve the suite.
     """
-    folder = _cached(series, lambda aside: _fetch_into(aside, series))
+    folder = cached(series, lambda aside: _fetch_into(aside, series))
     images = sorted((folder / "boot").glob("vmlinuz-*"))
     return Kernel(series, images[-1].name.removeprefix("vmlinuz-"), folder)
 
@@ -67,10 +75,10 @@ def fetch_arm64() -> Path:
     ------
     Missing : as `fetch`.
     """
-    return _cached("arm64", _fetch_arm64_into)
+    return cached("arm64", _fetch_arm64_into)
 
 
-def _cached(name: str, fetch_into: Callable[[Path], None]) -> Path:
+def cached(name: str, fetch_into: Callable[[Path], None]) -> Path:
     """Return a folder of the cache, filled once by a function; what fails half-way leaves nothing."""
     folder = cache_folder() / "kernels" / name
     if not folder.is_dir():
@@ -85,34 +93,39 @@ def _cached(name: str, fetch_into: Callable[[Path], None]) -> Path:
 
 
 def _fetch_arm64_into(folder: Path) -> None:
-    apt = _Apt(folder / "apt", SUITES[HEADERS_OF], "arm64")
+    apt = Apt(folder / "apt", SUITES[HEADERS_OF], "arm64")
     headers = apt.depends("linux-headers-arm64", r"linux-headers-\S+")
     apt.download([headers, apt.depends(headers, r"linux-headers-\S+-common"), *ARM64_LIBRARIES])
-    for package in (folder / "apt").glob("*.deb"):
-        _run("dpkg-deb", "--extract", str(package), str(folder))
+    for package in apt.packages():
+        run("dpkg-deb", "--extract", str(package), str(folder))
     shutil.rmtree(folder / "apt")
 
 
 def _fetch_into(folder: Path, series: str) -> None:
-    apt = _Apt(folder / "apt", SUITES[series])
+    apt = Apt(folder / "apt", SUITES[series])
     image = apt.depends("linux-image-amd64", r"linux-image-\S+")
-    packages = [image]
+    packages = [image, *apt.parts(image)]
     if series == HEADERS_OF:
         headers = apt.depends("linux-headers-amd64", r"linux-headers-\S+")
         packages += [headers, apt.depends(headers, r"linux-headers-\S+-common")]
     apt.download(packages)
-    for package in (folder / "apt").glob("*.deb"):
-        _run("dpkg-deb", "--extract", str(package), str(folder))
+    for package in apt.packages():
+        run("dpkg-deb", "--extract", str(package), str(folder))
     shutil.rmtree(folder / "apt")
     shutil.rmtree(folder / "usr/share", ignore_errors=True)
     if series == HEADERS_OF:
-        _run("mkfs.ext4", "-q", "-d", str(folder / "usr/src"), str(folder / "headers.img"), "160M")
+        run("mkfs.ext4", "-q", "-d", str(folder / "usr/src"), str(folder / "headers.img"), "160M")
     if not (folder / "lib/modules").is_dir():  # since Debian 13 the packages name /usr/lib
         (folder / "lib").symlink_to("usr/lib")
-    _run("depmod", "-b", str(folder), image.removeprefix("linux-image-"))
+    release = image.removeprefix("linux-image-")
+    (folder / "boot").mkdir(exist_ok=True)
+    for name in ("vmlinuz", "config"):  # since Linux 7.0 they lie with the modules
+        with contextlib.suppress(FileNotFoundError):
+            shutil.move(folder / f"lib/modules/{release}/{name}", folder / f"boot/{name}-{release}")
+    run("depmod", "-b", str(folder), release)
 
 
-class _Apt:
+class Apt:
     """apt-get with one suite, in a folder."""
 
     def __init__(self, folder: Path, suite: str, architecture: str = "amd64") -> None:
@@ -123,7 +136,7 @@ class _Apt:
         main, security = _mirrors()
         signed = f"[signed-by={_KEYS}]" if _KEYS.exists() else ""
         lines = [f"deb {signed} {main} {suite} main"]
-        if security:
+        if security and "-" not in suite and suite != "sid":
             lines.append(f"deb {signed} {security} {suite}-security main")
         sources.write_text("\n".join(lines) + "\n")
         settings = {
@@ -134,6 +147,7 @@ class _Apt:
             "Dir::Cache": folder / "cache",
             "APT::Sandbox::User": "root",
             "APT::Architecture": architecture,
+            "APT::Architectures": architecture,
         }
         self._options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
         self._run("apt-get", "--quiet", "update")
@@ -146,11 +160,27 @@ class _Apt:
             raise Missing(f"The mirror has no package {package} as expected.", "look at it: apt-cache show " + package)
         return line[1].rstrip(",")
 
+    def parts(self, image: str) -> list[str]:
+        """Return the packages of its own version that a kernel's package consists of, since Linux 7.0."""
+        release = image.removeprefix("linux-image-")
+        shown = self._run("apt-cache", "--no-all-versions", "show", image)
+        return [
+            f"linux-{part}-{release}" for part in ("base", "binary", "modules") if f"linux-{part}-{release} (=" in shown
+        ]
+
+    def packages(self) -> list[Path]:
+        """Return the files of what was downloaded."""
+        return sorted(self.folder.rglob("*.deb"))
+
     def download(self, packages: Sequence[str]) -> None:
         self._run("apt-get", "--quiet", "download", *packages)
 
+    def download_with_all_they_need(self, packages: Sequence[str]) -> None:
+        words = ["--quiet", "--yes", "--no-install-recommends", "--download-only", "-o", "Debug::NoLocking=1"]
+        self._run("apt-get", *words, "install", *packages)
+
     def _run(self, command: str, *words: str) -> str:
-        return _run(command, *self._options, *words, cwd=self.folder)
+        return run(command, *self._options, *words, cwd=self.folder)
 
 
 def _mirrors() -> tuple[str, str]:
@@ -158,7 +188,7 @@ def _mirrors() -> tuple[str, str]:
     named = os.environ.get(_MIRROR, "")
     if named:
         return named, ""
-    listed = _run("apt-get", "indextargets", "--format", "$(ORIGIN) $(CODENAME) $(REPO_URI)", "Created-By: Packages")
+    listed = run("apt-get", "indextargets", "--format", "$(ORIGIN) $(CODENAME) $(REPO_URI)", "Created-By: Packages")
     main = security = ""
     for line in listed.splitlines():
         origin, codename, address = line.split(" ", 2)
@@ -172,7 +202,7 @@ def _mirrors() -> tuple[str, str]:
     return main, security
 
 
-def _run(*command: str, cwd: Path | None = None) -> str:
+def run(*command: str, cwd: Path | None = None) -> str:
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise Missing(

@@ -71,3 +71,28 @@ def test_a_kernel_that_is_there_needs_no_network(play: Path, tmp_path: Path) -> 
     (boot / "vmlinuz-6.12.9-amd64").touch()
     kernel = fetch.fetch("6.12")
     assert (kernel.release, kernel.image) == ("6.12.9-amd64", boot / "vmlinuz-6.12.9-amd64")
+
+
+@pytest.mark.parametrize(
+    ("depends", "parts"),
+    [
+        ("linux-base (>= 4.3), kmod", []),
+        (
+            "linux-base-7.3-amd64 (= 7.3-1), linux-binary-7.3-amd64 (= 7.3-1), linux-modules-7.3-amd64 (= 7.3-1)",
+            ["linux-base-7.3-amd64", "linux-binary-7.3-amd64", "linux-modules-7.3-amd64"],
+        ),
+    ],
+)
+def test_a_kernel_in_several_packages_is_fetched_whole(
+    play: Path, tmp_path: Path, depends: str, parts: list[str]
+) -> None:
+    program(play, "apt-get", "echo Debian trixie mirror:/")
+    program(play, "apt-cache", f"echo 'Package: linux-image-7.3-amd64'; echo 'Depends: {depends}'")
+    assert fetch.Apt(tmp_path / "apt", "trixie").parts("linux-image-7.3-amd64") == parts
+
+
+@pytest.mark.parametrize(("suite", "asked"), [("trixie", True), ("trixie-backports", False), ("sid", False)])
+def test_only_a_release_has_security_updates(play: Path, tmp_path: Path, suite: str, asked: bool) -> None:
+    program(play, "apt-get", "echo Debian trixie mirror:/main; echo Debian trixie-security mirror:/security")
+    apt = fetch.Apt(tmp_path / "apt", suite)
+    assert (f"{suite}-security" in (apt.folder / "sources.list").read_text()) == asked

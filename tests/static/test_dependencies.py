@@ -65,7 +65,8 @@ def lines() -> list[str]:
 
 @pytest.mark.parametrize("line", lines(), ids=lambda line: line.split()[1])
 def test_a_package_line_is_well_formed(line: str) -> None:
-    assert re.fullmatch(r"(run|test|cross|image|engine)(/debian|/ubuntu)? +[a-z0-9][a-z0-9+.@A-Z-]+( +# .+)?", line)
+    sections = "run|test|cross|image|engine|emulate"
+    assert re.fullmatch(rf"({sections})(/debian|/ubuntu)? +[a-z0-9][a-z0-9+.@A-Z-]+( +# .+)?", line)
 
 
 def test_no_package_is_named_twice() -> None:
