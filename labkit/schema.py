@@ -88,6 +88,8 @@ COLUMNS: dict[str, Column] = {
     "blocks": Column("", "int64", "number of reads", plain),
     "bytes": Column("B", "int64", "bytes", si_bytes),
     # 01 hello
+    "ns_per_run": Column("ns", "float64", "time per run", known(si_ns)),
+    "cpu_percent": Column("%", "float64", "share of one CPU", lambda value: f"{value:.2g} %"),
     "runs": Column("", "int64", "runs", plain),
     "path": Column("", "str", "file", plain),
     # everywhere, measures

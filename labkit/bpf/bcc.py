@@ -31,6 +31,7 @@ __all__ = [
     "libbcc",
     "load",
     "loaded",
+    "loaded_by_name",
     "loaded_descriptors",
     "make_module",
     "map_fd",
@@ -223,6 +224,12 @@ def loaded(module: Any, function: str, load_now: Callable[[], int]) -> int:
 def loaded_descriptors(module: Any) -> list[int]:
     """Return the file descriptors of the functions of a `bcc.BPF` that are loaded."""
     return [int(function.fd) for function in module.funcs.values()]
+
+
+@uninterrupted()
+def loaded_by_name(module: Any) -> dict[str, int]:
+    """Return the file descriptors of the functions of a `bcc.BPF` that are loaded, by name."""
+    return {name.decode(): int(function.fd) for name, function in module.funcs.items()}
 
 
 def detach_all(module: Any) -> None:

@@ -14,6 +14,7 @@ What `%%bpf` leaves under the name of its cell is one of these.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -30,10 +31,11 @@ from labkit.bpf.fields import Field, fields_of, frame_of
 from labkit.bpf.losses import Loss
 from labkit.bpf.maps import MapShape
 from labkit.bpf.pack import packed
+from labkit.bpf.price import metered
 from labkit.bpf.program import Program
 from labkit.bpf.reading import Reading
 from labkit.bpf.symbolize import stacks
-from labkit.errors import BadArgument, LabkitError, check_bool, unknown_name
+from labkit.errors import BadArgument, LabkitError, check_bool, check_float, check_int, unknown_name
 from labkit.machine.btf import BTF
 
 __all__ = ["Cell"]
@@ -93,12 +95,13 @@ class Cell(Program):
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def events(self, name: str) -> Reading:
+    def events(self, name: str, *, last: int | None = None) -> Reading:
         """Return the records of a ring buffer or perf buffer since the program was loaded, or cleared.
 
         Parameters
         ----------
         name : of the buffer, as the C file declares it.
+        last : only the newest this many records, 1 to a million; None is all of them.
 
         Returns
         -------
@@ -112,6 +115,7 @@ class Cell(Program):
         LabkitError : the type of the records is not known.
         """
         told = self.shape(name)
+        last = None if last is None else check_int("last", last, 1, 1_000_000, "records")
         if told.kind not in _BUFFERS:
             raise BadArgument(f"{name} is not a ring buffer or a perf buffer.", f'read it as {self.name}.map("{name}")')
         record = self._record(name)
@@ -122,7 +126,7 @@ class Cell(Program):
             )
         fields, size = record
         collector = self._collectors[name]
-        made = Reading(frame_of(collector.rows(), fields), copy=False)
+        made = Reading(frame_of(collector.rows(last), fields), copy=False)
         waiting = collector.buffer_bytes // (-(-size // 8) * 8 + 8)
         each = "" if collector.is_ring else " per CPU"
         notes = [
@@ -180,6 +184,26 @@ class Cell(Program):
         held = values if isinstance(values, dict) else frame_of(values, value)
         columns |= {f"value.{one}" if one in both else one: column for one, column in held.items()}
         return self._told(Reading(columns, copy=False), name, notes)
+
+    def is_buffer(self, name: str) -> bool:
+        """Return whether a map is a ring buffer or a perf buffer. Raises BadArgument for an unknown name."""
+        return self.shape(name).kind in _BUFFERS
+
+    def price(self, seconds: float = 1.0) -> pd.DataFrame:
+        """Return what the program costs while it is attached, from the kernel's own statistics.
+
+        Parameters
+        ----------
+        seconds : how long to look, 0.01 to 600. Let something run meanwhile that the program watches.
+
+        Returns
+        -------
+        One row per function: see `labkit.bpf.price.metered`. The statistics are on only during this call.
+        """
+        seconds = check_float("seconds", seconds, 0.01, 600, "seconds")
+        with metered(self) as told:
+            time.sleep(seconds)
+            return told()
 
     def losses(self) -> pd.DataFrame:
         """Return what the program lost since its maps were cleared: map, cause, count, fix; one row per cause."""
@@ -295,7 +319,7 @@ class Cell(Program):
 
     def _holds(self, name: str) -> bool:
         if name in self._collectors:
-            return bool(len(self._collectors[name].rows()))
+            return bool(len(self._collectors[name].rows(last=1)))
         if self.shape(name).kind not in _READABLE:
             return False
         keys, values = maps.read_raw(self.map_fd(name))

@@ -63,11 +63,17 @@ class Collector:
         """Take what is left in the buffer and stop collecting. Detach the program first to miss nothing."""
         self._held.close()
 
-    def rows(self) -> npt.NDArray[np.uint8]:
-        """Return the bytes of the records so far, one record per row, those that wait in the buffer included."""
+    def rows(self, last: int | None = None) -> npt.NDArray[np.uint8]:
+        """Return the bytes of the records so far, one record per row, those that wait in the buffer included.
+
+        Parameters
+        ----------
+        last : only the newest this many.
+        """
         with self._lock:
             self._drain()
-            return self._array[: self._sink.count].copy()
+            first = 0 if last is None else max(self._sink.count - last, 0)
+            return self._array[first : self._sink.count].copy()
 
     def clear(self) -> None:
         """Forget the records so far."""

@@ -9,7 +9,7 @@
 
     opens.hash("counts")                # a labkit.bpf.cell.Cell
 
-Outside notebooks the same is `with Cell(path) as opens: opens.attach()`.
+Outside notebooks the same is `with labkit.bpf.cell.Cell(path) as opens: opens.attach()`.
 
 Errors name the cell as NAME.c, and its lines as the notebook counts them: the line of the magic is the first.
 """
@@ -29,12 +29,13 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
 from labkit.bpf import proginfo
-from labkit.bpf.cell import Cell
 from labkit.bpf.diagnose import refused
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.structures import structures_of
 from labkit.bpf.verifier import explain
 from labkit.errors import BadArgument, CompileError, VerifierError, bad_argument
+from labkit.notebook.cell import NotebookCell
+from labkit.notebook.live import Live
 from labkit.notebook.render import Rendered, note
 from labkit.notebook.verdict_box import verdict_box
 from labkit.running.interrupts import uninterrupted
@@ -93,11 +94,11 @@ class BpfMagics(Magics):  # type: ignore[misc]
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
-        self._programs: dict[str, Cell] = {}
+        self._programs: dict[str, NotebookCell] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="labkit-cells-")
 
     @line_cell_magic  # type: ignore[untyped-decorator]
-    def bpf(self, line: str, cell: str = "") -> Rendered | None:
+    def bpf(self, line: str, cell: str = "") -> Rendered | Live | None:
         """Compile, load and attach the BCC C of this cell: `%%bpf NAME`; `%bpf --help` tells the options."""
         try:
             words = shlex.split(line)
@@ -117,7 +118,7 @@ class BpfMagics(Magics):  # type: ignore[misc]
         try:
             if shown := self._load_counted(path, flags, options):
                 return shown
-            return self._load(Cell(path, flags=flags, count_losses=False), options)
+            return self._load(NotebookCell(path, flags=flags, count_losses=False), options)
         except VerifierError as error:
             self.shell.user_ns[options.name] = Refused(options.name, error.what)
             return verdict_box(error, show_log=options.show_log)
@@ -147,12 +148,12 @@ class BpfMagics(Magics):  # type: ignore[misc]
                 f"choose another name: %%bpf my_{name}",
             )
 
-    def _load_counted(self, path: Path, flags: dict[str, str], options: argparse.Namespace) -> Rendered | None:
+    def _load_counted(self, path: Path, flags: dict[str, str], options: argparse.Namespace) -> Rendered | Live | None:
         """Load the cell with its losses counted; None where that is refused, be it for the learner's own mistake.
 
         The cell as it is decides whether it is right, and what the learner reads of it.
         """
-        program = Cell(path, flags=flags)
+        program = NotebookCell(path, flags=flags)
         if program.rewritten is program.source or explain.refused_by_clang(program.rewritten) is not None:
             return None
         try:
@@ -160,7 +161,9 @@ class BpfMagics(Magics):  # type: ignore[misc]
         except (CompileError, VerifierError):
             return None
 
-    def _load(self, program: Cell, options: argparse.Namespace, *, is_rehearsed: bool = False) -> Rendered:
+    def _load(
+        self, program: NotebookCell, options: argparse.Namespace, *, is_rehearsed: bool = False
+    ) -> Rendered | Live:
         told = None if is_rehearsed else explain.refused_by_clang(program.source)
         if told is not None:
             raise VerifierError(told.headline, told.fix, told.detail, log=told.log, verified=told.verified)
@@ -175,9 +178,10 @@ class BpfMagics(Magics):  # type: ignore[misc]
                 program.__exit__()
                 raise
             self._programs[options.name] = self.shell.user_ns[options.name] = program
-        return _report(program, options, loaded)
+        report = _report(program, options, loaded)
+        return program.box(report) if options.attach and any(map(_NAMED.match, loaded)) else report
 
-    def _load_functions(self, program: Cell, options: argparse.Namespace) -> dict[str, int]:
+    def _load_functions(self, program: NotebookCell, options: argparse.Namespace) -> dict[str, int]:
         """Load the functions whose names do not say what they are, as --kind says; return all, by name."""
         named = [function for function in program.functions if _NAMED.match(function)]
         others = [function for function in program.functions if function not in named]
@@ -193,7 +197,7 @@ class BpfMagics(Magics):  # type: ignore[misc]
                 loaded[function] = program.load_function(function, options.kind)
         return loaded
 
-    def _aim(self, program: Cell, options: argparse.Namespace) -> None:
+    def _aim(self, program: NotebookCell, options: argparse.Namespace) -> None:
         wanted = {"pid": options.pid, "cgroup": options.cgroup, "everybody": options.everybody or None}
         given = {name: value for name, value in wanted.items() if value is not None}
         if given and "labkit_target" not in program.map_names:
@@ -212,7 +216,7 @@ def _macro(text: str) -> tuple[str, str]:
     return name, value or "1"
 
 
-def _report(program: Cell, options: argparse.Namespace, loaded: dict[str, int]) -> Rendered:
+def _report(program: NotebookCell, options: argparse.Namespace, loaded: dict[str, int]) -> Rendered:
     """Say what was loaded, where it is attached, and what is still to be done."""
     attached = [_NAMED.sub("", each).replace("__", ":", 1) for each in loaded if _NAMED.match(each)]
     walked = sum(proginfo.facts(fd).verified_instructions for fd in loaded.values())

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `%%bpf` leaves under the name of its cell: a program that can be watched live, and the box below the cell."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import ipywidgets as widgets
+import pandas as pd
+
+from labkit.bpf.cell import Cell
+from labkit.bpf.price import metered
+from labkit.bpf.reading import Reading
+from labkit.notebook import tables
+from labkit.notebook.live import Live
+from labkit.notebook.render import Rendered, escape, html_table, note
+
+__all__ = ["NotebookCell"]
+
+_ROWS = 20
+PRICE_EVERY_S = 1.0
+
+
+class NotebookCell(Cell):
+    """A learner's program in a notebook: see `labkit.bpf.cell.Cell`."""
+
+    _shown: tuple[Live, ...] = ()
+
+    def __exit__(self, *arguments: object) -> None:
+        try:
+            for live in self._shown:
+                live.close()
+        finally:
+            self._shown = ()
+            super().__exit__(*arguments)
+
+    def stream(self, name: str) -> Live:
+        """Return a live table of a buffer's newest records, or of a map's entries, with Stop.
+
+        It starts at once in a notebook, and ends with Stop, after ten minutes, or when the program is unloaded.
+        Without a browser it is the table as it is now.
+
+        Parameters
+        ----------
+        name : of the buffer or map, as the C file declares it.
+
+        Raises what `events` or `map` raises.
+        """
+        first = self._rows(name)
+
+        @contextlib.contextmanager
+        def reading() -> Iterator[object]:
+            yield lambda: self._rows(name)
+
+        return self._showing(Live(f"{self.name}: {name}", reading, first, start=True))  # type: ignore[arg-type]
+
+    def box(self, told: Rendered) -> Live:
+        """Return what is shown below the cell: what was said of it, its price while Start is pressed, and Detach."""
+        detach = widgets.Button(description="Detach", icon="unlink", tooltip=f"Detach {self.name}")
+        detach.layout.width = "auto"
+
+        @contextlib.contextmanager
+        def reading() -> Iterator[object]:
+            with metered(self) as price:
+                yield lambda: _price(told, price())
+
+        made = Live(f"Price of {self.name}", reading, told, buttons=(detach,), every_s=PRICE_EVERY_S)  # type: ignore[arg-type]
+
+        def press(_: object) -> None:
+            made.close()
+            if self.is_loaded:
+                self.detach()
+            made.say(f"detached; its maps keep what they counted. {self.name}.attach() attaches it again")
+            detach.disabled = True
+
+        detach.on_click(press)
+        made.say("Start shows what it costs")
+        return self._showing(made)
+
+    def _showing(self, live: Live) -> Live:
+        self._shown = (*(one for one in self._shown if one.title != live.title), live)
+        return live
+
+    def _rows(self, name: str) -> Rendered:
+        """Return the newest rows of a buffer, or the first of a map, as a table."""
+        shown: Reading = self.events(name, last=_ROWS) if self.is_buffer(name) else self.map(name)
+        sentences = shown.told
+        newest = pd.DataFrame(shown).head(_ROWS)
+        # as they are: a learner's column may have the name of one of the lab's, and another unit
+        rows = [[escape(str(value)) for value in row] for row in newest.itertuples(index=False)]
+        said = note("warning" if shown.attrs["warnings"] else "note", sentences)
+        table = html_table([str(column) for column in newest.columns], rows)
+        return Rendered(f"{newest.to_string(index=False)}\n{said.text}", table + said.html)
+
+
+def _price(told: Rendered, frame: pd.DataFrame) -> Rendered:
+    """Return what was said of a cell, with what its program costs below."""
+    caption = f"In {frame.attrs['seconds']:.0f} s, runs of any process, of one CPU of {frame.attrs['cpus']}"
+    table = tables.table(frame, caption=caption, warn=False)
+    return Rendered(f"{told.text}\n{table.text}", told.html + table.html)
