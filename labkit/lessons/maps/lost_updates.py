@@ -23,7 +23,7 @@ __all__ = ["WAYS", "forgotten_test", "measure", "per_cpu"]
 
 NOBODY = "no program"
 # the numbers of c/bpf/maps.c
-WAYS = {"array": 1, "array, atomic": 2, "per-CPU array": 3, "hash, increment()": 4}
+WAYS = {"array": 1, "atomic array": 2, "per-CPU array": 3, "hash with increment()": 4}
 
 
 def measure(
@@ -122,6 +122,6 @@ def _slice(arm: str, way: int | None, arguments: list[str], calls: int, tick: Ti
 
 def _count(program: Program, way: int) -> int:
     """Return what one way of counting has counted."""
-    if way == WAYS["hash, increment()"]:
+    if way == WAYS["hash with increment()"]:
         return int(sum(program.hash("named").values()))
     return int(program.counters("own" if way == WAYS["per-CPU array"] else "shared")[0])

@@ -49,7 +49,7 @@ QUESTIONS = {
             Hint(lambda answer, truth: "atomic" in answer, "It loses nothing, but the CPUs wait for one slot."),
             Hint(lambda answer, truth: answer == "array", "Two CPUs that read the same old value lose an update."),
         ),
-        otherwise='It is one of "array", "array, atomic", "per-CPU array" and "hash".',
+        otherwise='It is one of "array", "atomic array", "per-CPU array" and "hash".',
         why="Nobody else writes this CPU's slot; the sum is made once, when somebody reads it.",
     ),
 }

@@ -12,7 +12,7 @@ from labkit.lessons.probes.plots import plot
 from labkit.notebook.panel import controls
 from labkit.notebook.panel.panel import Panel
 
-__all__ = ["panel"]
+__all__ = ["finding", "panel"]
 
 
 def panel(subject: str = "cost") -> Panel:
@@ -30,7 +30,7 @@ def panel(subject: str = "cost") -> Panel:
             },
             measure=_costs,
             plot=plot,
-            finding=_cost,
+            finding=finding,
         )
     return Panel(
         "Where the time goes",
@@ -51,7 +51,8 @@ def _costs(**settings: object) -> pd.DataFrame:
     return mechanisms.added(mechanisms.cost(**settings))  # type: ignore[arg-type]
 
 
-def _cost(frame: pd.DataFrame) -> str:
+def finding(frame: pd.DataFrame) -> str:
+    """Return what a table of costs shows, in one sentence; overlapping intervals show no difference."""
     measured = frame[(frame["slices"] > 0) & ~frame["arm"].str.startswith("nothing")]
     if measured.empty:
         return "None of these mechanisms works on this kernel."
@@ -59,6 +60,8 @@ def _cost(frame: pd.DataFrame) -> str:
     least, most = schema.si_ns(first["added_ns"]), schema.si_ns(last["added_ns"])
     if len(measured) == 1:
         return f"{first['arm']} adds {least} to a call."
+    if first["high_ns"] >= last["low_ns"]:
+        return f"Between {first['arm']} ({least} per call) and {last['arm']} ({most}), no difference was shown."
     return f"{first['arm']} adds the least to a call, {least}; {last['arm']} the most, {most}."
 
 

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.bpf
 
 FACTS = """{
     "calls": race["calls"].unique().tolist(),
-    "exact": race.loc[race["arm"].isin(["array, atomic", "per-CPU array"]), "lost_updates"].tolist(),
+    "exact": race.loc[race["arm"].isin(["atomic array", "per-CPU array"]), "lost_updates"].tolist(),
     "never_too_much": bool((race["lost_updates"] >= 0).all()),
     "slots": int(slots["count"].sum()),
     "pairs_by_thread": int((pairs["key"] == "thread").sum()),

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from labkit import schema
+from labkit.lessons.probes.panels import finding
 from labkit.lessons.probes.plots import plot
 from labkit.notebook.plotting import style
 from labkit.notebook.plotting.flame import boxes
@@ -98,3 +99,12 @@ def test_the_picture_has_the_boxes_that_can_be_seen() -> None:
 
 def test_no_samples_is_no_error() -> None:
     assert len(drawn(schema.frame({"stack": [], "count": []})).patches) == 0
+
+
+@pytest.mark.parametrize(("high_ns", "said"), [(210.0, "uprobe at entry the most"), (990.0, "no difference was shown")])
+def test_the_panel_says_when_no_difference_was_shown(high_ns: float, said: str) -> None:
+    frame = schema.frame(
+        {"arm": ["tracepoint at entry", "uprobe at entry"], "added_ns": [200.0, 1000.0], "low_ns": [190.0, 980.0],
+         "high_ns": [high_ns, 1100.0], "slices": [6, 6]}
+    )  # fmt: skip
+    assert said in finding(frame)
