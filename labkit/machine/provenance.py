@@ -20,8 +20,7 @@ from typing import Any
 from labkit.errors import Missing
 from labkit.machine import lock_places
 from labkit.machine.folders import data_folder
-from labkit.machine.mounts import mount_of
-from labkit.machine.storage import device_facts, read_text
+from labkit.machine.storage import device_facts, mount_below, read_text
 
 __all__ = ["provenance"]
 
@@ -47,17 +46,17 @@ def provenance(*, command: str | Sequence[str] = "", path: Path | None = None, *
     per cent; /proc/pressure), command, time (UTC), labkit (version), lost_events (0 unless given), warnings (a list).
     """
     place = path or _usable_data_folder()
-    filesystem, device, mount_options = _storage(place)
+    mount = mount_below(place) if place else None  # read once: the table is long on a machine with many containers
     return {
         **_machine(),
         "cpus": len(os.sched_getaffinity(0)),
         "governor": read_text(CPUS / "cpu0/cpufreq/scaling_governor"),
         "governors": _distinct(CPUS.glob("cpu[0-9]*/cpufreq/scaling_governor")),
         "idle_states": _distinct(CPUS.glob("cpu0/cpuidle/state[0-9]*/name")),
-        "filesystem": filesystem,
-        "mount_options": mount_options,
-        "device": device,
-        **device_facts(place),
+        "filesystem": mount.kind if mount else "",
+        "mount_options": mount.options if mount else "",
+        "device": (mount.device or mount.source) if mount else "",
+        **device_facts(mount),
         "pressure": _pressure(),
         "command": command if isinstance(command, str) else shlex.join(command),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -118,17 +117,6 @@ def _usable_data_folder() -> Path | None:
         return data_folder()
     except (OSError, Missing):
         return None
-
-
-def _storage(path: Path | None) -> tuple[str, str, str]:
-    """Return the file system, the device and the mount options of a path; empty where they cannot be found out."""
-    if path is None:
-        return "", "", ""
-    try:
-        mount = mount_of(path)
-    except OSError:
-        return "", "", ""
-    return mount.kind, mount.device or mount.source, mount.options
 
 
 def _version() -> str:

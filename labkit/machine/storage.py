@@ -8,21 +8,28 @@ import re
 from pathlib import Path
 from typing import Any
 
-from labkit.machine.mounts import mount_of
+from labkit.machine.mounts import Mount, mount_of
 
-__all__ = ["block_queue", "device_facts", "read_text", "sector_bytes"]
+__all__ = ["block_queue", "device_facts", "mount_below", "read_text", "sector_bytes"]
 
 SMALLEST_SECTOR_BYTES = 512
 
 
-def block_queue(path: Path) -> Path | None:
-    """Return the sysfs folder of the request queue below a path; None where there is no single block device."""
+def mount_below(path: Path) -> Mount | None:
+    """Return the mount that holds a path; None where it cannot be found out."""
     try:
-        name = mount_of(path).device
-        device = Path("/sys/class/block", name).resolve(strict=True) if name else None
+        return mount_of(path)
     except OSError:
         return None
-    if device is None:
+
+
+def block_queue(mount: Mount | None) -> Path | None:
+    """Return the sysfs folder of a mount's request queue; None where there is no single block device."""
+    if mount is None or not mount.device:
+        return None
+    try:
+        device = Path("/sys/class/block", mount.device).resolve(strict=True)
+    except OSError:
         return None
     disk = device if (device / "queue").is_dir() else device.parent  # a partition has none of its own
     return disk / "queue" if (disk / "queue").is_dir() else None
@@ -30,19 +37,19 @@ def block_queue(path: Path) -> Path | None:
 
 def sector_bytes(path: Path) -> int:
     """Return the smallest size that O_DIRECT moves on the device below a path; 512 where it cannot be seen."""
-    queue = block_queue(path)
+    queue = block_queue(mount_below(path))
     return int(read_text(queue / "logical_block_size") or SMALLEST_SECTOR_BYTES) if queue else SMALLEST_SECTOR_BYTES
 
 
-def device_facts(path: Path | None) -> dict[str, Any]:
-    """Return what matters of the block device below a path.
+def device_facts(mount: Mount | None) -> dict[str, Any]:
+    """Return what matters of the block device below a mount.
 
     Returns
     -------
     scheduler (the one in use), device_queue_depth (requests that the block layer keeps for it), logical_sector_bytes,
-    physical_sector_bytes, rotational, write_cache. All of them empty or 0 where there is no block device, or no path.
+    physical_sector_bytes, rotational, write_cache. All of them empty or 0 where there is no block device, or no mount.
     """
-    queue = block_queue(path) if path else None
+    queue = block_queue(mount)
     if queue is None:
         return {
             "scheduler": "", "device_queue_depth": 0, "logical_sector_bytes": 0, "physical_sector_bytes": 0,

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -146,6 +147,18 @@ def test_read_only_is_seen() -> None:
 def test_a_path_that_is_not_there_leaves_the_file_system_empty() -> None:
     found = provenance(path=Path("/no/such/file"))
     assert (found["filesystem"], found["device"]) == ("", "")
+
+
+def test_the_table_of_mounts_is_read_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    reads = []
+
+    def counted() -> Any:
+        reads.append(1)
+        return mounts()
+
+    monkeypatch.setattr("labkit.machine.mounts.mounts", counted)
+    provenance(path=tmp_path)
+    assert len(reads) == 1
 
 
 def test_an_absent_path_has_no_mount() -> None:

@@ -15,7 +15,17 @@ import pandas as pd
 from labkit import schema
 from labkit.errors import check_bool, check_choice, check_float, check_int, check_seed
 from labkit.lessons.sockmap.shortcut import MAX_SOCKETS, Shortcut
-from labkit.lessons.sockmap.slices import AGAIN, ARMS, SHORTCUT, Setting, check_sizes, each_setting, ping_pong, stream
+from labkit.lessons.sockmap.slices import (
+    AGAIN,
+    ARMS,
+    SHORTCUT,
+    Pair,
+    Setting,
+    check_sizes,
+    each_setting,
+    ping_pong,
+    stream,
+)
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
@@ -74,7 +84,7 @@ def measure(
     with exclusive("lesson 09: round trips", progress) as report, Shortcut() as cut:
 
         def run(arm: str, setting: Setting, tick: Tick) -> dict[str, Any]:
-            return ping_pong(arm, cut, setting["pinning"], setting["message_bytes"], options, ipv6=ipv6, tick=tick)
+            return ping_pong(Pair(arm, **setting, options=options, ipv6=ipv6), cut, tick)
 
         made = each_setting(settings, run, slices=slices, seed=seed, progress=report)
     return schema.frame(made, **provenance(command=["ping_pong", *options], ipv6=ipv6, baseline=SHORTCUT))
@@ -107,9 +117,9 @@ def throughput(
     with exclusive("lesson 09: streams", progress) as report, Shortcut() as cut:
 
         def run(arm: str, setting: Setting, tick: Tick) -> dict[str, Any]:
-            place, size = setting["pinning"], setting["message_bytes"]
-            total = min(100_000_000, size * 40_000) // quick(1, 10)
-            return stream(arm, cut, place, size, [*options, "--total-bytes", str(total)], ipv6=ipv6, tick=tick)
+            total = min(100_000_000, setting["message_bytes"] * 40_000) // quick(1, 10)
+            more = [*options, "--total-bytes", str(total)]
+            return stream(Pair(arm, **setting, options=more, ipv6=ipv6), cut, tick)
 
         made = each_setting(settings, run, slices=slices, seed=seed, progress=report)
     return schema.frame(made, **provenance(command=["stream", *options], ipv6=ipv6, baseline=SHORTCUT))
@@ -184,7 +194,7 @@ def proof(round_trips: int = 2000, *, progress: Progress | None = None) -> pd.Da
     with exclusive("lesson 09: where the messages go", progress) as report, Shortcut() as cut:
 
         def run(arm: str, tick: Tick) -> dict[str, Any]:
-            return ping_pong(arm, cut, SAME, 64, options, tick=tick)
+            return ping_pong(Pair(arm, SAME, 64, options), cut, tick)
 
         found = trial.interleaved(ARMS, run, slices=1, progress=report).frame()
     columns = ["arm", "round_trips", "messages", "redirects", "misses", "data_segments", "lo_packets", "lo_bytes"]

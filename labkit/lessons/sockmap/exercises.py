@@ -11,7 +11,7 @@ import pandas as pd
 from labkit import schema
 from labkit.errors import Missing
 from labkit.lessons.sockmap.shortcut import Shortcut
-from labkit.lessons.sockmap.slices import SHORTCUT, TCP, ping_pong
+from labkit.lessons.sockmap.slices import SHORTCUT, TCP, Pair, ping_pong
 from labkit.machine.provenance import provenance
 from labkit.running import truths
 from labkit.running.lock import exclusive
@@ -58,7 +58,7 @@ def which_run_is_odd(round_trips: int = 2000) -> pd.DataFrame:
     with exclusive("lesson 09: which run is odd"), Shortcut() as cut:
         for run in RUNS:
             arm = (SHORTCUT, TCP)[run % 2]
-            result = ping_pong(arm, cut, CROSS if run == odd else SAME, 64, options)
+            result = ping_pong(Pair(arm, CROSS if run == odd else SAME, 64, options), cut)
             kept = {name: result[name] for name in ("client_cpu", "server_cpu", "rtt_ns")}
             rows.append({"run": run, "arm": arm, "message_bytes": 64, "connections": 1, **kept})
     truths.expect("09-q2", odd)

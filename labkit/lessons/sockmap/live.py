@@ -13,7 +13,7 @@ import pandas as pd
 from labkit import schema
 from labkit.errors import Stopped, check_choice, check_float, check_int
 from labkit.lessons.sockmap.shortcut import Shortcut
-from labkit.lessons.sockmap.slices import MOST_BYTES, SHORTCUT, TCP, ping_pong
+from labkit.lessons.sockmap.slices import MOST_BYTES, SHORTCUT, TCP, Pair, ping_pong
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
@@ -71,7 +71,7 @@ def live(
             def tick(_: float, share: float = gone_s / seconds, arm: str = arm) -> None:
                 report(share, arm)
 
-            result = ping_pong(SHORTCUT, cut, place, size, options, tick=tick)  # in the cgroup, on or off
+            result = ping_pong(Pair(SHORTCUT, place, size, options), cut, tick)  # in the cgroup, on or off
             gone_s = time.monotonic() - began_s
             rows.append({"elapsed_s": gone_s, "arm": arm, **{name: result[name] for name in _KEPT}})
             made = schema.frame(rows, **facts)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -17,7 +18,7 @@ from labkit.stats import trial
 from labkit.stats.histogram import from_buckets, p99, quantile
 
 __all__ = [
-    "AGAIN", "ARMS", "SHORTCUT", "TCP", "UNIX", "Setting",
+    "AGAIN", "ARMS", "SHORTCUT", "TCP", "UNIX", "Pair", "Setting",
     "check_sizes", "each_setting", "ping_pong", "stream",
 ]  # fmt: skip
 
@@ -63,22 +64,25 @@ def each_setting(
     return pd.concat(frames, ignore_index=True)
 
 
-def ping_pong(
-    arm: str,
-    cut: Shortcut,
-    place: str,
-    message_bytes: int,
-    options: Sequence[str] = (),
-    *,
-    ipv6: bool = False,
-    tick: Tick | None = None,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Pair:
+    """Two processes that talk, for one slice."""
+
+    arm: str
+    pinning: str  # as `labkit.running.pinning` names it
+    message_bytes: int
+    options: Sequence[str] = ()  # further ones of the workload
+    ipv6: bool = False
+
+    @property
+    def transport(self) -> str:
+        """The workload's name of what they talk by; the shortcut is TCP to them."""
+        return "unix" if self.arm == UNIX else "tcp6" if self.ipv6 else "tcp"
+
+
+def ping_pong(pair: Pair, cut: Shortcut, tick: Tick | None = None) -> dict[str, Any]:
     """Run one slice of round trips and return its row; see `sockmap.measure` for the names."""
-    client, server = cpus_for(place)
-    pinned = ["--client-cpu", str(client), "--server-cpu", str(server)]
-    result = _run(
-        "ping_pong", arm, cut, [*pinned, "--message-bytes", str(message_bytes), *options], ipv6=ipv6, tick=tick
-    )
+    result = _run("ping_pong", ("client", "server"), pair, cut, tick)
     counts = from_buckets(result["latency_ns"]["buckets"])
     done = max(result["round_trips"], 1)
     return {
@@ -92,20 +96,9 @@ def ping_pong(
     }
 
 
-def stream(
-    arm: str,
-    cut: Shortcut,
-    place: str,
-    message_bytes: int,
-    options: Sequence[str] = (),
-    *,
-    ipv6: bool = False,
-    tick: Tick | None = None,
-) -> dict[str, Any]:
+def stream(pair: Pair, cut: Shortcut, tick: Tick | None = None) -> dict[str, Any]:
     """Run one slice of a stream and return its row; see `sockmap.throughput` for the names."""
-    sender, receiver = cpus_for(place)
-    pinned = ["--sender-cpu", str(sender), "--receiver-cpu", str(receiver)]
-    result = _run("stream", arm, cut, [*pinned, "--message-bytes", str(message_bytes), *options], ipv6=ipv6, tick=tick)
+    result = _run("stream", ("sender", "receiver"), pair, cut, tick)
     return {
         "bytes_per_s": result["received_bytes"] / result["elapsed_s"],
         **{name: result[name] for name in ["sent_bytes", *_SEEN]},
@@ -113,13 +106,14 @@ def stream(
     }
 
 
-def _run(
-    name: str, arm: str, cut: Shortcut, options: Sequence[str], *, ipv6: bool, tick: Tick | None
-) -> dict[str, Any]:
+def _run(name: str, ends: tuple[str, str], pair: Pair, cut: Shortcut, tick: Tick | None) -> dict[str, Any]:
     """Run a pair, in the cgroup or not, and return its report, and what others counted meanwhile."""
-    transport = "unix" if arm == UNIX else "tcp6" if ipv6 else "tcp"
-    with Workload(name, ["--transport", transport, *options]) as run:
-        if arm == SHORTCUT:
+    pinned = [
+        word for end, cpu in zip(ends, cpus_for(pair.pinning), strict=True) for word in (f"--{end}-cpu", str(cpu))
+    ]
+    sizes = ["--message-bytes", str(pair.message_bytes)]
+    with Workload(name, ["--transport", pair.transport, *pinned, *sizes, *pair.options]) as run:
+        if pair.arm == SHORTCUT:
             cut.cgroup.add(run.pid)  # before "go": its sockets are made afterwards
         before, lo_before = cut.counts(), lo_traffic()
         result = run.go(tick=tick)
