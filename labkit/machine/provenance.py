@@ -22,10 +22,11 @@ from labkit.machine import lock_places
 from labkit.machine.folders import data_folder
 from labkit.machine.storage import device_facts, mount_below, read_text
 
-__all__ = ["provenance"]
+__all__ = ["note_pressure", "provenance"]
 
 CPUS = Path("/sys/devices/system/cpu")
 PRESSURE = Path("/proc/pressure")
+_BEFORE: dict[str, float] = {}
 
 
 def provenance(*, command: str | Sequence[str] = "", path: Path | None = None, **more: Any) -> dict[str, Any]:
@@ -43,7 +44,8 @@ def provenance(*, command: str | Sequence[str] = "", path: Path | None = None, *
     seen), governors (of every CPU, each once), idle_states (names of the C-states of CPU 0), virtual_machine (the
     hypervisor's name, or empty), filesystem, mount_options, device and what `labkit.machine.storage.device_facts`
     knows of it, pressure (the shares of the last ten seconds in which some task waited for "cpu", "io" or "memory", in
-    per cent; /proc/pressure), command, time (UTC), labkit (version), lost_events (0 unless given), warnings (a list).
+    per cent; /proc/pressure), pressure_before (the same when the measurement began), command, time (UTC), labkit
+    (version), lost_events (0 unless given), warnings (a list).
     """
     place = path or _usable_data_folder()
     mount = mount_below(place) if place else None  # read once: the table is long on a machine with many containers
@@ -58,12 +60,19 @@ def provenance(*, command: str | Sequence[str] = "", path: Path | None = None, *
         "device": (mount.device or mount.source) if mount else "",
         **device_facts(mount),
         "pressure": _pressure(),
+        "pressure_before": dict(_BEFORE),
         "command": command if isinstance(command, str) else shlex.join(command),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "lost_events": 0,
         **more,
         "warnings": [*lock_places.warnings(), *more.get("warnings", [])],
     }
+
+
+def note_pressure() -> None:
+    """Note how busy the machine is now, as the measurement begins, for the `provenance` of its frame."""
+    _BEFORE.clear()
+    _BEFORE.update(_pressure())
 
 
 @functools.cache

@@ -21,6 +21,7 @@ from labkit.errors import Busy, Missing
 from labkit.machine import lock_places
 from labkit.machine.folders import open_own
 from labkit.machine.pidns import own_pid_namespace
+from labkit.machine.provenance import note_pressure
 from labkit.running import owner, sweep
 from labkit.running.interrupts import uninterrupted
 from labkit.running.progress import Progress, silent
@@ -63,6 +64,7 @@ def exclusive(purpose: str, progress: Progress | None = None, *, timeout_s: floa
         lock.wait(report, timeout_s, warn=progress is None)
         lock.sign(purpose)
         sweep.sweep()
+        note_pressure()
         yield report
         report(1.0, "done")
     finally:

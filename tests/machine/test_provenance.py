@@ -19,6 +19,7 @@ from labkit.machine import provenance as module
 from labkit.machine.folders import repo_folder
 from labkit.machine.mounts import mount_of, mounts
 from labkit.machine.provenance import provenance
+from labkit.running.lock import exclusive
 
 
 def run(*command: str) -> str:
@@ -82,6 +83,17 @@ def test_the_disk_is_the_one_that_lsblk_describes(data_folder: Path) -> None:
 def test_mount_options_are_those_of_findmnt(data_folder: Path) -> None:
     told = run("findmnt", "--noheadings", "--output", "OPTIONS", "--target", str(data_folder)).split(",")
     assert set(provenance()["mount_options"].split(",")) == set(told)
+
+
+def test_a_measurement_says_how_busy_the_machine_was_when_it_began(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("labkit.machine.provenance.PRESSURE", tmp_path)
+    (tmp_path / "cpu").write_text("some avg10=3.50 avg60=0.00 avg300=0.00 total=1\n")
+    with exclusive("a test"):
+        (tmp_path / "cpu").write_text("some avg10=97.00 avg60=0.00 avg300=0.00 total=1\n")
+        found = provenance()
+    assert (found["pressure_before"], found["pressure"]) == ({"cpu": 3.5}, {"cpu": 97.0})
 
 
 def test_governors_idle_states_and_pressure_are_those_of_the_kernel() -> None:
