@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import events, frames, io, report, sockmap, trace, ui
+from bench import cells, events, frames, io, report, sockmap, trace, ui
 from bench.figure import Figure, Step
 from bench.goals import GOALS
 from labkit.bpf.shelf import forget_loaded
@@ -27,7 +27,15 @@ from labkit.errors import LabkitError, Missing, unknown_name
 from labkit.machine.folders import build_folder
 from labkit.machine.provenance import provenance
 
-STEPS: tuple[Step, ...] = (*io.STEPS, *trace.STEPS, *events.STEPS, *sockmap.STEPS, *ui.STEPS, *frames.STEPS)
+STEPS: tuple[Step, ...] = (
+    *io.STEPS,
+    *trace.STEPS,
+    *events.STEPS,
+    *sockmap.STEPS,
+    *ui.STEPS,
+    *cells.STEPS,
+    *frames.STEPS,
+)
 NICENESS = -15
 AUTOGROUP = Path("/proc/sys/kernel/sched_autogroup_enabled")  # sched(7)
 

@@ -68,6 +68,10 @@ GOALS: dict[str, Goal] = {
     "sockmap.redis": Goal("Redis requests per second on one CPU, with / without sockmap", HIGHER),
     "ui.rerun": Goal("time, (cell run to plot - window) / window of 1 s", LOWER, 0.5),
     "ui.compile": Goal("time to load a program, first run / rerun", HIGHER, 10),
+    "cell.refused": Goal("time, a %%bpf cell that is refused, to its explanation and tried fix / 1 s", LOWER, 1.5),
+    "cell.accepted": Goal("time, a small %%bpf cell that is accepted / 1 s", LOWER, 1.0),
+    "cell.rerun": Goal("time, the same cell again / 1 s", LOWER, 0.3),
+    "cell.socket": Goal("time, a %%bpf cell that includes <net/sock.h> / 1 s", LOWER, 4.0),
     "frames.growth": Goal("CPU time per event into a DataFrame, 10^7 events / 10^5", LOWER, 1.5),
     "trial.width": Goal("half-width of the 95 % interval of A/A after 30 s", LOWER, 0.03),
 }

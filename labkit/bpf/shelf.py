@@ -17,6 +17,9 @@ class Shelf:
         self._room = room
         self._kept: dict[tuple[str, ...], Compiled] = {}
 
+    def __contains__(self, key: tuple[str, ...]) -> bool:
+        return key in self._kept
+
     def take(self, key: tuple[str, ...]) -> Compiled | None:
         """Return a program with its maps emptied, or None; it is the caller's then."""
         found = self._kept.pop(key, None)

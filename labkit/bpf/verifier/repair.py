@@ -6,18 +6,15 @@ An edit keeps each line's number. It is offered as verified only after the edite
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from labkit.bpf import bcc
-from labkit.bpf.capture import captured
 from labkit.bpf.diagnose.code import Code
-from labkit.bpf.load import KINDS, try_load
-from labkit.bpf.rehearse import rehearse
+from labkit.bpf.load import KINDS
+from labkit.bpf.rehearse import is_accepted
 from labkit.bpf.text import Source
 from labkit.bpf.verifier.places import without_line_directives
 from labkit.errors import LabkitError
@@ -63,27 +60,11 @@ def passes(repair: Repair, source: Source, function: str = "", kind: int = 0) ->
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         edited = replace(Source.of(path, {}), cflags=source.cflags)
         plain = without_line_directives(edited.text)
+        if not function:
+            kinds = {prefix: bcc.program_type(name) for prefix, name in KINDS.items()}
+        else:
+            kinds = {function: kind}
         try:
-            if rehearse(plain, edited.cflags, timeout_s=_PATIENCE_S) is not None:
-                return False
-            with captured(), bcc.compiled(plain, edited.cflags) as module:
-                if not module:
-                    return False
-                wanted = [(function, kind)] if function else list(_named(module))
-                return bool(wanted) and all(_loads(module, *each) for each in wanted)
+            return is_accepted(plain, edited.cflags, kinds, timeout_s=_PATIENCE_S)
         except LabkitError:
             return False
-
-
-def _named(module: Any) -> Iterator[tuple[str, int]]:
-    for function in bcc.functions(module):
-        for prefix, kind in KINDS.items():
-            if function.startswith(prefix):
-                yield function, bcc.program_type(kind)
-
-
-def _loads(module: Any, function: str, kind: int) -> bool:
-    fd, _, _ = try_load(module, function, kind)
-    if fd >= 0:
-        os.close(fd)
-    return fd >= 0
