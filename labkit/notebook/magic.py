@@ -44,6 +44,17 @@ from labkit.running.interrupts import uninterrupted
 __all__ = ["Refused", "load_ipython_extension", "unload_ipython_extension"]
 
 KINDS = ("KPROBE", "TRACEPOINT", "PERF_EVENT", "SOCKET_FILTER", "SCHED_CLS", "XDP", "SK_MSG", "SOCK_OPS", "CGROUP_SKB")
+_WHAT_IT_CAN = """Then NAME is the program (labkit.bpf.cell.Cell):
+  NAME.aim(pid=...)        whom it watches; cgroup=FOLDER, everybody=True; clear=True empties the maps first
+  NAME.events("events")    the records of a ring buffer or perf buffer: a DataFrame, a column per C field
+  NAME.map("counts")       any map: a DataFrame, a column per field of key and value; per_cpu=True: each CPU
+  NAME.hash("counts")      a hash as a dict; NAME.counters("array") an array as NumPy
+  NAME.stream("events")    the same live, with Stop; for maps too
+  NAME.losses()            what the kernel refused: map, cause, count, fix
+  NAME.set("counts", key, value), NAME.clear("counts"), NAME.clear()
+  NAME.price(seconds=1)    runs, time per run, share of one CPU, lost events
+  NAME.attach(), NAME.detach()
+A buffer's records need a C type: NAME.ringbuf_output(&event, sizeof(event), 0), outside of any #define."""
 _NAMED = re.compile(r"(?:kprobe|kretprobe|tracepoint|raw_tracepoint|kfunc|kretfunc)__")
 
 
@@ -73,7 +84,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="%%bpf", description="Compile, load and attach the BCC C of this cell.", add_help=False)
+    parser = _Parser(
+        prog="%%bpf",
+        description="Compile, load and attach the BCC C of this cell.",
+        epilog=_WHAT_IT_CAN,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+    )
     add = parser.add_argument
     add("name", nargs="?", default="program", metavar="NAME", help="the Python name of the program (default: program)")
     add("--help", action="store_true", help="print this and do nothing else")
@@ -100,7 +117,12 @@ class BpfMagics(Magics):  # type: ignore[misc]
 
     @line_cell_magic  # type: ignore[untyped-decorator]
     def bpf(self, line: str, cell: str = "") -> Rendered | Live | None:
-        """Compile, load and attach the BCC C of this cell: `%%bpf NAME`; `%bpf --help` tells the options."""
+        """Compile, load and attach the BCC C of this cell: `%%bpf NAME`; `%bpf --help` lists the options.
+
+        NAME is then the program: NAME.aim(pid=...), NAME.events("buffer") and NAME.map("map") are DataFrames,
+        NAME.stream("buffer") is a live table, NAME.losses() lists what the kernel refused, NAME.set("map", key, value)
+        and NAME.clear("map") write, NAME.price() is what it costs, NAME.detach() ends it.
+        """
         try:
             words = shlex.split(line)
         except ValueError as error:

@@ -87,7 +87,7 @@ def test_a_pipeline_saves_calls_and_clients_share_syncs(lesson: Followed) -> Non
 
 
 def test_the_learners_tools_are_loaded(lesson: Followed) -> None:
-    assert lesson.facts["tools"] == ["Program"] * 4
+    assert lesson.facts["tools"] == ["NotebookCell"] * 4
 
 
 def test_the_solutions_pass(lesson: Followed) -> None:

@@ -72,7 +72,7 @@ def test_wrk_counts_what_the_server_counts(lesson: Followed) -> None:
 
 
 def test_the_learners_tools_are_loaded(lesson: Followed) -> None:
-    assert lesson.facts["tools"] == ["Program"] * 2
+    assert lesson.facts["tools"] == ["NotebookCell"] * 2
 
 
 def test_the_solutions_pass(lesson: Followed) -> None:

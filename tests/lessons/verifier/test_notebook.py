@@ -41,7 +41,7 @@ def test_the_longest_loop_is_refused(lesson: Followed) -> None:
 
 
 def test_a_refused_cell_leaves_a_note_and_a_fixed_one_a_program(lesson: Followed) -> None:
-    assert (lesson.facts["playground"], lesson.facts["fixed_by_hand"]) == ("Refused", "Program")
+    assert (lesson.facts["playground"], lesson.facts["fixed_by_hand"]) == ("Refused", "NotebookCell")
 
 
 def test_the_solutions_pass(lesson: Followed) -> None:
