@@ -35,7 +35,7 @@ CHANGES = {
     "02-maps": Change("Lost updates", "calls a thread", "10007", r"20014|lost"),
     "03-verifier": Change("Loops", "rounds of the loop", ["10", "100"], r"round"),
     "04-probes": Change("What a probe costs", "mechanism", ["uprobe"], r"uprobe"),
-    "05-usdt": Change("Listen to probes", "iterations", "53", r"53"),
+    "05-usdt": Change("Listen to probes", "requests", "53", r"53"),
     "06-syscall-latency": Change("Time a system call", "block sizes", ["16 KiB"], r"Median of 16 KiB: O_DIRECT"),
     "07-io-engines": Change("Three ways to read", "block sizes", ["16 KiB"], r"16 KiB"),
     "08-uring": Change("Inside io_uring", "batches", ["1", "16"], r"16"),
