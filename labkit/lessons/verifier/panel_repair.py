@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tempfile
 from pathlib import Path
@@ -25,6 +26,7 @@ TO_REPAIR = (
     "past_value", "pointer_too_far", "no_result", "large_stack", "used_after_submit", "foreign_address",
     "context_written", "wrong_helper", "no_licence", "never_set",
 )  # fmt: skip
+_YOURS = "repair the source above, or press Show the fix"
 CAUSES = sorted({exhibit.cause for exhibit in GALLERY.values()})
 _BRANCH = re.compile(r"^#ifdef FIXED\n(.*?)(?:^#else\n(.*?))?^#endif\n", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"/\*.*?\*/\n?", re.DOTALL)
@@ -83,7 +85,8 @@ class Workshop:
             except LabkitError as error:
                 self.verdict, self._result.value = None, fitted(failure(error))
                 return
-        self._result.value = fitted(self._answer(name, self.verdict) + verdict_box(self.verdict).html)
+        shown = verdict_box(_without_its_fix(self.verdict)).html
+        self._result.value = fitted(self._answer(name, self.verdict) + shown)
 
     def _answer(self, name: str, verdict: Verdict) -> str:
         if verdict.kind == ACCEPTED:
@@ -106,6 +109,12 @@ class Workshop:
             "text/html": note("note", [text]).html,
             "text/plain": repr(self),
         }
+
+
+def _without_its_fix(verdict: Verdict) -> Verdict:
+    """Return a verdict that leaves the repair to the learner."""
+    detail = verdict.detail.partition("\nVerified:")[0]
+    return dataclasses.replace(verdict, fix=_YOURS, detail=detail, verified=False)
 
 
 def workshop() -> Workshop:

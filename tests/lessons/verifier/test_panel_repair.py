@@ -36,6 +36,7 @@ def test_each_program_is_rejected_for_its_cause_and_accepted_when_repaired(progr
     made.ask.click()
     assert made.verdict is not None and made.verdict.kind == GALLERY[program].cause
     assert "the verifier agrees" in made._result.value
+    assert "Verified:" not in made._result.value and "press Show the fix" in made._result.value
     made.fix.click()
     made.ask.click()
     assert made.verdict.kind == "accepted"
