@@ -294,8 +294,8 @@ def plain_key(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Return a ctypes value of BCC as plain Python: a number, bytes, or a dict for a struct."""
-    if isinstance(value, ct.Structure):
+    """Return a ctypes value of BCC as plain Python: a number, bytes, or a dict for a struct or union."""
+    if isinstance(value, (ct.Structure, ct.Union)):
         return {field[0]: plain(getattr(value, field[0])) for field in value._fields_}
     if isinstance(value, ct.Array):
         return [plain(each) for each in value]

@@ -41,9 +41,7 @@ from labkit.machine.btf import BTF
 __all__ = ["Cell"]
 
 _BUFFERS = (RING_BUFFER, PERF_BUFFER)
-_STACKS = 7  # BPF_MAP_TYPE_STACK_TRACE
-_LPM = 11
-_READABLE = (1, 2, 5, 6, 9, 10, _LPM)
+_READABLE = (1, 2, 5, 6, 9, 10, maps.LPM_TRIE)
 _ROWS = {3: "programs", 8: "cgroups", 12: "maps", 13: "maps", 14: "devices", 15: "sockets", 16: "CPUs", 18: "sockets"}
 _AIM = {"labkit_target", "labkit_pids", "labkit_children"}
 
@@ -121,8 +119,8 @@ class Cell(Program):
         record = self._record(name)
         if record is None or name not in self._collectors:
             raise LabkitError(
-                f"The type of the records in {name} is not known here.",
-                f"send a struct outside of any #define: {name}.ringbuf_output(&event, sizeof(event), 0)",
+                f"{self.name} sends no record of a known C type to {name}.",
+                f"send a struct that is not empty: {name}.ringbuf_output(&event, sizeof(event), 0)",
             )
         fields, size = record
         collector = self._collectors[name]
@@ -164,7 +162,7 @@ class Cell(Program):
         check_bool("per_cpu", per_cpu)
         if told.kind in _BUFFERS:
             raise self._is_buffer(name)
-        if told.kind == _STACKS:
+        if told.kind == maps.STACK_TRACE:
             return self._told(Reading(stacks(self.map_fd(name), pid)), name, [])
         if told.kind not in _READABLE:
             what = _ROWS.get(told.kind, "values that are read only by taking them out")
@@ -255,12 +253,10 @@ class Cell(Program):
         try:
             maps.write_raw(self.map_fd(name), packed(types, told.key_type, key, "key"), raw)
         except OSError as error:
-            full = f"it has {told.entries} entries" + (
-                ", all in use" if told.kind in (1, 5) else f", 0 to {told.entries - 1}"
-            )
-            raise LabkitError(
-                f"{name} refused key={key!r}: {error.strerror}; {full}.", "clear the map, or declare more entries"
-            ) from None
+            is_array = told.kind in (maps.ARRAY, maps.PERCPU_ARRAY)
+            what = f"its keys are 0 to {told.entries - 1}" if is_array else f"it has room for {told.entries} entries"
+            fix = f"pass a key below {told.entries}" if is_array else "clear the map, or declare more entries"
+            raise LabkitError(f"{name} refused key={key!r}: {error.strerror}; {what}.", fix) from None
 
     def clear(self, *names: str) -> None:
         """Empty the named maps and buffers (all, if none is named), and forget what they lost. The aim stays.
@@ -270,7 +266,10 @@ class Cell(Program):
         BadArgument : no such map.
         """
         for name in names:
-            self.shape(name)
+            if (kind := self.shape(name).kind) not in (*_BUFFERS, *_READABLE, maps.STACK_TRACE):
+                raise BadArgument(
+                    f"{name} holds {_ROWS.get(kind, 'values')} that cannot be emptied.", "run the cell again"
+                )
         for name in names or self.own_maps:
             if name in self._collectors:
                 self._collectors[name].clear()

@@ -307,7 +307,7 @@ def test_set_writes_what_map_reads_and_bpftool_sees(make: Make) -> None:
         (lambda cell: cell.set("calls", 1, 1 << 64), "a whole number from 0 to 18446744073709551615"),
         (lambda cell: cell.set("calls", "one", 1), "key='one'"),
         (lambda cell: cell.set("events", 1, 1), "no entries to write"),
-        (lambda cell: [cell.set("calls", key, 1) for key in range(6)], "5 entries, all in use"),
+        (lambda cell: [cell.set("calls", key, 1) for key in range(6)], "it has room for 5 entries"),
         (lambda cell: cell.map("calls", pid=1, per_cpu=3), "per_cpu=3"),
     ],
 )  # fmt: skip
@@ -339,3 +339,41 @@ def test_aiming_again_says_that_counts_go_on(make: Make) -> None:
             assert cell.aim(pid=run.pid, clear=True) is None
             assert len(cell.map("m")) == 0
             assert isinstance(cell.losses(), pd.DataFrame)
+
+
+def test_an_array_says_which_keys_it_has(make: Make) -> None:
+    with make("BPF_ARRAY(m, u32, 3);", "") as cell, pytest.raises(LabkitError, match="its keys are 0 to 2"):
+        cell.set("m", 3, 1)
+
+
+def test_a_prefix_trie_is_read_and_emptied(make: Make) -> None:
+    body = "\tstruct k k = {.len = 32, .a = {1, 2, 3, 4}};\n\tu64 v = 5;\n\tm.update(&k, &v);"
+    with make("struct k { u32 len; u8 a[4]; };\nBPF_LPM_TRIE(m, struct k, u64, 10);", body) as cell:
+        call(cell, 23)
+        assert cell.map("m").to_dict("records") == [{"len": 32, "a": b"\1\2\3\4", "value": 5}]
+        cell.clear("m")
+        assert len(cell.map("m")) == 0
+
+
+def test_a_union_is_a_key_too(make: Make) -> None:
+    with make("union u { u32 a; char b[4]; };\nBPF_HASH(m, union u, u64);", "") as cell:
+        cell.set("m", {"b": "xy"}, 3)
+        assert cell.map("m").to_dict("records") == [{"a": 0x7978, "b": "xy", "value": 3}]
+        assert cell.hash("m") == {(0x7978, b"xy"): 3}
+
+
+def test_a_large_hash_is_read_whole(make: Make) -> None:
+    body = "\tu64 key = bpf_ktime_get_ns();\n\tm.increment(key);"
+    with make("BPF_HASH(m, u64, u64, 50000);", body) as cell:
+        call(cell, 60_013)
+        frame = cell.map("m")
+        assert (len(frame), frame["key"].nunique(), frame.attrs["lost_events"]) == (50_000, 50_000, 10_013)
+
+
+def test_a_queue_says_that_it_has_no_rows(make: Make) -> None:
+    with make("BPF_QUEUE(q, u64, 10);", "") as cell:
+        with pytest.raises(BadArgument, match="no rows to show"):
+            cell.map("q")
+        with pytest.raises(BadArgument, match="cannot be emptied"):
+            cell.clear("q")
+        cell.clear()
