@@ -110,7 +110,7 @@ def _indices() -> Iterator[Program]:
     yield Program(
         "typed-one-too-far",
         probe(*_ROW, "u32 i = args->fd;", "if (i > 8) return 0;", f"r->n[i]++; {MARK}", before=_ROWS),
-        rf"allows i up to 8, 7 is the last & declare i as u64 & {_PASSES}",
+        rf"allows i up to 8, 7 is the last & declare i as u64 & ^In bytes +allowed & ^The weak test & {_PASSES}",
     )
     yield Program(
         "typed-signed-index",

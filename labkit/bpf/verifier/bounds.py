@@ -70,6 +70,11 @@ def _guard(code: Code, line: int, name: str) -> tuple[int, re.Match[str]] | None
     return None
 
 
+def _marked(guard: tuple[int, re.Match[str]]) -> tuple[int, int, int]:
+    line, found = guard
+    return line, found.start(1), found.end(3)
+
+
 def _as_u64(code: Code, at: int, kind: str, name: str) -> str:
     return re.sub(rf"\b{re.escape(kind)}(\s+{name}\b)", r"u64\1", code.lines[at - 1], count=1)
 
@@ -83,7 +88,8 @@ def _size(code: Code, line: int, name: str, helper: str, arguments: list[str]) -
         if not re.fullmatch(_SIGNED, kind):
             why = f"the test in line {guard[0]} is made with 32 bits of {name} ({kind}, line {at}), and 64 are passed"
         what = f"the size {name} that {helper} gets may be negative, as far as the verifier can see: {why}"
-        yield Repair(what, f"declare it as u64 in line {at}: u64 {name}", {at: _as_u64(code, at, kind, name)})
+        edits = {at: _as_u64(code, at, kind, name)}
+        yield Repair(what, f"declare it as u64 in line {at}: u64 {name}", edits, _marked(guard))
         return
     to = re.fullmatch(r"&?\s*(?:\w+(?:\.|->))*(\w+)", arguments[0]) if len(arguments) > 1 else None
     room = code.bytes_of(to[1]) if to else None
@@ -114,7 +120,7 @@ def _bounded(code: Code, line: int, name: str, last: int, words: str, limit: str
         bound, operator = code.constant(found[3]), found[2]
         allowed = None if bound is None else bound - (operator in ("<", ">="))
         if allowed is not None and allowed <= last:
-            yield from _widened(code, line, name, words, at)
+            yield from _widened(code, line, name, words, guard)
         if allowed is None or allowed <= last:
             return
         new = last + (operator in ("<", ">="))
@@ -124,12 +130,14 @@ def _bounded(code: Code, line: int, name: str, last: int, words: str, limit: str
             f"{words}: the test in line {at} allows {name} up to {allowed}, {limit}{note}",
             f"in line {at} write {name} {operator} {new}{add}",
             {**widened, at: edited},
+            _marked(guard),
         )
         if declared and declared[1] != "u64" and not widened:
             yield Repair(
                 f"{words}: the test in line {at} allows {name} up to {allowed}, {limit}",
                 f"in line {at} write {name} {operator} {new}; declare {name} as u64 (line {declared[0]})",
                 {declared[0]: _as_u64(code, *declared, name), at: edited},
+                _marked(guard),
             )
         return
     before = next((each.strip() for each in reversed(code.lines[: line - 1]) if each.strip()), "")
@@ -152,17 +160,17 @@ def _bounded(code: Code, line: int, name: str, last: int, words: str, limit: str
         )
 
 
-def _widened(code: Code, line: int, name: str, words: str, guard: int) -> Iterator[Repair]:
+def _widened(code: Code, line: int, name: str, words: str, guard: tuple[int, re.Match[str]]) -> Iterator[Repair]:
     """Yield a variable of 64 bits where the test is right, and the verifier does not see that it is."""
     declared = code.declared(name, line)
     if declared is None or declared[1] == "u64":
         return
     signed = re.fullmatch(_SIGNED, declared[1])
-    why = f"{name} is signed (line {declared[0]}), and the test in line {guard} limits it from above only"
+    why = f"{name} is signed (line {declared[0]}), and the test in line {guard[0]} limits it from above only"
     if not signed:
-        why = f"the test in line {guard} is made with 32 bits of {name} ({declared[1]}), and 64 are used"
+        why = f"the test in line {guard[0]} is made with 32 bits of {name} ({declared[1]}), and 64 are used"
     fix = f"declare {name} as u64 (line {declared[0]})"
-    yield Repair(f"{words}: {why}", fix, {declared[0]: _as_u64(code, *declared, name)})
+    yield Repair(f"{words}: {why}", fix, {declared[0]: _as_u64(code, *declared, name)}, _marked(guard))
 
 
 def _lower(code: Code, line: int, name: str, less: int, dimension: int) -> Iterator[Repair]:

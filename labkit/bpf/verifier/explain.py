@@ -21,6 +21,7 @@ from labkit.bpf.verifier import notation
 from labkit.bpf.verifier.candidates import repairs
 from labkit.bpf.verifier.evidence import examine
 from labkit.bpf.verifier.log import Trace
+from labkit.bpf.verifier.numberline import numberline
 from labkit.bpf.verifier.places import Place, debug_output, place_in_rewritten, without_line_directives
 from labkit.bpf.verifier.repair import Repair, passes
 from labkit.bpf.verifier.rules import BY_NAME, RULES, STACK_BYTES, Rule
@@ -208,7 +209,8 @@ def _repaired(verdict: Verdict, source: Source, code: Code, function: str, kind:
     helper = calls[1] if calls else ""
     for each in repairs(code, verdict.kind, verdict.line, verdict.said, helper):
         if passes(each, source, function, kind):
-            detail = "\n".join([verdict.detail, each.proof(code)])
+            weak = _rows([("The weak test", text) for text in each.underlined(code)])
+            detail = "\n".join([verdict.detail, *weak, each.proof(code)])
             at = Place(str(source.path), verdict.line, 0) if verdict.line else None
             headline = f"{_at(source.path.name, at)}: {each.what}." if each.what else verdict.headline
             return replace(verdict, headline=headline, fix=each.fix, detail=detail, verified=True)
@@ -311,9 +313,25 @@ def _detail(
     rows += [("The verifier knew", each) for each in knew]
     if needed:
         rows.append(("It needed", needed))
+    rows += [("In bytes", each) for each in _ranges(trace)]
     rows += [("The kernel's words", line) for line in trace.said]
     told = [_excerpt(source, place, name)] if place and source else []
     return "\n".join(told + _rows(rows))
+
+
+def _ranges(trace: Trace) -> list[str]:
+    """Draw where the last access may begin next to where it may begin as far as the verifier knows."""
+    if trace.last and (added := re.match(r"r(\d+) \+= r(\d+)$", trace.last.text)):
+        room = re.search(r"\b(?:vs|sz|mem_size)=(\d+)", trace.before.get(f"R{added[1]}", ""))
+        by = notation.span(trace.before.get(f"R{added[2]}", ""))
+        return numberline((0, int(room[1])), by) if room and by else []
+    touched = notation.access(trace.last.text) if trace.last else None
+    known = notation.reach(trace.before.get(touched[2], "")) if touched else None
+    if touched is None or known is None:
+        return []
+    _, size, _, offset = touched
+    first, last, memory = known
+    return numberline((0, memory - size), (first + offset, last + offset)) if size <= memory else []
 
 
 def _rows(rows: Sequence[tuple[str, str]]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["access", "argument", "expected", "helper", "instruction", "is_number", "operands", "value"]
+__all__ = ["access", "argument", "expected", "helper", "instruction", "is_number", "operands", "reach", "span", "value"]
 
 _U64, _U32 = (1 << 64) - 1, (1 << 32) - 1
 _S64 = 1 << 63
@@ -127,6 +127,35 @@ def _moved(fields: dict[str, str]) -> str:
     if high >= _S64 - 1:
         return "an unknown number of bytes"
     return f"{fixed + low} to {fixed + high} bytes"
+
+
+def span(raw: str) -> tuple[int, int] | None:
+    """Return the first and the last value that a number may have; None for a pointer, and without limits in the log."""
+    parts = re.match(r"P?(?:scalar|inv)\((.*)\)$", raw)
+    if parts is None:
+        return None
+    low, high, smin, smax = _limits(_fields(parts[1]))
+    if smin is not None and smin < 0:
+        return smin, smax if smax is not None else high
+    return low, high
+
+
+def reach(raw: str) -> tuple[int, int, int] | None:
+    """Return (first, last, memory): by how many bytes a pointer into memory may be moved, and the bytes it points into.
+
+    None for another register, and where the limits or the memory are not known.
+    """
+    parts = re.match(r"(?:map_value|\w*mem)\((.*)\)$", raw)
+    fields = _fields(parts[1]) if parts else {}
+    memory = _first({name: _int(text) for name, text in fields.items()}, "vs", "sz", "mem_size")
+    if memory is None or "var_off" not in fields:
+        return None
+    fixed = _int(fields.get("off", "")) or 0
+    low, high, smin, smax = _limits(fields)
+    if smin is not None and smin < 0:
+        low = smin
+        high = smax if smax is not None else high
+    return fixed + low, fixed + high, memory
 
 
 def address_on_stack(offset: int) -> str:

@@ -33,11 +33,25 @@ class Repair:
     what : what is wrong, more precisely than the verifier says; empty if its words are as good.
     fix : what to change, in words.
     edits : line -> the new text of that line.
+    weak : (line, first column, the column behind the last) of a test that is too weak, columns from 0.
     """
 
     what: str
     fix: str
     edits: Mapping[int, str]
+    weak: tuple[int, int, int] | None = None
+
+    def underlined(self, code: Code) -> list[str]:
+        """Return the line of the test that is too weak, and a line that marks the test."""
+        if self.weak is None:
+            return []
+        line, start, end = self.weak
+        text = code.lines[line - 1]
+        shown = text.lstrip()
+        return [
+            f"line {line}: {shown}",
+            " " * (len(f"line {line}: ") + start - len(text) + len(shown)) + "~" * (end - start),
+        ]
 
     def proof(self, code: Code) -> str:
         """Return that the change passes, and the changed lines."""
