@@ -19,7 +19,6 @@ static double seconds = 1;
 static int64_t warm_up = 200;
 static int64_t client_cpu = -1;
 static int64_t server_cpu = -1;
-static bool nagle;
 
 static const struct option_row options[] = {
 	OPTION_CHOICE("transport", &transport, transports, "kind of socket"),
@@ -30,7 +29,6 @@ static const struct option_row options[] = {
 	OPTION_INTEGER("warm-up", &warm_up, 0, 1000000, "round trips", "how many before the measured ones"),
 	OPTION_INTEGER("client-cpu", &client_cpu, -1, CPU_SETSIZE - 1, "CPU", "CPU of the client; -1: as --cpu says"),
 	OPTION_INTEGER("server-cpu", &server_cpu, -1, CPU_SETSIZE - 1, "CPU", "CPU of the server; -1: as --cpu says"),
-	OPTION_FLAG("nagle", &nagle, "let TCP keep small messages back (leave TCP_NODELAY off)"),
 	OPTIONS_END
 };
 
@@ -55,8 +53,7 @@ static void serve(pid_t client, int listener, unsigned char *message, struct rec
 		die("calloc: %s", "Free memory: see `free -m`.", strerror(errno));
 	for (int64_t i = 0; i < connections; i++) {
 		fds[i] = accept_one(listener);
-		if (!nagle)
-			set_no_delay(transport, fds[i]);
+		set_no_delay(transport, fds[i]);
 		/* The barrier: nothing is sent before both ends know that they are connected. */
 		send_all(fds[i], "!", 1);
 	}
@@ -112,8 +109,7 @@ static void play(const struct address *address, unsigned char *message, struct o
 		die("calloc: %s", "Free memory: see `free -m`.", strerror(errno));
 	for (int64_t i = 0; i < connections; i++) {
 		fds[i] = connect_to(transport, address);
-		if (!nagle)
-			set_no_delay(transport, fds[i]);
+		set_no_delay(transport, fds[i]);
 		if (!receive_all(fds[i], &greeting, 1))
 			die("the server is gone before the first message", "Look below for what the server said.");
 	}

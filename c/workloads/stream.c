@@ -25,7 +25,6 @@ static int64_t sender_cpu = -1;
 static int64_t receiver_cpu = -1;
 static int64_t seed = 1;
 static bool check;
-static bool nagle;
 
 static const struct option_row options[] = {
 	OPTION_CHOICE("transport", &transport, transports, "kind of socket"),
@@ -40,7 +39,6 @@ static const struct option_row options[] = {
 		       "CPU of the receiver; -1: as --cpu says"),
 	OPTION_INTEGER("seed", &seed, 1, INT32_MAX, "", "of what is left to chance"),
 	OPTION_FLAG("check", &check, "compare each byte with the one that was sent"),
-	OPTION_FLAG("nagle", &nagle, "let TCP keep small messages back (leave TCP_NODELAY off)"),
 	OPTIONS_END
 };
 
@@ -223,8 +221,7 @@ static void open_connection(struct stream *stream, const struct address *address
 	stream->end = INT64_MAX;
 	if (connection_bytes)	/* half as much to half as much again, so that they do not all end together */
 		stream->end = connection_bytes / 2 + (int64_t)(chance() % (uint64_t)(connection_bytes + 1));
-	if (!nagle)
-		set_no_delay(transport, stream->fd);
+	set_no_delay(transport, stream->fd);
 	if (!receive_all(stream->fd, &greeting, 1) ||
 	    send_all(stream->fd, &stream->number, sizeof(stream->number)) < 0)
 		gone();

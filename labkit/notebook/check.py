@@ -14,22 +14,22 @@ from labkit.notebook.question import Question
 from labkit.notebook.render import Rendered, note
 from labkit.running import truths
 
-__all__ = ["Verdict", "check"]
+__all__ = ["CheckedAnswer", "check"]
 
 
 @dataclass(frozen=True, repr=False)
-class Verdict(Rendered):
+class CheckedAnswer(Rendered):
     """What became of an answer: `ok` is True only when it is right."""
 
     ok: bool = False
 
 
-def _verdict(state: str, *lines: str) -> Verdict:
+def _verdict(state: str, *lines: str) -> CheckedAnswer:
     shown = note(state, lines)
-    return Verdict(shown.text, shown.html, ok=state == "ok")
+    return CheckedAnswer(shown.text, shown.html, ok=state == "ok")
 
 
-def check(question: str, answer: object = ..., *, questions: Mapping[str, Question] | None = None) -> Verdict:
+def check(question: str, answer: object = ..., *, questions: Mapping[str, Question] | None = None) -> CheckedAnswer:
     """Compare an answer with what really happened in this run of the lesson.
 
     Parameters
@@ -40,7 +40,7 @@ def check(question: str, answer: object = ..., *, questions: Mapping[str, Questi
 
     Returns
     -------
-    a `Verdict`, printed or shown by the notebook; `.ok` tells whether the answer is right.
+    a `CheckedAnswer`, printed or shown by the notebook; `.ok` tells whether the answer is right.
     """
     questions = all_questions() if questions is None else questions
     known = questions.get(question) if isinstance(question, str) else None
@@ -61,7 +61,7 @@ def check(question: str, answer: object = ..., *, questions: Mapping[str, Questi
         return _verdict("warning", f"{question}: this answer cannot be compared.", f"{type(error).__name__}: {error}")
 
 
-def _compare(name: str, questions: Mapping[str, Question], answer: object) -> Verdict:
+def _compare(name: str, questions: Mapping[str, Question], answer: object) -> CheckedAnswer:
     question = questions[name]
     try:
         truth = truths.expected(name) if question.truth is None else question.truth()

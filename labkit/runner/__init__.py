@@ -19,9 +19,9 @@ import nbformat
 from labkit.errors import Missing, unknown_name
 from labkit.machine.folders import build_folder, repo_folder
 from labkit.runner.lesson import Lesson, Say
-from labkit.runner.pages import Outcome, page, shows_recording, write_summary
+from labkit.runner.pages import LessonRun, page, shows_recording, write_summary
 
-__all__ = ["Outcome", "find", "run"]
+__all__ = ["LessonRun", "find", "run"]
 
 CELL_TIMEOUT_S = 300
 
@@ -51,7 +51,7 @@ def run(
     quick: bool = False,
     timeout_s: float = CELL_TIMEOUT_S,
     say: Say,
-) -> list[Outcome]:
+) -> list[LessonRun]:
     """Execute notebooks one after another and write their pages, `index.html` and `summary.json` into the folder `to`.
 
     Parameters
@@ -71,7 +71,7 @@ def run(
     return outcomes
 
 
-def _run_one(path: Path, to: Path, *, quick: bool, timeout_s: float, say: Say) -> Outcome:
+def _run_one(path: Path, to: Path, *, quick: bool, timeout_s: float, say: Say) -> LessonRun:
     started_s = time.monotonic()
     recorded = False
     written = to / f"{path.stem}.html"
@@ -85,7 +85,7 @@ def _run_one(path: Path, to: Path, *, quick: bool, timeout_s: float, say: Say) -
     except Exception as raised:  # whatever a lesson does, the others have their turn
         error = f"{path.stem}: {type(raised).__name__}: {raised}"
     seconds = round(time.monotonic() - started_s, 1)
-    outcome = Outcome(path.stem, "failed" if error else "ok", seconds, recorded, error)
+    outcome = LessonRun(path.stem, "failed" if error else "ok", seconds, recorded, error)
     say(f"{path.stem}: {outcome.status} in {seconds} s{', with RECORDED parts' if recorded else ''}")
     if error:
         say("\n".join(f"    {line}" for line in error.splitlines()))

@@ -16,11 +16,11 @@ from nbconvert import HTMLExporter
 
 from labkit.notebook.recorded import MARK
 
-__all__ = ["Outcome", "page", "shows_recording", "write_summary"]
+__all__ = ["LessonRun", "page", "shows_recording", "write_summary"]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class LessonRun:
     """What became of one lesson: `error` is empty when its status is ok."""
 
     lesson: str
@@ -49,13 +49,13 @@ def page(notebook: Any, name: str) -> str:
     return re.sub(r'href="(\d\d-[\w-]+)\.ipynb', r'href="\1.html', str(page))  # from lesson to lesson
 
 
-def write_summary(outcomes: Sequence[Outcome], to: Path) -> None:
+def write_summary(outcomes: Sequence[LessonRun], to: Path) -> None:
     rows = [{"lesson": o.lesson, "status": o.status, "seconds": o.seconds, "recorded": o.recorded} for o in outcomes]
     (to / "summary.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     (to / "index.html").write_text(_index(outcomes), encoding="utf-8")
 
 
-def _index(outcomes: Sequence[Outcome]) -> str:
+def _index(outcomes: Sequence[LessonRun]) -> str:
     rows = "\n".join(
         f'<tr><td><a href="{escape(o.lesson)}.html">{escape(o.lesson)}</a></td>'
         f"<td>{o.status}</td><td>{o.seconds} s</td>"

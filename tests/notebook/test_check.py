@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from labkit.machine.folders import repo_folder
 from labkit.notebook import solved
-from labkit.notebook.check import Verdict, check
+from labkit.notebook.check import CheckedAnswer, check
 from labkit.notebook.exercises import all_questions
 from labkit.notebook.question import Hint, Question, names, number, text, whole
 from labkit.running import truths
@@ -28,7 +28,7 @@ def own_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "progress.json"
 
 
-def ask(answer: object, truth: object = 23, **fields: Any) -> Verdict:
+def ask(answer: object, truth: object = 23, **fields: Any) -> CheckedAnswer:
     truths.expect("99-q1", truth)
     return check("99-q1", answer, questions={"99-q1": Question(ask="How many?", **fields)})
 
@@ -84,8 +84,8 @@ def test_a_misspelt_name_gets_the_nearest() -> None:
 @given(st.one_of(st.none(), st.integers(), st.floats(), st.text(), st.lists(st.integers()), st.binary()))
 def test_no_name_and_no_answer_raises(anything: Any) -> None:
     for read in (whole, number, text, names):
-        assert isinstance(check(anything, anything, questions={"99-q1": Question(ask="?", read=read)}), Verdict)
-        assert isinstance(check("99-q1", anything, questions={"99-q1": Question(ask="?", read=read)}), Verdict)
+        assert isinstance(check(anything, anything, questions={"99-q1": Question(ask="?", read=read)}), CheckedAnswer)
+        assert isinstance(check("99-q1", anything, questions={"99-q1": Question(ask="?", read=read)}), CheckedAnswer)
 
 
 def test_a_rule_that_fails_is_told_without_a_stack_trace() -> None:

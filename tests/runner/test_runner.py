@@ -21,7 +21,7 @@ from labkit.cli import main
 from labkit.errors import BadArgument, Missing
 from labkit.notebook.recorded import MARK
 from labkit.runner import lesson
-from labkit.runner.pages import Outcome
+from labkit.runner.pages import LessonRun
 
 
 def write(folder: Path, name: str, *cells: str) -> Path:
@@ -34,7 +34,7 @@ def write(folder: Path, name: str, *cells: str) -> Path:
     return path
 
 
-def run(tmp_path: Path, *notebooks: Path, **how: object) -> tuple[list[Outcome], list[str]]:
+def run(tmp_path: Path, *notebooks: Path, **how: object) -> tuple[list[LessonRun], list[str]]:
     said: list[str] = []
     outcomes = runner.run(notebooks, to=tmp_path / "out", say=said.append, **how)  # type: ignore[arg-type]
     return outcomes, said

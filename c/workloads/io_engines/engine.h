@@ -13,14 +13,13 @@
 enum operation { READ, WRITE };
 enum order { RANDOM, SEQUENTIAL };
 enum cache { DIRECT, COLD, WARM };
-enum taskrun { TASKRUN_AUTO, TASKRUN_DEFER, TASKRUN_COOP, TASKRUN_PLAIN };
 enum verify { VERIFY_NO, VERIFY_AFTER, VERIFY_DURING };
 enum durable { DURABLE_NONE, DURABLE_END, DURABLE_EVERY, DURABLE_DSYNC };
 
 extern struct settings {
-	int engine, operation, order, cache, taskrun, verify, durable;
+	int engine, operation, order, cache, verify, durable;
 	int64_t block_bytes, file_bytes, queue_depth, batch, wait_for, ios, seed;
-	int64_t sync_every, sqpoll_idle_ms, sqpoll_cpu, iowq_bounded, iowq_unbounded, timeline_ios;
+	int64_t sync_every, sqpoll_idle_ms, sqpoll_cpu, timeline_ios;
 	double seconds, rate;
 	bool atime, no_timing, one_call, registered_buffers, registered_files, registered_ring, sqpoll, spin;
 	bool force_async;

@@ -45,7 +45,6 @@ const char *const operation_names[] = { "read", "write", NULL };
 const char *const order_names[] = { "random", "sequential", NULL };
 const char *const cache_names[] = { "direct", "cold", "warm", NULL };
 const char *const durable_names[] = { "none", "end", "every", "dsync", NULL };
-static const char *const taskrun_names[] = { "auto", "defer", "coop", "plain", NULL };
 static const char *const verify_names[] = { "no", "after", "during", NULL };
 
 static const struct option_row options[] = {
@@ -79,31 +78,23 @@ static const struct option_row options[] = {
 	OPTION_FLAG("registered-buffers", &set.registered_buffers, "io_uring: let the kernel map the buffers once"),
 	OPTION_FLAG("registered-files", &set.registered_files, "io_uring: let the kernel look the file up once"),
 	OPTION_FLAG("registered-ring", &set.registered_ring, "io_uring: let the kernel look the ring up once"),
-	OPTION_CHOICE("taskrun", &set.taskrun, taskrun_names, "io_uring: when the kernel finishes an I/O"),
 	OPTION_FLAG("sqpoll", &set.sqpoll, "io_uring: a kernel thread submits"),
 	OPTION_INTEGER("sqpoll-idle-ms", &set.sqpoll_idle_ms, 1, 60000, "milliseconds", "idle time before it sleeps"),
 	OPTION_INTEGER("sqpoll-cpu", &set.sqpoll_cpu, -1, CPU_SETSIZE - 1, "CPU", "it runs on this CPU; -1: on any"),
 	OPTION_FLAG("spin", &set.spin, "io_uring with --sqpoll: look at the ring again and again instead of sleeping"),
 	OPTION_FLAG("force-async", &set.force_async, "io_uring: give each I/O to a worker thread at once"),
-	OPTION_INTEGER("iowq-bounded", &set.iowq_bounded, 0, 4096, "threads",
-		       "io_uring: workers for files, at most; 0: the kernel's choice"),
-	OPTION_INTEGER("iowq-unbounded", &set.iowq_unbounded, 0, 4096, "threads",
-		       "io_uring: workers for the rest, at most; 0: the kernel's choice"),
 	OPTIONS_END
 };
 
 static void check_uring_settings(void)
 {
 	bool uring_only = set.one_call || set.registered_buffers || set.registered_files || set.registered_ring ||
-			  set.sqpoll || set.spin || set.force_async || set.iowq_bounded || set.iowq_unbounded ||
-			  set.taskrun != TASKRUN_AUTO;
+			  set.sqpoll || set.spin || set.force_async;
 
 	if (set.engine != IO_URING && uring_only)
 		die("an option for io_uring alone was given to --engine %s",
-		    "Add --engine io_uring, or leave out --one-call, --registered-..., --taskrun, --sqpoll, --spin, "
-		    "--force-async and --iowq-...", engine_names[set.engine]);
-	if (set.sqpoll && (set.taskrun == TASKRUN_DEFER || set.taskrun == TASKRUN_COOP))
-		die("--sqpoll and --taskrun %s exclude each other", "Leave out --taskrun.", taskrun_names[set.taskrun]);
+		    "Add --engine io_uring, or leave out --one-call, --registered-..., --sqpoll, --spin and "
+		    "--force-async.", engine_names[set.engine]);
 	if (set.sqpoll && set.one_call)
 		die("--sqpoll and --one-call exclude each other: the thread submits", "Leave out --one-call.");
 	if (set.sqpoll_cpu >= 0 && !set.sqpoll)

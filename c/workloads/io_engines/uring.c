@@ -31,20 +31,16 @@ static const struct { unsigned int flag; const char *name; } uring_flag_names[] 
  */
 static void uring_open_ring(void)
 {
-	static const unsigned int taskrun_flags[] = {
-		[TASKRUN_DEFER] = IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_TASKRUN_FLAG,
-		[TASKRUN_COOP] = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
-		[TASKRUN_PLAIN] = 0,
+	static const unsigned int taskrun_flags[] = {	/* the newest first: the first that this kernel has is taken */
+		IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_TASKRUN_FLAG,
+		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+		0,
 	};
-	enum taskrun first = set.taskrun, last = set.taskrun;
+	const unsigned int plain = sizeof(taskrun_flags) / sizeof(taskrun_flags[0]) - 1;
 	int error = EINVAL;
 
-	if (set.taskrun == TASKRUN_AUTO) {	/* the newest that this kernel has */
-		first = set.sqpoll ? TASKRUN_PLAIN : TASKRUN_DEFER;
-		last = TASKRUN_PLAIN;
-	}
-	for (enum taskrun attempt = first; attempt <= last && error == EINVAL; attempt++) {
-		struct io_uring_params params = { .flags = taskrun_flags[attempt] };
+	for (unsigned int i = set.sqpoll ? plain : 0; i <= plain && error == EINVAL; i++) {
+		struct io_uring_params params = { .flags = taskrun_flags[i] };
 
 		if (set.sqpoll) {
 			params.flags |= IORING_SETUP_SQPOLL;
@@ -61,15 +57,12 @@ static void uring_open_ring(void)
 		    "Name a CPU that exists and that you may use: see `nproc --all` and `taskset -p $$`.",
 		    set.sqpoll_cpu);
 	if (error)
-		uring_refused(error, set.sqpoll ? " (--sqpoll)" :
-			      set.taskrun == TASKRUN_DEFER ? " (--taskrun defer)" :
-			      set.taskrun == TASKRUN_COOP ? " (--taskrun coop)" : "");
+		uring_refused(error, set.sqpoll ? " (--sqpoll)" : "");
 }
 
 static void uring_register(void)
 {
 	struct iovec whole[MAX_DEPTH];
-	unsigned int workers[2] = { (unsigned int)set.iowq_bounded, (unsigned int)set.iowq_unbounded };
 	int error = 0;
 
 	for (unsigned int slot = 0; slot < (unsigned int)set.queue_depth; slot++)
@@ -87,9 +80,6 @@ static void uring_register(void)
 		unable("--registered-ring: this kernel refuses (5.18 and later know it)");
 	if (set.registered_ring)
 		uring_flags |= IORING_ENTER_REGISTERED_RING;
-	if ((workers[0] || workers[1]) && (error = -io_uring_register_iowq_max_workers(&ring, workers)))
-		unable("--iowq-bounded, --iowq-unbounded: this kernel refuses (5.15 and later know them): %s",
-		       strerror(error));
 }
 
 static void uring_open(void)

@@ -14,7 +14,7 @@ from pathlib import Path
 from labkit.bpf import disassemble
 from labkit.errors import LabkitError
 
-__all__ = ["Mapping", "address_of", "instruction", "mappings", "read_memory"]
+__all__ = ["MappedFile", "address_of", "instruction", "mappings", "read_memory"]
 
 _LINE = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) \S+ \d+ *(.*)$", re.MULTILINE)
 _DELETED = " (deleted)"
@@ -22,7 +22,7 @@ LONGEST_INSTRUCTION_BYTES = 15
 
 
 @dataclass(frozen=True)
-class Mapping:
+class MappedFile:
     """A stretch of a process's memory that shows a stretch of a file."""
 
     start: int
@@ -32,7 +32,7 @@ class Mapping:
     path: str
 
 
-def mappings(pid: int) -> list[Mapping]:
+def mappings(pid: int) -> list[MappedFile]:
     """Return what a process has mapped."""
     try:
         text = Path(f"/proc/{pid}/maps").read_text()
@@ -41,7 +41,7 @@ def mappings(pid: int) -> list[Mapping]:
     if not text:  # a process that has ended but was not waited for still has the file, empty
         raise _gone(pid)
     return [
-        Mapping(int(start, 16), int(end, 16), permissions, int(offset, 16), path)
+        MappedFile(int(start, 16), int(end, 16), permissions, int(offset, 16), path)
         for start, end, permissions, offset, path in _LINE.findall(text)
     ]
 
@@ -98,7 +98,7 @@ def _owner(pid: int, address: int) -> str:
     return next((area.path for area in mappings(pid) if area.start <= address < area.end), "") or hex(address)
 
 
-def _areas_of(pid: int, binary: Path) -> Iterator[Mapping]:
+def _areas_of(pid: int, binary: Path) -> Iterator[MappedFile]:
     wanted = binary.resolve()
     for area in mappings(pid):
         if not area.path.startswith("/") or area.path.endswith(_DELETED):

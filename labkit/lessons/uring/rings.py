@@ -151,7 +151,8 @@ def ring_steps(
     made = run("uring", [*_arguments(file, "raw", block_bytes, queue_depth), *more], tick=tick)
     sizes = {name: made.report[name] for name in ("sq_entries", "cq_entries")}
     rows = [{**_step(number, step), **sizes} for number, step in enumerate(made.report["steps"])]
-    return schema.frame(rows, **provenance(command=made.command, path=file, queue_depth=queue_depth))
+    facts = provenance(command=made.command, path=file, queue_depth=queue_depth, lost_events=made.report["steps_lost"])
+    return schema.frame(rows, **facts)
 
 
 def _step(number: int, step: dict[str, Any]) -> dict[str, Any]:
