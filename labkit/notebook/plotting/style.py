@@ -164,7 +164,10 @@ def _room(ax: Axes, which: str) -> int:
 def finish(ax: Axes, frame: pd.DataFrame, *, title: str = "", legend: bool = True) -> Axes:
     """Add title and legend, say RECORDED where the frame was not measured here, and return `ax`."""
     if frame.attrs.get("recorded"):
-        title = f"{title}\n[RECORDED on kernel {frame.attrs.get('kernel', '?')}]".strip()
+        place = ax.get_subplotspec()
+        beside_another = place is not None and place.get_gridspec().ncols > 1  # no room for two long lines
+        kernel = "" if beside_another else f" on kernel {frame.attrs.get('kernel', '?')}"
+        title = f"{title}\n[RECORDED{kernel}]".strip()
     if title:
         ax.set_title(title, loc="left", fontsize=11, color=INK, wrap=True)
     if legend and len(ax.get_legend_handles_labels()[1]) > 1:

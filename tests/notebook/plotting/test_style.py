@@ -150,3 +150,14 @@ def test_no_line_strikes_a_value_label_through() -> None:
     style.png(drawn)
     assert [type(effect).__name__ for effect in label.get_path_effects()] == ["withStroke"]
     assert inside.get_path_effects() == []
+
+
+def test_titles_of_recordings_next_to_each_other_do_not_overlap() -> None:
+    drawn = style.figure()
+    kept = schema.frame({"latency_ns": [1]}, recorded=True, kernel="6.18.44-some-long-name")
+    pair = style.split(style.axes(drawn.subplots()))
+    for ax in pair:
+        style.finish(ax, kept, title="Median, quartiles")
+    drawn.draw_without_rendering()
+    left, right = (next(text for text in ax.findobj(Text) if "RECORDED" in text.get_text()) for ax in pair)
+    assert left.get_window_extent().x1 < right.get_window_extent().x0
