@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make the picture of a panel in README.md, from a real run here: PYTHONPATH=tests python -m browser.readme_picture
+"""Make the pictures in README.md, from real runs here: PYTHONPATH=tests python -m browser.readme_picture [verdict]
 
 For maintainers, on a machine with nothing else to do.
 """
@@ -7,6 +7,7 @@ For maintainers, on a machine with nothing else to do.
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from playwright.sync_api import expect, sync_playwright
 from labkit.machine.folders import repo_folder
 
 PICTURE = repo_folder() / "docs" / "images" / "panel.png"
+VERDICT = repo_folder() / "docs" / "images" / "verdict.png"
 CELLS = ("import labkit", "io_engines.panel()")
 MARGIN_PX = 10
 
@@ -40,5 +42,23 @@ def main() -> None:
         browser.close()
 
 
+def verdict() -> None:
+    """Let lesson 03's workshop judge a program, and keep a picture of what it says."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as server, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1300, "height": 1700})
+        cells = ("import labkit\nfrom labkit.lessons import verifier", "verifier.workshop()")
+        open_notebook(page, server, server.write("picture.ipynb", *cells))
+        run_all_cells(page)
+        panel = page.locator(".labkit-panel")
+        panel.get_by_label("bounds").check()
+        panel.get_by_role("button", name="Ask the verifier").click()
+        told = panel.locator(".labkit-warning")
+        expect(told).to_be_visible(timeout=CELL_MS)
+        told.screenshot(path=VERDICT)
+        browser.close()
+
+
 if __name__ == "__main__":
-    main()
+    verdict() if sys.argv[1:] == ["verdict"] else main()
