@@ -64,7 +64,10 @@ def html_table(
     caption, below : one line above and one below the table, plain text.
     """
     how = [f"{_CELL} {style or 'text-align: left;'}" for style in (styles or [""] * len(heads))]
-    head = "".join(f'<th scope="col" style="{one}">{escape(name)}</th>' for name, one in zip(heads, how, strict=True))
+    head = "".join(
+        f'<th scope="col" style="{one} white-space: normal; vertical-align: bottom;">{escape(name)}</th>'
+        for name, one in zip(heads, how, strict=True)
+    )
     body = "".join(
         "<tr>" + "".join(f'<td style="{one}">{cell}</td>' for cell, one in zip(row, how, strict=True)) + "</tr>"
         for row in rows

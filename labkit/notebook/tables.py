@@ -17,7 +17,7 @@ __all__ = ["compared_ns", "finding", "listing", "provenance", "table", "times"]
 
 # a number or a name stays whole; a text wraps, and a very long word breaks, so that the columns after it stay in sight
 _WHOLE = "white-space: nowrap;"
-_WRAPPED = "overflow-wrap: break-word; max-width: 32em;"
+_WRAPPED = "overflow-wrap: break-word; min-width: 14em; max-width: 32em;"
 _NAME = 24  # characters: no text of a column that has names is longer
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
 
@@ -121,3 +123,10 @@ def test_a_gap_in_whole_numbers_is_a_dash() -> None:
     frame = schema.frame({"probe": ["a", "b"], "latency_ns": [float("nan"), 20_000]})
     assert frame["latency_ns"].tolist()[1] == 20_000
     assert "–" in table(frame).text and "20 µs" in table(frame).text
+
+
+def test_heads_wrap_so_that_the_columns_after_them_stay_in_sight() -> None:
+    html = table(schema.frame({"arm": ["a" * 40], "kernel_cpu_ns_per_io": [1.0]}))._repr_html_()
+    heads = re.findall(r"<th [^>]*style=\"([^\"]*)\"", html)
+    assert [re.findall(r"white-space: (\w+)", head)[-1] for head in heads] == ["normal", "normal"]
+    assert re.findall(r"<td style=\"[^\"]*min-width: (\w+)", html) == ["14em"]  # nor is a text a column of single words
