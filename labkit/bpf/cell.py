@@ -67,24 +67,21 @@ class Cell(Program):
 
     def __enter__(self) -> Cell:
         super().__enter__()
-        try:
-            for name in self.own_maps:
-                if self.shape(name).kind in _BUFFERS:
-                    with contextlib.suppress(BadArgument):  # records of two types: events() says so
-                        if record := self._record(name):
-                            self._collectors[name] = Collector(name, self.map_fd(name), record[1])
-        except BaseException:
-            self.__exit__()
-            raise
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def opened(self) -> None:
+        """Start to collect what each buffer gets."""
+        for name in self.own_maps:
+            if self.shape(name).kind in _BUFFERS:
+                with contextlib.suppress(BadArgument):  # records of two types: events() says so
+                    if record := self._record(name):
+                        self._collectors[name] = Collector(name, self.map_fd(name), record[1])
+
+    def closing(self) -> None:
+        """Stop collecting; what was kept can still be read."""
         with contextlib.ExitStack() as later:
-            later.callback(super().__exit__)
             for collector in self._collectors.values():
                 later.callback(collector.close)
-            if self.is_loaded:
-                later.callback(self.detach)
 
     @property
     def own_maps(self) -> list[str]:

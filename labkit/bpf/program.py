@@ -103,12 +103,19 @@ class Program:
         if self._held is not None:
             self._held.close()
 
+    def opened(self) -> None:
+        """Take what a kind of program needs as long as its block runs; called when it is loaded."""
+
+    def closing(self) -> None:
+        """Give back what `opened` took, in part or whole; called when it is detached."""
+
     def _take(self) -> None:
         if refused := refusals.too_few_files():
             raise refused
         self._compiled = SHELF.take(self.rewritten.key) or compile_source(self.rewritten)
         self.load()
         self._misses_before = self._misses()
+        self.opened()
         self._is_whole = True
 
     def _give_back(self) -> None:
@@ -117,7 +124,10 @@ class Program:
             return
         is_whole, self._is_whole = self._is_whole, False
         try:
-            self.detach()
+            try:
+                self.detach()
+            finally:
+                self.closing()
         except Exception:  # BCC raises bare Exception
             self._unload()
             raise

@@ -27,13 +27,14 @@ class NotebookCell(Cell):
 
     _shown: tuple[Live, ...] = ()
 
-    def __exit__(self, *arguments: object) -> None:
+    def closing(self) -> None:
+        """End what is shown live."""
+        shown, self._shown = self._shown, ()
         try:
-            for live in self._shown:
+            for live in shown:
                 live.close()
         finally:
-            self._shown = ()
-            super().__exit__(*arguments)
+            super().closing()
 
     def stream(self, name: str) -> Live:
         """Return a live table of a buffer's newest records, or of a map's entries, with Stop.
