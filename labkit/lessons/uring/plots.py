@@ -18,6 +18,8 @@ from labkit.stats import trial
 
 __all__ = ["plot"]
 
+_SPREAD = 8  # times the smallest: from here on an axis is logarithmic
+
 
 def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw any frame of this lesson; its columns say which of the pictures it needs."""
@@ -49,16 +51,20 @@ def _batches(frame: pd.DataFrame, ax: Axes) -> Axes:
     if not per_io.notna().all():  # nothing was attached
         per_io = per_io.fillna(arms["calls"] / arms["ios"])
     ax, right = style.split(ax)
-    each = _names(frame)
+    costs, each = arms["cpu_ns_per_io"], _names(frame)
+    spread = costs.max() > _SPREAD * costs.min()  # a linear axis would press the smaller ones against it
+    limit = float("inf") if spread else 1.6 * costs.max()
     for name, how in style.series(names).items():
         rows, slices = arms[names == name].sort_values("batch"), frame[each == name]
         right.plot(rows["batch"], rows["cpu_ns_per_io"], label=name, **how)
-        right.plot(
-            slices["batch"], slices["cpu_ns_per_io"], color=how["color"], linestyle="none", marker="_", alpha=0.6
-        )
+        inside = slices["cpu_ns_per_io"] <= limit
+        mark = {"color": how["color"], "linestyle": "none", "alpha": 0.6}
+        right.plot(slices["batch"][inside], slices["cpu_ns_per_io"][inside], marker="_", **mark)
+        right.plot(slices["batch"][~inside], [limit] * int((~inside).sum()), marker="^", clip_on=False, **mark)
     style.axis(right, "x", "batch", log=2, ticks=arms["batch"])
-    style.axis(right, "y", "cpu_ns_per_io")
-    right.set_ylim(bottom=0)
+    style.axis(right, "y", "cpu_ns_per_io", log=10 if spread else None)
+    if not spread:
+        right.set_ylim(0, limit)
     # the left half says it where the frame is a recording
     style.finish(right, pd.DataFrame(), title="CPU time: slices, median", legend=False)
     for number, (name, how) in enumerate(style.series(names).items()):

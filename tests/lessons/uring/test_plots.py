@@ -65,6 +65,21 @@ def test_the_cpu_time_of_both_threads_is_next_to_the_calls_with_each_slice() -> 
     assert right.get_ylabel() == schema.label("cpu_ns_per_io")
 
 
+def test_costs_far_apart_have_a_logarithmic_axis_and_an_outlier_an_arrow_at_the_edge() -> None:
+    near, far = batches(), batches()
+    near.loc[0, "cpu_ns_per_io"] = 9000.0  # one of three slices: the median stays
+    far.loc[far["submitter"] == "iou-sqp", "cpu_ns_per_io"] = 9000.0
+    drawn = []
+    for frame in (near, far):
+        left = uring.plot(frame, fresh())
+        drawn.append(next(one for one in left.get_figure().axes if one is not left))
+    assert [ax.get_yscale() for ax in drawn] == ["linear", "log"]
+    arrows = [
+        line.get_ydata().tolist() for line in drawn[0].lines if line.get_marker() == "^" and len(line.get_xdata())
+    ]
+    assert [240.0] in arrows and drawn[0].get_ylim() == (0, 240.0)
+
+
 def test_runs_of_the_panel_are_told_apart() -> None:
     frame = batches()
     frame["run"] = frame["submitter"].map({"program": 1, "iou-sqp": 2})
