@@ -109,6 +109,8 @@ def _other(tag: str) -> str:
 
 def promised_in(tag: str) -> str:
     """Return the header of the kernel's promised interface that declares a struct, empty if there is none."""
+    if tag == "pt_regs":  # declared by the header that the architecture's own is included from
+        return "uapi/linux/ptrace.h"
     try:
         return _promised(kernel_headers().path).get(tag, "")
     except Missing:

@@ -20,7 +20,7 @@ _PASSES = "Verified: this change passes"
 
 def typed() -> Iterator[Program]:
     """Yield them."""
-    for family in (_maps, _rings, _sizes, _indices, _names, _kernel, _spellings, _memory):
+    for family in (_maps, _rings, _sizes, _indices, _names, _kernel, _spellings, _memory, _more):
         yield from family()
 
 
@@ -248,3 +248,49 @@ def _memory() -> Iterator[Program]:
         ),
         r"fields of struct __kernel_timespec & #include <uapi/linux/time_types\.h>",
     )
+
+
+def _more() -> Iterator[Program]:
+    yield Program(
+        "typed-semicolon-within",
+        f"static inline int big(u64 n) {{ return n > 9 }} {MARK}\n" + probe("return big(args->count);"),
+        rf"semicolon is missing in this line & return n > 9; & {_PASSES}",
+    )
+    yield Program(
+        "typed-short-name",
+        probe("u32 k = 1;", f"count.increment(kk); {MARK}", before=_COUNT),
+        rf"kk is not declared & did you mean k\? & {_PASSES}",
+    )
+    yield Program(
+        "typed-open-bracket",
+        probe("u32 k = 1;", "if (k == 1", f"    count.increment(k); {MARK}", before=_COUNT),
+        rf"is not closed & {_PASSES}",
+    )
+    for text in ("from bcc import BPF", 'b = BPF(text="""'):
+        yield Program(f"typed-python-{text}", f"{text} {MARK}\n" + probe(), "Python program & C alone")
+    yield Program(
+        "typed-log2",
+        probe(f"u32 k = log2(args->count); {MARK}", "count.increment(k);", before=_COUNT),
+        r"log2 is a function for floating point & bpf_log2l\(n\)",
+    )
+    for name in ("$PID", "FILTER_PID"):
+        yield Program(
+            f"typed-{name}",
+            probe(_PID, f"if (pid == {name}) count.increment(pid); {MARK}", before=_COUNT),
+            rf"--define {name.lstrip('$')}=",
+        )
+    yield Program(
+        "typed-many-rounds",
+        probe(
+            f"for (int i = 0; i < 10000000; i++) {{ {MARK}", "u32 k = i & 7;", "count.increment(k);", "}", before=_COUNT
+        ),
+        rf"10,000,000 rounds & i < 500 & {_PASSES}",
+    )
+    yield Program(
+        "typed-registers-unknown",
+        f"{_COUNT}\nint kretprobe__vfs_read(struct pt_regs *ctx)\n{{\n    u32 k = PT_REGS_RC(ctx); {MARK}\n"
+        "    count.increment(k);\n    return 0;\n}\n",
+        r"struct pt_regs are not known here & #include <uapi/linux/ptrace\.h>",
+    )
+    crlf = probe("u32 k = 1;", "u64 *n = count.lookup(&k);", f"*n += 1; {MARK}", before=_COUNT)
+    yield Program("typed-crlf", crlf.replace("\n", "\r\n"), rf"NULL & if \(!n\) return 0; & {_PASSES}")

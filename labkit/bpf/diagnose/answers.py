@@ -28,12 +28,15 @@ __all__ = [
     "event_names",
     "field",
     "fixed",
+    "format_variable",
     "header",
     "incomplete",
     "kernel_field",
     "kernel_function",
     "macro",
     "one_name",
+    "open_bracket",
+    "placeholder",
     "quotes",
     "raw",
     "semicolon",
@@ -60,6 +63,10 @@ def field(found: Match, code: Code, said: Said) -> Answer:
     close = near(field, known) or next((each for each in known if each in field or field in each), "")
     hint = (f"did you mean {close}? " if close else "") + f"Its fields are: {', '.join(known)}"
     return what, hint, edit(code, said, field, close)
+
+
+def _short_names(code: Code) -> set[str]:
+    return set(re.findall(r"\b(?:[us]\d+|int|long|char)\s+(\w{1,2})\b", code.bare))
 
 
 def raw(found: Match, code: Code, said: Said) -> Answer:
@@ -97,7 +104,10 @@ def undeclared(found: Match, code: Code, said: Said) -> Answer:
         return "TASK_COMM_LEN is not declared here: it is 16", "write 16", edit(code, said, name, "16")
     names = set(re.findall(r"\b[A-Za-z_]\w{2,}\b", re.sub(r'"[^"]*"', "", code.bare))) - {name}
     close = near(name, names, 0.75)
-    missing = f"define it above: #define {name} …" if name.isupper() else "declare it, with its value, above this line"
+    close = close or next((each for each in sorted(_short_names(code)) if name.startswith(each) and each != name), "")
+    missing = "declare it, with its value, above this line"
+    if name.isupper():
+        missing = f"define it above (#define {name} …), or in the first line: --define {name}=…"
     hint = f"did you mean {close}?" if close else missing
     return f"{name} is not declared", hint, edit(code, said, name, close)
 
@@ -190,6 +200,27 @@ def unclosed(found: Match, code: Code, said: Said) -> Answer:
     )
 
 
+def open_bracket(found: Match, code: Code, said: Said) -> Answer:
+    for number in (said.line, said.line - 1):
+        text = code.lines[number - 1] if number > 0 else ""
+        bare = re.sub(r'"(?:\\.|[^"\\])*"', "", text)
+        if bare.count("(") == bare.count(")") + 1 and not bare.rstrip().endswith((";", ",")):
+            return f"a ( in line {number} is not closed", "close it with )", {number: f"{text.rstrip()})"}
+    return None
+
+
+def format_variable(found: Match, code: Code, said: Said) -> Answer:
+    if "bpf_trace_printk" not in code.lines[said.line - 1]:
+        return None
+    return "bpf_trace_printk takes its format as a text in quotes, not as a variable", 'write bpf_trace_printk("hello")'
+
+
+def placeholder(found: Match, code: Code, said: Said) -> Answer:
+    name = found[1]
+    what = f"${name} is no C: nothing is put in its place here"
+    return what, f"write {name}, and give its value in the first line: --define {name}=1234", edit(code, said, "$", "")
+
+
 def cast(found: Match, code: Code, said: Said) -> Answer:
     called = re.search(r"=\s*(bpf_get_current_task\s*\(\s*\))", code.lines[said.line - 1])
     value = called[1] if called else "value"
@@ -240,6 +271,13 @@ def always(found: Match, code: Code, said: Said) -> Answer:
 
 def semicolon(found: Match, code: Code, said: Said) -> Answer:
     line = code.lines[said.line - 1]
+    if said.column and re.match(r"\s*[^\s/;]", line[said.column - 1 :]):
+        right = f"{line[: said.column - 1]};{line[said.column - 1 :]}"
+        return (
+            f"a semicolon is missing in this line (column {said.column})",
+            f"write {right.strip()}",
+            {said.line: right},
+        )
     bare = re.sub(r"\s*(?://.*|/\*.*\*/\s*)?$", "", line)
     return (
         "a semicolon is missing at the end of this line",

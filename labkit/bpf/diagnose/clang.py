@@ -68,6 +68,12 @@ ERRORS: tuple[Row, ...] = (
     Row(r"incomplete definition of type 'struct (\w+)'", answers.incomplete),
     Row(r"field has incomplete type 'struct (\w+)'", answers.declared_below, root=True),
     Row(r"expected '\}'", answers.unclosed),
+    Row(r"expected '\)'", answers.open_bracket),
+    Row(
+        r"array initializer must be an initializer list or string literal",
+        answers.format_variable,
+    ),
+    Row(r"use of undeclared identifier '\$(\w+)'", answers.placeholder),
     Row(r"'(\S+)' file not found", answers.header),
     Row(r"redefinition of '(\w+?)(?:_table_t)?'", map_answers.clash),
     Row(r"unexpected ';' before '\)'", answers.macro),

@@ -43,6 +43,13 @@ def _variable_array(code: Code) -> int | None:
 ENDS: tuple[End, ...] = (
     End(
         r"built-in function '__\w*(?:[sdt]f|float|fix)\w*'",
+        "log2 is a function for floating point, which the kernel does not have",
+        "write bpf_log2l(n): the number of the highest bit",
+        _line(r"\blog2[fl]?\s*\("),
+        only=r"(?<!_)\blog2[fl]?\s*\(",
+    ),
+    End(
+        r"built-in function '__\w*(?:[sdt]f|float|fix)\w*'",
         "the kernel has no floating point",
         "use integers: multiply first, and divide in Python",
     ),

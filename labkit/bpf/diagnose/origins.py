@@ -13,6 +13,7 @@ __all__ = ["literal_left_behind", "number_as_address", "unlimited_loop"]
 
 _A_NUMBER = r"R\d+ invalid mem access '(?:scalar|inv)'|R\d+ type=(?:scalar|inv)"
 _LETTERS = 8  # that a comparison is spelled out for
+_FOLLOWED = 500  # rounds of a small loop that the verifier can follow
 _ROUNDS = 16  # of a loop that had no limit
 
 
@@ -104,7 +105,7 @@ def unlimited_loop(code: Code, line: int | None, said: str) -> Finding | None:
             continue
         condition = (loop[2] if loop[4] is None else loop[4]).strip()
         if re.search(r"[<>]=?\s*(?:\d|[A-Z_]+\b|sizeof)|(?:\d|[A-Z_]+)\s*[<>]", condition):
-            return _counter_given_away(code, at, line, text)
+            return _counter_given_away(code, at, line, text) or _many_rounds(code, at, text)
         if loop[4] is None:
             counter = re.search(r"(\w+)\s*=", loop[1])
             if counter is None:
@@ -137,3 +138,14 @@ def _counter_given_away(code: Code, at: int, line: int, text: str) -> Finding | 
             what = f"line {within} passes on the address of the counter {counter[1]}: the verifier loses its value"
             return Finding(at, 0, what, f"pass the address of a copy: u32 copy = {counter[1]};", edits={within: edited})
     return None
+
+
+def _many_rounds(code: Code, at: int, text: str) -> Finding | None:
+    """A constant limit that is too high to be followed round by round."""
+    limit = re.search(r"\bfor\s*\([^;]*;[^;]*?<=?\s*(\w+)\s*;", text)
+    rounds = code.constant(limit[1]) if limit else None
+    if limit is None or rounds is None or rounds <= _FOLLOWED:
+        return None
+    edited = f"{text[: limit.start(1)]}{_FOLLOWED}{text[limit.end(1) :]}"
+    what = f"this loop has {rounds:,} rounds, and the verifier follows each of them"
+    return Finding(at, 0, what, f"lower its limit, to {_FOLLOWED} for example", edits={at: edited})

@@ -105,7 +105,11 @@ _FORMS: tuple[tuple[str, Callable[[list[str]], str]], ...] = (
 
 
 def _dialect(code: Code) -> Iterator[Finding]:
-    """Yield what belongs to libbpf."""
+    """Yield what belongs to libbpf, or to BCC's Python."""
+    if python := code.find(r"\bfrom\s+bcc\s+import|\bBPF\s*\(\s*text\s*=|\"\"\""):
+        what = "this is a Python program that uses BCC; the cell takes its C alone"
+        yield Finding(python[0], 0, what, "write only what is between the triple quotation marks")
+        return
     sign = code.find(r'\bSEC\s*\(|#\s*include\s*[<"](?:vmlinux\.h|bpf/\w+\.h)')
     if sign is None:
         return
