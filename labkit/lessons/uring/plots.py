@@ -60,7 +60,8 @@ def _batches(frame: pd.DataFrame, ax: Axes) -> Axes:
         inside = slices["cpu_ns_per_io"] <= limit
         mark = {"color": how["color"], "linestyle": "none", "alpha": 0.6}
         right.plot(slices["batch"][inside], slices["cpu_ns_per_io"][inside], marker="_", **mark)
-        right.plot(slices["batch"][~inside], [limit] * int((~inside).sum()), marker="^", clip_on=False, **mark)
+        if not inside.all():
+            right.plot(slices["batch"][~inside], [limit] * int((~inside).sum()), marker="^", clip_on=False, **mark)
     style.axis(right, "x", "batch", log=2, ticks=arms["batch"])
     style.axis(right, "y", "cpu_ns_per_io", log=10 if spread else None)
     if not spread:

@@ -77,6 +77,8 @@ def test_costs_far_apart_have_a_logarithmic_axis_and_an_outlier_an_arrow_at_the_
     arrows = [
         line.get_ydata().tolist() for line in drawn[0].lines if line.get_marker() == "^" and len(line.get_xdata())
     ]
+    wide = [ax.get_tightbbox().width / ax.get_figure().bbox.width for ax in drawn]
+    assert all(0.2 < share < 0.8 for share in wide)  # what is drawn outside of the axes takes no room from them
     assert [240.0] in arrows and drawn[0].get_ylim() == (0, 240.0)
 
 
