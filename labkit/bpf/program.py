@@ -31,7 +31,7 @@ from labkit.bpf.load import KINDS, attempt, try_load
 from labkit.bpf.shelf import SHELF
 from labkit.bpf.text import BPF_FOLDER, Source
 from labkit.bpf.verifier import explain
-from labkit.errors import AttachError, BadArgument, LabkitError, VerifierError, unknown_name
+from labkit.errors import AttachError, BadArgument, CompileError, LabkitError, VerifierError, unknown_name
 from labkit.machine import refusals
 from labkit.machine.pidns import own_pid_namespace
 from labkit.running import owner
@@ -202,7 +202,10 @@ class Program:
         """Return the error for a function that the kernel did not load."""
         reason = os.strerror(error)
         if said.strip():
-            found = explain.diagnose(self.source, function, program_type, self.warnings, said)
+            is_as_written = self.rewritten is self.source
+            found = explain.diagnose(self.source, function, program_type, self.warnings, said if is_as_written else "")
+            if found.kind == explain.ACCEPTED and not is_as_written:
+                return CompileError(f"What was added to {function} is refused.", "compile it as it is")
             return VerifierError(found.headline, found.fix, found.detail, log=found.log, verified=found.verified)
         if refused := refusals.refusal(f"{function} could not be loaded", "bpf", reason):
             return refused

@@ -17,7 +17,7 @@ from IPython.core.getipython import get_ipython
 from labkit.errors import Stopped
 from labkit.notebook.panel import view
 from labkit.notebook.panel.run import Run, stop_on_interrupt, stop_others
-from labkit.notebook.render import TEXT, Rendered, box, escape
+from labkit.notebook.render import TEXT, Rendered, escape
 
 __all__ = ["Live"]
 
@@ -140,5 +140,5 @@ class Live:
         return self.text
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        shown = {"text/html": box("note", self.first.html), "text/plain": self.text}
+        shown = {"text/html": self.first.html, "text/plain": self.text}
         return {**self._box._repr_mimebundle_(**kwargs), **shown}

@@ -172,9 +172,9 @@ class BpfMagics(Magics):  # type: ignore[misc]
             )
 
     def _load_counted(self, path: Path, flags: dict[str, str], options: argparse.Namespace) -> Rendered | Live | None:
-        """Load the cell with its losses counted; None where that is refused, be it for the learner's own mistake.
+        """Load the cell with its losses counted; None where it does not compile so.
 
-        The cell as it is decides whether it is right, and what the learner reads of it.
+        The cell as it is decides whether it is right: a VerifierError explains it without what was added.
         """
         program = NotebookCell(path, flags=flags)
         if program.rewritten is program.source:
@@ -183,7 +183,7 @@ class BpfMagics(Magics):  # type: ignore[misc]
             return None
         try:
             return self._load(program, options, is_rehearsed=True)
-        except (CompileError, VerifierError):
+        except CompileError:
             return None
 
     def _load(

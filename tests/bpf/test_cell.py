@@ -10,15 +10,18 @@ import json
 import re
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from labkit.bpf import cell as cell_module
 from labkit.bpf import collect
 from labkit.bpf.cell import Cell
-from labkit.errors import BadArgument, LabkitError
+from labkit.bpf.text import Source
+from labkit.errors import BadArgument, CompileError, LabkitError, VerifierError
 from labkit.running.workload import Workload
 
 pytestmark = pytest.mark.bpf
@@ -377,3 +380,22 @@ def test_a_queue_says_that_it_has_no_rows(make: Make) -> None:
         with pytest.raises(BadArgument, match="cannot be emptied"):
             cell.clear("q")
         cell.clear()
+
+
+def test_where_only_what_was_added_is_refused_the_error_is_no_verdict(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(source: Source) -> Source:
+        return replace(source, text=source.text.replace("u32 one = 1;", "u32 one = 1; *m.lookup(&one) = 5;"))
+
+    monkeypatch.setattr(cell_module, "counted", spoilt)
+    body = "\tu32 one = 1;\n\tm.increment(one);"
+    with pytest.raises(CompileError, match="What was added"), make("BPF_HASH(m, u32);", body):
+        pass
+
+
+def test_a_refusal_is_explained_without_what_was_added(make: Make) -> None:
+    body = "\tu32 one = 1;\n\tu64 *count = m.lookup(&one);\n\t*count += 1;\n\tm.increment(one);"
+    with pytest.raises(VerifierError, match=r"learner.c:9: ") as raised, make("BPF_HASH(m, u32);", body):
+        pass
+    assert "labkit_counted" not in str(raised.value) + raised.value.log
