@@ -386,7 +386,9 @@ def test_where_only_what_was_added_is_refused_the_error_is_no_verdict(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def spoilt(source: Source) -> Source:
-        return replace(source, text=source.text.replace("u32 one = 1;", "u32 one = 1; *m.lookup(&one) = 5;"))
+        return replace(
+            source, text=source.text.replace("u32 one = 1;", "u32 one = 1; u64 *p = m.lookup(&one); *p = 5;")
+        )
 
     monkeypatch.setattr(cell_module, "counted", spoilt)
     body = "\tu32 one = 1;\n\tm.increment(one);"
