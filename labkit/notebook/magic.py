@@ -260,10 +260,10 @@ def _report(program: NotebookCell, options: argparse.Namespace, loaded: dict[str
         f"Line {found.line}: {found.what}. {found.fix[:1].upper()}{found.fix[1:]}".strip()
         for found in refused.remarks(program.warnings, str(program.path), Code(program.path.read_text("utf-8")))
     ]
-    told = note("ok", lines)
     if (found := structures_of(program.path.read_text("utf-8"))) and found.declarations:
         names = ", ".join(f"struct {name}" for name in found.names)
         lines.append(f"This kernel's own layout is used for {names} (the headers are those of {found.headers}).")
+    told = note("ok", lines)
     if options.show_log:
         log = "\n".join(program.verifier_log(function) for function in loaded)
         return Rendered(f"{told.text}\n\n{log}", told.html + note("note", log.splitlines()).html)

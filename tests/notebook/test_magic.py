@@ -13,6 +13,8 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from labkit.bpf.program import Program
 from labkit.errors import AttachError, BadArgument, CompileError
+from labkit.machine.btf import KERNEL_BTF
+from labkit.machine.headers import kernel_headers
 from labkit.notebook import magic
 from labkit.running.workload import Workload
 
@@ -156,6 +158,14 @@ def test_a_stack_too_large_for_clang_leaves_this_process_alive(shell: Interactiv
 def test_the_log_is_shown_on_request(shell: InteractiveShell) -> None:
     assert "invalid mem access 'map_value_or_null'\n" in run(shell, "counter --show-log", UNTESTED).text
     assert "processed" in run(shell, "opens --show-log", OPENS).text
+
+
+@pytest.mark.bpf
+@pytest.mark.skipif(not KERNEL_BTF.exists() or kernel_headers().exact, reason="the headers are this kernel's own")
+def test_a_cell_that_reads_the_kernels_structures_says_whose_layout_is_used(shell: InteractiveShell) -> None:
+    task = "struct task_struct *task = (struct task_struct *)bpf_get_current_task();"
+    told = run(shell, "tasks", f"TRACEPOINT_PROBE(syscalls, sys_enter_getppid)\n{{\n{task}\nreturn task->pid;\n}}\n")
+    assert "This kernel's own layout is used for struct task_struct" in told.text
 
 
 @pytest.mark.bpf
