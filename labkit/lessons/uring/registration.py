@@ -52,14 +52,14 @@ def registered(
     One row per slice: block_bytes, arm ("nothing", "buffers", "files", "both", "nothing (again)"), slice,
     cpu_ns_per_io. `savings(frame)` turns it into ratios.
     """
-    jobs = {schema.si_bytes(size): job_of(32, size, cache) for size in several("block_bytes", block_bytes)}
+    jobs = [job_of(32, size, cache) for size in several("block_bytes", block_bytes)]
     slices, seed = trial.check_slices(slices, 6, 2), check_seed(seed)
     arms = [*REGISTERED, "nothing" + trial.AGAIN]
-    plan = {f"{size}, {arm}": (job, arm) for size, job in jobs.items() for arm in arms}
+    plan = {f"{schema.si_bytes(job.block_bytes)}, {arm}": (job, arm) for job in jobs for arm in arms}
 
     with (
         exclusive("lesson 08: registered buffers and files", progress) as report,
-        shared_file([*jobs.values()]) as file,
+        shared_file(jobs) as file,
     ):
 
         def one(name: str, tick: Tick) -> dict[str, Any]:
