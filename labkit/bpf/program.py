@@ -205,7 +205,7 @@ class Program:
             is_as_written = self.rewritten is self.source
             found = explain.diagnose(self.source, function, program_type, self.warnings, said if is_as_written else "")
             if found.kind == explain.ACCEPTED and not is_as_written:
-                return CompileError(f"What was added to {function} is refused.", "compile it as it is")
+                return CompileError(f"What was added to {function} is refused.", "pass count_losses=False")
             return VerifierError(found.headline, found.fix, found.detail, log=found.log, verified=found.verified)
         if refused := refusals.refusal(f"{function} could not be loaded", "bpf", reason):
             return refused
