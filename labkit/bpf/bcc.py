@@ -13,11 +13,13 @@ from __future__ import annotations
 import contextlib
 import ctypes as ct
 import functools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
 from labkit.machine import bcc as distribution
+from labkit.machine import header_trial as header_trials
 from labkit.machine import refusals
 from labkit.running.interrupts import uninterrupted
 
@@ -27,6 +29,7 @@ __all__ = [
     "detach_all",
     "event_fields",
     "functions",
+    "header_trial",
     "kernel_symbol",
     "libbcc",
     "load",
@@ -46,6 +49,7 @@ __all__ = [
 ]
 
 _DEBUG_REWRITTEN, _DEBUG_SOURCE = 0x4, 0x8  # bcc.DEBUG_PREPROCESSOR, bcc.DEBUG_SOURCE
+_TRIAL = b"#include <uapi/linux/ptrace.h>\n#include <linux/sched.h>\nint labkit_trial(void *ctx) { return 0; }\n"
 _ANY_ATTACH_TYPE = ct.c_uint(-1).value
 
 SIGNATURES: dict[str, tuple[object, list[object]]] = {
@@ -158,6 +162,20 @@ def compiled(text: str, cflags: Sequence[str], *, disassemble: bool = True) -> I
     finally:
         if module:
             libbcc().bpf_module_destroy(module)
+
+
+def header_trial() -> NoReturn:
+    """End this process with what clang makes of the kernel headers that BCC's environment names.
+
+    For a process of its own (`labkit.machine.header_trial`): clang may end it, and writes on descriptor 2.
+    """
+    try:
+        create: Any = distribution.library().bpf_module_create_c_from_string
+    except OSError:
+        os._exit(header_trials.NO_BCC)
+    create.restype, create.argtypes = SIGNATURES["bpf_module_create_c_from_string"]
+    made = create(_TRIAL, 0, None, 0, True, None)
+    os._exit(header_trials.COMPILES if made else header_trials.REFUSED)
 
 
 def pointer(module: Any) -> Any:

@@ -22,7 +22,16 @@ from labkit.errors import Missing
 from labkit.machine.folders import cache_folder
 from labkit.machine.headers import CHOICE, Headers, kernel_headers
 
-__all__ = ["NEWER_CXX_LIBRARY", "SYSTEM_BCC", "impostor", "library", "link_bcc", "load_bcc", "old_cxx_library"]
+__all__ = [
+    "NEWER_CXX_LIBRARY",
+    "SYSTEM_BCC",
+    "impostor",
+    "library",
+    "library_files",
+    "link_bcc",
+    "load_bcc",
+    "old_cxx_library",
+]
 
 SYSTEM_BCC = Path("/usr/lib/python3/dist-packages/bcc")
 _INSTALL = "sudo apt-get install python3-bpfcc"
@@ -51,6 +60,11 @@ def load_bcc(headers: Headers | None = None) -> ModuleType:
 def library() -> ct.CDLL:
     """Load BCC's library and return a new handle on it; raises OSError where that fails."""
     return ct.CDLL("libbcc.so.0", use_errno=True)
+
+
+def library_files() -> list[Path]:
+    """Return the files of BCC's library that are installed: others mean another BCC."""
+    return sorted([*Path("/usr/lib").glob("*/libbcc.so.0.*"), *Path("/usr/lib").glob("libbcc.so.0.*")])
 
 
 def impostor() -> str:

@@ -7,7 +7,6 @@ kept in the cache folder: each tree is tried once for each library.
 
 from __future__ import annotations
 
-import ctypes as ct
 import hashlib
 import os
 import subprocess
@@ -15,10 +14,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["why_not"]
+from labkit.machine.folders import repo_folder
 
-_TEXT = b"#include <uapi/linux/ptrace.h>\n#include <linux/sched.h>\nint labkit_trial(void *ctx) { return 0; }\n"
-_COMPILES, _REFUSED, _NO_BCC = 77, 78, 79  # exit statuses
+__all__ = ["COMPILES", "NO_BCC", "REFUSED", "why_not"]
+
+COMPILES, REFUSED, NO_BCC = 77, 78, 79  # exit statuses of labkit.bpf.bcc.header_trial
+_TRIAL = "from labkit.bpf.bcc import header_trial; header_trial()"
 _TIMEOUT_S = 120.0
 
 
@@ -32,45 +33,29 @@ def why_not(tree: Path, environment: Mapping[str, str], choice: str, cache: Path
     choice : the variable that must not come from elsewhere.
     cache : the folder in which the results are kept.
     """
+    from labkit.machine.bcc import library_files
+
     mark = tree / "include/generated/autoconf.h"
-    key = hashlib.sha256(f"{mark.resolve()} {mark.stat().st_ctime_ns} {_library()}".encode()).hexdigest()[:16]
+    library = " ".join(f"{path} {path.stat().st_mtime_ns}" for path in library_files())
+    key = hashlib.sha256(f"{mark.resolve()} {mark.stat().st_ctime_ns} {library}".encode()).hexdigest()[:16]
     kept = cache / f"trial-{key}"
     try:
         return kept.read_text(encoding="utf-8")
     except OSError:
         pass
     others = {name: value for name, value in os.environ.items() if name != choice}
-    command = [sys.executable, "-I", __file__]
+    others["PYTHONPATH"] = str(repo_folder())
+    command = [sys.executable, "-c", _TRIAL]
     try:
         done = subprocess.run(
             command, env={**others, **environment}, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    if done.returncode == _NO_BCC:
+    if done.returncode == NO_BCC:
         return ""
     errors = [line for line in done.stderr.splitlines() if "error:" in line]
-    said = "" if done.returncode == _COMPILES else (errors or ["clang ended without a word"])[0]
+    said = "" if done.returncode == COMPILES else (errors or ["clang ended without a word"])[0]
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(said, encoding="utf-8")
     return said
-
-
-def _library() -> str:
-    """Return what changes when another BCC is installed."""
-    found = sorted(Path("/usr/lib").glob("*/libbcc.so.0.*")) + sorted(Path("/usr/lib").glob("libbcc.so.0.*"))
-    return " ".join(f"{path} {path.stat().st_mtime_ns}" for path in found)
-
-
-def _compile() -> None:
-    try:
-        create = ct.CDLL("libbcc.so.0").bpf_module_create_c_from_string
-    except OSError:
-        os._exit(_NO_BCC)
-    create.argtypes = [ct.c_char_p, ct.c_uint, ct.c_void_p, ct.c_int, ct.c_bool, ct.c_char_p]
-    create.restype = ct.c_void_p
-    os._exit(_COMPILES if create(_TEXT, 0, None, 0, True, None) else _REFUSED)
-
-
-if __name__ == "__main__":
-    _compile()

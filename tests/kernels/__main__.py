@@ -19,6 +19,7 @@ import argparse
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -169,4 +170,5 @@ def report(results: dict[str, dict[str, Any]]) -> int:
 
 if __name__ == "__main__":
     os.chdir(repo_folder())
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that the machine is switched off
     sys.exit(main())

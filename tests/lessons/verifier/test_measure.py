@@ -180,13 +180,13 @@ TRACEPOINT_PROBE(syscalls, sys_enter_openat)
 
 
 @pytest.mark.bpf
-def test_a_mended_program_counts_the_secret_number_of_opens(tmp_path: Path) -> None:
+def test_a_repaired_program_counts_the_secret_number_of_opens(tmp_path: Path) -> None:
     path = tmp_path / "watch.c"
     path.write_text(COUNT_OPENS)
     with Program(source=path) as watch:
         watch.attach()
         for _ in range(2):  # a second go starts from zero
-            assert "What did it count?" in exercises.open_files(watch)
+            assert "What did your program count?" in exercises.open_files(watch)
             counted = sum(watch.hash("opens").values())
             watch.detach()
             watch.attach()
