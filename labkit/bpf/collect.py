@@ -92,11 +92,6 @@ class Collector:
         return int(self._sink.overflow)
 
     @property
-    def lost_by_kernel(self) -> int:
-        """Records of a perf buffer that the kernel says are missing. The program's own count is newer."""
-        return int(self._sink.lost)
-
-    @property
     def odd_sizes(self) -> tuple[int, int]:
         """How many records were shorter than their C type, and how many longer."""
         return int(self._sink.shorter), int(self._sink.longer)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from labkit.bpf import maps
 from labkit.bpf.bcc import kernel_symbol, symbols
+from labkit.bpf.stacks import KERNEL_MARK
 from labkit.errors import bad_argument
 
 __all__ = ["stacks"]
@@ -42,6 +43,6 @@ def stacks(fd: int, pid: int | None) -> pd.DataFrame:
 
 def _name(address: int, known: Any) -> str:
     if address >= _KERNEL_FROM:
-        return f"{kernel_symbol(address)}_[k]"
+        return f"{kernel_symbol(address)}{KERNEL_MARK}"
     name = known.resolve(address, True)[0] if known is not None else None
     return name.decode(errors="replace") if name else hex(address)

@@ -88,7 +88,7 @@ class BTF:
         start, blob = self._starts[number], self._blob
         name, info, third = struct.unpack_from("=III", blob, start)
         kind, length, flag = info >> 24 & 0x1F, info & 0xFFFF, info >> 31
-        after, named = start + _COMMON, self._string(name)
+        after, named = start + _COMMON, self.text(name)
         if kind == INT:
             (encoding,) = struct.unpack_from("=I", blob, after)
             signed, is_bool = bool(encoding >> 24 & 1), bool(encoding >> 24 & 4)
@@ -99,7 +99,7 @@ class BTF:
         if kind in (STRUCT, UNION):
             rows = (struct.unpack_from("=III", blob, after + 12 * each) for each in range(length))
             members = tuple(
-                Member(self._string(text), of, at & 0xFFFFFF if flag else at, at >> 24 if flag else 0)
+                Member(self.text(text), of, at & 0xFFFFFF if flag else at, at >> 24 if flag else 0)
                 for text, of, at in rows
             )
             return Type(kind, named, size=third, members=members)
@@ -107,7 +107,7 @@ class BTF:
             form = {(ENUM, 0): "=II", (ENUM, 1): "=Ii", (ENUM64, 0): "=IQ", (ENUM64, 1): "=Iq"}[kind, flag]
             each = struct.calcsize(form)
             pairs = (struct.unpack_from(form, blob, after + each * at) for at in range(length))
-            names = {value: self._string(text) for text, value in pairs}
+            names = {value: self.text(text) for text, value in pairs}
             return Type(kind, named, size=third, signed=bool(flag), names=names)
         if kind == FLOAT:
             return Type(kind, named, size=third)
@@ -143,7 +143,7 @@ class BTF:
         for number, start in enumerate(self._starts[1:], start=1):
             name, info, _ = struct.unpack_from("=III", self._blob, start)
             if info >> 24 & 0x1F == STRUCT and name:
-                found.setdefault(self._string(name), number)
+                found.setdefault(self.text(name), number)
         return found
 
     def names_in(self, number: int) -> list[str]:
@@ -166,7 +166,8 @@ class BTF:
                 return member.bit_offset // 8 + inner
         return None
 
-    def _string(self, offset: int) -> str:
+    def text(self, offset: int) -> str:
+        """Return the string at an offset of the string section."""
         start = self._strings + offset
         return self._blob[start : self._blob.index(b"\0", start)].decode(errors="replace")
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import ctypes as ct
 import os
-import struct
 from dataclasses import dataclass
 from typing import Any
 
-from labkit.bpf import bcc, proginfo
+from labkit.bpf import bcc, btf, proginfo
 from labkit.bpf.capture import captured
 from labkit.bpf.compile import compile_error
 from labkit.bpf.load import full_log, try_load
@@ -91,36 +90,12 @@ def _line_table(module: Any, function: str, kind: int) -> list[Row]:
         info = proginfo.query(fd, wanted)
     finally:
         os.close(fd)
-    strings = _btf_strings(info.btf_id)
+    types = btf.fetch(info.btf_id)
     rows = room[: min(info.nr_line_info, count)]
     found = []
     for row in rows:
         # The first instruction belongs to the function itself, which is in the main file.
         main = row.file_name_off == rows[0].file_name_off
-        header = strings[row.file_name_off :].partition(b"\0")[0].decode(errors="replace") or "a header"
+        header = (types.text(row.file_name_off) if types else "") or "a header"
         found.append(Row(row.insn_off, "" if main else header, row.line_col >> 10, row.line_col & 0x3FF))
     return [row for row in found if row.line]
-
-
-class _BtfInfo(ct.Structure):
-    """The first fields of `struct bpf_btf_info` (<linux/bpf.h>)."""
-
-    _fields_ = [("btf", ct.c_uint64), ("btf_size", ct.c_uint32), ("id", ct.c_uint32)]
-
-
-def _btf_strings(btf_id: int) -> bytes:
-    """Return the string section of a BTF object (Documentation/bpf/btf.rst), or nothing where it is refused."""
-    fd = ct.CDLL("libbpf.so.1", use_errno=True).bpf_btf_get_fd_by_id(btf_id)
-    if fd < 0:
-        return b""
-    try:
-        info = _BtfInfo()
-        size = ct.c_uint32(ct.sizeof(info))
-        bcc.libbcc().bpf_obj_get_info(fd, ct.byref(info), ct.byref(size))
-        blob = ct.create_string_buffer(info.btf_size)
-        info.btf = ct.addressof(blob)
-        bcc.libbcc().bpf_obj_get_info(fd, ct.byref(info), ct.byref(size))
-    finally:
-        os.close(fd)
-    header_bytes, _, _, start, length = struct.unpack_from("=5I", blob, 4)
-    return blob.raw[header_bytes + start : header_bytes + start + length]
