@@ -250,6 +250,15 @@ def loaded_by_name(module: Any) -> dict[str, int]:
     return {name.decode(): int(function.fd) for name, function in module.funcs.items()}
 
 
+def is_attached(module: Any) -> bool:
+    """Return whether a `bcc.BPF` holds anything attached."""
+    held = (
+        module.kprobe_fds, module.uprobe_fds, module.tracepoint_fds, module.raw_tracepoint_fds,
+        module.kfunc_entry_fds, module.kfunc_exit_fds, module.open_perf_events,
+    )  # fmt: skip
+    return any(held)
+
+
 def detach_all(module: Any) -> None:
     """Detach all that a `bcc.BPF` holds attached (the first half of `bcc.BPF.cleanup`).
 

@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from labkit.errors import LabkitError
 from labkit.notebook import solved
 from labkit.notebook.exercises import all_questions
 from labkit.notebook.question import Question
+from labkit.notebook.refused import Refused
 from labkit.notebook.render import Rendered, note
 from labkit.running import truths
+from labkit.running.judgement import Judgement
 
 __all__ = ["CheckedAnswer", "check"]
 
@@ -63,6 +65,8 @@ def check(question: str, answer: object = ..., *, questions: Mapping[str, Questi
 
 def _compare(name: str, questions: Mapping[str, Question], answer: object) -> CheckedAnswer:
     question = questions[name]
+    if question.judge is not None:
+        return _try(name, questions, question.judge, answer)
     try:
         truth = truths.expected(name) if question.truth is None else question.truth()
     except truths.Unknown:
@@ -75,12 +79,35 @@ def _compare(name: str, questions: Mapping[str, Question], answer: object) -> Ch
         truth = question.read(truth)
     if not question.accepts(read, truth):
         return _verdict("warning", f"{name}: not yet.", f"Hint: {question.hint(read, truth)}")
+    return _verdict("ok", f"{name}: right.", question.why, _remembered(name, questions))
+
+
+def _try(
+    name: str, questions: Mapping[str, Question], judge: Callable[[object], Judgement], answer: object
+) -> CheckedAnswer:
+    """Try a learner's program."""
+    if isinstance(answer, Refused):
+        return _verdict("warning", f"{name}: {answer!r}", f"Fix: correct the cell of %%bpf {answer.name}, and run it.")
+    try:
+        made = judge(answer)
+    except LabkitError as error:
+        return _verdict("warning", f"{name}: {error.what}", f"{error.advice}: {error.fix}")
+    if not made.ok:
+        passed = f"Right so far: {', '.join(made.passed)}." if made.passed else ""
+        return _verdict(
+            "warning", f"{name}: not yet. Wrong in the case: {made.case}.", *made.said, f"Hint: {made.hint}", passed
+        )
+    tried = f"Tried in {len(made.passed)} cases with numbers drawn just now: {', '.join(made.passed)}."
+    return _verdict("ok", f"{name}: right.", tried, questions[name].why, _remembered(name, questions))
+
+
+def _remembered(name: str, questions: Mapping[str, Question]) -> str:
+    """Keep a solved exercise, and return the score of its lesson in words."""
     try:
         solved.remember(name)
-        kept = _score(name, questions)
+        return _score(name, questions)
     except (OSError, LabkitError) as error:
-        kept = f"(Your progress could not be saved: {error}.)"
-    return _verdict("ok", f"{name}: right.", question.why, kept)
+        return f"(Your progress could not be saved: {error}.)"
 
 
 def _score(name: str, questions: Mapping[str, Question]) -> str:

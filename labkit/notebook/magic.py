@@ -37,11 +37,12 @@ from labkit.bpf.verifier import explain
 from labkit.errors import BadArgument, CompileError, VerifierError, bad_argument
 from labkit.notebook.cell import NotebookCell
 from labkit.notebook.live import Live
+from labkit.notebook.refused import Refused
 from labkit.notebook.render import Rendered, note
 from labkit.notebook.verdict_box import verdict_box
 from labkit.running.interrupts import uninterrupted
 
-__all__ = ["Refused", "load_ipython_extension", "unload_ipython_extension"]
+__all__ = ["load_ipython_extension", "unload_ipython_extension"]
 
 KINDS = ("KPROBE", "TRACEPOINT", "PERF_EVENT", "SOCKET_FILTER", "SCHED_CLS", "XDP", "SK_MSG", "SOCK_OPS", "CGROUP_SKB")
 _WHAT_IT_CAN = """Then NAME is the program (labkit.bpf.cell.Cell):
@@ -56,20 +57,6 @@ _WHAT_IT_CAN = """Then NAME is the program (labkit.bpf.cell.Cell):
   NAME.attach(), NAME.detach()
 A buffer's records need a C type: NAME.ringbuf_output(&event, sizeof(event), 0), outside of any #define."""
 _NAMED = re.compile(r"(?:kprobe|kretprobe|tracepoint|raw_tracepoint|kfunc|kretfunc)__")
-
-
-class Refused:
-    """What is kept under the name of a cell whose program was refused."""
-
-    def __init__(self, name: str, headline: str) -> None:
-        self.name = name
-        self.headline = headline
-
-    def __repr__(self) -> str:
-        return f"{self.name} was refused, nothing is loaded: {self.headline}"
-
-    def __getattr__(self, attribute: str) -> NoReturn:
-        raise AttributeError(f"{self!r} Fix the cell of %%bpf {self.name} and run it again.")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from labkit.running.judgement import Judgement
+
 __all__ = ["Hint", "Question", "names", "number", "text", "whole"]
 
 
@@ -92,6 +94,7 @@ class Question:
     tolerance : for numbers, how far from the truth is still right, as a share of it (0.1 is 10 %).
     truth : finds the truth where no experiment has told it (`labkit.running.truths`).
     right : decides on (answer, truth); the default compares, numbers within `tolerance`.
+    judge : instead of all that, tries the answer, a learner's program, on work drawn at that moment.
     """
 
     ask: str
@@ -103,6 +106,7 @@ class Question:
     tolerance: float = 0.0
     truth: Callable[[], Any] | None = None
     right: Callable[[Any, Any], bool] | None = None
+    judge: Callable[[object], Judgement] | None = None
 
     def accepts(self, answer: Any, truth: Any) -> bool:
         """Return True when `answer`, as `read` made it, is right."""

@@ -12,6 +12,7 @@ from typing import Any
 import nbformat
 
 from labkit.machine.folders import repo_folder
+from labkit.notebook.exercises import all_questions
 from labkit.runner.lesson import Lesson
 
 WRONG = ("-1", "'nonsense'", "None", "[]", "1e18", "object()")
@@ -28,6 +29,7 @@ class Followed:
     questions: list[str]
     wrong_accepted: list[str]  # "01-q2: -1", a wrong answer that was taken as right
     solved: list[str]
+    starts: dict[str, str]  # what is said of the program that an exercise begins with, by question
 
 
 def follow(stem: str, facts: str, folder: Path) -> Followed:
@@ -48,10 +50,13 @@ def follow(stem: str, facts: str, folder: Path) -> Followed:
         for question in questions
         for answer in WRONG
     )
+    begun = [question for question in questions if (known := all_questions().get(question)) is not None and known.judge]
+    starts = [f"{name!r}: labkit.check({name!r}, {_program(text, name)}).text" for name in begun]
     notebook.cells += [
         nbformat.v4.new_code_cell(code)
         for code in (
             f"import json\nprint(json.dumps({{{tries}}}))",
+            f"print(json.dumps({{{', '.join(starts)}}}))",
             *_SOLUTIONS.findall(text),
             "from labkit.notebook.solved import solved\nprint(json.dumps(sorted(solved())))",
             f"print(json.dumps({facts}, default=lambda value: value.item()))",  # NumPy's numbers too
@@ -62,10 +67,15 @@ def follow(stem: str, facts: str, folder: Path) -> Followed:
     said: list[str] = []
     error = Lesson(stem, notebook, work, quick=True, timeout_s=300, say=said.append).execute()
     if error:
-        return Followed(error, {}, questions, wrong, [])
+        return Followed(error, {}, questions, wrong, [], {})
     printed = (_printed(cell) for cell in notebook.cells if cell.cell_type == "code")
-    tried, *_, solved, found = (value for value in printed if value is not None)
-    return Followed("", found, questions, [name for name, taken in tried.items() if taken], solved)
+    tried, said_of, *_, solved, found = (value for value in printed if value is not None)
+    return Followed("", found, questions, [name for name, taken in tried.items() if taken], solved, said_of)
+
+
+def _program(text: str, question: str) -> str:
+    """Return the name of the program that an exercise begins with: of the last cell before its check."""
+    return re.findall(r"^%%bpf (\w+)", text.partition(f'labkit.check("{question}"')[0], re.MULTILINE)[-1]
 
 
 def _printed(cell: Any) -> Any:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from labkit.lessons.hello.exercises import ENDS, EXIT_CODES
 from labkit.notebook.question import Hint, Question, text, whole
 
 __all__ = ["QUESTIONS"]
@@ -42,5 +43,15 @@ QUESTIONS = {
         truth=lambda: "no",
         otherwise="Look at the table of before, during and after once more.",
         why="A probe sees what happens while it is attached. What was before, nobody wrote down.",
+    ),
+    "01-q5": Question(
+        ask="Which program sends one record for each process that ends?",
+        judge=ENDS.judge,
+        why="The kernel tells the end of each thread. A tool decides what it counts.",
+    ),
+    "01-q6": Question(
+        ask="Which program sends a record with the exit code of each process that calls exit_group?",
+        judge=EXIT_CODES.judge,
+        why="One event has the code and another sees the killed processes: choose the event for the question.",
     ),
 }

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Acts that read, write and receive. The calls are none that a workload makes for "go" and for its answer. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "script.h"
+
+#define MOST_BYTES (1 << 20)
+
+static char bytes[MOST_BYTES];
+
+static int must(int result, const char *call)
+{
+	if (result < 0)
+		die("%s: %s", "Look at `ulimit -n` and at /dev.", call, strerror(errno));
+	return result;
+}
+
+static size_t size_of(const struct act *act)
+{
+	if (act->arguments[0] < 0 || act->arguments[0] > MOST_BYTES)
+		die("%s of %" PRId64 " bytes", "Allowed: 0 to 1048576 bytes.", act->name, act->arguments[0]);
+	return (size_t)act->arguments[0];
+}
+
+static void count(struct result *result, ssize_t moved)
+{
+	if (moved < 0)
+		result->failed++;
+	else
+		result->bytes += moved;
+	result->done++;
+}
+
+static void perform_pwrite(const struct act *act, struct result *result)
+{
+	int fd = must(open("/dev/null", O_WRONLY | O_CLOEXEC), "open /dev/null");
+	size_t size = size_of(act);
+
+	for (result->fd = fd; result->done < act->times && !workload_stopped;)
+		count(result, pwrite(fd, bytes, size, 0));
+	close(fd);
+}
+
+static void perform_pread(const struct act *act, struct result *result)
+{
+	int fd = must(open("/dev/zero", O_RDONLY | O_CLOEXEC), "open /dev/zero");
+	static __thread char own[65536];
+	size_t size = size_of(act);
+
+	for (result->fd = fd; result->done < act->times && !workload_stopped;)
+		count(result, pread(fd, own, size < sizeof(own) ? size : sizeof(own), 0));
+	close(fd);
+}
+
+/* Asks for 4096 bytes of a file that has only as many as the act says; of 0 bytes it is at the end. */
+static void perform_short(const struct act *act, struct result *result)
+{
+	int fd = must(memfd_create("short", MFD_CLOEXEC), "memfd_create");
+	char own[4096];
+
+	must(ftruncate(fd, (off_t)size_of(act)), "ftruncate");
+	for (result->fd = fd; result->done < act->times && !workload_stopped;)
+		count(result, pread(fd, own, sizeof(own), 0));
+	close(fd);
+}
+
+static void perform_badread(const struct act *act, struct result *result)
+{
+	char own[64];
+
+	while (result->done < act->times && !workload_stopped)
+		count(result, pread(-1, own, sizeof(own), 0));
+}
+
+/* ---- messages over a pair of sockets that keeps their borders --------------------------------- */
+
+static void pair_of_sockets(int pair[2])
+{
+	must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), "socketpair");
+}
+
+static void close_pair(const int pair[2])
+{
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void perform_receive(const struct act *act, struct result *result)
+{
+	size_t size = size_of(act);
+	char own[4096];
+	int pair[2];
+
+	if (size > sizeof(own))
+		die("%s of %zu bytes", "Allowed: 0 to 4096 bytes.", act->name, size);
+	pair_of_sockets(pair);
+	for (result->fd = pair[0]; result->done < act->times && !workload_stopped;) {
+		must((int)send(pair[1], bytes, size, 0), "send");
+		count(result, recv(pair[0], own, sizeof(own), 0));
+	}
+	close_pair(pair);
+}
+
+/* Nothing was sent, and the call does not wait: EAGAIN. */
+static void perform_refused(const struct act *act, struct result *result)
+{
+	char own[64];
+	int pair[2];
+
+	pair_of_sockets(pair);
+	for (result->fd = pair[0]; result->done < act->times && !workload_stopped;)
+		count(result, recv(pair[0], own, sizeof(own), MSG_DONTWAIT));
+	close_pair(pair);
+}
+
+struct sender {
+	int64_t delay_us;
+	int fd;
+};
+
+static void *send_late(void *argument)
+{
+	const struct sender *sender = argument;
+
+	sleep_us(sender->delay_us);
+	if (send(sender->fd, bytes, 1, 0) < 0)
+		die("send: %s", "Run it again.", strerror(errno));
+	return NULL;
+}
+
+static void perform_late(const struct act *act, struct result *result)
+{
+	char own[64];
+	int pair[2];
+
+	pair_of_sockets(pair);
+	for (result->fd = pair[0]; result->done < act->times && !workload_stopped;) {
+		struct sender sender = { act->arguments[0], pair[1] };
+		pthread_t thread;
+
+		if (pthread_create(&thread, NULL, send_late, &sender))
+			die("no thread could be started", "Look at `ulimit -u`.");
+		count(result, recv(pair[0], own, sizeof(own), 0));
+		pthread_join(thread, NULL);
+	}
+	close_pair(pair);
+}
+
+const struct act_kind file_acts[] = {
+	{ "pwrite", perform_pwrite, "N BYTES: write to /dev/null" },
+	{ "pread", perform_pread, "N BYTES: read /dev/zero" },
+	{ "short", perform_short, "N BYTES: ask for 4096 bytes of a file that has BYTES" },
+	{ "badread", perform_badread, "N: read from no file: fails" },
+	{ "receive", perform_receive, "N BYTES: send a message, and receive it" },
+	{ "refused", perform_refused, "N: receive where nothing was sent: fails" },
+	{ "late", perform_late, "N US: receive a message that another thread sends after US microseconds" },
+	{ NULL, NULL, NULL }
+};
