@@ -10,10 +10,11 @@ import difflib
 import operator
 import os
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from numbers import Real
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 _SHOWN_LETTERS = 100
@@ -72,7 +73,12 @@ class CompileError(_ProgramError):
 
 
 class VerifierError(_ProgramError):
-    """The kernel's verifier refused the program; `detail` explains and `log` is the raw log."""
+    """The kernel's verifier refused the program; `detail` explains and `log` is the raw log.
+
+    `lines` says from which line of the learner's file an instruction of the log came: number -> line.
+    """
+
+    lines: Mapping[int, int] = MappingProxyType({})
 
 
 def advice(verified: bool) -> str:

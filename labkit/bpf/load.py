@@ -14,7 +14,7 @@ from labkit.bpf.verifier.log import CUT
 from labkit.machine import refusals
 from labkit.running.interrupts import uninterrupted
 
-__all__ = ["KINDS", "attempt", "full_log", "try_load"]
+__all__ = ["KINDS", "attempt", "full_log", "log_of_all_paths", "try_load"]
 
 # BCC's convention: the prefix of a function's name says what it attaches to.
 KINDS = {
@@ -27,7 +27,7 @@ KINDS = {
 }
 
 # <linux/bpf_verifier.h>: 1 logs the path that failed, 4 logs the verdict alone. 4 cannot fail for want of room.
-_LOG_PATH, _LOG_VERDICT = 1, 4
+_LOG_PATH, _LOG_ALL, _LOG_VERDICT = 1, 2, 4  # 2 logs each path that the verifier follows
 _VERDICT_BYTES = 1 << 16
 # Before 6.4 the head of a log that is too long is kept, and the verdict is at its end: ask for that apart.
 # 16 MiB - 1 is the most that kernels before 5.16 take.
@@ -85,3 +85,12 @@ def full_log(module: Any, function: str, kind: int, verdict: str = "") -> tuple[
             break
     is_whole = "\nprocessed " in log  # the last line of every log
     return False, log if is_whole else f"{log}\n{CUT}\n{verdict}"
+
+
+@uninterrupted()
+def log_of_all_paths(module: Any, function: str, kind: int) -> str:
+    """Return all that the verifier says while it checks a function, accepted or not."""
+    fd, _, log = attempt(module, function, kind, _LOG_ALL, _LOG_BYTES[-1])
+    if fd >= 0:
+        os.close(fd)
+    return log

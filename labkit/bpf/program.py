@@ -27,7 +27,7 @@ from labkit.bpf import bcc, maps, proginfo
 from labkit.bpf.capture import captured
 from labkit.bpf.compile import Compiled, compile_source
 from labkit.bpf.diagnose.events import kprobe_advice
-from labkit.bpf.load import KINDS, attempt, try_load
+from labkit.bpf.load import KINDS, log_of_all_paths, try_load
 from labkit.bpf.shelf import SHELF
 from labkit.bpf.text import BPF_FOLDER, Source
 from labkit.bpf.verifier import explain
@@ -42,7 +42,6 @@ __all__ = ["TRACING", "Program"]
 TRACING = Path("/sys/kernel/tracing")
 
 _TARGET = np.dtype([("pidns_dev", "u8"), ("pidns_ino", "u8"), ("cgroup_id", "u8"), ("pid", "u4"), ("mode", "u4")])
-_LOG_ALL = 2  # BPF_LOG_LEVEL2: each path that the verifier follows
 _ONE, _SEVERAL, _CGROUP, _EVERYBODY = 1, 2, 3, 4  # enum labkit_mode in c/bpf/labkit.h
 
 
@@ -206,19 +205,15 @@ class Program:
             found = explain.diagnose(self.source, function, program_type, self.warnings, said if is_as_written else "")
             if found.kind == explain.ACCEPTED and not is_as_written:
                 return CompileError(f"What was added to {function} is refused.", "pass count_losses=False")
-            return VerifierError(found.headline, found.fix, found.detail, log=found.log, verified=found.verified)
+            return found.error()
         if refused := refusals.refusal(f"{function} could not be loaded", "bpf", reason):
             return refused
         return VerifierError(f"The kernel refused {function}: {reason}, and did not say why.", "see `labkit doctor`")
 
-    @uninterrupted()
     def verifier_log(self, function: str) -> str:
         """Return all that the verifier says while it checks a function, accepted or not."""
         kind = next((kind for prefix, kind in KINDS.items() if function.startswith(prefix)), "KPROBE")
-        fd, _, log = attempt(self.bcc, function, bcc.program_type(kind), _LOG_ALL, 1 << 24)
-        if fd >= 0:
-            os.close(fd)
-        return log
+        return log_of_all_paths(self.bcc, function, bcc.program_type(kind))
 
     # -- whom to watch ---------------------------------------------------------------------------
 

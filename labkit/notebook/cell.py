@@ -9,12 +9,17 @@ from collections.abc import Iterator
 import ipywidgets as widgets
 import pandas as pd
 
+from labkit.bpf import bcc
 from labkit.bpf.cell import Cell
+from labkit.bpf.load import KINDS
 from labkit.bpf.price import metered
 from labkit.bpf.reading import Reading
+from labkit.bpf.verifier.evidence import examine
+from labkit.errors import unknown_name
 from labkit.notebook import tables
 from labkit.notebook.live import Live
 from labkit.notebook.render import Rendered, escape, html_table, note
+from labkit.notebook.walk import Steps, steps
 
 __all__ = ["NotebookCell"]
 
@@ -55,6 +60,25 @@ class NotebookCell(Cell):
             yield lambda: self._rows(name)
 
         return self._showing(Live(f"{self.name}: {name}", reading, first, start=True))  # type: ignore[arg-type]
+
+    def walk(self, function: str = "") -> Steps:
+        """Return how the verifier walked through the cell as it is written, to step through.
+
+        Parameters
+        ----------
+        function : its name as BCC spells it, tracepoint__CATEGORY__EVENT; the first one if empty.
+
+        Raises
+        ------
+        BadArgument : no such function.
+        """
+        known = {name: kind for name in self.functions for prefix, kind in KINDS.items() if name.startswith(prefix)}
+        if (function and function not in known) or not known:
+            raise unknown_name("function", function, known)
+        name = function or next(iter(known))
+        found = examine(self.source, name, bcc.program_type(known[name]), all_paths=True)
+        text = self.path.read_text(encoding="utf-8")
+        return steps(found.log, found.lines(self.path), text, accepted=found.accepted)
 
     def box(self, told: Rendered) -> Live:
         """Return what is shown below the cell: what was said of it, its price while Start is pressed, and Detach."""

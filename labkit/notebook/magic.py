@@ -54,6 +54,7 @@ _WHAT_IT_CAN = """Then NAME is the program (labkit.bpf.cell.Cell):
   NAME.losses()            what the kernel refused: map, cause, count, fix
   NAME.set("counts", key, value), NAME.clear("counts"), NAME.clear()
   NAME.price(seconds=1)    runs, time per run, share of one CPU, lost events
+  NAME.walk()              steps through the verifier's log, after a refusal too
   NAME.attach(), NAME.detach()
 A buffer's records need a C type: NAME.ringbuf_output(&event, sizeof(event), 0), outside of any #define."""
 _NAMED = re.compile(r"(?:kprobe|kretprobe|tracepoint|raw_tracepoint|kfunc|kretfunc)__")
@@ -130,8 +131,9 @@ class BpfMagics(Magics):  # type: ignore[misc]
                 return shown
             return self._load(NotebookCell(path, flags=flags, count_losses=False), options)
         except VerifierError as error:
-            self.shell.user_ns[options.name] = Refused(options.name, error.what)
-            return verdict_box(error, show_log=options.show_log)
+            self.shell.user_ns[options.name] = Refused(options.name, error, path.read_text(encoding="utf-8"))
+            walked = f"Step through what the verifier did: {options.name}.walk()" if error.lines else ""
+            return verdict_box(error, show_log=options.show_log, hint=walked)
 
     @uninterrupted()
     def close(self, name: str) -> None:
@@ -179,7 +181,7 @@ class BpfMagics(Magics):  # type: ignore[misc]
         is_known = is_rehearsed or program.source.key in SHELF  # what was compiled here before ends no process
         told = None if is_known else explain.refused_by_clang(program.source)
         if told is not None:
-            raise VerifierError(told.headline, told.fix, told.detail, log=told.log, verified=told.verified)
+            raise told.error()
         with uninterrupted():  # attached, it has a name by which the next cell can detach it
             program.__enter__()
             try:

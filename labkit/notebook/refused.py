@@ -5,15 +5,22 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from labkit.errors import VerifierError
+from labkit.notebook.walk import Steps, steps
+
 __all__ = ["Refused"]
 
 
 class Refused:
     """What is kept under the name of a cell whose program was refused."""
 
-    def __init__(self, name: str, headline: str) -> None:
-        self.name = name
-        self.headline = headline
+    def __init__(self, name: str, error: VerifierError, source: str) -> None:
+        self.name, self.headline = name, error.what
+        self._error, self._source = error, source
+
+    def walk(self) -> Steps:
+        """Return the verifier's walk to step through: lines, instructions, registers (see `labkit.notebook.walk`)."""
+        return steps(self._error.log, self._error.lines, self._source)
 
     def __repr__(self) -> str:
         return f"{self.name} was refused, nothing is loaded: {self.headline}"

@@ -12,13 +12,14 @@ __all__ = ["verdict_box"]
 _MOST_LOG_LINES = 400
 
 
-def verdict_box(told: Verdict | VerifierError, *, show_log: bool = False) -> Rendered:
+def verdict_box(told: Verdict | VerifierError, *, show_log: bool = False, hint: str = "") -> Rendered:
     """Return a verdict to look at: what and where, the fix, the plain reading, and the raw log in a fold.
 
     Parameters
     ----------
     told : of `verifier.judge`, or the error of a program that was refused.
     show_log : open the fold.
+    hint : what else to look at, one line.
     """
     if isinstance(told, VerifierError):
         state, headline, fix, detail, log = "warning", told.what, told.fix, told.detail, told.log
@@ -30,9 +31,10 @@ def verdict_box(told: Verdict | VerifierError, *, show_log: bool = False) -> Ren
     if state == "ok":
         return Rendered(headline, box("ok", f"<strong>{escape(headline)}</strong>") + _fold(log, show_log))
     head = f"Rejected: {headline}"
-    text = "\n".join([head, f"{word}: {fix}", "", detail, *(["", log] if show_log else [])])
+    text = "\n".join([head, f"{word}: {fix}", "", detail, *filter(None, [hint]), *(["", log] if show_log else [])])
     pre = f'<pre tabindex="0" style="overflow-x: auto; margin: 8px 0; {TEXT} {CODE}">{escape(detail)}</pre>'
-    html = box(state, f"<strong>{escape(head)}</strong><br>{word}: {escape(fix)}{pre}") + _fold(log, show_log)
+    html = box(state, f"<strong>{escape(head)}</strong><br>{word}: {escape(fix)}{pre}{escape(hint)}")
+    html += _fold(log, show_log)
     return Rendered(text, html)
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import ctypes as ct
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from labkit.bpf import bcc, btf, proginfo
 from labkit.bpf.capture import captured
 from labkit.bpf.compile import compile_error
-from labkit.bpf.load import full_log, try_load
+from labkit.bpf.load import full_log, log_of_all_paths, try_load
 from labkit.bpf.text import Source
 from labkit.bpf.verifier.places import Place, Row, debug_output, places_of, rows_of_disassembly, without_line_directives
 from labkit.running.interrupts import uninterrupted
@@ -31,9 +32,13 @@ class Evidence:
     log: str
     places: dict[int, Place]  # instruction number -> place
 
+    def lines(self, path: Path | str) -> dict[int, int]:
+        """Return the lines of one file: instruction number -> line."""
+        return {number: place.line for number, place in self.places.items() if place.file == str(path)}
+
 
 @uninterrupted()
-def examine(source: Source, function: str, kind: int, verdict: str = "") -> Evidence:
+def examine(source: Source, function: str, kind: int, verdict: str = "", *, all_paths: bool = False) -> Evidence:
     """Compile a program again; return the verifier's full log and where each instruction came from.
 
     Parameters
@@ -42,6 +47,7 @@ def examine(source: Source, function: str, kind: int, verdict: str = "") -> Evid
     function : its name in the C file.
     kind : the program type, a number of `enum bpf_prog_type`.
     verdict : what the verifier said when it refused the function, if it has.
+    all_paths : get the log of all paths of a function that is accepted; otherwise the verdict alone.
 
     Raises
     ------
@@ -56,6 +62,7 @@ def examine(source: Source, function: str, kind: int, verdict: str = "") -> Evid
         _, rewritten, disassembly = debug_output(output)
         rows = _line_table(module, function, kind) or rows_of_disassembly(disassembly, function)
         accepted, log = full_log(module, function, kind, verdict)
+        log = log_of_all_paths(module, function, kind) if accepted and all_paths else log
     return Evidence(accepted, log, places_of(rows, rewritten, source.text))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from labkit.bpf.diagnose import ends, refused, written
@@ -25,6 +25,7 @@ from labkit.bpf.verifier.numberline import numberline
 from labkit.bpf.verifier.places import Place, debug_output, place_in_rewritten, without_line_directives
 from labkit.bpf.verifier.repair import Repair, passes
 from labkit.bpf.verifier.rules import BY_NAME, RULES, STACK_BYTES, Rule
+from labkit.errors import VerifierError
 
 __all__ = ["ACCEPTED", "Verdict", "diagnose", "explain", "judge", "refused_by_clang"]
 
@@ -49,6 +50,7 @@ class Verdict:
     processed : instructions that the verifier walked through, on all paths; None where it did not say.
     log : the raw log.
     verified : whether the fix was tried on a copy of the program, and the kernel accepted it.
+    lines : from which line of the learner's file an instruction of the log came: number -> line.
     """
 
     headline: str
@@ -61,6 +63,13 @@ class Verdict:
     processed: int | None
     log: str
     verified: bool = False
+    lines: Mapping[int, int] = field(default_factory=dict)
+
+    def error(self) -> VerifierError:
+        """Return the error that says the same."""
+        error = VerifierError(self.headline, self.fix, self.detail, log=self.log, verified=self.verified)
+        error.lines = self.lines
+        return error
 
 
 def judge(source: Source, function: str, kind: int) -> Verdict:
@@ -143,6 +152,7 @@ def diagnose(source: Source, function: str, kind: int, warned: str = "", refused
         return Verdict(headline, "nothing to fix", headline, None, None, ACCEPTED, "", processed, evidence.log)
     text, path = source.path.read_text(encoding="utf-8"), source.path
     verdict = explain(evidence.log, text, str(path), evidence.places)
+    verdict = replace(verdict, lines=evidence.lines(path))
     cause = refused.cause(warned, str(path), Code(text), verdict.kind, verdict.line, verdict.said)
     if cause is None:
         return _repaired(verdict, source, Code(text), function, kind)

@@ -14,9 +14,13 @@ The wording is that of kernels 5.15 to 6.18; the text comes from `kernel/bpf/ver
 from __future__ import annotations
 
 import re
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 __all__ = ["CUT", "GIVEN_BACK", "Step", "Trace", "read"]
+
+_MOST_STATES = 2000  # that are kept: each takes about a kilobyte
 
 CUT = "(the log is cut here)"  # a line of the lab's own: kernels before 6.4 keep the head of a log that is too long
 
@@ -35,7 +39,7 @@ _ASIDE = re.compile(
     r"verification time|stack depth|mark_precise|last_idx|parent |regs=|frame ?\d+: ?propagating|propagating|"
     r"func#\d+ @|Func#\d+|Validating |Live regs|caller:|callee:|returning from callee|to caller at|"
     r"(?:cur|old) state:|\d+: safe|from \d+ to \d+.*: safe|[+ ]*\d+: [.0-9]{10}|arg#\d+ reference type|"
-    r"reg type unsupported for arg|bpf_\w+ +is not|numa|BTF of func"
+    r"\(\d+\) frame|\(\d+\) live|reg type unsupported for arg|bpf_\w+ +is not|numa|BTF of func"
 )
 
 
@@ -55,7 +59,8 @@ class Trace:
     ----------
     steps : the instructions, in the order walked; the last is where the verifier stopped.
     said : its last lines in words, such as "R0 invalid mem access 'scalar'".
-    before : what it knew before the last instruction: "R0" or "fp-8" -> the log's own notation.
+    before, after : what it knew before and after the last instruction: "R0" or "fp-8" -> the log's own notation.
+    states : what it knew before each of the last steps, the last one included.
     processed : instructions walked, on all paths together.
     cut : whether the end of the path is missing; then the last step is not where the verifier stopped.
     """
@@ -63,6 +68,8 @@ class Trace:
     steps: list[Step] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     before: dict[str, str] = field(default_factory=dict)
+    after: dict[str, str] = field(default_factory=dict)
+    states: Sequence[dict[str, str]] = ()
     processed: int | None = None
     cut: bool = False
 
@@ -77,12 +84,14 @@ def read(log: str) -> Trace:
     said: list[str] = []
     state: dict[str, str] = {}
     before: dict[str, str] = {}
+    states: deque[dict[str, str]] = deque(maxlen=_MOST_STATES)
     processed, cut = None, False
     for line in (raw.strip() for raw in _RUN_ON.sub(r"\n\1", log).splitlines()):
         if not line or line.startswith(";") or _ASIDE.match(line):
             continue
         if step := _STEP.match(line):
             before = dict(state)
+            states.append(before)
             steps.append(Step(int(step[1]), step[2].strip()))
             said = []
             _follow(step[2], state, items(step[3] or ""))
@@ -97,7 +106,7 @@ def read(log: str) -> Trace:
             state.update(items(whole[2]))
         else:
             said.append(line)
-    return Trace(steps, list(dict.fromkeys(said)), before, processed, cut)
+    return Trace(steps, list(dict.fromkeys(said)), before, state, tuple(states), processed, cut)
 
 
 def _follow(instruction: str, state: dict[str, str], changed: dict[str, str]) -> None:
