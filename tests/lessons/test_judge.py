@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from labkit.bpf.cell import Cell
+from labkit.errors import VerifierError
 from labkit.lessons._judge.cases import Case, drawn
 from labkit.lessons._judge.kept import Kept
 from labkit.lessons._judge.tool import Tool
@@ -71,7 +72,8 @@ def test_a_number_or_a_name_is_no_program(answer: object) -> None:
 
 
 def test_a_refused_program_is_named_with_what_the_verifier_said() -> None:
-    said, fix = refusal(Refused("mine", "it reads past the end of a map value"))
+    error = VerifierError("it reads past the end of a map value", "test the index")
+    said, fix = refusal(Refused("mine", error, ""))
     assert "mine was refused" in said and "past the end" in said and "%%bpf mine" in fix
 
 
