@@ -52,7 +52,9 @@ def run(
     timeout_s: float = CELL_TIMEOUT_S,
     say: Say,
 ) -> list[LessonRun]:
-    """Execute notebooks one after another and write their pages, `index.html` and `summary.json` into the folder `to`.
+    """Execute notebooks one after another and write what came of them into the folder `to`.
+
+    Each becomes a page and a notebook with its outputs (for `make docs`); `index.html` and `summary.json` list all.
 
     Parameters
     ----------
@@ -75,13 +77,16 @@ def _run_one(path: Path, to: Path, *, quick: bool, timeout_s: float, say: Say) -
     started_s = time.monotonic()
     recorded = False
     written = to / f"{path.stem}.html"
-    written.unlink(missing_ok=True)
+    executed = to / path.name
+    for old in (written, executed):
+        old.unlink(missing_ok=True)
     try:
         notebook = nbformat.read(path, as_version=4)
         with _scratch(path.parent) as folder:
             error = Lesson(path.stem, notebook, folder, quick=quick, timeout_s=timeout_s, say=say).execute()
         recorded = shows_recording(notebook)
         written.write_text(page(notebook, path.stem), encoding="utf-8")
+        nbformat.write(notebook, executed)
     except Exception as raised:  # whatever a lesson does, the others have their turn
         error = f"{path.stem}: {type(raised).__name__}: {raised}"
     seconds = round(time.monotonic() - started_s, 1)

@@ -59,6 +59,12 @@ def test_a_lesson_becomes_a_page_an_index_and_a_summary(tmp_path: Path) -> None:
     assert (row["lesson"], row["status"], row["recorded"]) == ("01-try", "ok", False)
 
 
+def test_the_executed_notebook_is_next_to_its_page_for_the_site(tmp_path: Path) -> None:
+    run(tmp_path, write(tmp_path, "01-try", "print(20 + 3, 'counted')"))
+    written = nbformat.read(tmp_path / "out" / "01-try.ipynb", as_version=4)
+    assert written.cells[1].outputs[0].text == "23 counted\n" and "widgets" not in written.metadata
+
+
 def test_the_notebooks_stay_as_they_are_and_the_copy_is_gone(tmp_path: Path) -> None:
     path = write(tmp_path, "01-try", "open('made', 'w').close(); import os; print('in', os.getcwd(), '.')")
     before = path.read_bytes()
