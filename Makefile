@@ -1,7 +1,7 @@
 # The commands of the lab. `make` alone lists them. Each sets up what it needs first.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab lessons test faults soak bench test-kernels clean lock container test-container
+.PHONY: help setup lab lessons test faults soak bench test-kernels docs test-docs clean lock container test-container
 
 # Debian gives /usr/sbin (bpftool, ip) to root only.
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
@@ -40,6 +40,14 @@ test-kernels: ## run the kernel-facing tests on other kernels, under emulation (
 	@scripts/as-root.sh env PYTHONPATH=tests python -m kernels $(if $(ARCH),--arch $(ARCH)) $(if $(QUICK),--quick) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(ADD),--add) $(if $(KERNELS),--kernels $(KERNELS)) -- $(TESTS)
 
+docs: ## build the site into build/site/: lessons with the outputs of the last `make lessons`, guides, reference
+	@scripts/setup.sh docs
+	@PYTHONPATH='$(CURDIR)' .venv-docs/bin/python docs/site/build.py
+
+test-docs: docs ## build the site, and look at every page of it in Chromium (2 minutes)
+	@scripts/setup.sh test
+	@LABKIT_TEST_SITE=1 scripts/as-root.sh python -m pytest tests/site $(ARGS)
+
 container: ## build the lab's image and start it with docker or podman (REDUCED=1, PORT=8888)
 	@REDUCED='$(REDUCED)' PORT='$(PORT)' scripts/container.sh
 
@@ -52,5 +60,5 @@ lock: # for maintainers: the lock files, from pyproject.toml
 	@scripts/lock.sh
 
 clean: ## remove what was built and installed in this tree; your notebooks and data/ stay
-	@rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-docs build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -prune -exec rm -rf {} +

@@ -4,6 +4,7 @@
 #
 # One version of each package serves every Python and architecture that the lab supports; every file has its hash.
 # requirements.lock: what the lab needs to run. requirements-test.lock: that and what its tests need.
+# requirements-docs.lock: that of the lessons and what `make docs` needs, for an environment of its own.
 # Newer versions: LOCK_FLAGS=--upgrade make lock
 set -eu
 cd "$(dirname "$0")/.."
@@ -17,3 +18,4 @@ compile() {
 # setuptools builds the editable labkit itself; pip must not fetch an unlocked one for that.
 echo setuptools | compile pyproject.toml - -o requirements.lock
 echo setuptools | compile pyproject.toml - --extra test -c requirements.lock -o requirements-test.lock
+echo setuptools | compile pyproject.toml - --extra docs -c requirements.lock -o requirements-docs.lock

@@ -4,6 +4,7 @@
 #
 #   scripts/setup.sh            for the lessons
 #   scripts/setup.sh test       for the tests as well
+#   scripts/setup.sh docs       what `make docs` needs, in an environment of its own; nothing else
 #   scripts/setup.sh engine     a container engine, for `make test-container`; nothing else
 #   scripts/setup.sh emulate    an emulator of 64-bit ARM, for `make test-kernels ARCH=arm64`; nothing else
 #   scripts/setup.sh packages   packages and mounts alone, for conda: where an environment is active, it gets the links
@@ -17,6 +18,7 @@ export PATH="$PATH:/usr/sbin:/sbin" # Debian gives these to root only
 what=${1:-run}
 log=build/setup.log
 venv=.venv
+[ "$what" != docs ] || venv=.venv-docs
 
 say() { printf '  %-10s %s\n' "$1" "$2"; }
 
@@ -136,11 +138,16 @@ make_venv() {
     fi
     lock=requirements.lock stamp=$venv/.setup-run
     [ "$what" != test ] || lock=requirements-test.lock stamp=$venv/.setup-test
+    [ "$what" != docs ] || lock=requirements-docs.lock
     [ "$(cat $stamp 2>/dev/null)" != "$(key $lock)" ] || return 0
     say python "installing $(grep -c == $lock) packages from $lock"
     # pip's own configuration (proxy, certificates, mirrors) is obeyed; the hashes hold wherever a file comes from.
     quietly $venv/bin/python -m pip install --no-deps --require-hashes -r $lock ||
         fail "pip could not install the locked packages." "check the network and \`pip config list\`, then run make again"
+    if [ "$what" = docs ]; then
+        key $lock >$stamp
+        return 0
+    fi
     [ "$what" != python ] || return 0
     quietly $venv/bin/python -m pip install --no-deps --no-build-isolation -e . ||
         fail "pip could not install labkit from this tree." "read $log"
@@ -174,6 +181,10 @@ unset PYTHONHOME PYTHONPATH
 check_distribution
 if [ "$what" = engine ] || [ "$what" = emulate ]; then
     install_for_tests "$what"
+    exit
+fi
+if [ "$what" = docs ]; then
+    make_venv
     exit
 fi
 install_packages

@@ -10,7 +10,7 @@ from pathlib import Path
 from labkit.machine.folders import repo_folder
 
 ROOT = repo_folder()
-_MADE = {".git", ".venv", "build", "data", "__pycache__", ".ipynb_checkpoints", ".hypothesis"}
+_MADE = {".git", ".venv", ".venv-docs", "build", "data", "__pycache__", ".ipynb_checkpoints", ".hypothesis"}
 
 
 @functools.cache

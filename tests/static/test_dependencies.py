@@ -16,7 +16,8 @@ from tree import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 RUN = [Requirement(line) for line in PROJECT["dependencies"]]
 TEST = [Requirement(line) for line in PROJECT["optional-dependencies"]["test"]]
-LOCKS = ["requirements.lock", "requirements-test.lock"]
+DOCS = [Requirement(line) for line in PROJECT["optional-dependencies"]["docs"]]
+LOCKS = ["requirements.lock", "requirements-test.lock", "requirements-docs.lock"]
 
 
 def locked(lock: str) -> dict[str, str]:
@@ -25,15 +26,16 @@ def locked(lock: str) -> dict[str, str]:
     return {canonicalize_name(name): version for name, version in pins}
 
 
-@pytest.mark.parametrize(("lock", "wanted"), [(LOCKS[0], RUN), (LOCKS[1], RUN + TEST)], ids=LOCKS)
+@pytest.mark.parametrize(("lock", "wanted"), list(zip(LOCKS, (RUN, RUN + TEST, RUN + DOCS), strict=True)), ids=LOCKS)
 def test_the_lock_serves_what_the_project_asks_for(lock: str, wanted: list[Requirement]) -> None:
     pins = locked(lock)
     unmet = [str(need) for need in wanted if not need.specifier.contains(pins.get(canonicalize_name(need.name), "0"))]
     assert unmet == [], "run `make lock`"
 
 
-def test_the_tests_lock_has_the_lessons_versions() -> None:
-    assert locked(LOCKS[0]).items() <= locked(LOCKS[1]).items()
+@pytest.mark.parametrize("lock", LOCKS[1:])
+def test_another_lock_has_the_lessons_versions(lock: str) -> None:
+    assert locked(LOCKS[0]).items() <= locked(lock).items()
 
 
 @pytest.mark.parametrize("lock", LOCKS)
