@@ -1,7 +1,8 @@
 # The commands of the lab. `make` alone lists them. Each sets up what it needs first.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab lessons test faults soak bench test-kernels docs test-docs clean lock container test-container
+.PHONY: help setup lab lessons test faults soak bench test-kernels docs test-docs clean lock container test-container \
+	classroom classroom-image classroom-stop test-hub
 
 # Debian gives /usr/sbin (bpftool, ip) to root only.
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
@@ -55,6 +56,22 @@ test-container: ## build the image over a base made of packages, and try the lab
 	@scripts/setup.sh test
 	@scripts/setup.sh engine
 	@LABKIT_TEST_CONTAINER=1 scripts/as-root.sh python -m pytest tests/container $(ARGS)
+
+classroom: ## start the hub for a class, with docker or podman (PORT=8000, LEARNERS=FILE): docs/teaching.md
+	@classroom/setup.sh
+	@scripts/as-root.sh env PORT='$(PORT)' LEARNERS='$(LEARNERS)' build/classroom/venv/bin/python classroom/hub.py
+
+classroom-image: ## build the image that the hub starts for each learner
+	@scripts/container.sh image
+
+classroom-stop: ## end the learners' containers; their volumes stay
+	@scripts/as-root.sh python3 classroom/hub.py stop
+
+test-hub: ## try the hub, and several labs on one kernel, with podman and Chromium (as root; 20 minutes)
+	@scripts/setup.sh test
+	@scripts/setup.sh engine
+	@classroom/setup.sh
+	@LABKIT_TEST_HUB=1 scripts/as-root.sh python -m pytest tests/hub $(ARGS)
 
 lock: # for maintainers: the lock files, from pyproject.toml
 	@scripts/lock.sh

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The container is healthy when JupyterLab answers, and refuses to do anything without the token.
+# The container is healthy when JupyterLab answers, and refuses to do anything without the token or the hub's leave.
 set -eu
-url=http://127.0.0.1:${JUPYTER_PORT:-8888}/api/status
+url=http://127.0.0.1:${JUPYTER_PORT:-8888}${JUPYTERHUB_SERVICE_PREFIX:-/}api/status # below a prefix in a hub
 exec python - "$url" <<'PYTHON'
 import sys
 import urllib.error

@@ -6,6 +6,7 @@
 #   make container REDUCED=1    capabilities and mounts in place of --privileged: docs/container.md says what works
 #   PORT=9999 make container    another port of this machine, on 127.0.0.1 in any case
 #   scripts/container.sh stop   end it; your notebooks and data files stay, in its volumes
+#   scripts/container.sh image  build the image, and the one that a class needs over it: make classroom-image
 #
 # ENGINE="sudo podman" names an engine; NAME= another name for the container; BUILD_FLAGS and RUN_FLAGS go to the
 # engine's build and run; DRY_RUN=1 only shows them.
@@ -104,6 +105,11 @@ format=
 case $engine in *podman*) format="--format docker" ;; esac
 # shellcheck disable=SC2086 # several words each
 run $engine build $format ${BUILD_FLAGS-} --tag $image .
+if [ "${1-}" = image ]; then
+    # shellcheck disable=SC2086
+    run $engine build $format ${BUILD_FLAGS-} --tag labkit-class:local --file classroom/Dockerfile .
+    exit
+fi
 stop 2>/dev/null || true # what is running; the learner's work is in the volumes
 # shellcheck disable=SC2046,SC2086
 run $engine run --detach --name "$name" $(flags) ${RUN_FLAGS-} $image >/dev/null
