@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start the hub for a class on this machine: `make classroom`, or as root: python classroom/hub.py
 
-Runs two programs until Ctrl-C: the proxy, and JupyterHub behind it. If the hub ends or gets SIGHUP, it is started again;
-the proxy and the learners' containers go on meanwhile. The containers outlive both; `make classroom-stop` ends them.
+Runs two programs until Ctrl-C: the proxy, and JupyterHub behind it. If the hub ends, or this program gets SIGHUP, the
+hub is started again; the proxy and the learners' containers go on meanwhile. The containers outlive both, until
+`make classroom-stop`.
 
 Settings: PORT=8000; ENGINE="podman --root ..."; LEARNERS=FILE; CLASS_NAME, CLASS_MEMORY, CLASS_CPUS, CLASS_IDLE_S as in
 jupyterhub_config.py.
@@ -92,7 +93,9 @@ def find_engine() -> list[str]:
         if subprocess.run([*engine, "info"], capture_output=True, check=False).returncode == 0:
             return engine
     if there:
-        fail(f"No container engine answers; tried: {' '.join(name for [name] in there)}.", "sudo systemctl start docker")
+        fail(
+            f"No container engine answers; tried: {' '.join(name for [name] in there)}.", "sudo systemctl start docker"
+        )
     fail("There is neither docker nor podman here.", "sudo apt-get install podman   (without containers: make lab)")
     raise AssertionError
 
@@ -124,7 +127,10 @@ def require_port(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as cause:
-            fail(f"Port {port} of 127.0.0.1: {cause.strerror}.", f"PORT={port + 1} make classroom   (who has it: ss -tlnp)")
+            fail(
+                f"Port {port} of 127.0.0.1: {cause.strerror}.",
+                f"PORT={port + 1} make classroom   (who has it: ss -tlnp)",
+            )
 
 
 def require_image(engine: list[str]) -> None:
@@ -170,7 +176,9 @@ def draw_passwords(names: list[str]) -> Path:
     with os.fdopen(descriptor, "w", newline="") as writer:
         table = csv.writer(writer)
         table.writerow(["name", "password"])
-        table.writerows((name, known.get(name) or secrets.token_urlsafe(9)) for name in [*names, *known.keys() - {*names}])
+        table.writerows(
+            (name, known.get(name) or secrets.token_urlsafe(9)) for name in [*names, *known.keys() - {*names}]
+        )
     return file
 
 
@@ -182,7 +190,10 @@ def network_of(engine: list[str]) -> tuple[str, str]:
     if ask(engine, "network", "inspect", NAME).returncode != 0:
         made = ask(engine, "network", "create", NAME)
         if made.returncode != 0:
-            fail(f"The engine made no network: {made.stderr.strip()[:200]}", f"{shlex.join(engine)} network create {NAME}")
+            fail(
+                f"The engine made no network: {made.stderr.strip()[:200]}",
+                f"{shlex.join(engine)} network create {NAME}",
+            )
     [told] = json.loads(ask(engine, "network", "inspect", NAME).stdout)
     ranges = told.get("subnets") or told["IPAM"]["Config"]  # podman's words, docker's words
     address = next(str(each.get("gateway") or each.get("Gateway")) for each in ranges)
@@ -209,7 +220,9 @@ def api_of(engine: list[str]) -> Iterator[str]:
                 return
     place = STATE / "engine.sock"
     place.unlink(missing_ok=True)
-    with child([*engine, "system", "service", "--time", "0", f"unix://{place}"], dict(os.environ), STATE / "engine.log"):
+    with child(
+        [*engine, "system", "service", "--time", "0", f"unix://{place}"], dict(os.environ), STATE / "engine.log"
+    ):
         for _ in range(START_S * 10):
             if place.is_socket():
                 break
@@ -237,7 +250,9 @@ def child(command: list[str], environment: dict[str, str], log: Path) -> Iterato
     wrapped = ["setpriv", "--pdeathsig", "TERM", *command]
     with (
         log.open("ab") as out,
-        subprocess.Popen(wrapped, env=environment, cwd=STATE, stdout=out, stderr=out, start_new_session=True) as process,
+        subprocess.Popen(
+            wrapped, env=environment, cwd=STATE, stdout=out, stderr=out, start_new_session=True
+        ) as process,
     ):
         try:
             yield process
@@ -261,7 +276,7 @@ def run(environment: dict[str, str], where: str) -> None:
         while failures < RESTARTS:
             started_s = time.monotonic()
             with child(hub, environment, STATE / "hub.log") as process:
-                signal.signal(signal.SIGHUP, lambda *_: process.terminate())  # noqa: B023  # this one's
+                signal.signal(signal.SIGHUP, lambda *_: process.terminate())  # the one that runs
                 if not said and healthy(process, hub_url):
                     print(f"The hub is open:  http://127.0.0.1:{PORT}   ({where})", flush=True)
                     print("Ctrl-C ends it; the learners' containers go on until: make classroom-stop", flush=True)

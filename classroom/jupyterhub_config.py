@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """JupyterHub for a class on one host: one container per learner, with docker or with podman's socket.
 
-`make classroom` starts it through classroom/hub.py, which sets the variables CLASS_*. docs/teaching.md says how to use it.
+`make classroom` starts it through classroom/hub.py, which sets the variables CLASS_*. docs/teaching.md says how to use
+it.
 """
 
 from __future__ import annotations

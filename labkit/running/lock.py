@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import time
 import warnings
@@ -20,9 +19,8 @@ from pathlib import Path
 from labkit.errors import Busy, Missing
 from labkit.machine import lock_places
 from labkit.machine.folders import open_own
-from labkit.machine.pidns import own_pid_namespace
 from labkit.machine.provenance import note_pressure
-from labkit.running import owner, sweep
+from labkit.running import holder, owner, sweep
 from labkit.running.interrupts import uninterrupted
 from labkit.running.progress import Progress, silent
 
@@ -30,8 +28,8 @@ __all__ = ["Waiting", "exclusive"]
 
 POLL_S = 0.1
 WARN_AFTER_S = 1.0
+NOTE_EVERY_S = 2.0  # how often the note says how far the measurement is
 _NOTE_BYTES = 4000  # a symbolic link holds one page
-_PURPOSE_LETTERS = 80
 
 
 class Waiting(UserWarning):
@@ -65,7 +63,12 @@ def exclusive(purpose: str, progress: Progress | None = None, *, timeout_s: floa
         lock.sign(purpose)
         sweep.sweep()
         note_pressure()
-        yield report
+
+        def tell(share: float, note: str) -> None:
+            report(share, note)
+            lock.note_share(share)
+
+        yield tell
         report(1.0, "done")
     finally:
         try:
@@ -82,6 +85,7 @@ class _Lock:
         self._file = lock_places.file()
         self._descriptors: list[int] = []
         self._taken = 0  # this many of the first descriptors are locked
+        self._purpose, self._since_s, self._noted_s = "", 0.0, 0.0
         self._notes: list[_FileNote | _LinkNote] = [_FileNote(self._file), _LinkNote(lock_places.note())]
 
     def open(self) -> None:
@@ -99,27 +103,31 @@ class _Lock:
         """Wait until nobody else holds it, and say for whom."""
         started_s = time.monotonic()
         while not self._try():
-            holder, waited_s = self._holder(), time.monotonic() - started_s
+            other, waited_s = self._holder(), time.monotonic() - started_s
             if waited_s > timeout_s:
                 raise Busy(
-                    f"Waited {timeout_s:g} s for {holder}.", "stop that measurement, or restart its notebook's kernel"
+                    f"Waited {timeout_s:g} s for {other}.", "stop that measurement, or restart its notebook's kernel"
                 )
-            report(0.0, f"waiting for {holder}")
+            report(0.0, f"waiting for {other}")
             if warn and waited_s > WARN_AFTER_S:
-                warnings.warn(f"Waiting for {holder} to end: one measurement at a time.", Waiting, stacklevel=5)
+                warnings.warn(f"Waiting for {other} to end: one measurement at a time.", Waiting, stacklevel=5)
                 warn = False
             time.sleep(POLL_S)
 
     def sign(self, purpose: str) -> None:
         """Leave a note for those who wait."""
-        note = {
-            "purpose": purpose[:_PURPOSE_LETTERS],
-            "pid": os.getpid(),
-            "pid_namespace": own_pid_namespace().inode,
-            "since_s": round(time.clock_gettime(time.CLOCK_BOOTTIME), 1),
-        }
+        self._purpose, self._since_s = purpose, time.clock_gettime(time.CLOCK_BOOTTIME)
+        self._write(0.0)
+
+    def note_share(self, share: float) -> None:
+        """Let the note say how far the measurement is, now and then."""
+        if time.monotonic() - self._noted_s >= NOTE_EVERY_S:
+            self._write(share)
+
+    def _write(self, share: float) -> None:
+        self._noted_s = time.monotonic()
         for place in self._notes:
-            place.write(json.dumps(note))
+            place.write(holder.record(self._purpose, share, since_s=self._since_s))
 
     def close(self) -> None:
         descriptors, self._descriptors = self._descriptors, []
@@ -150,16 +158,7 @@ class _Lock:
 
     def _holder(self) -> str:
         """Say in words who holds it."""
-        text = next((text for place in self._notes[self._taken :] if (text := place.read())), "{}")
-        try:
-            note = json.loads(text)
-            purpose = "".join(letter for letter in note["purpose"][:_PURPOSE_LETTERS] if letter.isprintable())
-            is_elsewhere = int(note["pid_namespace"]) != own_pid_namespace().inode
-            where = " of another container" if is_elsewhere else ""
-            since_s = time.clock_gettime(time.CLOCK_BOOTTIME) - float(note["since_s"])
-            return f"{purpose} (process {int(note['pid'])}{where}, running for {max(0.0, since_s):.0f} s)"
-        except (ValueError, KeyError, TypeError):
-            return "another measurement"
+        return holder.describe(next((text for place in self._notes[self._taken :] if (text := place.read())), ""))
 
 
 class _FileNote:
@@ -186,11 +185,14 @@ class _LinkNote:
 
     def write(self, text: str) -> None:
         if self._path is not None:
-            with contextlib.suppress(OSError):
-                self._path.unlink()  # perhaps of a process that was killed
+            new = self._path.with_name(f"{self._path.name}-new")  # that file system takes no dots
+            for path in (new, *(() if text else (self._path,))):
+                with contextlib.suppress(OSError):
+                    path.unlink()  # perhaps of a process that was killed
             with contextlib.suppress(OSError):
                 if text:
-                    self._path.symlink_to(text)
+                    new.symlink_to(text)
+                    new.rename(self._path)  # whoever waits finds the old one or the new one
 
     def read(self) -> str:
         with contextlib.suppress(OSError):

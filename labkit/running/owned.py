@@ -22,7 +22,7 @@ from pathlib import Path
 
 from labkit.errors import LabkitError
 from labkit.machine.folders import data_folder
-from labkit.running import owner
+from labkit.running import holder, owner
 from labkit.running.interrupts import uninterrupted
 
 PREFIX = "labkit-"
@@ -100,6 +100,8 @@ def _make(parent: Path) -> tuple[Path, int]:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 (made / MARKER).touch()
+                with contextlib.suppress(OSError):  # a disk that is full; whoever writes data will say so
+                    (made / MARKER).write_text(holder.record("a folder for data files"))
                 return made, descriptor
             except BaseException:
                 os.close(descriptor)
@@ -110,7 +112,8 @@ def _make(parent: Path) -> tuple[Path, int]:
 def _is_left_behind(folder: Path) -> bool:
     try:
         if re.fullmatch(PREFIX + RANDOM, folder.name):
-            return (folder / MARKER).is_file() and not _is_held(folder)
+            marker = folder / MARKER
+            return marker.is_file() and not holder.is_alive_here(marker.read_text()) and not _is_held(folder)
         if re.fullmatch(re.escape(_NEW_PREFIX) + RANDOM, folder.name):
             is_new = time.time() - folder.stat().st_mtime < _NEW_FOR_S
             return not is_new and set(os.listdir(folder)) <= {MARKER} and not _is_held(folder)

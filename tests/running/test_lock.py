@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import shlex
@@ -11,12 +12,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from labkit.errors import Busy, Missing, Stopped
 from labkit.machine import lock_places, provenance
+from labkit.running import holder, lock
 from labkit.running.cgroup import Cgroup
 from labkit.running.lock import exclusive
 from labkit.running.owned import run_folder
@@ -31,7 +34,7 @@ with exclusive("lesson 01: hello"):
 
 
 @pytest.fixture
-def holder() -> subprocess.Popen[str]:  # type: ignore[misc]
+def waited_for() -> subprocess.Popen[str]:  # type: ignore[misc]
     process = subprocess.Popen([sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
@@ -40,25 +43,52 @@ def holder() -> subprocess.Popen[str]:  # type: ignore[misc]
     process.communicate()
 
 
-def test_the_second_is_told_for_whom_it_waits(holder: subprocess.Popen[str]) -> None:
+def test_the_second_is_told_for_whom_it_waits(waited_for: subprocess.Popen[str]) -> None:
     notes: list[str] = []
     with pytest.raises(Busy, match="lesson 01: hello"):
         with exclusive("me", lambda _, note: notes.append(note), timeout_s=0):
             pass
     with pytest.raises(Stopped), exclusive("me", lambda _, note: _stop(notes, note)):
         pass
-    assert re.fullmatch(rf"waiting for lesson 01: hello \(process {holder.pid}, running for \d+ s\)", notes[-1])
+    assert re.fullmatch(rf"waiting for lesson 01: hello \(process {waited_for.pid}, running for \d+ s\)", notes[-1])
 
 
-def test_without_progress_a_warning_says_for_whom_it_waits(holder: subprocess.Popen[str]) -> None:
+def test_the_second_is_told_who_it_is_and_for_about_how_long(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LABKIT_LOCK", str(tmp_path / "lock"))
+    monkeypatch.setenv("JUPYTERHUB_USER", "ada\n" + 99 * "x")
+    monkeypatch.setattr(lock, "NOTE_EVERY_S", 0.0)
+    with exclusive("a sweep", lambda *_: None) as report:
+        report(0.25, "a quarter")
+        told = holder.describe((tmp_path / "lock").read_text())
+    assert re.fullmatch(rf"a sweep \(adax+, process {os.getpid()}, running for \d+ s, about \d+ s left\)", told)
+    assert len(told) < 120
+
+
+def test_the_time_left_follows_from_the_share_that_is_done() -> None:
+    since_s = time.clock_gettime(time.CLOCK_BOOTTIME) - 30
+    assert holder.describe(holder.record("a sweep", 0.25, since_s=since_s)).endswith(
+        "running for 30 s, about 90 s left)"
+    )
+    assert "left" not in holder.describe(holder.record("a sweep", 0.01, since_s=since_s))
+
+
+def test_a_record_names_one_process_of_one_boot() -> None:
+    mine = json.loads(holder.record("me"))
+    assert holder.is_alive_here(json.dumps(mine))
+    for other in ({"boot": "another"}, {"pid_namespace": 1}, {"started": mine["started"] + 1}, {"pid": 2**22 + 1}):
+        assert not holder.is_alive_here(json.dumps(mine | other))
+    assert not holder.is_alive_here("") and not holder.is_alive_here("[]")
+
+
+def test_without_progress_a_warning_says_for_whom_it_waits(waited_for: subprocess.Popen[str]) -> None:
     with pytest.warns(UserWarning, match="Waiting for lesson 01: hello"), pytest.raises(Busy):
         with exclusive("me", timeout_s=1.5):
             pass
 
 
-def test_a_killed_holder_lets_go(holder: subprocess.Popen[str]) -> None:
-    holder.send_signal(signal.SIGKILL)
-    holder.wait()
+def test_a_killed_holder_lets_go(waited_for: subprocess.Popen[str]) -> None:
+    waited_for.send_signal(signal.SIGKILL)
+    waited_for.wait()
     with exclusive("me", timeout_s=5):
         pass
 
