@@ -20,7 +20,6 @@ echo setuptools | compile pyproject.toml - -o requirements.lock
 echo setuptools | compile pyproject.toml - --extra test -c requirements.lock -o requirements-test.lock
 echo setuptools | compile pyproject.toml - --extra docs -c requirements.lock -o requirements-docs.lock
 
-
 # The hub of a class has an environment apart; the container of a learner gets the hub's JupyterHub over what it has.
 compile --python-version 3.11 classroom/requirements.txt -o classroom/hub.lock
 grep '^jupyterhub==' classroom/hub.lock | sed 's/ .*//' |

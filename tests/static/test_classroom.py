@@ -254,7 +254,7 @@ def test_the_values_pass_the_charts_schema() -> None:
     checker = jsonschema.Draft7Validator(schema)
     checker.validate(over(VALUES, defaults))
     with pytest.raises(jsonschema.ValidationError):
-        checker.validate(over({"singleuser": {"memmory": {}}}, defaults))
+        checker.validate(over({"singleuser": {"no_such_key": {}}}, defaults))
 
 
 def test_the_scripts_are_shell_and_say_what_they_do() -> None:
