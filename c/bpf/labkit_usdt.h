@@ -31,7 +31,7 @@ struct usdt_operand {
 	u8 is_signed;
 };
 
-BPF_ARRAY(usdt_operands, struct usdt_operand, USDT_PROBES * USDT_ARGUMENTS);
+BPF_ARRAY(labkit_operands, struct usdt_operand, USDT_PROBES * USDT_ARGUMENTS);
 
 static __always_inline u64 usdt_register(struct pt_regs *ctx, u16 at)
 {
@@ -47,7 +47,7 @@ static __always_inline u64 usdt_argument(struct pt_regs *ctx, u32 number)
 {
 	/* the cookie is a number that we gave to this place when we attached to it */
 	u32 slot = (u32)bpf_get_attach_cookie(ctx) * USDT_ARGUMENTS + number;
-	struct usdt_operand *operand = usdt_operands.lookup(&slot);
+	struct usdt_operand *operand = labkit_operands.lookup(&slot);
 	u64 value, bytes, address, unused_bits;
 
 	if (!operand)

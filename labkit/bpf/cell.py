@@ -43,7 +43,7 @@ __all__ = ["Cell"]
 _BUFFERS = (RING_BUFFER, PERF_BUFFER)
 _READABLE = (1, 2, 5, 6, 9, 10, maps.LPM_TRIE)
 _ROWS = {3: "programs", 8: "cgroups", 12: "maps", 13: "maps", 14: "devices", 15: "sockets", 16: "CPUs", 18: "sockets"}
-_AIM = {"labkit_target", "labkit_pids", "labkit_children"}
+_AIM = {"labkit_target", "labkit_pids", "labkit_children", "labkit_operands"}  # what is not emptied: it was set
 
 
 class Cell(Program):

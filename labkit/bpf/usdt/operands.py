@@ -86,7 +86,7 @@ def parse(arguments: str, machine: str = platform.machine()) -> list[Operand]:
 
 
 def packed(operands: Sequence[Operand]) -> npt.NDArray[np.void]:
-    """Return the operands as the map `usdt_operands` holds them: ARGUMENTS slots, the unused ones zero."""
+    """Return the operands as the map `labkit_operands` holds them: ARGUMENTS slots, the unused ones zero."""
     slots = np.zeros(ARGUMENTS, dtype=OPERAND)
     for slot, operand in zip(slots, operands, strict=False):
         for name in OPERAND.names or ():

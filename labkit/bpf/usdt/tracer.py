@@ -177,7 +177,7 @@ class Usdt:
         for probe in places:
             cookie = len(self._links)
             if reads:
-                table = self._program.map_fd("usdt_operands")
+                table = self._program.map_fd("labkit_operands")
                 maps.write_array(table, packed(probe.operands), first=cookie * ARGUMENTS)
             link = uprobe.attach(
                 program, probe.binary, probe.file_offset, pid=pid, cookie=cookie,

@@ -138,22 +138,42 @@ class Tool:
             told = [run.result() for run in runs]
         truth = self.truth(acts_of(told[0]))
         for kept in self.keeps:
-            expected, found = truth.get(kept.name, {}), kept.read(program)
-            for key in [*expected, *found]:
-                least, most = _range(expected.get(key, 0))
-                if least <= (count := found.get(key, 0)) <= most:
-                    continue
-                where = f"{kept.name}, {kept.label} {key!r}" if kept.key or kept.columns else kept.name
-                right = str(least) if least == most else f"{least} to {most}"
-                said = [f"{where}: {right} expected, {count} found.", f"The watched process did: {scripts[0]}."]
-                if case.beside:
-                    said.append(f"Another process, not watched, did: {scripts[1]}.")
-                if lost := program.lost_events:
-                    said.append(f"Your program lost {lost} events: {program.name}.losses() says why.")
-                hint = (case.less or _LEAST) if count < least else (case.more or _MOST)
-                return Judgement(False, passed, case.name, tuple(said), hint)
+            wrong = _differences(truth.get(kept.name, {}), kept.read(program))
+            if not wrong:
+                continue
+            said = [each.told(kept) for each in wrong[:2]]
+            said.append(f"The watched process did: {scripts[0]}.")
+            if case.beside:
+                said.append(f"Another process, not watched, did: {scripts[1]}.")
+            if lost := program.lost_events:
+                said.append(f"Your program lost {lost} events: {program.name}.losses() says why.")
+            hint = (case.less or _LEAST) if wrong[0].found < wrong[0].least else (case.more or _MOST)
+            return Judgement(False, passed, case.name, tuple(said), hint)
         return None
 
 
-def _range(expected: Expected) -> tuple[int, int]:
-    return expected if isinstance(expected, tuple) else (expected, expected)
+@dataclass(frozen=True)
+class _Difference:
+    """A count that is not what it must be."""
+
+    key: Key
+    least: int
+    most: int
+    found: int
+
+    def told(self, kept: Kept) -> str:
+        where = f"{kept.name}, {kept.label} {self.key!r}" if kept.key or kept.columns else kept.name
+        right = str(self.least) if self.least == self.most else f"{self.least} to {self.most}"
+        return f"{where}: {right} expected, {self.found} found."
+
+
+def _differences(expected: Mapping[Key, Expected], found: Mapping[Key, int]) -> list[_Difference]:
+    """Return what is wrong; first one key that should not be there at all, if there is one: it says the most."""
+    wrong = []
+    for key in dict.fromkeys([*expected, *found]):
+        right = expected.get(key, 0)
+        least, most = right if isinstance(right, tuple) else (right, right)
+        if not least <= found.get(key, 0) <= most:
+            wrong.append(_Difference(key, least, most, found.get(key, 0)))
+    strange = [each for each in wrong if each.key not in expected]
+    return strange[:1] + [each for each in wrong if each not in strange] + strange[1:]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from labkit.lessons.maps.exercises import FULL, RACE
 from labkit.notebook.question import Hint, Question, text, whole
 
 __all__ = ["QUESTIONS"]
@@ -51,5 +52,15 @@ QUESTIONS = {
         ),
         otherwise='It is one of "array", "atomic array", "per-CPU array" and "hash".',
         why="Nobody else writes this CPU's slot; the sum is made once, when somebody reads it.",
+    ),
+    "02-q5": Question(
+        ask="Which program counts every call of getppid, on all CPUs?",
+        judge=RACE.judge,
+        why="An atomic addition or a slot per CPU: both are right, and a plain += is right only by luck.",
+    ),
+    "02-q6": Question(
+        ask="Which program counts the writes by size, and those for which there is no room?",
+        judge=FULL.judge,
+        why="Now the two maps hold every write, and a full map is seen.",
     ),
 }

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from labkit.lessons.probes.exercises import DEEPEST, NAPS
 from labkit.notebook.question import Hint, Question, text, whole
 
 __all__ = ["QUESTIONS"]
@@ -48,5 +49,15 @@ QUESTIONS = {
         ),
         otherwise="For which of them did the kernel's authors mark places, and keep them?",
         why="The kernel's authors keep tracepoints where they are, and system calls forever.",
+    ),
+    "04-q5": Question(
+        ask="Which program times nap(), by thread?",
+        judge=NAPS.judge,
+        why="Entry and return of a call run in the same thread, so the thread is the key.",
+    ),
+    "04-q6": Question(
+        ask="Which program finds the deepest recursion of fall(), by thread?",
+        judge=DEEPEST.judge,
+        why="One more at each entry, one less at each return: that is how a profiler of calls keeps its stack.",
     ),
 }

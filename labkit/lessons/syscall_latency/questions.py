@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from labkit import schema
+from labkit.lessons.syscall_latency.tools import BY_DESCRIPTOR, BYTES_READ
 from labkit.notebook.question import Hint, Question, text, whole
 
 __all__ = ["QUESTIONS"]
@@ -55,5 +56,15 @@ QUESTIONS = {
         ),
         otherwise='Compare the means: unknown[list(syscall_latency.STAGES)].mean(). Name the column, like "wake_ns".',
         why="If block_requests is 0, the disk took no part, and all of the time was the file system's.",
+    ),
+    "06-q5": Question(
+        ask="Which program adds up the bytes that were read, and counts the calls that failed?",
+        judge=BYTES_READ.judge,
+        why="What was asked for is known at the entry, what happened only at the exit.",
+    ),
+    "06-q6": Question(
+        ask="Which program counts, by descriptor, the calls of recvfrom that did not fail?",
+        judge=BY_DESCRIPTOR.judge,
+        why="The thread ties the two ends of a call together: a thread is in one system call at a time.",
     ),
 }

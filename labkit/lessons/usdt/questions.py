@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from labkit.lessons.usdt.exercises import BYTES, PATHS
 from labkit.notebook.question import Hint, Question, text, whole
 
 __all__ = ["QUESTIONS"]
@@ -71,5 +72,15 @@ QUESTIONS = {
         ),
         otherwise='Keep the rows whose probe is "throw", and count them by exception.',
         why="You looked into a running C++ program that nobody had prepared for it.",
+    ),
+    "05-q5": Question(
+        ask="Which program counts the replies by path?",
+        judge=PATHS.judge,
+        why="A text ends at its zero. What follows in memory belongs to somebody else.",
+    ),
+    "05-q6": Question(
+        ask="Which program adds up the bytes by status?",
+        judge=BYTES.judge,
+        why="The note of the probe says how wide each argument is, and whether it has a sign.",
     ),
 }

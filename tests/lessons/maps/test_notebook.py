@@ -58,5 +58,10 @@ def test_the_solutions_pass(lesson: Followed) -> None:
     assert lesson.solved == sorted(lesson.questions)
 
 
+def test_the_programs_to_begin_with_are_wrong_as_the_text_says(lesson: Followed) -> None:
+    assert "Wrong in the case: two threads on two CPUs" in lesson.starts["02-q5"]
+    assert "Wrong in the case: more sizes than room" in lesson.starts["02-q6"]
+
+
 def test_wrong_answers_do_not(lesson: Followed) -> None:
     assert lesson.wrong_accepted == []

@@ -71,6 +71,11 @@ def test_the_solutions_pass(lesson: Followed) -> None:
     assert lesson.solved == sorted(lesson.questions)
 
 
+def test_the_programs_to_begin_with_are_wrong_as_the_text_says(lesson: Followed) -> None:
+    assert "Wrong in the case: one path" in lesson.starts["05-q5"]
+    assert "Wrong in the case: one status" in lesson.starts["05-q6"]
+
+
 def test_wrong_answers_do_not(lesson: Followed) -> None:
     assert lesson.wrong_accepted == []
 
