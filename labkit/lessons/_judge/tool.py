@@ -24,7 +24,7 @@ from labkit.running.judgement import Judgement
 from labkit.running.lock import exclusive
 from labkit.running.workload import Workload, build
 
-__all__ = ["Expected", "Tool", "Truth", "fit"]
+__all__ = ["Difference", "Expected", "Tool", "Truth", "differences", "fit"]
 
 Expected = int | tuple[int, int]  # a count, or the least and the most that is right
 Truth = Mapping[str, Mapping[Key, Expected]]  # by map, then by key; a key that is missing has the count 0
@@ -138,7 +138,7 @@ class Tool:
             told = [run.result() for run in runs]
         truth = self.truth(acts_of(told[0]))
         for kept in self.keeps:
-            wrong = _differences(truth.get(kept.name, {}), kept.read(program))
+            wrong = differences(truth.get(kept.name, {}), kept.read(program))
             if not wrong:
                 continue
             said = [each.told(kept) for each in wrong[:2]]
@@ -153,7 +153,7 @@ class Tool:
 
 
 @dataclass(frozen=True)
-class _Difference:
+class Difference:
     """A count that is not what it must be."""
 
     key: Key
@@ -167,13 +167,13 @@ class _Difference:
         return f"{where}: {right} expected, {self.found} found."
 
 
-def _differences(expected: Mapping[Key, Expected], found: Mapping[Key, int]) -> list[_Difference]:
+def differences(expected: Mapping[Key, Expected], found: Mapping[Key, int]) -> list[Difference]:
     """Return what is wrong; first one key that should not be there at all, if there is one: it says the most."""
     wrong = []
     for key in dict.fromkeys([*expected, *found]):
         right = expected.get(key, 0)
         least, most = right if isinstance(right, tuple) else (right, right)
         if not least <= found.get(key, 0) <= most:
-            wrong.append(_Difference(key, least, most, found.get(key, 0)))
+            wrong.append(Difference(key, least, most, found.get(key, 0)))
     strange = [each for each in wrong if each.key not in expected]
     return strange[:1] + [each for each in wrong if each not in strange] + strange[1:]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from labkit.lessons.sockmap.tools import KINDS, REDIRECT
 from labkit.notebook.question import Hint, Question, text, whole
 
 __all__ = ["QUESTIONS"]
@@ -51,5 +52,15 @@ QUESTIONS = {
         right=lambda answer, truth: "tcp" in answer and "sockmap" not in answer and "short" not in answer,
         otherwise="That is a stream of small messages. Look at the throughput of 64-byte messages again.",
         why="Nobody waits for an answer, and TCP packs many small lines into one segment; the shortcut cannot.",
+    ),
+    "09-q5": Question(
+        ask="Which program moves each message to the other end, or lets it go by TCP?",
+        judge=REDIRECT.judge,
+        why="The right socket, or the ordinary way: a shortcut must never lose a message.",
+    ),
+    "09-q6": Question(
+        ask="Which program counts the messages by their first byte, and lets all of them pass?",
+        judge=KINDS.judge,
+        why="That is how a proxy in the kernel chooses by what is in a message.",
     ),
 }

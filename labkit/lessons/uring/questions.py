@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from labkit.lessons.uring.tools import HANDED, RESULTS
 from labkit.notebook.question import Hint, Question, text, whole
 
 __all__ = ["QUESTIONS"]
@@ -63,5 +64,15 @@ QUESTIONS = {
         ),
         otherwise='Look for the event "handed to a worker". It happens in the thread that submits.',
         why="A worker that is awake takes one request after the other, so it runs less often than it reads.",
+    ),
+    "08-q5": Question(
+        ask="Which program counts the requests, and those that failed?",
+        judge=RESULTS.judge,
+        why="A call that succeeds says nothing of its requests: each has its own result.",
+    ),
+    "08-q6": Question(
+        ask="Which program counts the requests that went to a worker, by opcode?",
+        judge=HANDED.judge,
+        why="Requests of other kinds were done at once; only these cost a worker.",
     ),
 }

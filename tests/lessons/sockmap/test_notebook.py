@@ -60,5 +60,10 @@ def test_the_solutions_pass(lesson: Followed) -> None:
     assert lesson.solved == sorted(lesson.questions)
 
 
+def test_the_programs_to_begin_with_are_wrong_as_the_text_says(lesson: Followed) -> None:
+    assert "Wrong in the case: both ends in the map" in lesson.starts["09-q5"]
+    assert "kinds_of was refused" in lesson.starts["09-q6"]
+
+
 def test_wrong_answers_do_not(lesson: Followed) -> None:
     assert lesson.wrong_accepted == []

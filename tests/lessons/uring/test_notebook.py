@@ -78,8 +78,13 @@ def test_clocks_ring_in_order(lesson: Followed) -> None:
 
 
 def test_the_solutions_pass(lesson: Followed) -> None:
-    assert len(lesson.questions) == 4
+    assert len(lesson.questions) == 6
     assert lesson.solved == sorted(lesson.questions)
+
+
+def test_the_programs_to_begin_with_are_wrong_as_the_text_says(lesson: Followed) -> None:
+    assert "Wrong in the case: a batch" in lesson.starts["08-q5"]
+    assert "Wrong in the case: one kind of request" in lesson.starts["08-q6"]
 
 
 def test_wrong_answers_do_not(lesson: Followed) -> None:
