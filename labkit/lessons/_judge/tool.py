@@ -42,7 +42,7 @@ def fit(answer: object, *, aimed: bool = True) -> Cell:
     if not isinstance(answer, Cell):
         raise Unfit(
             f"A program is wanted, and this is something else ({type(answer).__name__}).",
-            "pass the name that stands behind %%bpf, without quotation marks",
+            "pass the name after %%bpf, without quotation marks",
         )
     if not answer.is_loaded:
         raise Unfit(f"{answer.name} is not loaded any more.", f"run the cell of %%bpf {answer.name} again")

@@ -83,7 +83,7 @@ HANDED = Tool(
         Case(
             "two threads",
             "main: worked 20-60 10; thread: worked 20-60 10",
-            less="Two threads hand requests over at the same time: add in one step, as in lesson 02.",
+            less="Two threads submit requests at the same time: add in one step, as in lesson 02.",
         ),
     ),
 )

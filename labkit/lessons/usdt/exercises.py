@@ -18,7 +18,7 @@ _REPLY = {"on_reply": ("labkit:reply", 4)}
 
 
 def _path(letters: int) -> str:
-    """Return the path of so many letters, as c/workloads/script/functions.c makes it."""
+    """Return a path of that length, as c/workloads/script/functions.c makes it."""
     return "".join(chr(ord("a") + (i - 1) % 26) if i else "/" for i in range(letters))
 
 
