@@ -21,12 +21,13 @@ from accessible import correct
 from reference import write_reference
 from sphinx.cmd.build import main as sphinx
 
-from labkit.course import LESSONS
+from labkit.course import LESSONS, lesson
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = ("does-this-help-me", "performance", "kernels", "reliability", "container", "architecture", "when-bcc-changes")
 PAGES = ("CONTRIBUTING", "SECURITY", "CODE_OF_CONDUCT", "CHANGELOG")
 NOT_RUN = "This lesson was not run when the site was built: its outputs are missing. `make lessons` makes them."
+TERM = re.compile(r"^- (\*\*([^*]+)\*\*) \((\d\d)\): ", re.MULTILINE)
 LINK = re.compile(r"\]\((?!\w+:|#)([^)\s#]+)")
 
 
@@ -57,10 +58,12 @@ def write_source(source: Path, lessons: Path) -> None:
     for name in PAGES:
         shutil.copy(ROOT / f"{name}.md", source)
     (source / "notebooks").mkdir()
-    for lesson in LESSONS:
-        write_lesson(lesson.notebook, lessons, source / "notebooks")
+    for each in LESSONS:
+        write_lesson(each.notebook, lessons, source / "notebooks")
     write_reference(source / "api")
     (source / "index.md").write_text(front(), encoding="utf-8")
+    glossary = source / "docs/glossary.md"
+    glossary.write_text(TERM.sub(_entry, glossary.read_text(encoding="utf-8")), encoding="utf-8")
     for page in [*source.glob("*.md"), *source.glob("docs/*.md")]:
         bring_files(page, source)
 
@@ -74,6 +77,13 @@ def write_lesson(name: str, lessons: Path, to: Path) -> None:
     for index, cell in enumerate(notebook["cells"]):
         cell.setdefault("id", f"cell-{index}")
     (to / name).write_text(json.dumps(notebook), encoding="utf-8")
+
+
+def _entry(term: re.Match[str]) -> str:
+    """Return the head of an entry of the glossary, as a place to link to, with a link to the term's lesson."""
+    anchor = re.sub(r"[^a-z0-9_]+", "-", term[2].lower().replace("'", ""))
+    notebook = lesson(term[3]).notebook
+    return f"- [{term[1]}]{{#{anchor}}} ([{term[3]}](../notebooks/{notebook})): "
 
 
 def front() -> str:

@@ -30,7 +30,7 @@ nb_execution_mode = "off"
 nb_number_source_lines = False
 nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
 nb_render_markdown_format = "myst"
-myst_enable_extensions = ["colon_fence", "html_image"]
+myst_enable_extensions = ["attrs_inline", "colon_fence", "html_image"]
 myst_heading_anchors = 3
 
 default_role = "code"

@@ -32,6 +32,11 @@ def texts() -> list[tuple[str, str]]:
 TEXTS = texts()
 
 
+def slug(term: str) -> str:
+    """Return the anchor of a term; docs/site/build.py makes them for the site."""
+    return re.sub(r"[^a-z0-9_]+", "-", term.lower().replace("'", ""))
+
+
 def word(term: str) -> str:
     return rf"(?<![\w/.-])`?{re.escape(term)}`?(?:e?s)?(?![\w-])"
 
@@ -52,6 +57,17 @@ def test_an_entry_has_two_sentences(term: str) -> None:
 def test_a_term_is_bold_in_its_lesson_and_not_in_an_earlier_one(term: str) -> None:
     bold = re.compile(rf"\*\*`?{re.escape(term)}(?:e?s)?`?[.:]?\*\*", re.IGNORECASE)
     assert next((lesson for lesson, text in TEXTS if bold.search(text)), None) == ENTRIES[term]["lesson"]
+
+
+@pytest.mark.parametrize("term", ENTRIES)
+def test_a_term_is_bold_once_and_links_to_its_entry(term: str) -> None:
+    link = f"](../docs/glossary.md#{slug(term)})"
+    first = re.compile(rf"\[\*\*`?{re.escape(term)}(?:e?s)?`?[.:]?\*\*{re.escape(link)}", re.IGNORECASE)
+    again = re.compile(
+        rf"\*\*`?{re.escape(term)}(?:e?s)?`?\*\*"
+    )  # in capitals it is the name of a button or a list's point
+    assert [lesson for lesson, text in TEXTS for _ in first.finditer(text)] == [ENTRIES[term]["lesson"]]
+    assert sum(len(again.findall(text)) for _, text in TEXTS) <= 1
 
 
 @pytest.mark.parametrize("term", sorted(set(ENTRIES) - EVERYDAY))

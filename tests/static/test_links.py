@@ -23,10 +23,12 @@ def prose(path: Path) -> str:
 
 
 def anchors(path: Path) -> set[str]:
-    """Return what a link may name after `#`: headings as GitHub spells them, and names written as HTML."""
+    """Return what a link may name after `#`: headings as GitHub spells them, and the glossary's terms."""
     text = path.read_text(encoding="utf-8")
     heads = [re.sub(r"[`*]", "", head).strip().lower() for head in re.findall(r"^#+ (.+)$", text, re.MULTILINE)]
-    return {re.sub(r"[^\w -]", "", head).replace(" ", "-") for head in heads} | set(re.findall(r'id="([^"]+)"', text))
+    terms = re.findall(r"^- \*\*([^*]+)\*\* \(\d\d\): ", text, re.MULTILINE)  # the site's glossary has their anchors
+    names = {re.sub(r"[^a-z0-9_]+", "-", term.lower().replace("'", "")) for term in terms}
+    return names | {re.sub(r"[^\w -]", "", head).replace(" ", "-") for head in heads}
 
 
 @pytest.mark.parametrize("path", PAGES, ids=short)
