@@ -81,12 +81,12 @@ def _rerun(progress: Progress) -> list[Figure]:
         for _ in range(slices + 5):
             progress(len(values) / slices, f"rerun {len(values) + 1} of {slices}")
             took_s, waited = _run(client, CELL)
-            if not waited:  # another measurement under way is not our doing
+            if not waited:  # another measurement that runs is not our doing
                 values.append((took_s - WINDOW_S) / WINDOW_S)
             if len(values) == slices:
                 break
     if len(values) < 2:
-        raise LabkitError("Other measurements were always under way.", "stop them, and run it again")
+        raise LabkitError("Another measurement always ran.", "stop them, and run it again")
     facts = {"first_run_s": round(first_s, 3)}
     return [Figure("ui.rerun", *trial.median_interval(values), len(values), facts=facts)]
 

@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_reset(commands)
     _add_new_lesson(commands)
     arguments = parser.parse_args(argv)
-    # what setup put beside this Python, such as redis-server, is found however `labkit` was called
+    # what setup put next to this Python, such as redis-server, is found however `labkit` was called
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     try:
         return int(arguments.run(arguments))
@@ -112,7 +112,7 @@ def _add_reset(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "reset",
         help="give you a fresh copy of a lesson; yours is kept",
-        description="Put a fresh copy of a lesson in the place of yours, which is kept in the folder kept/ beside it.",
+        description="Put a fresh copy of a lesson in the place of yours, which is kept in the folder kept/ next to it.",
     )
     parser.add_argument("lesson", nargs="*", metavar="NN", help="which lessons, such as 07")
     parser.add_argument("--new", action="store_true", help="only copy lessons that you do not have yet")

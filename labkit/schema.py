@@ -350,7 +350,7 @@ def frame(columns: Mapping[str, Any] | Sequence[Mapping[str, Any]] | pd.DataFram
     Parameters
     ----------
     columns : column name -> values, a list of rows, or another frame. Every name must be in `COLUMNS`.
-    attrs : what the frame carries beside its rows (`frame.attrs`): provenance, lost events, warnings.
+    attrs : what the frame carries next to its rows (`frame.attrs`): provenance, lost events, warnings.
 
     Raises
     ------

@@ -26,7 +26,7 @@ __all__ = ["CGROUP_SOCK_OPS", "SK_MSG_VERDICT", "attached_to_cgroup", "attached_
 CGROUP_SOCK_OPS = 3
 SK_MSG_VERDICT = 7
 
-_ALLOW_MULTI = 2  # beside what others attached to the same cgroup
+_ALLOW_MULTI = 2  # next to what others attached to the same cgroup
 
 
 @contextlib.contextmanager

@@ -42,7 +42,7 @@ def own_cgroup() -> Path:
     folders = [_own_folder(mount) for mount in cgroup_mounts()]
     if folders:
         return next((folder for folder in folders if os.access(folder, os.W_OK)), folders[0])
-    # beside the older version, cgroup v2 has a folder of its own; alone, it has the usual one
+    # next to the older version, cgroup v2 has a folder of its own; alone, it has the usual one
     folder = "/sys/fs/cgroup/unified" if any(mount.kind == "cgroup" for mount in mounts()) else "/sys/fs/cgroup"
     raise Missing(
         "cgroup v2 is not mounted: there is no place for the lab's own processes.",

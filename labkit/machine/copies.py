@@ -76,7 +76,7 @@ def hand_out(*, shipped: Path | None = None, folder: Path | None = None) -> list
 def reset(
     lesson: str, *, shipped: Path | None = None, folder: Path | None = None, now: float | None = None
 ) -> tuple[Path, Path | None]:
-    """Put a fresh copy of a lesson in the place of the learner's, which is kept in `kept/` beside it.
+    """Put a fresh copy of a lesson in the place of the learner's, which is kept in `kept/` next to it.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small recordings for machines that cannot measure something: always labelled RECORDED, with their kernel.
 
-A recording is `notebooks/recorded/NN-NAME.csv`, and `NN-NAME.json` beside it for what the frame carries. Its frame has
+A recording is `notebooks/recorded/NN-NAME.csv`, and `NN-NAME.json` next to it for what the frame carries. Its frame has
 `attrs["recorded"] = True`, so every plot, table and sentence made of it says so.
 """
 

@@ -9,7 +9,7 @@ from html import escape
 
 __all__ = ["Rendered", "box", "escape", "html_table", "note"]
 
-# A state has a word beside its colour, so nothing hangs on the colour. Each has contrast on white and on black.
+# A state has a word next to its colour, so nothing hangs on the colour. Each has contrast on white and on black.
 EDGES = {"ok": "#2a9d4a", "warning": "#c77700", "error": "#d64545", "note": "#4a86c5"}
 
 TEXT = "color: var(--jp-ui-font-color1, inherit);"
@@ -32,7 +32,7 @@ class Rendered:
 
 
 def box(state: str, html: str) -> str:
-    """Return `html` beside a coloured edge; `state` is one of ok, warning, error, note."""
+    """Return `html` next to a coloured edge; `state` is one of ok, warning, error, note."""
     return (
         f'<div class="labkit-{state}" style="border-left: 4px solid {EDGES[state]}; padding: 4px 12px; '
         f'margin: 4px 0; line-height: 1.5; {TEXT}">{html}</div>'

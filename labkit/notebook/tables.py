@@ -36,7 +36,7 @@ def table(
     columns : which columns to show, in this order; all of them if None.
     rows : how many rows at most; the rest is counted, not shown.
     caption : one line above the table.
-    warn : False where something else beside the table, such as `provenance`, shows the frame's warnings.
+    warn : False where something else next to the table, such as `provenance`, shows the frame's warnings.
     """
     warnings = _warnings(frame) if warn else []
     below = "".join(box("warning", escape(warning)) for warning in warnings)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A verdict of the verifier beside the line that it is about: for the gallery of lesson 03 and for `%%bpf`."""
+"""A verdict of the verifier next to the line that it is about: for the gallery of lesson 03 and for `%%bpf`."""
 
 from __future__ import annotations
 

@@ -278,7 +278,7 @@ def test_calls_per_io_are_one_over_the_batch(io_engines: Build, batch: int) -> N
 def test_with_sqpoll_and_spin_at_most_waking_the_thread_is_a_call(io_engines: Build) -> None:
     result = io_engines(*deep("io_uring"), "--sqpoll", "--spin", "--sqpoll-idle-ms", 60000, "--ios", 101).result
     assert (result["io_uring_enter"]["submit"], result["io_uring_enter"]["wait"]) == (0, 0)
-    # The thread may sleep when the first I/O comes. Until it has had a CPU, each of the eight under way calls it.
+    # The thread may sleep when the first I/O comes. Until it has had a CPU, each of the eight in flight calls it.
     assert result["calls"]["io_uring_enter"] <= 8
     assert [thread["name"][:8] for thread in result["kernel_threads"]] == ["iou-sqp-"]
 
@@ -367,7 +367,7 @@ def test_the_time_line_has_every_io(io_engines: Build, tmp_path: Path, engine: s
     assert set(line["block_bytes"]) == {4096}
     assert (line["submit_ns"] <= line["submitted_ns"]).all()
     assert (line["submitted_ns"] <= line["complete_ns"]).all()
-    assert len(np.unique(line["offset_bytes"][:64])) >= 56  # one pass visits each block once, but for those under way
+    assert len(np.unique(line["offset_bytes"][:64])) >= 56  # one pass visits each block once, but for those in flight
     latency = line["complete_ns"] - line["submit_ns"]
     assert int(latency.sum()) == result["latency_ns"]["sum_ns"]
     assert (int(latency.min()), int(latency.max())) == (result["latency_ns"]["min_ns"], result["latency_ns"]["max_ns"])

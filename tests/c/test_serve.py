@@ -214,7 +214,7 @@ def test_wrk_is_answered_without_an_error(serve: Serve, way: str) -> None:
         said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     answered = int(re.search(r"(\d+) requests in", said)[1])  # type: ignore[index]
     assert "Socket errors" not in said and "Non-2xx" not in said
-    assert 0 <= served.result["requests"] - answered <= 50  # what was under way at the end
+    assert 0 <= served.result["requests"] - answered <= 50  # what was in flight at the end
 
 
 # -- system calls ------------------------------------------------------------------------------------------

@@ -103,7 +103,7 @@ def _boot(kernel: Path, disks: Sequence[Path], out: Path, timeout_s: float) -> b
 
 
 def _tree_onto(disk: Path, kernel: Path, scratch: Path) -> None:
-    """Put the files of this tree, as they are now, onto an ext4 disk, and the kernel's modules beside them."""
+    """Put the files of this tree, as they are now, onto an ext4 disk, and the kernel's modules next to them."""
     listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=repo_folder()).splitlines()
     for name in listed:
         if (repo_folder() / name).exists():

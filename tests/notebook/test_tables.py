@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables, sentences and origins beside the plots."""
+"""Tables, sentences and origins next to the plots."""
 
 from __future__ import annotations
 

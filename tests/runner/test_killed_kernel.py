@@ -25,7 +25,7 @@ from labkit.lessons import hello
 
 def tell(share, note):
     if share > 0.02:
-        print("under way", flush=True)
+        print("it runs", flush=True)
 
 with run_folder() as folder:
     (folder / "part").write_text("half")
@@ -55,7 +55,7 @@ def wait_until_under_way(manager: KernelManager) -> None:
     while True:
         message = client.get_iopub_msg(timeout=60)
         assert message["msg_type"] != "error", message["content"]
-        if message["msg_type"] == "stream" and "under way" in message["content"]["text"]:
+        if message["msg_type"] == "stream" and "it runs" in message["content"]["text"]:
             client.stop_channels()
             return
 

@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from readability import report
 from tree import files, short
+
+from labkit.course import LESSONS
 
 PROSE = (".py", ".md", ".c", ".cc", ".h", ".ipynb", ".sh", ".txt", ".toml", ".yml", ".cff")
 TEXTS = [
@@ -22,6 +25,7 @@ INSTEAD = {
     r"stands? (?:in|under|beside|below|above)": "is in, is next to",
     r"kin|so many|so often as|costs dear|take along|to be had|by the name of": "plain words",
     r"hand(?:s|ed|ing)? over|parcels?": "submit; batch",
+    r"under way|beside (?:the|it|its|each|what|an?|them|others|this|your|their)": "in flight, running; next to",
     r"for ever|in the mean(?! time)|fault of the lab": "forever; on average; bug",
     r"(?:bytes|samples|times|ticks|requests|I/Os|events|messages) a second": "per second",
     r"rows? an? (?:arm|engine|slice|call|event)": "row per",
@@ -44,3 +48,9 @@ def test_no_word_is_misspelt() -> None:
     command = [sys.executable, "-m", "codespell_lib", f"--ignore-words-list={SPELT_SO}", *names]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_lesson_has_a_measure_of_how_it_reads() -> None:
+    """Reported, not judged: pytest shows it with -rP, `tests/readability.py` prints it alone."""
+    print(report())
+    assert len(report().splitlines()) == 1 + len(LESSONS)

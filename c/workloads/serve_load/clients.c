@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * One thread asks over many connections, by epoll. Each connection has at most one
- * request under way.
+ * request in flight.
  *
  *	closed loop	a connection asks again as soon as it has its answer
  *	open loop	requests are due at random times, --rate per second on average. A

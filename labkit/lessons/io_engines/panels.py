@@ -68,7 +68,7 @@ def panel(subject: str = "engines") -> Panel:
 
 
 def _table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return what fits on a page: settings that are the same in every row are those beside Run."""
+    """Return what fits on a page: settings that are the same in every row are those next to Run."""
     return frame[[name for name in TABLE if name not in SETTINGS or frame[name].nunique() > 1]]
 
 

@@ -24,7 +24,7 @@ def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def _lost_updates(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Bars of what was lost: what happened and what the map says would look alike beside each other."""
+    """Bars of what was lost: what happened and what the map says would look alike next to each other."""
     counted = frame[frame["count"] > 0]
     left, right = style.split(ax)
     totals = counted.groupby("arm", sort=True)["lost_updates"].median()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lesson 04: a Python decorator that times a function, beside a pair of uprobes that does the same from outside."""
+"""Lesson 04: a Python decorator that times a function, next to a pair of uprobes that does the same from outside."""
 
 from __future__ import annotations
 

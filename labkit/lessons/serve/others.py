@@ -45,7 +45,7 @@ def wrk(
     seconds : how long for each way, 1 to 60, in whole seconds; None is 2 (1 with LABKIT_QUICK=1).
 
     Returns one row per way: generator, arm, connections, answered (by the server's count), requests (by wrk's; what is
-    under way at its end, it does not count), requests_per_s, p50_ns, p99_ns (as wrk reports them).
+    in flight at its end, it does not count), requests_per_s, p50_ns, p99_ns (as wrk reports them).
 
     Raises
     ------

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A flame graph, hanging from above: each box is a function, its width the share of the samples in it.
 
-The picture is Brendan Gregg's (2011). Boxes beside each other are sorted by name: from left to right is not time.
+The picture is Brendan Gregg's (2011). Boxes next to each other are sorted by name: from left to right is not time.
 """
 
 from __future__ import annotations

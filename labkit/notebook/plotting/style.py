@@ -153,7 +153,7 @@ def _writer(column: str) -> Callable[[float, int | None], str]:
 
 
 def _room(ax: Axes, which: str) -> int:
-    """Return how many tick labels fit beside each other."""
+    """Return how many tick labels fit next to each other."""
     drawn = ax.get_figure()
     assert drawn is not None
     width_in, height_in = drawn.get_size_inches()  # type: ignore[union-attr]

@@ -379,7 +379,7 @@ def test_the_law_gives_about_the_mean_latency() -> None:
     row = io_engines.law().iloc[0]
     truth = truths.expected("07-q4")
     assert isinstance(truth, float)
-    assert truth <= 1e6 * row["queue_depth"] / row["ios_per_s"]  # never more under way than the depth
+    assert truth <= 1e6 * row["queue_depth"] / row["ios_per_s"]  # never more in flight than the depth
 
 
 @bpf

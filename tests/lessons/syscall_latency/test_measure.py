@@ -344,7 +344,7 @@ def test_join_leaves_an_io_out_of_which_a_record_is_missing(station: int) -> Non
 def test_the_closure_shows_records_of_another_io_though_the_stages_still_add_up(
     shift: int, negative: tuple[int, int], tmp_path: Path
 ) -> None:
-    """Five reads of one block, 1000 ns apart: each beside the kernel's records of itself, or of a neighbour."""
+    """Five reads of one block, 1000 ns apart: each next to the kernel's records of itself, or of a neighbour."""
     own = np.zeros(5, dtype=job._RECORD)
     own["submit_ns"] = 10_000 + 1000 * np.arange(5)
     own["complete_ns"] = own["submit_ns"] + 300
