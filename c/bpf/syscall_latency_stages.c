@@ -126,28 +126,81 @@ TRACEPOINT_PROBE(block, block_getrq)
 	return 0;
 }
 
-TRACEPOINT_PROBE(block, block_rq_issue)
+static __always_inline void issue(struct place place, u32 bytes)
 {
-	struct place place = place_of(args->sector, args->dev);
 	struct io *io = requests.lookup(&place);
 
 	if (io)
-		record(io, ISSUED, place.sector, args->nr_sector * 512, place.device);
-	return 0;
+		record(io, ISSUED, place.sector, bytes, place.device);
 }
 
-/* Runs in an interrupt, while any thread may be on the CPU: the request says whose it is. */
-TRACEPOINT_PROBE(block, block_rq_complete)
+static __always_inline void complete(struct place place, u32 bytes)
 {
-	struct place place = place_of(args->sector, args->dev);
 	struct io *io = requests.lookup(&place);
 
 	if (!io)
-		return 0;
-	record(io, COMPLETED, place.sector, args->nr_sector * 512, place.device);
+		return;
+	record(io, COMPLETED, place.sector, bytes, place.device);
 	requests.delete(&place);
+}
+
+/*
+ * These two may run in an interrupt, while any thread is on the CPU: the request says whose it is. The kernel passes
+ * over a program of an ordinary tracepoint now and then, when the interrupt hits other work on tracepoints or maps,
+ * and does not always count that. A raw tracepoint is passed over only where this very program is running already. It
+ * gives the request itself: RAW where the kernel describes its structures (BTF) says which argument of block_rq_issue
+ * it is, RQ_DISK is given where a request names its disk.
+ */
+#ifdef RAW
+#define READ(into, from) bpf_probe_read_kernel(&(into), sizeof(into), &(from))
+
+static __always_inline struct place place_of_request(struct request *request)
+{
+	struct request_queue *queue = NULL;
+	struct gendisk *disk = NULL;
+	u32 major = 0, minor = 0;
+	u64 sector = 0;
+
+#ifdef RQ_DISK	/* before Linux 5.17 */
+	READ(disk, request->rq_disk);
+#else
+	READ(queue, request->q);
+	READ(disk, queue->disk);
+#endif
+	READ(major, disk->major);
+	READ(minor, disk->first_minor);
+	READ(sector, request->__sector);
+	return place_of(sector, major << 20 | minor);
+}
+
+RAW_TRACEPOINT_PROBE(block_rq_issue)		/* struct request *request; before Linux 5.11 the second argument */
+{
+	struct request *request = (struct request *)ctx->args[RAW];
+	u32 bytes = 0;
+
+	READ(bytes, request->__data_len);
+	issue(place_of_request(request), bytes);
 	return 0;
 }
+
+RAW_TRACEPOINT_PROBE(block_rq_complete)		/* struct request *request, int error, unsigned int bytes */
+{
+	complete(place_of_request((struct request *)ctx->args[0]), ctx->args[2]);
+	return 0;
+}
+#else
+TRACEPOINT_PROBE(block, block_rq_issue)
+{
+	issue(place_of(args->sector, args->dev), args->nr_sector * 512);
+	return 0;
+}
+
+TRACEPOINT_PROBE(block, block_rq_complete)
+{
+	complete(place_of(args->sector, args->dev), args->nr_sector * 512);
+	return 0;
+}
+#endif
 
 TRACEPOINT_PROBE(sched, sched_switch)
 {

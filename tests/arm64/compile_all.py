@@ -23,7 +23,9 @@ FLAGS: dict[str, list[dict[str, str]]] = {
     "serve": [{"NO_EPOLL_WAIT": "1"}],
     "sockmap": [{"MAX_SOCKETS": "1024"}],
     "syscall_latency": [{"CALL": "__NR_pread64"}, {"CALL": "__NR_pwrite64", "SLICES": "40"}],
-    "syscall_latency_stages": [{"ENTER": "sys_enter_pread64", "EXIT": "sys_exit_pread64"}],
+    "syscall_latency_stages": [
+        {"ENTER": "sys_enter_pread64", "EXIT": "sys_exit_pread64"} | hooks for hooks in ({}, {"RAW": "0"})
+    ],
     "verifier_rounds": [{"ROUNDS": "10"}],
     "verifier_row": [{"LIMIT": "8", "CELLS": "16"}],
 }

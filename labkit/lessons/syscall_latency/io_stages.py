@@ -26,6 +26,7 @@ from labkit.bpf.ring import RingReader
 from labkit.errors import check_int, several
 from labkit.lessons._io.job import Job, timeline
 from labkit.lessons.syscall_latency.timer import flags
+from labkit.machine.btf import kernel_btf
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
 from labkit.running.owned import run_folder
@@ -232,11 +233,21 @@ def closure(frame: pd.DataFrame) -> pd.Series:
 @contextmanager
 def stages_program(job: Job) -> Iterator[Program]:
     """Load c/bpf/syscall_latency_stages.c for the call of a job, and yield it."""
-    with Program("syscall_latency_stages", flags=flags(job)) as program:
+    with Program("syscall_latency_stages", flags=flags(job) | _request_hooks()) as program:
         disk_of = program.table("disk_of")
         for partition, disk in _disks().items():
             disk_of[ct.c_uint32(partition)] = ct.c_uint32(disk)
         yield program
+
+
+def _request_hooks() -> dict[str, str]:
+    """Return the flags that choose the hooks of requests: raw tracepoints, where the kernel has BTF."""
+    kernel = kernel_btf()
+    if kernel is None:
+        return {}
+    # Linux 5.11 took hd_struct away, and the first argument of block_rq_issue, a request_queue
+    raw = {"RAW": "1" if "hd_struct" in kernel.structures else "0"}
+    return raw if kernel.member_offset("request", "rq_disk") is None else {**raw, "RQ_DISK": "1"}
 
 
 def _disks() -> dict[int, int]:

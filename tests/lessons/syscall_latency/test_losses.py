@@ -7,14 +7,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from labkit.bpf.program import Program
 from labkit.bpf.ring import RingReader
+from labkit.lessons import syscall_latency
 from labkit.lessons._io.job import Job
+from labkit.lessons.syscall_latency import io_stages
 from labkit.lessons.syscall_latency.io_stages import COMPLETED, ISSUED, QUEUED, stages_program
 from labkit.lessons.syscall_latency.timer import flags
 from labkit.running.workload import Workload
@@ -37,6 +39,20 @@ for first in range(0, threads, at_once):
     for each in group: each.start()
     if at_once == 1: group[0].join()
 ended.set()
+"""
+
+
+MAP_USER = """
+import ctypes, os, sys
+os.sched_setaffinity(0, [int(sys.argv[1])])
+from labkit.bpf.program import Program
+with Program("syscall_latency", flags={"ENTER": "sys_enter_pread64", "EXIT": "sys_exit_pread64"}) as program:
+    table = program.table("started")
+    print("ready", flush=True)
+    while True:
+        table.clear()
+        for thread in range(1000):
+            table[ctypes.c_uint32(thread)] = table.Leaf()
 """
 
 
@@ -72,8 +88,13 @@ def timer_count(timer: Program) -> tuple[int, int]:
     return int(timer.histogram("latency").sum()), timer.lost_events
 
 
-def test_a_request_is_known_by_device_and_sector(data_folder: Path) -> None:
-    """Witness: the device that holds the data folder, by stat(2), and its disk by sysfs."""
+@pytest.mark.parametrize("describes_itself", [True, False])
+def test_a_request_is_known_by_device_and_sector(
+    describes_itself: bool, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With and without the kernel's BTF. Witness: the device that holds the data folder, by stat(2) and sysfs."""
+    if not describes_itself:
+        monkeypatch.setattr(io_stages, "kernel_btf", lambda: None)
     with stages_program(Job()) as program, RingReader(program, "events") as ring:
         with Workload("io_engines", Job().arguments(ios=23)) as run, program.watching(run.pid):
             run.go()
@@ -81,9 +102,31 @@ def test_a_request_is_known_by_device_and_sector(data_folder: Path) -> None:
         events = ring.frame()
     places = {station: set(rows[["device", "where"]].itertuples(index=False, name=None))
               for station, rows in events.groupby("station")}  # fmt: skip
-    assert places[QUEUED] == places[ISSUED] == places[COMPLETED]
+    if describes_itself:
+        assert places[QUEUED] == places[ISSUED] == places[COMPLETED]
+    else:  # an ordinary tracepoint may be passed over
+        assert places[QUEUED] >= places[ISSUED] | places[COMPLETED] and places[ISSUED] & places[COMPLETED]
     number = data_folder.stat().st_dev
     folder = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}").resolve()
     disk = folder.parent if (folder / "partition").exists() else folder
     major, minor = (disk / "dev").read_text().split(":")
     assert {device for device, _ in places[QUEUED]} == {int(major) << 20 | int(minor)}
+
+
+def test_no_request_is_passed_over_while_others_use_maps() -> None:
+    """While a CPU works on a map for bpf(2), it passes over the programs of ordinary tracepoints, in interrupts too."""
+    with busy_with_a_map():
+        seen = [len(syscall_latency.stages(4096, ios=499)) for _ in range(3)]
+    assert max(seen) == 499  # by ordinary tracepoints 470
+
+
+@contextmanager
+def busy_with_a_map() -> Iterator[None]:
+    """Keep each CPU at work on a map, which lets the interrupts of the disk hit that work."""
+    line = [sys.executable, "-c", MAP_USER]
+    with ExitStack() as stack:
+        for cpu in os.sched_getaffinity(0):
+            run = stack.enter_context(subprocess.Popen([*line, str(cpu)], stdout=subprocess.PIPE, text=True))
+            stack.callback(run.kill)
+            assert run.stdout is not None and run.stdout.readline() == "ready\n"
+        yield
