@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One host, one hub: who gets in, what a learner has, what a restart of the hub and a full volume do."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+import pytest
+from container.box import engine
+from hub.hub import NAME, Hub, Learner, containers, volumes
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.container
+
+Open = Callable[[str], Learner]
+COUNT = """
+import time
+from labkit.lessons import hello
+with open("/lab/learner/rounds", "w") as file:
+    for number in range(40):
+        time.sleep(0.5)
+        print(number, file=file, flush=True)
+print("counted to", number)
+"""
+
+
+def status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as reply:
+            return int(reply.status)
+    except urllib.error.HTTPError as refusal:
+        return refusal.code
+
+
+def test_all_that_listens_is_of_this_machine(hub: Hub) -> None:
+    listening = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout.splitlines()
+    doors = {line.split()[3] for line in listening if '"node"' in line or '"conmon"' in line or '"jupyterhub"' in line}
+    assert f"127.0.0.1:{hub.port}" in doors
+    assert {door.rpartition(":")[0] for door in doors} <= {"127.0.0.1", "10.89.0.1", "10.89.1.1"}  # podman's bridges
+
+
+def test_nobody_else_gets_in(hub: Hub, learner: Open) -> None:
+    stranger = learner("mallory")
+    stranger.log_in("mallory")
+    expect(stranger.page.get_by_text("Invalid username or password")).to_be_visible()
+    ada = learner("ada")
+    ada.log_in("ada")
+    expect(ada.page.get_by_text("Invalid username or password")).to_be_visible()
+    assert status(f"{hub.url}/hub/signup") == 404
+    assert status(f"{hub.url}/hub/api/users") == 403
+    assert containers() == []
+
+
+def test_a_learner_gets_a_lab_with_limits(hub: Hub, learner: Open) -> None:
+    ada = learner("ada")
+    ada.log_in()
+    ada.wait_for_the_lab()
+    ada.picture("hub-lab")
+    limits = ada.inspect()["HostConfig"]
+    assert (limits["Memory"], limits["NanoCpus"] or limits["CpuQuota"] * 10_000) == (2 << 30, 2_000_000_000)
+    assert limits["PidsLimit"] == 1000 and limits["Privileged"] is False
+    assert ada.inside("scripts/container-health.sh") == ""
+    [published] = ada.inspect()["NetworkSettings"]["Ports"]["8888/tcp"]
+    assert published["HostIp"] == "127.0.0.1"
+    door = f"http://127.0.0.1:{published['HostPort']}/user/ada/api"
+    assert status(f"{door}/contents") == status(f"{door}/kernels") == 403
+
+
+def test_who_logs_in_twice_finds_the_same_lab(learner: Open) -> None:
+    first, second = learner("ada"), learner("ada")
+    for window in (first, second):
+        window.log_in()
+        window.wait_for_the_lab()
+    assert containers() == [f"{NAME}-ada"]
+    notebook = first.write("twice.ipynb", "from pathlib import Path; print(Path('/proc/self').resolve())")
+    first.open(notebook)
+    first.run_all()
+    first.wait_until_all_ran(60)
+    second.open(notebook)
+    second.run_all()
+    second.wait_until_all_ran(60)
+    assert first.outputs() == second.outputs() != ""  # one kernel: two windows show one notebook
+
+
+def test_a_hub_that_restarts_disturbs_no_measurement(hub: Hub, learner: Open) -> None:
+    ada = learner("ada")
+    ada.log_in()
+    ada.wait_for_the_lab()
+    ada.open(ada.write("count.ipynb", COUNT))
+    started = ada.inspect()["State"]["StartedAt"]
+    ada.run_all()
+    expect(ada.page.locator(".jp-InputPrompt", has_text="[*]:")).to_have_count(1)
+    hub.restart()
+    ada.wait_until_all_ran(120)
+    assert "counted to 39" in ada.outputs()  # in the same window: the proxy cut no connection
+    assert ada.inspect()["State"]["StartedAt"] == started
+    ada.page.goto(f"{hub.url}/hub/home")
+    expect(ada.page.get_by_role("button", name="Stop My Server")).to_be_visible()
+
+
+def test_what_a_learner_wrote_outlives_the_container(learner: Open) -> None:
+    ada = learner("ada")
+    ada.log_in()
+    ada.wait_for_the_lab()
+    ada.inside("sh", "-c", "echo mine > /lab/learner/mine.txt")
+    ada.page.goto(f"{ada.hub.url}/hub/home")
+    ada.page.get_by_role("button", name="Stop My Server").click()
+    expect(ada.page.get_by_role("button", name="Start My Server")).to_be_visible(timeout=60_000)
+    assert containers() == [] and volumes() == [f"{NAME}-ada"]
+    ada.page.get_by_role("button", name="Start My Server").click()
+    ada.wait_for_the_lab()
+    assert ada.inside("cat", "/lab/learner/mine.txt") == "mine\n"
+
+
+def test_a_full_volume_locks_nobody_out(learner: Open) -> None:
+    """A volume of 64 KiB holds not even the lessons: the lab opens all the same, and files can be removed in it."""
+    bob = learner("bob")
+    engine("volume", "create", f"{NAME}-bob")
+    folder = engine("volume", "inspect", "--format", "{{.Mountpoint}}", f"{NAME}-bob").strip()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "full", folder], check=True)
+    try:
+        bob.log_in()
+        bob.page.wait_for_url(re.compile("/user/bob/lab"), timeout=180_000)
+        expect(bob.page.get_by_role("menuitem", name="File", exact=True)).to_be_visible(timeout=60_000)
+        bob.picture("hub-volume-full")
+        said = engine("logs", bob.container)
+        assert "Your volume is full" in said and "Fix: " in said, said[-2000:]
+        assert "Traceback" not in said
+        bob.inside("sh", "-c", "rm /lab/learner/*.ipynb && echo mine > /lab/learner/mine.txt")
+    finally:
+        engine("rm", "--force", bob.container)
+        subprocess.run(["umount", folder], check=True)
