@@ -54,10 +54,24 @@ def hand_out(*, shipped: Path | None = None, folder: Path | None = None) -> list
     Returns
     -------
     What there is to say, one line each: lessons with a newer edition which the learner has written in.
+
+    Raises
+    ------
+    LabkitError : the folder cannot be written, or is full; the copies that were made before that stay.
     """
     shipped, folder = shipped or shipped_folder(), folder or learner_folder()
     if folder == shipped:
         return []
+    try:
+        return _hand_out(shipped, folder)
+    except OSError as error:
+        raise LabkitError(
+            f"The lessons cannot be copied to {folder}: {error.strerror}.",
+            f"remove files from it, or mount a larger volume there: df -h {folder}",
+        ) from None
+
+
+def _hand_out(shipped: Path, folder: Path) -> list[str]:
     ledger = _read_ledger(folder)
     said = []
     for source in sorted([*shipped.glob("*.ipynb"), *shipped.glob("solutions/*.ipynb")]):

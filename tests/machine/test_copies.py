@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from pathlib import Path
@@ -43,6 +44,16 @@ def visible(folder: Path) -> set[str]:
 def test_lessons_and_solutions_are_handed_out(shipped: Path, learner: Path) -> None:
     assert visible(learner) == {LESSON, "00-start.ipynb", f"solutions/{LESSON}"}
     assert (learner / LESSON).read_text() == "as shipped"
+
+
+def test_a_folder_that_is_full_gives_two_lines(shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(LabkitError, match="cannot be copied to .*: No space left on device") as caught:
+        hand_out(shipped=shipped, folder=tmp_path / "full")
+    assert caught.value.fix.startswith("remove files from it")
 
 
 def test_handing_out_again_leaves_what_was_written(shipped: Path, learner: Path) -> None:
