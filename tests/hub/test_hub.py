@@ -133,5 +133,5 @@ def test_a_full_volume_locks_nobody_out(learner: Open) -> None:
         assert "Traceback" not in said
         bob.inside("sh", "-c", "rm /lab/learner/*.ipynb && echo mine > /lab/learner/mine.txt")
     finally:
-        engine("rm", "--force", bob.container)
+        engine("rm", "--force", "--volumes", bob.container)
         subprocess.run(["umount", folder], check=True)

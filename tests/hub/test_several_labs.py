@@ -36,7 +36,7 @@ for _ in range({rounds}):
     frame = io_engines.measure("sync", seconds={seconds}, slices=4, progress=tell)
     print(json.dumps([began[0], began[-1], len(frame), waited[-1:]]), flush=True)
 """
-# Holds all that a measurement can hold, tells of it, and stays.
+# Holds all that a measurement can hold, prints where it is, and stays.
 HOLD = """
 import time
 from labkit.bpf.program import Program
@@ -79,7 +79,7 @@ def labs(image: None) -> Iterator[tuple[str, str]]:
             ready(name)
         yield NAMES
     finally:
-        engine("rm", "--force", *NAMES, check=False)
+        engine("rm", "--force", "--volumes", *NAMES, check=False)
         engine("volume", "rm", "--force", VOLUME, check=False)
 
 

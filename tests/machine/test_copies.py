@@ -51,7 +51,7 @@ def test_a_folder_that_is_full_gives_two_lines(shipped: Path, tmp_path: Path, mo
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(LabkitError, match="cannot be copied to .*: No space left on device") as caught:
+    with pytest.raises(LabkitError, match=r"cannot be copied to .*: No space left on device") as caught:
         hand_out(shipped=shipped, folder=tmp_path / "full")
     assert caught.value.fix.startswith("remove files from it")
 
