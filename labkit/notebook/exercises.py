@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exercises of all lessons by name ("01-q2"); each lesson's are in its own `questions.py`."""
+"""The exercises ("01-q2") and predictions ("01-p2") of all lessons by name; each lesson has its own `questions.py`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from importlib import import_module
 
 from labkit.course import LESSONS
 from labkit.notebook.question import Question
+from labkit.notebook.replies import Replies
 
-__all__ = ["all_questions"]
+__all__ = ["all_questions", "all_replies"]
 
 
 @cache
@@ -21,4 +22,13 @@ def all_questions() -> dict[str, Question]:
     found: dict[str, Question] = {}
     for lesson in LESSONS:
         found |= import_module(f"labkit.lessons.{lesson.stem}.questions").QUESTIONS
+    return found
+
+
+@cache
+def all_replies() -> dict[str, Replies]:
+    """Return what is said to a wrong prediction: prediction ("01-p2") -> its replies."""
+    found: dict[str, Replies] = {}
+    for lesson in LESSONS:
+        found |= import_module(f"labkit.lessons.{lesson.stem}.questions").PREDICTIONS
     return found

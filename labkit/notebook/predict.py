@@ -3,6 +3,9 @@
 
 A prediction that can be changed afterwards teaches nothing, so it closes when it is made. Without a browser it is the
 question and its choices as text, and `against` shows the answer alone.
+
+A prediction of a lesson has a name ("01-p2"). It is kept in the learner's own file, each wrong choice has its own
+answer, and a missed idea comes back once in a later lesson.
 """
 
 from __future__ import annotations
@@ -13,9 +16,15 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from labkit.notebook.exercises import all_replies
+from labkit.notebook.once_more import once_more
+from labkit.notebook.predicted import note_measured, note_said, predictions
 from labkit.notebook.render import Rendered, box, note
 
 __all__ = ["Prediction", "predict"]
+
+
+_NO_ANSWER = "What did you assume that is not so?"
 
 
 class Prediction:
@@ -24,8 +33,9 @@ class Prediction:
     `answer` is None before that. `against(truth)` says both side by side after the measurement.
     """
 
-    def __init__(self, question: str, choices: Sequence[object] = ()) -> None:
+    def __init__(self, question: str, choices: Sequence[object] = (), name: str = "") -> None:
         self.question = question
+        self.name = name
         self.choices = [str(choice) for choice in choices]
         self.answer: str | None = None
         self._entry = self._make_entry()
@@ -40,6 +50,12 @@ class Prediction:
             ]
         )
         self._box.add_class("labkit-predict")
+        before = predictions().get(name) if name else None
+        if before is not None:
+            self._reply.value = f"Your first answer was <strong>{escape(before.said)}</strong>; that one counts."
+        self.again = once_more(name) if name else None
+        if self.again is not None:
+            self._box.children = (*self._box.children, self.again.widget)
 
     def _make_entry(self) -> Any:
         wide = widgets.Layout(width="auto", max_width="60em")
@@ -58,27 +74,42 @@ class Prediction:
             return
         self.answer = said
         self._entry.disabled = self._button.disabled = True
-        self._reply.value = f"You said <strong>{escape(said)}</strong>. Now measure."
+        unkept = note_said(self.name, self.question, self.choices, said) if self.name else ""
+        self._reply.value = f"You said <strong>{escape(said)}</strong>. Now measure. {escape(unkept)}"
 
     def against(self, truth: object) -> Rendered:
         """Return the prediction and what was measured, side by side."""
+        measured = str(truth).strip()
         if self.answer is None:
             return note("note", [f"Measured: {truth}."])
-        if self.answer.casefold() == str(truth).strip().casefold():
+        is_right = self.answer.casefold() == measured.casefold()
+        if self.name:
+            note_measured(self.name, measured, is_right)
+        if is_right:
             return note("ok", [f"You said {self.answer}, and {truth} it is."])
-        return note("note", [f"You said {self.answer}; measured: {truth}.", "What did you assume that is not so?"])
+        replies = all_replies().get(self.name)
+        answer = replies.wrong.get(self.answer, "") if replies is not None else ""
+        return note("note", [f"You said {self.answer}; measured: {truth}.", answer or _NO_ANSWER])
 
     def __repr__(self) -> str:
-        return "\n".join([f"Predict: {self.question}", *(f"  ( ) {choice}" for choice in self.choices)])
+        lines = [f"Predict: {self.question}", *(f"  ( ) {choice}" for choice in self.choices)]
+        return "\n".join([*lines, repr(self.again)] if self.again is not None else lines)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         items = "".join(f"<li>{escape(choice)}</li>" for choice in self.choices)
-        html = box("note", f"<strong>Predict:</strong> {escape(self.question)}{f'<ul>{items}</ul>' if items else ''}")
+        more = f"<p>{escape(repr(self.again))}</p>" if self.again is not None else ""
+        asked = f"{escape(self.question)}{f'<ul>{items}</ul>' if items else ''}"
+        html = box("note", f"<strong>Predict:</strong> {asked}{more}")
         return {**self._box._repr_mimebundle_(**kwargs), "text/html": html, "text/plain": repr(self)}
 
 
-def predict(question: str, choices: Sequence[object] = ()) -> Prediction:
+def predict(question: str, choices: Sequence[object] = (), *, name: str = "") -> Prediction:
     """Ask for a prediction; with no `choices` the learner writes one.
+
+    Parameters
+    ----------
+    question, choices : what is asked, and the answers to choose from.
+    name : of a prediction of a lesson ("01-p2"), which is kept; its replies are in the lesson's `questions.py`.
 
     Examples
     --------
@@ -86,4 +117,4 @@ def predict(question: str, choices: Sequence[object] = ()) -> Prediction:
     >>> guess                          # in a cell of its own: shows the choices
     >>> guess.against(int(frame["count"].sum()))
     """
-    return Prediction(question, choices)
+    return Prediction(question, choices, name)

@@ -1,90 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which exercises the learner has solved, kept in a file of the learner's own.
+"""Which exercises the learner has solved: the part "solved" of the learner's own file.
 
-The file is `LABKIT_PROGRESS`, else `progress.json` in the data folder:
-`{"solved": {"01-q1": "2031-05-06T12:00:00+00:00"}}`. A file that cannot be read counts as empty; `trouble` says so.
+`{"solved": {"01-q1": "2031-05-06T12:00:00+00:00"}}`: question -> time at which it was first solved.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import json
-import os
-import tempfile
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
-from labkit.errors import LabkitError
-from labkit.machine.folders import data_folder, open_own
+from labkit.notebook.own_file import changed, progress_file, read, trouble
 
 __all__ = ["progress_file", "remember", "solved", "trouble"]
-
-_SPOILT = (ValueError, KeyError, TypeError, AttributeError)
-
-
-def progress_file() -> Path:
-    """Return the path of the learner's progress file (it need not exist)."""
-    chosen = os.environ.get("LABKIT_PROGRESS")
-    return Path(chosen) if chosen else data_folder() / "progress.json"
 
 
 def solved() -> dict[str, str]:
     """Return question -> time at which it was first solved."""
-    try:
-        return _read()
-    except (OSError, LabkitError, *_SPOILT):
-        return {}
-
-
-def trouble() -> str:
-    """Return why progress is not kept as it should be, with the fix, or an empty text when all is well."""
-    try:
-        with _locked(progress_file()) as path:
-            if path.exists():
-                _read()
-    except (OSError, LabkitError) as error:
-        return f"Your progress cannot be kept: {error}. Set LABKIT_PROGRESS to a file that can be written."
-    except _SPOILT as error:
-        return f"{progress_file()} is damaged ({error!r}) and counts as empty; the next right answer replaces it."
-    return ""
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[Path]:
-    """Let nobody else change the file at `path` meanwhile; raise OSError where it could not be written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = open_own(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield path
-    finally:
-        os.close(lock)
-
-
-def _read() -> dict[str, str]:
-    with open(open_own(progress_file()), encoding="utf-8") as file:
-        kept = json.load(file)["solved"]
-    return {str(question): str(when) for question, when in kept.items()}
+    kept = read().get("solved")
+    return {str(question): str(when) for question, when in kept.items()} if isinstance(kept, dict) else {}
 
 
 def remember(question: str) -> None:
-    """Add `question` to the solved ones; raise OSError where the file cannot be written.
-
-    Two notebooks may solve at once, and a kernel may die at any moment: a lock keeps the one from undoing the other,
-    and the new file takes the place of the old one in a single step.
-    """
-    with _locked(progress_file()) as path:
-        known = solved()
-        known.setdefault(question, datetime.now(UTC).isoformat(timespec="seconds"))
-        # a new name: nobody can have put a link there
-        descriptor, fresh = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
-        try:
-            with open(descriptor, "w", encoding="utf-8") as file:
-                file.write(json.dumps({"solved": known}, indent=1) + "\n")
-                os.fchmod(descriptor, 0o644)
-            os.replace(fresh, path)
-        except BaseException:
-            os.unlink(fresh)
-            raise
+    """Add `question` to the solved ones; raise OSError where the file cannot be written."""
+    with changed() as parts:
+        known = parts.get("solved")
+        parts["solved"] = known if isinstance(known, dict) else {}
+        parts["solved"].setdefault(question, datetime.now(UTC).isoformat(timespec="seconds"))

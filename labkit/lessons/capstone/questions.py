@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from labkit.notebook.question import Hint, Question, text, whole
+from labkit.notebook.replies import Again, Replies
 
-__all__ = ["QUESTIONS"]
+__all__ = ["PREDICTIONS", "QUESTIONS"]
 
 QUESTIONS = {
     "10-q1": Question(
@@ -66,5 +67,82 @@ QUESTIONS = {
         ),
         otherwise="Add up `args->count` of every pwrite64, of the application only.",
         why="The log that it left behind has exactly this size.",
+    ),
+}
+
+PREDICTIONS = {
+    "10-p1": Replies(
+        {
+            "once": "You thought of the commit alone. First the old pages must be safe in the journal, and the "
+            "folder must know of it: count the syncs per transaction in the table.",
+            "twice": "You thought of the journal and the database. The journal is synced twice, and its folder "
+            "once: see the table.",
+            "three times": "You missed one: the head of the journal has a sync of its own. See the table.",
+            "four times": "You knew the four waits. On this machine SQLite makes another number of them: see the "
+            "table.",
+        },
+        usual="four times",
+        again=lambda n: Again(
+            f"One transaction syncs 4 times. {n} transactions of one row, or one transaction of {n} rows: how "
+            "many syncs?",
+            [f"{4 * n} and {4 * n}", f"{4 * n} and 4", f"4 and {4 * n}"],
+            f"{4 * n} and 4",
+            "The syncs belong to the transaction, not to the row.",
+        ),
+    ),
+    "10-p2": Replies(
+        {
+            "half as many": "You thought that normal leaves out every second sync. It leaves out all but those "
+            "of the checkpoint: see syncs_per_transaction.",
+            "as many as with full": "You thought that a log must be synced at each commit. That is what full "
+            "does: compare the two rows.",
+        },
+        usual="none, but for checkpoints",
+    ),
+    "10-p3": Replies(
+        {
+            "four, as with full": "You expected no difference. extra also waits for the folder after unlink: one "
+            "sync more in the table.",
+            "eight": "You expected everything twice. Only the folder is synced once more: see the table.",
+        },
+        usual="five",
+    ),
+    "10-p4": Replies(
+        {
+            "as long as before": "You thought that a row costs what it costs. Most of its time is the wait, "
+            "which 16 rows now share: see ns_per_row.",
+            "half as long": "You expected a moderate gain. The syncs are shared by 16 rows, and little else "
+            "costs time: see ns_per_row.",
+            "less than a quarter of it": "You expected the waits to be all of it. In this run the rest of the "
+            "work, or a quick disk, leaves more: see ns_per_row.",
+        },
+        usual="less than a quarter of it",
+    ),
+    "10-p5": Replies(
+        {
+            "less than 2": "You expected many requests per call. Without a pipeline each has its own read and "
+            "its own write: see calls_per_request.",
+            "more than 4": "You expected several calls for each side. One read and one write, and a share of "
+            "epoll_wait: see calls_per_request.",
+            "2 to 4": "You expected a read, a write and a wait. In this run there is another number: see "
+            "calls_per_request.",
+        },
+        usual="2 to 4",
+    ),
+    "10-p6": Replies(
+        {
+            "1, each is to be safe": "You thought that safe means one wait each. One sync makes all safe that "
+            "were written before it: see syncs_per_request.",
+            "about a half": "You expected two requests to share a sync. Up to 50 clients can share one: see "
+            "syncs_per_request.",
+        },
+        usual="less than a tenth",
+        again=lambda n: Again(
+            f"{n} clients each wait for their answer, and the server syncs once before it answers all of them. "
+            "How many syncs per request?",
+            [1, f"1/{n}", n],
+            f"1/{n}",
+            "One sync makes all that was written before it safe.",
+        ),
     ),
 }

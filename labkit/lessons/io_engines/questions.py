@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from labkit.notebook.question import Hint, Question, number, text, whole
+from labkit.notebook.replies import Again, Replies
 
-__all__ = ["QUESTIONS"]
+__all__ = ["PREDICTIONS", "QUESTIONS"]
 
 QUESTIONS = {
     "07-q1": Question(
@@ -54,5 +55,96 @@ QUESTIONS = {
         ),
         otherwise="Little's law: in flight = rate times latency. Divide the depth by ios_per_s, and watch the unit.",
         why="The law holds for anything that queues: reads, requests, people at a counter.",
+    ),
+}
+
+PREDICTIONS = {
+    "07-p1": Replies(
+        {
+            "8, 8, 8": "You expected every engine to use its queue. sync has none: the picture shows one lane for it.",
+            "1, 1, 8": "You thought that libaio waits for each read. With O_DIRECT it does not: the picture "
+            "shows eight lanes for it.",
+            "1, 1, 1": "You thought that a disk does one thing at a time. Count the lanes in the picture: two "
+            "engines have eight reads open at once.",
+        },
+        usual="1, 8, 8",
+        again=lambda n: Again(
+            f"{n} threads read synchronously, each one block at a time. How many reads are in flight at most?",
+            [1, n, n * n],
+            n,
+            "A synchronous read is one in flight for each thread that waits.",
+        ),
+    ),
+    "07-p2": Replies(
+        {
+            "1": "You expected one call per read, as with sync. One call submits a batch of 8: the column of "
+            "calls per I/O is below 1.",
+            "2": "You counted one call to submit and one to wait. Both are for a batch of 8: divide by 8.",
+            "16": "You multiplied by the batch. A batch saves calls: the column of calls per I/O is below 1.",
+        },
+        usual="less than 1",
+        again=lambda n: Again(
+            f"{n * 8} reads, in batches of {n}: one call submits a batch and waits for it. How many calls is that?",
+            [8, n, 8 * n],
+            8,
+            "One call for each batch.",
+        ),
+    ),
+    "07-p3": Replies(
+        {
+            "I/Os per second": "You expected the disk to go on as before. Beyond some depth it is busy all the "
+            "time: the marks go up in the picture, not to the right.",
+            "the latency of each": "You expected the disk to be at its limit. In this run it was not yet: the "
+            "marks still go to the right.",
+        },
+        again=lambda n: Again(
+            f"A disk does {n}000 I/Os per second and is busy all the time. The depth goes from 16 to 64. What happens?",
+            ["four times the rate", "four times the latency", "nothing"],
+            "four times the latency",
+            "Little's law: in flight = rate × latency, and the rate is at its limit.",
+        ),
+    ),
+    "07-p4": Replies(
+        {
+            "more I/Os, more bytes per second": "You expected a large block to cost no more than a small one. "
+            "Compare the I/Os per second of the two block sizes: there are fewer.",
+            "fewer I/Os, fewer bytes per second": "You expected the loss in I/Os to outweigh the size. Multiply: "
+            "fewer I/Os, each 256 times as large, are more bytes per second.",
+            "fewer I/Os, more bytes per second": "You expected the fixed cost of an I/O to matter. In this run "
+            "it did not: something else, such as a limit of the machine, decided.",
+        },
+        usual="fewer I/Os, more bytes per second",
+    ),
+    "07-p5": Replies(
+        {
+            "none": "You thought that asynchronous calls never wait. Look at slept in the row of io_submit.",
+            "io_uring_enter": "You took the new interface for the one that waits. It hands such a read to a "
+            "worker: compare slept of io_submit and of io_uring_enter (submit).",
+            "io_submit, io_uring_enter": "You thought that a cold file must make both wait. io_uring first asks "
+            "whether it would have to wait, and then does not: its row has hardly any sleeps.",
+            "io_submit": "You expected the old interface to wait. On this kernel, or this file system, its calls "
+            "did not sleep: see the column slept.",
+        },
+        usual="io_submit",
+    ),
+    "07-p6": Replies(
+        {
+            "io_uring": "You expected the newer way to be faster. The data is in memory, so there is nothing to "
+            "wait for, and a worker that is woken costs more: see the column with the workers.",
+            "they are equal": "You expected the same copy to take the same time. The copy is the same, but a "
+            "worker does it: see the ratio and its interval.",
+            "sync": "You expected workers to cost a lot. In this run the interval says otherwise: perhaps your "
+            "kernel reads a tmpfs without one.",
+        },
+    ),
+    "07-p7": Replies(
+        {
+            "only CPU time": "You forgot the calls. A thread of the pool makes one call per read: compare the "
+            "calls per I/O.",
+            "nothing": "You looked at the rate alone. It can be the same; the calls per I/O and the CPU time are not.",
+            "CPU time and system calls": "You expected a call per read to show in CPU time. In this run the "
+            "difference is within the noise: see the interval.",
+        },
+        usual="CPU time and system calls",
     ),
 }

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from labkit.lessons.probes.exercises import DEEPEST, NAPS
 from labkit.notebook.question import Hint, Question, text, whole
+from labkit.notebook.replies import Again, Replies
 
-__all__ = ["QUESTIONS"]
+__all__ = ["PREDICTIONS", "QUESTIONS"]
 
 QUESTIONS = {
     "04-q1": Question(
@@ -59,5 +60,59 @@ QUESTIONS = {
         ask="Which program finds the deepest recursion of fall(), by thread?",
         judge=DEEPEST.judge,
         why="One more at each entry, one less at each return: that is how a profiler of calls keeps its stack.",
+    ),
+}
+
+PREDICTIONS = {
+    "04-p1": Replies(
+        {
+            "the same arguments, other results": "You expected the probe to see something else than the caller "
+            "does. The return probe reads the register in which the result comes back: the two columns are the "
+            "same.",
+            "only the decorator sees results": "You thought that a probe sees only how a function is entered. "
+            "The second probe of the pair is at the return, and the column returned is filled for both arms.",
+        },
+        usual="the same arguments and results, about the same times",
+    ),
+    "04-p2": Replies(
+        {
+            "each of them 997, the timer too": "You took the timer for a probe of step(). It looks at fixed "
+            "moments, whatever runs then: its count follows from the time, not from the calls.",
+            "about 997 each": "You thought of sampling. Only the timer samples: all others have exactly 997 in "
+            "the table.",
+        },
+        usual="each of them 997, but not the timer",
+        again=lambda n: Again(
+            f"A function is called {n} times in one second. A timer samples 100 times per second. What does the "
+            "timer count?",
+            [n, f"something between 0 and 100, whatever {n} is", 100 * n],
+            f"something between 0 and 100, whatever {n} is",
+            "A sample says who runs at a moment. It does not count calls.",
+        ),
+    ),
+    "04-p3": Replies(
+        {
+            "uprobe, tracepoint, strace": "You thought that what is in the program must be near, and so cheap. A "
+            "uprobe is a trap into the kernel and back: compare its row with that of the tracepoint.",
+            "strace, tracepoint, uprobe": "You thought that a ready-made tool must be quick. strace stops the "
+            "process twice per call and switches to another process: its row is about a hundred times the others.",
+        },
+        usual="tracepoint, uprobe, strace",
+    ),
+    "04-p4": Replies(
+        {
+            "23, 23, 23": "You thought that every function in the source is in the program. The compiler has put "
+            "the body of hidden where its calls were: there is no row to count for it.",
+            "23, 0, and hidden cannot be probed": "You thought that an inlined function is never called. Its "
+            "copy under the name half_hidden is called through the pointer: 7 times in the table.",
+        },
+        usual="23, 7, and hidden cannot be probed",
+        again=lambda n: Again(
+            f"A function is inlined where it is called, and {n} more calls go through a pointer. A uprobe is on "
+            "its name. What does it count?",
+            [0, n, "all of them, inlined or not"],
+            n,
+            "Only the copy under that name has the probe.",
+        ),
     ),
 }

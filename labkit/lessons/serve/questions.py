@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from labkit.notebook.question import Hint, Question, number, text, whole
+from labkit.notebook.replies import Again, Replies
 
-__all__ = ["QUESTIONS"]
+__all__ = ["PREDICTIONS", "QUESTIONS"]
 
 MOST_CONNECTIONS = 61  # of the two exercises with a program of the learner's
 
@@ -75,5 +76,78 @@ QUESTIONS = {
         otherwise="Little's law: requests in flight = requests per second x mean latency in seconds.",
         why="Each client always has one request in flight, so that number is the number of clients.",
         tolerance=0.1,
+    ),
+}
+
+PREDICTIONS = {
+    "11-p1": Replies(
+        {
+            "less than 1": "You expected one call to serve many clients. epoll_wait does, but each request still "
+            "needs its own recvfrom and sendto: see calls_per_request.",
+            "about 1": "You counted the answer only. A request is received by one call and answered by another "
+            "one: see calls_per_request.",
+            "about 3": "You counted wait, receive and send. That is right for one client; with 64, one "
+            "epoll_wait reports many connections, and its share nearly disappears.",
+        },
+        usual="about 2",
+        again=lambda n: Again(
+            f"epoll, {n} clients that are all ready at once: one epoll_wait reports all. How many calls for {n} "
+            "requests?",
+            [n, 2 * n + 1, 3 * n],
+            2 * n + 1,
+            "One wait for all, then one receive and one send each.",
+        ),
+    ),
+    "11-p2": Replies(
+        {
+            "about 1": "You expected one call per request. One io_uring_enter submits the answers to many "
+            "clients and brings their next requests: see calls_per_request.",
+            "about 2": "You thought of receive and send. Both are requests in the ring, not calls: see "
+            "calls_per_request.",
+            "about 3": "You thought of epoll with one client. The ring replaces all three calls: see "
+            "calls_per_request.",
+        },
+        usual="less than 1",
+    ),
+    "11-p3": Replies(
+        {
+            "threads": "You expected a thread per connection to use the machine best. Here the clients need CPU "
+            "time, too, and each switch between threads costs some: see the intervals of the requests per second.",
+            "epoll": "You expected the proven way to win. See the intervals of the other ways: they do not hold 1.",
+            "uring": "You expected fewer calls to be enough. With single requests each one is still submitted "
+            "again: see its interval, and that of multishot.",
+            "multishot": "You expected the fewest calls to win. The slower of server and clients decides, and "
+            "that need not be the server: see the CPU time per request as well.",
+            "no difference shown": "You expected the clients to be the limit. In this run the interval of one "
+            "way does not hold 1: see the sentences.",
+        },
+    ),
+    "11-p4": Replies(
+        {
+            "less": "You took the name for the fact. On loopback the kernel copies all the same, as its "
+            "notifications say: compare the columns notifications and copied.",
+            "no difference shown": "You expected the copy that stays to be all. Each send has a second result, "
+            "which costs time, too: see the ratio and its interval.",
+            "more": "You expected the second result to cost time. In this run its cost is within the noise: see "
+            "the interval.",
+        },
+    ),
+    "11-p5": Replies(
+        {
+            "about the same": "You thought that a request waits only in the server. It waits before it is sent, "
+            "too, and a clock that starts at the send does not see that: compare the two p99s of the last row.",
+            "up to twice as long": "You expected the wait to be as long as the service. Beyond saturation it "
+            "grows without end: compare the two p99s of the last row.",
+            "more than twice as long": "You expected a long queue. In this run the server kept up with what was "
+            "offered: see the answered rate of the last row.",
+        },
+        usual="more than twice as long",
+        again=lambda n: Again(
+            f"Requests are due every 10 ms, and each takes {n + 10} ms, one at a time. After 100 requests, how "
+            "long has the last one waited before it was sent?",
+            ["0 ms", f"about {n} ms", f"about {n * 100} ms"],
+            f"about {n * 100} ms",
+            f"Each request adds {n} ms to the wait of all that follow.",
+        ),
     ),
 }

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from labkit.lessons.sockmap.tools import KINDS, REDIRECT
 from labkit.notebook.question import Hint, Question, text, whole
+from labkit.notebook.replies import Again, Replies
 
-__all__ = ["QUESTIONS"]
+__all__ = ["PREDICTIONS", "QUESTIONS"]
 
 QUESTIONS = {
     "09-q1": Question(
@@ -62,5 +63,59 @@ QUESTIONS = {
         ask="Which program counts the messages by their first byte, and lets all of them pass?",
         judge=KINDS.judge,
         why="That is how a proxy in the kernel chooses by what is in a message.",
+    ),
+}
+
+PREDICTIONS = {
+    "09-p1": Replies(
+        {
+            "thousands, as with TCP": "You thought that a local message must pass lo. The shortcut moves it from "
+            "socket to socket: compare lo_packets of the two rows.",
+            "half as many as with TCP": "You thought that acknowledgements, or answers, still pass lo. No "
+            "segment, no acknowledgement: compare lo_packets.",
+            "not a single one": "You forgot the connection itself. TCP opens and closes it, with a few packets: "
+            "lo_packets is small, and not 0.",
+        },
+        usual="a handful",
+        again=lambda n: Again(
+            f"{n}000 messages go by the shortcut over one connection. Packets that belong to messages, on lo?",
+            [0, f"{n}000", f"{2 * n}000"],
+            0,
+            "Only opening and closing the connection needs packets.",
+        ),
+    ),
+    "09-p2": Replies(
+        {
+            "Unix socket, sockmap, TCP": "You expected the Unix socket to be the shortest way. In this run the "
+            "shortcut is shorter: see the sentences below the table, with their intervals.",
+            "sockmap, Unix socket, TCP": "You expected the shortcut to be the shortest way. In this run the Unix "
+            "socket is: see the sentences below the table, with their intervals.",
+            "Unix socket, TCP, sockmap": "You thought that a program at each send must cost more than it saves. "
+            "TCP's whole path through the stack is what it saves: compare the medians.",
+        },
+    ),
+    "09-p3": Replies(
+        {
+            "TCP": "You expected TCP to put small messages together. In this run that did not decide: compare "
+            "messages and lo_packets of TCP.",
+            "TCP + sockmap": "You expected the shorter way to carry more. Each small message goes on its own "
+            "there, while TCP puts many of them into one packet: compare its messages and lo_packets.",
+            "Unix socket": "You expected a socket without a network to carry most. It wraps each small message "
+            "in a buffer of its own; TCP puts many together.",
+        },
+        usual="TCP",
+    ),
+    "09-p4": Replies(
+        {
+            "fewer": "You expected the shortcut to cost more than it saves. For requests and answers it saves "
+            "the stack twice: see the ratio of TCP to the shortcut.",
+            "about as many": "You thought that Redis's own work decides. It is small: see the ratio of TCP to "
+            "the shortcut.",
+            "up to twice as many": "You expected a moderate gain. See the ratio of TCP to the shortcut, and its "
+            "interval.",
+            "more than twice as many": "You took the round trip for all of it. Redis and the client have work of "
+            "their own, which the shortcut does not shorten: see the ratio.",
+        },
+        usual="up to twice as many",
     ),
 }

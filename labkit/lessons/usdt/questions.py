@@ -7,8 +7,9 @@ from typing import Any
 
 from labkit.lessons.usdt.exercises import BYTES, PATHS
 from labkit.notebook.question import Hint, Question, text, whole
+from labkit.notebook.replies import Again, Replies
 
-__all__ = ["QUESTIONS"]
+__all__ = ["PREDICTIONS", "QUESTIONS"]
 
 
 def _operand(answer: Any) -> str:
@@ -82,5 +83,82 @@ QUESTIONS = {
         ask="Which program adds up the bytes by status?",
         judge=BYTES.judge,
         why="The note of the probe says how wide each argument is, and whether it has a sign.",
+    ),
+}
+
+PREDICTIONS = {
+    "05-p1": Replies(
+        {
+            "a function call": "You thought of a library that is called. Nothing is called: the bytes that were "
+            "read from the running process are a nop.",
+            "a system call": "You thought that only the kernel can trace. It can, but not by a call of the "
+            "program: the instruction is a nop.",
+            "a write to a log": "You thought of logging. A probe writes nothing while nobody listens: the "
+            "instruction is a nop.",
+        },
+        usual="an instruction that does nothing",
+    ),
+    "05-p2": Replies(
+        {
+            "101": "You counted the requests. Each request passes two probes, its start and its end: 202 rows.",
+            "200": "You expected the first request, or some of them, to be missed. The program's own counts, "
+            "printed above, are 101 for each probe.",
+            "about 200": "You thought of sampling. Each pass runs the program: the count is exact.",
+        },
+        usual="202",
+        again=lambda n: Again(
+            f"{n} requests are served, and each passes three probes. You listen to two of them. How many records come?",
+            [n, 2 * n, 3 * n],
+            2 * n,
+            "One record for each pass of a probe that you listen to.",
+        ),
+    ),
+    "05-p3": Replies(
+        {
+            "still a nop": "You thought that the kernel watches from outside. The column instruction shows that "
+            "the byte in the process's memory has changed.",
+            "a jump into the kernel": "You thought of a call. A program cannot jump into the kernel; one byte "
+            "has room only for a trap, as the table shows.",
+            "a call of a BPF program": "You thought that the program calls BPF itself. It only traps; the "
+            "kernel, which gets control then, runs the BPF program.",
+        },
+        usual="a trap",
+    ),
+    "05-p4": Replies(
+        {
+            "503, 503, 503": "You thought that the text is always prepared. The semaphore is tested first: the "
+            "first row of the table is 0.",
+            "0, 503, 503": "You thought that the semaphore stays up. The kernel lowers it when the listener "
+            "leaves: the last row is 0.",
+            "1, 503, 1": "You thought that the program must try once. It reads one number in its own memory, and "
+            "prepares nothing: 0 in the table.",
+        },
+        usual="0, 503, 0",
+        again=lambda n: Again(
+            f"A probe with a semaphore is passed {n} times while two tracers listen, and {n} times after one of "
+            "them has left. How often is its argument prepared?",
+            [n, 2 * n, 0],
+            2 * n,
+            "The semaphore counts its listeners: it is above 0 as long as there is one.",
+        ),
+    ),
+    "05-p5": Replies(
+        {
+            "less than 5 ns": "You expected a nop to cost nothing. In this run it costs more: look at the "
+            "interval of the row idle, and at that of the A/A arm.",
+            "5 to 500 ns": "You thought that a probe must do something. Idle it is one nop: the row idle shows a "
+            "nanosecond or less.",
+            "more than 500 ns": "You thought of a trap. There is a trap only while somebody listens: compare the "
+            "rows idle and traced.",
+        },
+    ),
+    "05-p6": Replies(
+        {
+            "3": "You counted the items of one order. Each of the 13 orders has three.",
+            "13": "You counted the orders. item() is called for each item of each order.",
+            "42": "You added something for the module, or for the generator. Those have rows of their own: look "
+            "at item in the table.",
+        },
+        usual="39",
     ),
 }

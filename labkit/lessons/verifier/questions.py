@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from labkit.lessons.verifier.gallery import GALLERY
 from labkit.notebook.question import Hint, Question, text, whole
+from labkit.notebook.replies import Again, Replies
 
-__all__ = ["QUESTIONS"]
+__all__ = ["PREDICTIONS", "QUESTIONS"]
 
 _CAUSES = sorted({exhibit.cause for exhibit in GALLERY.values()})
 
@@ -53,5 +54,56 @@ QUESTIONS = {
         hints=(Hint(lambda answer, truth: answer not in _CAUSES, f"Choose one of: {', '.join(_CAUSES)}."),),
         otherwise="The line before `processed … insns` states it. Compare it with the table of the gallery.",
         why="The last lines of a log state the cause. The lines before them show how the verifier found it.",
+    ),
+}
+
+PREDICTIONS = {
+    "03-p1": Replies(
+        {
+            "it runs, and counts nothing": "You expected a mistake to show when the program runs. It never runs: "
+            "the verdict comes before that, from following every path.",
+            "it crashes at the first open": "You thought of a kernel module, which nobody checks. The kernel "
+            "refuses this program at load time, so there is nothing that could crash.",
+        },
+        usual="it is rejected before it runs",
+    ),
+    "03-p2": Replies(
+        {
+            "accepted: the index is tested": "You trusted the test. It lets one index too many pass: compare the "
+            "largest index in the verdict with the number of cells.",
+            "rejected: the index is random": "You thought that the verifier must know a value. It needs only a "
+            "range: after a right test even a random index is accepted.",
+        },
+        usual="rejected: the test allows one index too many",
+        again=lambda n: Again(
+            f"An array has {n} cells. Which test makes the verifier accept array[i], for an unsigned i?",
+            [f"i < {n}", f"i <= {n}", f"i != {n}"],
+            f"i < {n}",
+            f"The last cell has the index {n - 1}.",
+        ),
+    ),
+    "03-p3": Replies(
+        {
+            "accepted: a read is never that long": "You know what a process can ask for. The verifier does not: "
+            "it knows only what the program tests, and no test ends this loop.",
+            "it depends on how many bytes the process asks for": "You thought of the run. The verifier decides "
+            "before any run, and once for all of them.",
+        },
+        usual="rejected: it cannot see the end of the loop",
+    ),
+    "03-p4": Replies(
+        {
+            "1 (it knows the limit)": "You expected it to understand the loop. It walks through each round: the "
+            "column of instructions grows with the rounds.",
+            "about 1000": "You took the number of rounds for the factor. It is a ratio: 1000 rounds to 100 "
+            "rounds, and the two numbers in the table are about ten to one.",
+        },
+        usual="about 10",
+        again=lambda n: Again(
+            f"A plain loop of 100 rounds costs the verifier {n}00 instructions. About how many do 500 rounds cost it?",
+            [f"{n}00", f"{5 * n}00", f"{500 * n}00"],
+            f"{5 * n}00",
+            "It walks through each round of a plain loop.",
+        ),
     ),
 }
