@@ -147,6 +147,13 @@ def hindrances(page: Page) -> list[str]:
     return [f"{rule['id']}: {node['html'][:200]} {node['failureSummary']}" for rule in found for node in rule["nodes"]]
 
 
+def tick(panel: Locator, label: str, names: list[str]) -> None:
+    """Tick these of the check boxes under a label, and no others."""
+    group = panel.locator(".labkit-several").filter(has=panel.page.get_by_text(label, exact=True))
+    for box in group.get_by_role("checkbox").all():
+        box.set_checked(box.evaluate("b => b.closest('label').innerText.trim()") in names)
+
+
 def picture(page: Page | Locator, name: str) -> Path:
     """Keep a screenshot in build/browser and return its path."""
     folder = build_folder() / "browser"

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from browser.lab import CELL_MS, open_notebook, run_all_cells, serve
+from browser.lab import CELL_MS, open_notebook, run_all_cells, serve, tick
 from playwright.sync_api import expect, sync_playwright
 
 from labkit.machine.folders import repo_folder
@@ -31,7 +31,7 @@ def main() -> None:
         open_notebook(page, server, server.write("picture.ipynb", *CELLS))
         run_all_cells(page)
         panel = page.locator(".labkit-panel")
-        panel.get_by_label("block sizes").select_option(["4 KiB", "64 KiB"])
+        tick(panel, "block sizes", ["4 KiB", "64 KiB"])
         panel.get_by_role("button", name="Run").click()
         expect(panel.get_by_text("Done.")).to_be_visible(timeout=CELL_MS)
         box, finding = panel.bounding_box(), panel.locator(".labkit-note").first.bounding_box()

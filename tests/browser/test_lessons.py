@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 
 import pytest
-from browser.lab import CELL_MS, Server, errors_shown, hindrances, open_notebook, picture, run_all_cells
+from browser.lab import CELL_MS, Server, errors_shown, hindrances, open_notebook, picture, run_all_cells, tick
 from playwright.sync_api import Locator, Page, expect
 
 from labkit.machine.folders import repo_folder
@@ -50,6 +50,9 @@ def panel_titled(page: Page, title: str) -> Locator:
 
 
 def change(panel: Locator, setting: str, value: str | list[str]) -> None:
+    if isinstance(value, list):
+        tick(panel, setting, value)
+        return
     control = panel.get_by_label(setting)
     if control.evaluate("c => c.tagName") == "SELECT":
         control.select_option(value)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from browser.lab import CELL_MS, Server, change_theme, hindrances, open_notebook, picture, run_all_cells
+from browser.lab import CELL_MS, Server, change_theme, hindrances, open_notebook, picture, run_all_cells, tick
 from playwright.sync_api import Locator, Page, expect
 
 pytestmark = pytest.mark.browser
@@ -93,7 +93,7 @@ def test_a_picture_has_two_pixels_for_each_of_the_page(panel: Locator) -> None:
 
 
 def test_nothing_runs_while_the_settings_change(panel: Locator) -> None:
-    panel.get_by_label("block size").select_option(["512 B"])
+    tick(panel, "block size", ["512 B"])
     expect(panel.get_by_text("blocks were hashed")).to_have_count(0)
     press(panel, "Run")
     expect(panel.get_by_text("40 blocks were hashed.")).to_be_visible(timeout=CELL_MS)
@@ -138,6 +138,29 @@ def test_run_and_stop_work_with_the_keyboard_alone(panel: Locator, page: Page) -
     expect(panel.get_by_text("Stopped. Nothing was kept")).to_be_visible(timeout=CELL_MS)
 
 
+def test_choices_are_ticked_with_the_keyboard_alone(panel: Locator, page: Page) -> None:
+    box = panel.get_by_role("checkbox", name="512 B")
+    box.focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")  # 4 KiB
+    expect(box).not_to_be_checked()
+    expect(panel.get_by_role("checkbox", name="4 KiB", exact=True)).not_to_be_checked()
+    panel.get_by_role("button", name="Run").press("Enter")
+    expect(panel.get_by_text("40 blocks were hashed.")).to_be_visible(timeout=CELL_MS)
+
+
+def test_the_last_plot_is_pale_while_the_next_run_goes_on(panel: Locator) -> None:
+    press(panel, "Run")
+    expect(panel.get_by_text("120 blocks were hashed.")).to_be_visible(timeout=CELL_MS)
+    run_for_long(panel)
+    pale = "e => getComputedStyle(e.closest('.labkit-stale') ?? e).opacity"
+    assert panel.get_by_role("img").evaluate(pale) == "0.4"
+    press(panel, "Stop")
+    expect(panel.get_by_text("Stopped. Nothing was kept")).to_be_visible(timeout=CELL_MS)
+    assert panel.get_by_role("img").evaluate(pale) == "1"
+
+
 def test_running_the_cell_again_ends_the_old_run(panel: Locator, page: Page) -> None:
     run_for_long(panel)
     run_all_cells(page)
@@ -177,12 +200,14 @@ def test_a_panel_is_readable_in_the_dark_theme(panel: Locator, page: Page) -> No
     expect(panel.get_by_text("120 blocks were hashed.")).to_be_visible(timeout=CELL_MS)
     press(panel, "Save CSV")
     expect(panel.get_by_text("Saved 120 rows")).to_be_visible(timeout=CELL_MS)
+    turned = panel.get_by_role("img").evaluate("i => getComputedStyle(i).filter")
+    assert "invert" in turned  # the plot is dark, too
     picture(panel, "panel-dark")
     assert hindrances(page) == []
     change_theme(page, "Light")
 
 
-@pytest.mark.parametrize("width", [800, 1000])
+@pytest.mark.parametrize("width", [700, 1000])
 def test_in_a_narrow_window_nothing_is_cut_off_at_the_right(page: Page, server: Server, width: int) -> None:
     cell = """\
 from labkit import schema
@@ -207,6 +232,13 @@ Panel("Wide", {}, measure, finding=lambda frame: "Larger blocks move more bytes 
         assert part.evaluate("e => e.getBoundingClientRect().right") <= edge
     picture(page, f"panel-{width}-wide")
     page.set_viewport_size({"width": 1400, "height": 1000})
+
+
+def test_after_a_restart_a_panel_says_that_its_kernel_has_ended(panel: Locator, page: Page) -> None:
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    said = "getComputedStyle(document.querySelector('.labkit-panel'), '::before').content"
+    page.wait_for_function(f"() => {said}.includes('kernel of this panel has ended')")
+    picture(panel, "panel-after-restart")
 
 
 def test_restarting_the_kernel_in_mid_run_lets_the_measurement_clean_up(page: Page, server: Server) -> None:

@@ -6,14 +6,18 @@ All of them work with the keyboard alone. Nothing runs when they change: the pan
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import ipywidgets as widgets
+import traitlets
 
 from labkit import schema
+from labkit.notebook.render import TEXT
 
-__all__ = ["choose", "real", "several", "switch", "text", "whole", "words"]
+__all__ = ["Several", "choose", "real", "several", "switch", "text", "whole", "words"]
 
 _LABEL = {"description_width": "initial"}  # as wide as its words, so that none is cut
 
@@ -33,17 +37,67 @@ def choose(column: str, options: Sequence[Any], value: Any = None, *, label: str
     )
 
 
-def several(column: str, options: Sequence[Any], value: Sequence[Any], *, label: str = "") -> widgets.SelectMultiple:
-    """Return a list to choose several of `options` from (with Ctrl or Shift held)."""
-    return widgets.SelectMultiple(
-        options=_written(column, options),
-        value=tuple(value),
-        rows=min(len(options), 6),
-        description=label or schema.label(column),
-        tooltip="Hold Ctrl or Shift to choose several",
-        style=_LABEL,
-        layout=_layout(),
-    )
+class Several(widgets.HBox):  # type: ignore[misc]
+    """Check boxes next to their label, of which any number may be ticked.
+
+    Attributes
+    ----------
+    value : the tuple of the options that are ticked, in their order; another option is a ValueError.
+    disabled : whether none can be changed.
+    description : the label.
+    options : pairs of text and option.
+    boxes : one check box per option.
+    """
+
+    value = traitlets.Tuple()
+    disabled = traitlets.Bool(False)
+
+    def __init__(self, label: str, options: Sequence[tuple[str, Any]], value: Sequence[Any]) -> None:
+        self.description, self.options = label, tuple(options)
+        self._showing = False  # while the boxes follow `value`, they do not change it
+        narrow = widgets.Layout(width="auto", margin="2px 10px 2px 0")
+        self.boxes = [widgets.Checkbox(description=text, indent=False, layout=narrow) for text, _ in options]
+        for box in self.boxes:
+            box.tooltip = f"{label}: {box.description}"
+        head = widgets.HTML(
+            f'<span style="{TEXT}">{escape(label)}</span>', layout=widgets.Layout(margin="2px 8px 2px 0")
+        )
+        wrap = widgets.Layout(flex_flow="row wrap", max_width="100%", margin="2px 20px 2px 2px")
+        super().__init__([head, *self.boxes], layout=wrap)
+        self.add_class("labkit-several")
+        self.value = tuple(value)
+        for box in self.boxes:
+            box.observe(self._ticked, "value")
+
+    @traitlets.validate("value")  # type: ignore[untyped-decorator]
+    def _known(self, proposal: Any) -> tuple[Any, ...]:
+        known = [option for _, option in self.options]
+        unknown = [option for option in proposal["value"] if option not in known]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is not one of {self.description}: {known}")
+        return tuple(option for option in known if option in proposal["value"])
+
+    @traitlets.observe("value")  # type: ignore[untyped-decorator]
+    def _show(self, change: Any) -> None:
+        self._showing = True
+        for box, (_, option) in zip(self.boxes, self.options, strict=True):
+            box.value = option in self.value
+        self._showing = False
+
+    @traitlets.observe("disabled")  # type: ignore[untyped-decorator]
+    def _close(self, change: Any) -> None:
+        for box in self.boxes:
+            box.disabled = self.disabled
+
+    def _ticked(self, change: Any) -> None:
+        if not self._showing:
+            ticked = zip(self.boxes, self.options, strict=True)
+            self.value = tuple(option for box, (_, option) in ticked if box.value)
+
+
+def several(column: str, options: Sequence[Any], value: Sequence[Any], *, label: str = "") -> Several:
+    """Return check boxes to choose several of `options` with."""
+    return Several(label or schema.label(column), _written(column, options), value)
 
 
 def whole(column: str, value: int, low: int, high: int, *, step: int = 1, label: str = "") -> widgets.BoundedIntText:
@@ -66,7 +120,7 @@ def real(column: str, value: float, low: float, high: float, *, label: str = "")
         value=value,
         min=low,
         max=high,
-        step=(high - low) / 100,
+        step=low or 10.0 ** math.floor(math.log10((high - low) / 100)),
         description=label or schema.label(column),
         tooltip=f"{low:g} to {high:g}",
         style=_LABEL,
@@ -86,8 +140,12 @@ def switch(label: str, value: bool = False) -> widgets.Checkbox:
 
 def words(control: Any) -> str:
     """Return a control as text: its label, its choices, and the value it has."""
-    options = [label for label, _ in getattr(control, "_options_full", ())]
-    chosen = control.label if hasattr(control, "label") else control.value
+    if isinstance(control, Several):
+        options = [label for label, _ in control.options]
+        chosen: Any = tuple(label for label, option in control.options if option in control.value)
+    else:
+        options = [label for label, _ in getattr(control, "_options_full", ())]
+        chosen = control.label if hasattr(control, "label") else control.value
     value = ", ".join(chosen) if isinstance(chosen, tuple) else str(chosen)
     return f"{control.description}: {value}" + (f" (of {', '.join(options)})" if options else "")
 

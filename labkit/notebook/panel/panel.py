@@ -27,6 +27,7 @@ from labkit.errors import Stopped
 from labkit.machine.folders import data_folder
 from labkit.notebook import tables
 from labkit.notebook.panel import view
+from labkit.notebook.panel.controls import Several
 from labkit.notebook.panel.controls import words as control_words
 from labkit.notebook.panel.run import Run, stop_on_interrupt, stop_others
 from labkit.notebook.render import TEXT, box
@@ -46,7 +47,7 @@ class Panel:
     finding : one sentence that says what the frame shows.
     table : makes the frame for the table, where that is not the measured one.
     live : names of controls that act while a measurement runs; all others are disabled then.
-    accumulate : keep the frames of all runs, told apart by a column `run`, with Clear and Save CSV.
+    accumulate : keep the frames of all runs, told apart by a column `run`, with a button Clear.
 
     Attributes
     ----------
@@ -82,17 +83,26 @@ class Panel:
         self._run_button = _button("Run", "play", "Measure with these settings", self.run, button_style="primary")
         self._stop_button = _button("Stop", "stop", "Stop the measurement", self.stop, disabled=True)
         self._clear_button = _button("Clear", "eraser", "Forget the runs so far", self.clear)
-        self._save_button = _button("Save CSV", "save", "Save the runs in the data folder", self.save)
+        self._save_button = _button("Save CSV", "save", "Save the numbers in the data folder", self.save)
+        self._save_plot_button = _button("Save PNG", "image", "Save the plot in the data folder", self.save_plot)
         self._bar = widgets.FloatProgress(min=0.0, max=1.0, layout=widgets.Layout(width="16em", display="none"))
         self._status = widgets.HTML()
         self._message = widgets.HTML()
         self._result = widgets.HTML()
+        self._buttons = [self._run_button, self._stop_button, *([self._clear_button] if accumulate else [])]
+        self._buttons += [self._save_button, *([self._save_plot_button] if plot else [])]
         self._box = self._lay_out()
 
     def run(self) -> None:
         """Start a measurement with the present settings; nothing happens while one is running."""
         with self._turn:
             if self._run is not None and self._run.is_alive():
+                return
+            empty = [
+                each.description for each in self.controls.values() if isinstance(each, Several) and not each.value
+            ]
+            if empty:
+                self._say(box("warning", "<br>".join(f"Choose at least one: {escape(label)}." for label in empty)))
                 return
             values = {name: _plain(control.value) for name, control in self.controls.items()}
             self._run = Run(self.title, lambda progress: self._work(values, progress), self._show_progress)
@@ -120,17 +130,26 @@ class Panel:
 
     def save(self) -> None:
         """Write what was measured to a CSV file in the data folder, and say where."""
+        self._save("csv", f"{len(self.frame)} rows", lambda: self.frame.to_csv(index=False).encode())
+
+    def save_plot(self) -> None:
+        """Write the plot to a PNG file in the data folder, and say where."""
+        if self._plot is not None:
+            plot = self._plot
+            self._save("png", "the plot", lambda: view.png(plot, self.frame))
+
+    def _save(self, kind: str, said: str, content: Callable[[], bytes]) -> None:
         if self.frame.empty:
             self._say(box("note", "There is nothing to save yet: press Run."))
             return
         name = "".join(letter if letter.isalnum() else "-" for letter in self.title.lower())
         try:
-            path = data_folder() / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
-            self.frame.to_csv(path, index=False)
-        except OSError as error:
+            path = data_folder() / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}.{kind}"
+            path.write_bytes(content())
+        except Exception as error:  # a full disk, or a plot that cannot be drawn: nothing above would show it
             self._say(view.failure(error))
         else:
-            self._say(box("ok", f"Saved {len(self.frame)} rows to <code>{escape(str(path))}</code>"))
+            self._say(box("ok", f"Saved {said} to <code>{escape(str(path))}</code>"))
 
     def close(self) -> None:
         """Stop what is running and take the panel off the page."""
@@ -160,7 +179,7 @@ class Panel:
         said = self._finding(frame) if self._finding else ""
         parts = [view.picture(self._plot, frame, f"{self.title}. {said}".strip())] if self._plot else []
         parts += [tables.finding(said, frame).html] if said else []
-        shown = self._table(frame) if self._table else frame
+        shown = view.newest_first(self._table(frame) if self._table else frame)
         parts += [tables.table(shown, warn=False).html, tables.provenance(frame).html]
         self._result.value = view.fitted("".join(f"<div>{part}</div>" for part in parts))
 
@@ -183,8 +202,11 @@ class Panel:
         self._status.value = _line(", ".join(part for part in (f"{share:.0%}", note, view.time_left(left_s)) if part))
 
     def _set_running(self, running: bool) -> None:
-        self._run_button.disabled = self._clear_button.disabled = self._save_button.disabled = running
+        for button in self._buttons:
+            button.disabled = running
         self._stop_button.disabled = not running
+        mark = self._result.add_class if running else self._result.remove_class
+        mark("labkit-stale")
         for name, control in self.controls.items():
             control.disabled = running and name not in self._live
         self._bar.layout.display = None if running else "none"
@@ -194,12 +216,10 @@ class Panel:
 
     def _lay_out(self) -> widgets.VBox:
         wrap = widgets.Layout(flex_flow="row wrap", align_items="flex-start")
-        buttons = [self._run_button, self._stop_button]
-        buttons += [self._clear_button, self._save_button] if self._accumulate else []
         rows = [
-            widgets.HTML(f'<h3 style="margin: 0; {TEXT}">{escape(self.title)}</h3>'),
+            widgets.HTML(f'{view.STYLE}<h3 style="margin: 0; {TEXT}">{escape(self.title)}</h3>'),
             widgets.HBox(list(self.controls.values()), layout=wrap),
-            widgets.HBox([*buttons, self._bar, self._status], layout=wrap),
+            widgets.HBox([*self._buttons, self._bar, self._status], layout=wrap),
             self._message,
             self._result,
         ]

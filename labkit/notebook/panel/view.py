@@ -10,12 +10,21 @@ from html import escape
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from labkit.errors import LabkitError
 from labkit.notebook.plotting import style
 from labkit.notebook.render import CODE, box, note
 
-__all__ = ["failure", "fitted", "picture", "stopped", "time_left"]
+__all__ = ["STYLE", "failure", "fitted", "newest_first", "picture", "png", "stopped", "time_left"]
+
+# What belongs to the run before is pale while another one runs. The class "disconnected" is ipywidgets' own.
+STYLE = """<style>
+.labkit-stale { opacity: 0.4; }
+.labkit-panel.jupyter-widgets-disconnected::before {
+  content: "The kernel of this panel has ended: run the cell again."; font: bold 14px/2 sans-serif;
+}
+</style>"""
 
 # matplotlib's text layout keeps caches that two threads must not fill at once
 _DRAWING = threading.Lock()
@@ -24,9 +33,24 @@ _DRAWING = threading.Lock()
 def picture(plot: Callable[..., Any], frame: pd.DataFrame, described: str) -> str:
     """Return a plot as an image in HTML, sharp at twice its size, with `described` for who cannot see it."""
     with _DRAWING:
-        drawn = style.figure()
-        plot(frame, ax=drawn.subplots())
-        return style.image(drawn, described)
+        return style.image(_drawn(plot, frame), described)
+
+
+def png(plot: Callable[..., Any], frame: pd.DataFrame) -> bytes:
+    """Return a plot as the content of a PNG file."""
+    with _DRAWING:
+        return style.png(_drawn(plot, frame))
+
+
+def _drawn(plot: Callable[..., Any], frame: pd.DataFrame) -> Figure:
+    drawn = style.figure()
+    plot(frame, ax=drawn.subplots())
+    return drawn
+
+
+def newest_first(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame with the rows of its newest run before those of older ones."""
+    return frame.sort_values("run", ascending=False, kind="stable") if "run" in frame else frame
 
 
 def fitted(html: str) -> str:

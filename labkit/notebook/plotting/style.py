@@ -206,12 +206,16 @@ def png(drawn: Figure) -> bytes:
     return buffer.getvalue()
 
 
+# A plot is drawn on white. In a dark theme its lightness is turned round, and its hues stay.
+_DARK = '<style>[data-jp-theme-light="false"] .labkit-plot { filter: invert(0.93) hue-rotate(180deg); }</style>'
+
+
 def image(drawn: Figure, described: str = "") -> str:
     """Return a figure as an image in HTML, with `described`, or what `words` finds, for who cannot see it."""
     content = png(drawn)
     width, code = int.from_bytes(content[16:20], "big") // 2, base64.b64encode(content).decode()
     return (
-        f'<img alt="{escape(described or words(drawn))}" src="data:image/png;base64,{code}" '
+        f'{_DARK}<img class="labkit-plot" alt="{escape(described or words(drawn))}" src="data:image/png;base64,{code}" '
         f'style="width: {width}px; max-width: 100%; height: auto; background: white; border-radius: 3px;">'
     )
 

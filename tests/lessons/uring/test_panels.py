@@ -57,5 +57,5 @@ def test_its_finding_names_calls_and_cost_and_claims_no_difference_that_was_not_
 
 def test_its_choices_are_those_of_the_experiment() -> None:
     made = uring.panel()
-    assert [value for _, value in made.controls["register"]._options_full] == list(uring.REGISTERED)
-    assert set(uring.BATCHES) <= {value for _, value in made.controls["batch"]._options_full}
+    assert [value for _, value in made.controls["register"].options] == list(uring.REGISTERED)
+    assert set(uring.BATCHES) <= {value for _, value in made.controls["batch"].options}

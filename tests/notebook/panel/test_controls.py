@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from labkit.notebook.panel import controls
 
 
@@ -31,3 +33,18 @@ def test_numbers_keep_within_their_bounds() -> None:
     made.value = 1000
     assert made.value == 99
     assert controls.real("ratio", 0.5, 0, 1).max == 1
+
+
+def test_several_choices_are_boxes_to_tick() -> None:
+    made = controls.several("block_bytes", [512, 4096, 65536], [4096], label="block sizes")
+    boxes = made.boxes
+    assert [box.description for box in boxes] == ["512 B", "4 KiB", "64 KiB"]
+    assert [box.value for box in boxes] == [False, True, False]
+    boxes[0].value = True
+    assert made.value == (512, 4096)
+    made.value = (65536,)
+    assert [box.value for box in boxes] == [False, False, True]
+    made.disabled = True
+    assert all(box.disabled for box in boxes)
+    with pytest.raises(ValueError, match="4097"):
+        made.value = (4097,)

@@ -98,7 +98,7 @@ def test_frame_plot_sentence_table_and_origin_are_shown(machine: Machine) -> Non
     assert made.frame["count"].tolist() == [23]
     assert "It saw 23." in html and "<table" in html and "Linux 1.2.3" in html and "lost events: 0" in html
     assert html.count("Warning: w") == 1
-    picture = re.search(r'<img alt="Test. It saw 23." src="data:image/png;base64,([^"]+)"', html)
+    picture = re.search(r'<img class="labkit-plot" alt="Test. It saw 23." src="data:image/png;base64,([^"]+)"', html)
     assert picture and base64.b64decode(picture[1]).startswith(b"\x89PNG")
 
 
@@ -241,6 +241,15 @@ def test_accumulated_runs_are_saved_as_csv(machine: Machine, tmp_path: Path, mon
     [file] = tmp_path.glob("*.csv")
     assert str(file) in made._message.value
     assert pd.read_csv(file)["count"].tolist() == [23]
+
+
+def test_the_plot_is_saved_as_a_picture(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABKIT_DATA", str(tmp_path))
+    made = finish(start(panel(machine), machine), machine)
+    made._save_plot_button.click()
+    [file] = tmp_path.glob("*.png")
+    assert str(file) in made._message.value
+    assert file.read_bytes().startswith(b"\x89PNG")
 
 
 def test_without_a_browser_a_panel_is_text(machine: Machine) -> None:
