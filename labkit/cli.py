@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from labkit.classroom.commands import add_commands
 from labkit.errors import LabkitError
 
 __all__ = ["main"]
@@ -25,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_bench(commands)
     _add_reset(commands)
     _add_new_lesson(commands)
+    add_commands(commands)
     arguments = parser.parse_args(argv)
     # what setup put next to this Python, such as redis-server, is found however `labkit` was called
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])

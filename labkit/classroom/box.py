@@ -72,12 +72,27 @@ class Box:
 
     def __enter__(self) -> Box:
         if os.geteuid() != 0:
-            raise Missing("Grading needs root: a learner's code is confined by namespaces.", "sudo .venv/bin/labkit grade")
+            raise Missing(
+                "Grading needs root: a learner's code is confined by namespaces.", "sudo .venv/bin/labkit grade"
+            )
         self._folder = tempfile.TemporaryDirectory(prefix="labkit-box-", dir="/run")
         os.chmod(self._folder.name, 0o755)
         ours, theirs = socket.socketpair()
         user = _OWN_USERS + secrets.randbelow(1 << 20)
-        words = ["setpriv", "--pdeathsig", "KILL", "unshare", *_NAMESPACES, "--fork", "--kill-child", "sh", "-c", _SCRIPT, "box", self._folder.name]
+        words = [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "unshare",
+            *_NAMESPACES,
+            "--fork",
+            "--kill-child",
+            "sh",
+            "-c",
+            _SCRIPT,
+            "box",
+            self._folder.name,
+        ]
         words += [str(repo_folder()), sys.prefix, str(user), str(theirs.fileno()), str(self._seconds)]
         errors = Path(self._folder.name) / "stderr"
         try:

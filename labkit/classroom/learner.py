@@ -138,7 +138,7 @@ def _execute(shell: Any, lab: _Lab, end: LearnerEnd, message: dict[str, Any]) ->
     before = dict(shell.user_ns)
     result = shell.run_cell(message["source"], store_history=False)
     error = result.error_before_exec or result.error_in_exec
-    made = {}
+    made: dict[str, Any] = {}
     for name, value in list(shell.user_ns.items()):
         if name.startswith("_") or (name in before and before[name] is value) or len(made) >= _MOST_NAMES:
             continue

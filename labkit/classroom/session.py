@@ -20,7 +20,7 @@ from typing import Any
 
 import labkit
 from labkit.classroom.box import Box
-from labkit.classroom.steps import BPF, LAB, LEARNER, Step, checked, code_of, is_literal, signs, steps
+from labkit.classroom.steps import BPF, LAB, Step, checked, code_of, is_literal, signs, steps
 from labkit.classroom.wire import Ended, LabEnd, NotPlain, Overtime, from_plain
 from labkit.course import LESSONS
 from labkit.errors import LabkitError
@@ -245,7 +245,7 @@ def _is_drawn(question: str) -> bool:
 
 
 def main(argv: list[str]) -> None:
-    sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - what cells print is nobody's business here, until the end
+    sys.stdout = open(os.devnull, "w")  # what cells print is nobody's business here
     Session(Path(argv[0]), Path(argv[1]), int(argv[2])).run()
 
 

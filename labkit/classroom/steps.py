@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,8 @@ def code_of(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
         if path.stat().st_size > MOST_BYTES:
             raise LabkitError(f"{path.name} is larger than {MOST_BYTES >> 20} MiB.", "clear its outputs, and save it")
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        found, after = [], False
+        found: list[dict[str, Any]] = []
+        after = False
         for cell in cells[:MOST_CELLS]:
             source = cell["source"]
             source = source if isinstance(source, str) else "".join(source)
@@ -79,8 +81,8 @@ def code_of(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
                 after = after or bool(_EXERCISES.search(source))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise LabkitError(f"{path.name} is damaged: {type(error).__name__}: {str(error)[:100]}.", fix) from None
-    counts = [cell["execution_count"] for cell in found if cell["execution_count"]]
-    out_of_order = sum(later < earlier for earlier, later in zip(counts, counts[1:], strict=False))
+    counts: list[int] = [cell["execution_count"] for cell in found if cell["execution_count"]]
+    out_of_order = sum(later < earlier for earlier, later in pairwise(counts))
     return found, [f"cells were run out of order in {out_of_order} places"] if out_of_order else []
 
 
@@ -127,7 +129,8 @@ def _bare(source: str) -> str:
 
 def _tree(source: str) -> ast.Module | None:
     try:
-        return ast.parse(TransformerManager().transform_cell(source))
+        tree: ast.Module = ast.parse(TransformerManager().transform_cell(source))
+        return tree
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
@@ -137,7 +140,8 @@ def _names(source: str) -> tuple[frozenset[str], frozenset[str]]:
     tree = _tree(source)
     if tree is None:
         return frozenset(), frozenset(re.findall(r"[A-Za-z_]\w*", source))
-    binds, uses = set(), set()
+    binds: set[str] = set()
+    uses: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             (uses if isinstance(node.ctx, ast.Load) else binds).add(node.id)

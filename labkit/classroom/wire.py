@@ -44,7 +44,7 @@ def to_plain(value: Any, depth: int = MOST_DEPTH) -> Any:
     if depth < 0:
         raise NotPlain(f"it is nested more than {MOST_DEPTH} deep")
     if value is None or isinstance(value, (bool, int, float, str)):
-        return value.item() if hasattr(value, "item") else value
+        return value.item() if isinstance(value, np.generic) else value
     if value is ...:
         return {"$dots": 0}
     if isinstance(value, np.generic):

@@ -19,6 +19,7 @@ from IPython.display import display
 from labkit import schema
 from labkit.errors import Missing
 from labkit.machine.folders import repo_folder
+from labkit.notebook.kept_frames import keep
 from labkit.notebook.render import note
 
 __all__ = ["MARK", "has_recordings", "measured", "recorded", "save_recording"]
@@ -49,9 +50,11 @@ def measured(lesson: str, name: str, measure: Callable[..., pd.DataFrame], /, **
     LabkitError : as `measure` does, except for `Missing`.
     """
     try:
-        return measure(**params)
+        frame = measure(**params)
     except Missing as error:
         return recorded(lesson, name, because=error)
+    keep(lesson, name, frame)
+    return frame
 
 
 def recorded(lesson: str, name: str, *, because: Missing | None = None) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tree import ROOT, named, short
 
-# The higher may import the lower and its own kind. `runner` runs notebooks from outside, `cli` is on top.
+# The higher may import the lower and its own kind. `runner` and `classroom` run notebooks; `cli` is on top.
 HEIGHT = {
     "errors": 0,
     "schema": 0,
@@ -24,6 +24,7 @@ HEIGHT = {
     "notebook": 5,
     "lessons": 6,
     "runner": 7,
+    "classroom": 7,
     "cli": 8,
     "__main__": 9,
     "__init__": 9,

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where notebooks are graded: a throw-away virtual machine, a container of namespaces, or this machine as it is.
+
+A learner's Python is confined in any of them (see `box`). What remains is the learner's BPF C, which the verifier
+accepts or refuses: a program that it accepts may still end processes or change their memory (bpf_send_signal,
+bpf_probe_write_user). In a virtual machine that reaches nothing of this machine.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from labkit.errors import Missing, check_choice
+from labkit.machine.folders import build_folder, repo_folder
+
+__all__ = ["BARE", "CONTAINER", "PLACES", "VM", "check_place", "run_in_place"]
+
+VM, CONTAINER, BARE = PLACES = ("vm", "container", "this machine")
+
+_BOOT_S = 240  # under emulation, on a busy machine; a few seconds with KVM
+_SCRIPTS = Path(__file__).parent
+_NAMESPACES = ("--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup")
+_DATA_BYTES = 4 << 30  # sparse
+_DROPPED = "-sys_module,-sys_rawio,-sys_boot,-sys_time,-mknod,-audit_control,-syslog"
+_EMULATED = ("-cpu", "max,avx=off,avx2=off,f16c=off,fma=off")  # NumPy's sorting crashed under QEMU 7.2 with AVX2
+
+
+def check_place(place: str, kernel: Path | None) -> None:
+    """Return if notebooks can be graded in a place.
+
+    Raises
+    ------
+    BadArgument : there is no such place.
+    Missing : this machine lacks what it needs.
+    """
+    check_choice("place", place, PLACES)
+    if os.geteuid() != 0:
+        raise Missing("Grading needs root.", "sudo .venv/bin/labkit grade FOLDER")
+    if place != VM:
+        return
+    search = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    tools = ("vng", f"qemu-system-{os.uname().machine.replace('arm64', 'aarch64')}", "mkfs.ext4", "busybox")
+    absent = [tool for tool in tools if shutil.which(tool, path=search) is None]
+    if absent:
+        what = f"No virtual machine can be started: {', '.join(absent)} not installed."
+        raise Missing(what, "scripts/setup.sh test installs them; or grade with --in-container")
+    if kernel_image(kernel) is None:
+        what = "No kernel image was found for the virtual machine."
+        raise Missing(what, "name one with --kernel /boot/vmlinuz-VERSION; or grade with --in-container")
+
+
+def kernel_image(chosen: Path | None) -> Path | None:
+    """Return the chosen image, or the running kernel's, or the newest in /boot; None where there is none."""
+    if chosen is not None:
+        return chosen if chosen.is_file() else None
+    running = Path(f"/boot/vmlinuz-{os.uname().release}")
+    images = sorted(Path("/boot").glob("vmlinuz-*"), key=lambda image: image.stat().st_mtime)
+    return running if running.is_file() else images[-1] if images else None
+
+
+def run_in_place(
+    place: str, given: Path, out: Path, seconds: int, notebooks: int, *, kernel: Path | None = None
+) -> str:
+    """Grade the notebooks in the folder `given`, with their results in `out`; return why it ended early, or "".
+
+    Parameters
+    ----------
+    seconds : for each notebook.
+    kernel : the image that the virtual machine boots.
+    """
+    build_folder().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="grade-", dir=build_folder()) as made:
+        scratch = Path(made)
+        work = [str(given), str(out), str(seconds)]
+        python = [sys.executable, "-m", "labkit.classroom.worker"]
+        if place == VM:
+            words = _vm(scratch, given, out, seconds, kernel)
+        elif place == CONTAINER:
+            guest = ["sh", str(_SCRIPTS / "container.sh"), str(repo_folder()), str(given), str(out), str(scratch)]
+            caps = ["setpriv", f"--bounding-set={_DROPPED}"]
+            words = ["unshare", *_NAMESPACES, "--fork", "--kill-child", *guest, *caps, *python, *work]
+        else:
+            words = [*python, *work]
+        most_s = notebooks * (seconds + 90) + (_BOOT_S if place == VM else 0)
+        return _run(["setpriv", "--pdeathsig", "KILL", *words], scratch, most_s)
+
+
+def _run(words: list[str], scratch: Path, most_s: float) -> str:
+    path = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    environment = {**os.environ, "PATH": path, "HOME": str(scratch), "PYTHONPATH": str(repo_folder())}
+    if "LABKIT_CACHE" not in environment:
+        environment["LABKIT_CACHE"] = str(Path.home() / ".cache/labkit")
+    log = scratch / "log"
+    with log.open("wb") as output:
+        place = subprocess.Popen(
+            words,
+            cwd=scratch,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            place.wait(most_s)
+        except subprocess.TimeoutExpired:
+            return f"it was ended after {most_s:.0f} s"
+        finally:
+            if place.poll() is None:
+                os.killpg(place.pid, signal.SIGKILL)
+                place.wait()
+    if place.returncode == 0:
+        return ""
+    last = log.read_text(errors="replace").strip().splitlines()[-1:]
+    return f"it ended with {place.returncode}: {' '.join(last)[:200]}"
+
+
+def _vm(scratch: Path, given: Path, out: Path, seconds: int, kernel: Path | None) -> list[str]:
+    """Return the command that boots a machine over this one's tree, read-only, without network; `out` is shared."""
+    disk = scratch / "data.img"
+    with disk.open("wb") as file:
+        file.truncate(_DATA_BYTES)
+    subprocess.run(["mkfs.ext4", "-q", "-F", disk], check=True, env={**os.environ, "PATH": f"{os.defpath}:/sbin"})
+    shared = scratch / "shared"
+    shared.mkdir()
+    shutil.copytree(given, shared / "given")
+    image = kernel_image(kernel)
+    is_quick = os.environ.get("LABKIT_QUICK", "0")
+    guest = ["sh", _SCRIPTS / "guest.sh", repo_folder(), sys.prefix, seconds, is_quick]
+    words = ["vng", "--run", str(image), "--force-9p", "--cpus", "2", "--memory", "4G", "--user", "root"]
+    words += ["--cwd", "/", f"--rwdir=/mnt={out}", f"--rodir=/media={shared / 'given'}"]
+    if not _has_kvm():
+        words += ["--disable-kvm", f"--qemu-opts={shlex.join(_EMULATED)}"]
+        for argument in ("mitigations=off", "no5lvl", "tsc=reliable", "clocksource=tsc"):
+            words += ["--append", argument]
+    share = "-fsdev local,id=lab,path=/,security_model=none,readonly=on,multidevs=remap"
+    words += [f"--qemu-opts={share} -device virtio-9p-pci,fsdev=lab,mount_tag=lab"]
+    words += [f"--qemu-opts=-drive if=none,id=lab0,format=raw,file={disk} -device virtio-blk-pci,drive=lab0"]
+    return [*words, "--exec", shlex.join(map(str, guest))]
+
+
+def _has_kvm() -> bool:
+    """Return whether to use KVM; LABKIT_KVM=0 says no, for machines whose /dev/kvm boots no stock kernel."""
+    return os.environ.get("LABKIT_KVM", "1") != "0" and os.access("/dev/kvm", os.R_OK | os.W_OK)

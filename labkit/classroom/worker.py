@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Grade notebooks one after another inside the place made for it: `python -m labkit.classroom.worker IN OUT SECONDS`.
+
+IN is a folder of notebooks; OUT gets one JSON per notebook (see `session`). A session that does not end in time is
+killed, and the next one starts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from labkit.machine.folders import repo_folder
+
+__all__ = ["grade_one", "main"]
+
+_MORE_S = 60  # for what is not the learner's: the start of Python, compiling, judging
+
+
+def grade_one(notebook: Path, result: Path, seconds: int) -> dict[str, Any]:
+    """Grade one notebook in a process of its own; write its result and return it."""
+    started_s = time.monotonic()
+    result.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="labkit-grade-") as scratch:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(repo_folder()),
+            "LABKIT_PROGRESS": f"{scratch}/progress.json",
+            "LABKIT_DATA": os.environ.get("LABKIT_GRADE_DATA", f"{scratch}/data"),
+            "IPYTHONDIR": f"{scratch}/ipython",
+            "MPLBACKEND": "agg",
+        }
+        words = [sys.executable, "-m", "labkit.classroom.session", str(notebook), str(result), str(seconds)]
+        log = Path(scratch) / "log"
+        with log.open("wb") as stderr:
+            session = subprocess.Popen(
+                words,
+                env=environment,
+                cwd=scratch,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                start_new_session=True,
+            )
+            try:
+                session.wait(seconds + _MORE_S)
+                ended = "" if session.returncode == 0 else f"the lab's side ended with {session.returncode}"
+            except subprocess.TimeoutExpired:
+                ended = f"it took longer than {seconds} s"
+            finally:
+                if session.poll() is None:
+                    os.killpg(session.pid, signal.SIGKILL)
+                    session.wait()
+        last = log.read_text(errors="replace")[-300:].strip()
+    try:
+        found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = {"answers": {}, "cells": [], "signs": [], "ended": ended or "no result was written"}
+    if ended and not found["ended"]:
+        found["ended"] = f"{ended}: {last.splitlines()[-1]}" if last else ended
+    found["seconds"] = round(time.monotonic() - started_s, 1)
+    found["kernel"] = os.uname().release
+    result.write_text(json.dumps(found), encoding="utf-8")
+    return found
+
+
+def main(argv: list[str]) -> int:
+    given, out, seconds = Path(argv[0]), Path(argv[1]), int(argv[2])
+    for notebook in sorted(given.glob("*.ipynb")):
+        grade_one(notebook, out / f"{notebook.stem}.json", seconds)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

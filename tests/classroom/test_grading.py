@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Grading a small class in a container of namespaces: who is right has the points, who is hostile has none."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+from classroom.learners import HOSTILE, START, WRONG, make, solutions
+
+from labkit.classroom import places, report
+from labkit.classroom.grading import Graded, grade
+from labkit.errors import BadArgument, Missing
+from labkit.machine.folders import build_folder
+
+pytestmark = pytest.mark.bpf
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABKIT_QUICK", "1")
+
+
+def strangers() -> list[str]:
+    """Return what a graded notebook could have left: processes of a box's user, boxes, scratch folders."""
+    left = [path.name for path in Path("/run").glob("labkit-box-*")]
+    left += [path.name for path in build_folder().glob("grade*")]
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if folder.stat().st_uid >= 0x60000000:
+                left.append(f"process {folder.name}")
+        except OSError:
+            continue
+    return left
+
+
+def run(folder: Path, seconds: int = 60, **more: object) -> dict[str, Graded]:
+    lines: list[str] = []
+    results = grade(folder, place=places.CONTAINER, seconds=seconds, say=lines.append, **more)  # type: ignore[arg-type]
+    return {each.learner: each for each in results}
+
+
+def test_a_class_is_graded_and_nothing_is_left(tmp_path: Path) -> None:
+    make(tmp_path, "right", START, solutions(START))
+    make(tmp_path, "wrong", START, [WRONG])
+    for name in ("patch", "vault", "kill", "wire"):
+        make(tmp_path, name, START, [HOSTILE[name]])
+    results = run(tmp_path)
+    assert {name: each.points for name, each in results.items()} == dict.fromkeys(results, 0) | {"right": 3}, results
+    assert [answer["state"] for answer in results["wrong"].answers.values()] == ["wrong"] * 3
+    assert any("patches the check" in sign for sign in results["patch"].signs)
+    assert any("insides" in sign for sign in results["vault"].signs)
+    assert not (tmp_path / "graded/escaped").exists()
+    assert strangers() == []
+    report.write(tmp_path, list(results.values()))
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "grades.csv").read_text())))
+    assert {row["Student"]: row["Lab 00 Start here (of 3)"] for row in rows}["right"] == "3"
+
+    before = {path: path.read_bytes() for path in (tmp_path / "graded").rglob("*.json")}
+    os.unlink(tmp_path / "graded/wrong/00-start.json")  # as an interrupted run leaves it
+    again = run(tmp_path)
+    assert {name: each.points for name, each in again.items()} == {name: each.points for name, each in results.items()}
+    assert [path for path, was in before.items() if path.parent.name != "wrong" and path.read_bytes() != was] == []
+
+
+def test_a_notebook_that_hangs_is_ended_and_what_it_answered_before_counts(tmp_path: Path) -> None:
+    make(tmp_path, "slow", START, [*solutions(START), HOSTILE["hang"]])
+    graded = run(tmp_path, seconds=10)["slow"]
+    assert graded.points == 3
+    assert "longer than 10 s" in graded.ended
+    assert strangers() == []
+
+
+def test_a_damaged_notebook_is_named(tmp_path: Path) -> None:
+    path = make(tmp_path, "torn", START, [])
+    path.write_text(path.read_text()[:500])
+    graded = run(tmp_path)["torn"]
+    assert graded.points == 0
+    assert graded.ended.startswith("00-start.ipynb is damaged")
+    assert "\nFix: labkit reset 00" in graded.ended
+
+
+def test_a_notebook_of_another_version_runs_and_says_so(tmp_path: Path) -> None:
+    path = make(tmp_path, "old", START, [])
+    old = json.loads(path.read_text())
+    old["cells"] = [
+        {**old["cells"][-1], "cell_type": "code", "source": source}
+        for source in (
+            "import labkit\nfrom labkit.lessons import start",
+            "mystery = start.mystery()  # as it was then",
+            'labkit.check("00-q1", len(mystery))\nlabkit.check("00-q9", 5)',
+        )
+    ]
+    path.write_text(json.dumps(old))
+    graded = run(tmp_path)["old"]
+    assert graded.points == 1
+    assert any("another version of the lab" in sign for sign in graded.signs)
+
+
+def test_bad_calls_start_nothing(tmp_path: Path) -> None:
+    with pytest.raises(BadArgument, match="is not a folder"):
+        run(tmp_path / "none")
+    with pytest.raises(BadArgument, match="no learners"):
+        run(tmp_path)
+    with pytest.raises(BadArgument, match="no lesson 77"):
+        run(tmp_path, wanted=["77"])
+    with pytest.raises(Missing, match="No kernel image"):
+        places.check_place(places.VM, tmp_path / "vmlinuz")
