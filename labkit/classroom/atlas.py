@@ -179,18 +179,19 @@ def panel(folder: str | Path) -> widgets.VBox:
     colour = widgets.Dropdown(options=list(COLOURS), description="colour")
     shown = widgets.HTML()
 
-    def choose(_: object = None) -> None:
-        line.options = sorted(made.loc[made["frame"] == table.value.key, "line"].unique())
-
     def draw(_: object = None) -> None:
         if line.value is not None:
             shown.value = _picture(made, table.value, line.value, colour.value)
+
+    def choose(_: object = None) -> None:
+        line.options = sorted(made.loc[made["frame"] == table.value.key, "line"].unique())
+        line.value = line.options[0]
+        draw()
 
     table.observe(choose, "value")
     line.observe(draw, "value")
     colour.observe(draw, "value")
     choose()
-    draw()
     return widgets.VBox([widgets.HBox([table, line, colour]), shown])
 
 

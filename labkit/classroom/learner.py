@@ -2,7 +2,7 @@
 """The learner's side of a graded notebook: `python -m labkit.classroom.learner FD SECONDS`, started by `box`.
 
 Executes the cells that the learner wrote, without any privilege. What a lesson measures is a call to the lab's side:
-`labkit.lessons.NAME` is a stand-in here. So are `labkit.check`, which hands the answer over and hears no verdict, and
+`labkit.lessons.NAME` is a stand-in here. So are `labkit.check`, which sends the answer and gets no verdict, and
 the programs of `%%bpf` cells. No truth is ever in this process. Nothing that it says about itself is believed.
 """
 
@@ -53,9 +53,9 @@ class _Lab:
         return _Program(self, held) if kind == "program" else held
 
     def check(self, question: str, answer: object = ..., **_: object) -> Rendered:
-        """Hand an answer over; the verdict stays on the lab's side."""
+        """Send an answer; the verdict stays on the lab's side."""
         self.ask("check", question=question, answer=answer)
-        return note("note", [f"{question}: handed over to be judged."])
+        return note("note", [f"{question}: sent to be judged."])
 
 
 class _Program:

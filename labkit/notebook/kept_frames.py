@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A few small frames that stay in the data folder when a lesson has measured them: `labkit hand-in` takes them along.
+"""A few small frames that stay in the data folder when a lesson has measured them, for `labkit hand-in`.
 
 `FRAMES` is the table of which: lesson, name, what is on the axes. A frame is `kept-frames/NN-NAME.csv` in the data
-folder, with what it carries (kernel, CPU, disk) in the JSON beside it; a later measurement replaces an earlier one.
+folder. The JSON of the same name says where it was measured. A later measurement replaces an earlier one.
 """
 
 from __future__ import annotations
