@@ -45,9 +45,8 @@ def _growth(progress: Progress) -> list[Figure]:
     small, large = _records(SMALL), _records(LARGE // quick(1, 10))
     arms = {"10^7 events": lambda: _ns_per_event(large), "10^5 events": lambda: _ns_per_event(small)}
     return [
-        compare("frames.growth", arms, arm="10^7 events", baseline="10^5 events", slices=quick(8, 2),
-                progress=progress)
-    ]  # fmt: skip
+        compare("frames.growth", arms, arm="10^7 events", baseline="10^5 events", slices=quick(8, 2), progress=progress)
+    ]
 
 
 def _width(progress: Progress) -> list[Figure]:
@@ -64,13 +63,15 @@ def _width(progress: Progress) -> list[Figure]:
         began = time.monotonic()
         rate()
         slices = max(2, int(budget_s / 2 / (time.monotonic() - began)))
-        made = rounds("bench: trial.width", {"lab": lambda: {"value": rate()}}, baseline="lab", slices=slices,
-                      progress=progress)  # fmt: skip
+        made = rounds(
+            "bench: trial.width", {"lab": lambda: {"value": rate()}}, baseline="lab", slices=slices, progress=progress
+        )
     wide = made.pivot(index="slice", columns="arm", values="value")
     logs = np.log((wide["lab" + trial.AGAIN] / wide["lab"]).to_numpy())
     _, low, high = trial.median_interval(list(logs))
-    again = stats.bootstrap((logs,), _half_width, vectorized=False, n_resamples=50, method="percentile",
-                            rng=np.random.default_rng(0)).confidence_interval  # fmt: skip
+    again = stats.bootstrap(
+        (logs,), _half_width, vectorized=False, n_resamples=50, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
     noise = trial.ratios(made).attrs["warnings"]
     width = float(np.exp(high) - np.exp(low)) / 2
     return [Figure("trial.width", width, float(again.low), float(again.high), slices, noise, made)]

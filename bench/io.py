@@ -134,9 +134,15 @@ def _timing(progress: Progress) -> list[Figure]:
             "not timed": lambda: _rate(job, file, seconds, "--no-timing"),
         }
         return [
-            compare("io.timing_cost", arms, arm="timed", baseline="not timed", slices=quick(20, 2),
-                    progress=part(progress, 0.02, 1))
-        ]  # fmt: skip
+            compare(
+                "io.timing_cost",
+                arms,
+                arm="timed",
+                baseline="not timed",
+                slices=quick(20, 2),
+                progress=part(progress, 0.02, 1),
+            )
+        ]
 
 
 def _build_bare() -> Path:
@@ -153,8 +159,11 @@ def _build_bare() -> Path:
 def _bare(program: Path, file: Path, seconds: float) -> dict[str, float]:
     made = subprocess.run(
         ["taskset", "--cpu-list", str(last_cpu()), str(program), str(file), str(seconds)],
-        capture_output=True, text=True, check=False, timeout=30 + seconds,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30 + seconds,
+    )
     if made.returncode != 0:
         raise LabkitError("The bare loop failed.", "run it by hand, as the detail says", made.stderr)
     told = json.loads(made.stdout)

@@ -17,8 +17,7 @@ VALUE = "p50_ns"  # the median round trip of a slice: one pause of the machine d
 
 
 def _round_trips(progress: Progress) -> list[Figure]:
-    made = sockmap.measure((64, 65536), SAME, slices=quick(16, 2), slice_s=quick(0.1, 0.02),
-                           progress=progress)  # fmt: skip
+    made = sockmap.measure((64, 65536), SAME, slices=quick(16, 2), slice_s=quick(0.1, 0.02), progress=progress)
     small, large = (made[made["message_bytes"] == size].reset_index(drop=True) for size in (64, 65536))
     return [
         ratio("sockmap.rtt.same.64", small, VALUE, TCP, SHORTCUT),

@@ -61,8 +61,12 @@ def _watching(line: list[str], ready: Callable[[list[str]], bool]) -> Iterator[N
     others = sorted(os.sched_getaffinity(0))[:-1] or [0]
     watcher = subprocess.Popen(
         ["taskset", "-c", ",".join(map(str, others)), program, *line[1:]],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True, cwd="/",
-    )  # fmt: skip
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        cwd="/",
+    )
     try:
         started = time.monotonic()
         while not ready(_open_files(watcher.pid)):

@@ -221,9 +221,19 @@ def load(
     code = instructions or lib.bpf_function_start(this, name)
     ct.set_errno(0)
     fd = lib.bcc_func_load(
-        this, kind, name, code, lib.bpf_function_size(this, name), lib.bpf_module_license(this),
-        lib.bpf_module_kern_version(this), level, log, log_bytes, None, _ANY_ATTACH_TYPE,
-    )  # fmt: skip
+        this,
+        kind,
+        name,
+        code,
+        lib.bpf_function_size(this, name),
+        lib.bpf_module_license(this),
+        lib.bpf_module_kern_version(this),
+        level,
+        log,
+        log_bytes,
+        None,
+        _ANY_ATTACH_TYPE,
+    )
     return int(fd), ct.get_errno(), log.value.decode(errors="replace")
 
 
@@ -253,9 +263,14 @@ def loaded_by_name(module: Any) -> dict[str, int]:
 def is_attached(module: Any) -> bool:
     """Return whether a `bcc.BPF` holds anything attached."""
     held = (
-        module.kprobe_fds, module.uprobe_fds, module.tracepoint_fds, module.raw_tracepoint_fds,
-        module.kfunc_entry_fds, module.kfunc_exit_fds, module.open_perf_events,
-    )  # fmt: skip
+        module.kprobe_fds,
+        module.uprobe_fds,
+        module.tracepoint_fds,
+        module.raw_tracepoint_fds,
+        module.kfunc_entry_fds,
+        module.kfunc_exit_fds,
+        module.open_perf_events,
+    )
     return any(held)
 
 

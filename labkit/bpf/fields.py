@@ -76,8 +76,16 @@ def _members(types: BTF, made: Type, prefix: str, base: int) -> Iterator[Field]:
             signed = inner.signed
             shift = member.bit_offset % 8
             names = tuple(inner.names.items())
-            yield Field(name, at, -(-(shift + bits) // 8), "enum" if names else "i8" if signed else "u8",
-                        signed, shift, bits, names)  # fmt: skip
+            yield Field(
+                name,
+                at,
+                -(-(shift + bits) // 8),
+                "enum" if names else "i8" if signed else "u8",
+                signed,
+                shift,
+                bits,
+                names,
+            )
         elif inner.kind in (btf.STRUCT, btf.UNION):
             yield from _members(types, inner, f"{name}." if member.name else prefix, at)
         elif size:

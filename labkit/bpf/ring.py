@@ -30,13 +30,20 @@ DRAIN_EVERY_S = 0.002
 _TOGETHER = 1 << 15
 _RECORD_HEADER_BYTES = 8  # struct bpf_ringbuf_hdr in kernel/bpf/ringbuf.c
 
-_C_TYPES = {
-    "char": "S1", "s8": "i1", "unsigned char": "u1", "u8": "u1", "bool": "?", "_Bool": "?",
-    "short": "i2", "s16": "i2", "unsigned short": "u2", "u16": "u2",
-    "int": "i4", "s32": "i4", "unsigned int": "u4", "u32": "u4", "enum": "i4",
-    "long": "i8", "long long": "i8", "s64": "i8",
-    "unsigned long": "u8", "unsigned long long": "u8", "u64": "u8",
-}  # fmt: skip
+# NumPy's name of a type, and C's names of it
+_NAMES_OF = {
+    "S1": ("char",),
+    "?": ("bool", "_Bool"),
+    "i1": ("s8",),
+    "u1": ("u8", "unsigned char"),
+    "i2": ("s16", "short"),
+    "u2": ("u16", "unsigned short"),
+    "i4": ("s32", "int", "enum"),
+    "u4": ("u32", "unsigned int"),
+    "i8": ("s64", "long", "long long"),
+    "u8": ("u64", "unsigned long", "unsigned long long"),
+}
+_C_TYPES = {name: kind for kind, names in _NAMES_OF.items() for name in names}
 
 
 class RingReader:

@@ -157,8 +157,14 @@ def _committed(source: Path) -> bytes:
     """Return a file as git last committed it."""
     # Only to read: root may do so in a tree of another user, which git refuses by itself.
     command: Sequence[str] = [
-        "git", "-c", "safe.directory=*", "-C", str(source.parent), "show", f"HEAD:./{source.name}",
-    ]  # fmt: skip
+        "git",
+        "-c",
+        "safe.directory=*",
+        "-C",
+        str(source.parent),
+        "show",
+        f"HEAD:./{source.name}",
+    ]
     try:
         shown = subprocess.run(command, capture_output=True, check=False)
         if shown.returncode == 0:

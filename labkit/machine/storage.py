@@ -52,9 +52,13 @@ def device_facts(mount: Mount | None) -> dict[str, Any]:
     queue = block_queue(mount)
     if queue is None:
         return {
-            "scheduler": "", "device_queue_depth": 0, "logical_sector_bytes": 0, "physical_sector_bytes": 0,
-            "rotational": False, "write_cache": "",
-        }  # fmt: skip
+            "scheduler": "",
+            "device_queue_depth": 0,
+            "logical_sector_bytes": 0,
+            "physical_sector_bytes": 0,
+            "rotational": False,
+            "write_cache": "",
+        }
     chosen = re.search(r"\[(.+)\]", read_text(queue / "scheduler"))
     return {
         "scheduler": chosen[1] if chosen else read_text(queue / "scheduler"),

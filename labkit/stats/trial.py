@@ -278,9 +278,15 @@ def added_ratio(frame: pd.DataFrame, arm: str, other: str, baseline: str | None 
     from scipy import stats  # here, because it takes longer to import than all the rest of the lab
 
     found = stats.bootstrap(
-        [one, two], statistic, confidence_level=CONFIDENCE, n_resamples=2000, method="percentile", paired=True,
-        rng=np.random.default_rng(0), vectorized=True,
-    ).confidence_interval  # fmt: skip
+        [one, two],
+        statistic,
+        confidence_level=CONFIDENCE,
+        n_resamples=2000,
+        method="percentile",
+        paired=True,
+        rng=np.random.default_rng(0),
+        vectorized=True,
+    ).confidence_interval
     told: dict[str, Any] = {"ratio": float(statistic(one, two)), "low": found.low, "high": found.high}
     return pd.Series({**told, "slices": len(wide)})
 

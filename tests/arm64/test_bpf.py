@@ -29,8 +29,13 @@ def compiled(arm64: Path) -> dict[str, list[dict[str, Any]]]:
     script = Path(__file__).with_name("compile_all.py")
     ran = subprocess.run(
         [sys.executable, str(script), str(tree), *map(short, PROGRAMS)],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False, timeout=600,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
     assert ran.returncode == 0, ran.stderr[-2000:]
     found: dict[str, list[dict[str, Any]]] = {}
     for line in ran.stdout.splitlines():

@@ -21,11 +21,18 @@ def built(cross: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     more += f" -L{cross}/usr/lib/aarch64-linux-gnu"
     made = subprocess.run(
         [
-            "make", "-C", str(ROOT / "c"), f"BUILD={folder}", f"CC=aarch64-linux-gnu-gcc {more}",
-            f"CXX=aarch64-linux-gnu-g++ {more}", "all",
+            "make",
+            "-C",
+            str(ROOT / "c"),
+            f"BUILD={folder}",
+            f"CC=aarch64-linux-gnu-gcc {more}",
+            f"CXX=aarch64-linux-gnu-g++ {more}",
+            "all",
         ],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert made.returncode == 0, made.stderr[-3000:]
     return folder / "workloads"
 
@@ -35,8 +42,12 @@ def run(cross: Path, program: Path, *arguments: str, send: str = "") -> subproce
     libraries = f"LD_LIBRARY_PATH={cross}/usr/lib/aarch64-linux-gnu:{LIBC}/lib"
     return subprocess.run(
         ["qemu-aarch64-static", "-L", str(LIBC), "-E", libraries, str(program), *arguments],
-        input=send, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        input=send,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def programs(folder: Path) -> list[Path]:

@@ -193,10 +193,19 @@ def test_fio_gets_the_knobs_of_the_job(tmp_path: Path) -> None:
         Job("io_uring", cache="warm", queue_depth=32, batch=8, wait_for=4), file, 0.5, 1, registered=True
     )
     wanted = {
-        "--ioengine=io_uring", "--bs=4096", "--iodepth=32", "--iodepth_batch=8", "--iodepth_batch_complete_min=4",
-        "--iodepth_batch_complete_max=32", "--direct=0", "--runtime=500ms", "--time_based=1", "--fixedbufs=1",
-        "--registerfiles=1", "--cpus_allowed=1",
-    }  # fmt: skip
+        "--ioengine=io_uring",
+        "--bs=4096",
+        "--iodepth=32",
+        "--iodepth_batch=8",
+        "--iodepth_batch_complete_min=4",
+        "--iodepth_batch_complete_max=32",
+        "--direct=0",
+        "--runtime=500ms",
+        "--time_based=1",
+        "--fixedbufs=1",
+        "--registerfiles=1",
+        "--cpus_allowed=1",
+    }
     assert wanted <= set(line)
 
 
@@ -239,9 +248,14 @@ def test_ctrl_c_ends_the_peer_too(tmp_path: Path) -> None:
 def bench(to: Path, *arguments: str, **how: bool) -> subprocess.Popen[str]:
     environment = {**os.environ, "LABKIT_QUICK": "1"}
     return subprocess.Popen(
-        [sys.executable, "-m", "bench", *arguments, "--to", str(to)], cwd=ROOT, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how,
-    )  # fmt: skip
+        [sys.executable, "-m", "bench", *arguments, "--to", str(to)],
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **how,
+    )
 
 
 def peers_of(pid: int) -> list[str]:

@@ -81,9 +81,17 @@ def test_a_function_is_loaded_once_and_bcc_attaches_and_detaches_it(module: Any)
 
 @pytest.mark.parametrize(
     "name",
-    ["kprobe_fds", "uprobe_fds", "tracepoint_fds", "raw_tracepoint_fds", "kfunc_entry_fds", "kfunc_exit_fds",
-     "open_perf_events", "funcs"],
-)  # fmt: skip
+    [
+        "kprobe_fds",
+        "uprobe_fds",
+        "tracepoint_fds",
+        "raw_tracepoint_fds",
+        "kfunc_entry_fds",
+        "kfunc_exit_fds",
+        "open_perf_events",
+        "funcs",
+    ],
+)
 def test_a_module_keeps_what_is_attached_under_this_name(module: Any, name: str) -> None:
     assert getattr(module, name) in ({}, module.funcs)
 

@@ -182,10 +182,24 @@ def test_hostile_structs_have_the_values_that_were_written(make: Make) -> None:
         call(cell, 23)
         row = cell.events("events").iloc[22]
     wanted = {
-        "three": 5, "five": -3, "wide": 0xABCDEF0123, "colour": "GREEN", "strange": "3", "in[1].a": 99, "in[1].s": "x",
-        "in[0].a": 0, "number": 0x04030201, "raw": b"\1\2\3\4", "pointer": 0x1234, "yes": True, "words[1]": "ok",
-        "words[0]": "", "big": 1 << 70, "list": [0] * 19 + [23], "after": 65535,
-    }  # fmt: skip
+        "three": 5,
+        "five": -3,
+        "wide": 0xABCDEF0123,
+        "colour": "GREEN",
+        "strange": "3",
+        "in[1].a": 99,
+        "in[1].s": "x",
+        "in[0].a": 0,
+        "number": 0x04030201,
+        "raw": b"\1\2\3\4",
+        "pointer": 0x1234,
+        "yes": True,
+        "words[1]": "ok",
+        "words[0]": "",
+        "big": 1 << 70,
+        "list": [0] * 19 + [23],
+        "after": 65535,
+    }
     assert {name: row[name] for name in wanted} == wanted
     assert "none" not in row.index
 
@@ -236,11 +250,15 @@ def test_a_struct_as_key_has_a_column_for_each_field(make: Make) -> None:
 @pytest.mark.parametrize(
     "declared",
     [
-        "BPF_HASH(m, u32, u64);", "BPF_PERCPU_HASH(m, u32, u64);", "BPF_ARRAY(m, u64, 2);",
-        "BPF_PERCPU_ARRAY(m, u64, 2);", 'BPF_TABLE("lru_hash", u32, u64, m, 64);', "BPF_HISTOGRAM(m, int, 2);",
+        "BPF_HASH(m, u32, u64);",
+        "BPF_PERCPU_HASH(m, u32, u64);",
+        "BPF_ARRAY(m, u64, 2);",
+        "BPF_PERCPU_ARRAY(m, u64, 2);",
+        'BPF_TABLE("lru_hash", u32, u64, m, 64);',
+        "BPF_HISTOGRAM(m, int, 2);",
         'BPF_TABLE("lru_percpu_hash", u32, u64, m, 64);',
     ],
-)  # fmt: skip
+)
 def test_each_kind_of_map_is_a_frame(make: Make, declared: str) -> None:
     body = "\tu32 one = 1;\n\tu64 zero = 0, *count = m.lookup_or_try_init(&one, &zero);\n\tif (count)\n\t\t*count += 1;"
     with make(declared, "\tint one = 1;\n\tm.increment(one);" if "HISTOGRAM" in declared else body) as cell:
@@ -313,7 +331,7 @@ def test_set_writes_what_map_reads_and_bpftool_sees(make: Make) -> None:
         (lambda cell: [cell.set("calls", key, 1) for key in range(6)], "it has room for 5 entries"),
         (lambda cell: cell.map("calls", pid=1, per_cpu=3), "per_cpu=3"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_argument_is_told_in_two_lines(make: Make, call_it: Callable[[Cell], object], says: str) -> None:
     declared = STRUCT + "BPF_RINGBUF_OUTPUT(events, 1);\nBPF_HASH(calls, u32, u64, 5);"
     with make(declared, FILL + "\tevents.ringbuf_output(&event, sizeof(event), 0);") as cell:

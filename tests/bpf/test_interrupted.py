@@ -19,8 +19,18 @@ from labkit.running.workload import Workload
 
 pytestmark = pytest.mark.bpf
 TAKES_AND_GIVES = (
-    "__enter__", "__exit__", "_take", "_give_back", "_open", "_close", "stop", "take", "put", "detach", "detach_all",
-)  # fmt: skip
+    "__enter__",
+    "__exit__",
+    "_take",
+    "_give_back",
+    "_open",
+    "_close",
+    "stop",
+    "take",
+    "put",
+    "detach",
+    "detach_all",
+)
 
 
 def events() -> tuple[int, int]:

@@ -390,8 +390,10 @@ def test_a_pid_is_right_inside_a_pid_namespace(tmp_path: Path) -> None:
     )
     made = subprocess.run(
         ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", sys.executable, "-c", code],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert made.stdout.strip() == "23", made.stderr
 
 

@@ -590,10 +590,13 @@ def test_only_what_is_asked_is_registered(io_engines: Build, tmp_path: Path, rin
     assert seen == ["BUFFERS", "FILES", *(["RING_FDS"] if ring else [])]
 
 
-@pytest.mark.parametrize(("options", "says"), [
-    (("--sqpoll", "--sqpoll-cpu", 1023), "the kernel cannot run its thread there"),
-    (("--sqpoll-cpu", 0), "Add --sqpoll"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--sqpoll", "--sqpoll-cpu", 1023), "the kernel cannot run its thread there"),
+        (("--sqpoll-cpu", 0), "Add --sqpoll"),
+    ],
+)
 def test_a_cpu_that_cannot_poll_is_named(io_engines: Build, options: tuple[object, ...], says: str) -> None:
     outcome = io_engines(*deep("io_uring"), "--ios", 10, *options)
     assert outcome.status == 1

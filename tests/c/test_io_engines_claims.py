@@ -52,8 +52,10 @@ def mounted(tmp_path: Path, *, sector: int = 512, options: str = "defaults", mib
         file.truncate(mib << 20)
     made = subprocess.run(
         ["losetup", "--find", "--show", "--sector-size", str(sector), str(image)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if made.returncode:
         pytest.skip(f"no loop device: {made.stderr.strip()}")
     device = made.stdout.strip()

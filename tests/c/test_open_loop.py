@@ -93,10 +93,23 @@ def test_below_saturation_all_that_is_offered_is_done(io_engines: Build, engine:
 def test_fio_offers_the_same_rate(io_engines: Build, folder: Path, engine: str) -> None:
     ours = io_engines(engine, "--rate", 2000, "--seconds", 1)
     command = [
-        "fio", "--name=peer", f"--filename={folder / 'blocks'}", "--size=4m", f"--ioengine={ENGINES[engine]}",
-        "--rw=randread", "--bs=4k", "--direct=1", "--iodepth=16", "--rate_iops=2000", "--rate_process=poisson",
-        "--time_based=1", "--runtime=1", "--io_size=1t", "--thread=1", "--output-format=json",
-    ]  # fmt: skip
+        "fio",
+        "--name=peer",
+        f"--filename={folder / 'blocks'}",
+        "--size=4m",
+        f"--ioengine={ENGINES[engine]}",
+        "--rw=randread",
+        "--bs=4k",
+        "--direct=1",
+        "--iodepth=16",
+        "--rate_iops=2000",
+        "--rate_process=poisson",
+        "--time_based=1",
+        "--runtime=1",
+        "--io_size=1t",
+        "--thread=1",
+        "--output-format=json",
+    ]
     said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder).stdout
     peer = json.loads(said[said.index("{") :])["jobs"][0]["read"]
     (folder / "blocks").unlink()

@@ -29,17 +29,20 @@ def test_result_is_one_json_line_after_go(build: Build) -> None:
     assert json.loads(out)["runs"] == 3
 
 
-@pytest.mark.parametrize(("name", "options"), [
-    ("hello", ("--runs", 3)),
-    ("io_engines", ("--ios", 3, "--file-bytes", "64k", "--folder", REPO / "build")),
-    ("maps", ()),
-    ("ping_pong", ("--round-trips", 3)),
-    ("probes", ()),
-    ("stream", ("--total-bytes", 1000)),
-    ("uring", ("--file", __file__)),
-    ("uring_tour", ("--stop", "nops", "--ios", 3)),
-    ("usdt_app", ()),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("hello", ("--runs", 3)),
+        ("io_engines", ("--ios", 3, "--file-bytes", "64k", "--folder", REPO / "build")),
+        ("maps", ()),
+        ("ping_pong", ("--round-trips", 3)),
+        ("probes", ()),
+        ("stream", ("--total-bytes", 1000)),
+        ("uring", ("--file", __file__)),
+        ("uring_tour", ("--stop", "nops", "--ios", 3)),
+        ("usdt_app", ()),
+    ],
+)
 def test_a_result_that_cannot_be_written_is_a_failure(build: Build, name: str, options: tuple[object, ...]) -> None:
     command = [str(build(name).path), "--go", *map(str, options)]
     with open("/dev/full", "w") as full:

@@ -90,8 +90,15 @@ class Box:
             "REDUCED": "1" if self.reduced else "",
         }
         command = [ROOT / "scripts/container.sh", *words]
-        return subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False,
-                              stdin=subprocess.DEVNULL, timeout=BUILD_S)  # fmt: skip
+        return subprocess.run(
+            command,
+            env={**os.environ, **settings},
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=BUILD_S,
+        )
 
     def start(self) -> None:
         ran = self.script()

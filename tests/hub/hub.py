@@ -29,8 +29,14 @@ LEARNERS = ("teacher", "ada", "bob", "cem", "dora")
 def build_image() -> None:
     """Build the image as `make classroom-image` does."""
     settings = {"ENGINE": " ".join(ENGINE), "BUILD_FLAGS": " ".join(BUILD_FLAGS)}
-    built = subprocess.run([ROOT / "scripts/container.sh", "image"], env={**os.environ, **settings},
-                           capture_output=True, text=True, check=False, timeout=BUILD_S)  # fmt: skip
+    built = subprocess.run(
+        [ROOT / "scripts/container.sh", "image"],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=BUILD_S,
+    )
     assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
 
 
@@ -52,8 +58,13 @@ class Hub:
         settings = {"ENGINE": " ".join(ENGINE), "PORT": str(self.port), "LEARNERS": str(names), "LABKIT_QUICK": "1"}
         settings |= {"CLASS_NAME": NAME, "CLASS_STATE": str(self.state), **self._mark}
         environment = {key: value for key, value in os.environ.items() if key != "DOCKER_HOST"} | settings
-        self._process = subprocess.Popen([PYTHON, ROOT / "classroom/hub.py"], env=environment, text=True,
-                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+        self._process = subprocess.Popen(
+            [PYTHON, ROOT / "classroom/hub.py"],
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         assert self._process.stdout is not None
         said = self._process.stdout.readline()
         assert f"The hub is open:  {self.url} " in said, said + self.log()
@@ -147,13 +158,22 @@ class Learner:
         """Put a notebook of code cells into the learner's volume; return its path for the browser."""
         notebook = {
             "cells": [
-                {"cell_type": "code", "id": f"cell{i}", "metadata": {}, "source": cell, "outputs": [],
-                 "execution_count": None} for i, cell in enumerate(cells)
+                {
+                    "cell_type": "code",
+                    "id": f"cell{i}",
+                    "metadata": {},
+                    "source": cell,
+                    "outputs": [],
+                    "execution_count": None,
+                }
+                for i, cell in enumerate(cells)
             ],
-            "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)",
-                                        "language": "python"}},
-            "nbformat": 4, "nbformat_minor": 5,
-        }  # fmt: skip
+            "metadata": {
+                "kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+            },
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
         self.inside("python", "-c", f"open({f'/lab/learner/{name}'!r}, 'w').write({json.dumps(notebook)!r})")
         return f"learner/{name}"
 

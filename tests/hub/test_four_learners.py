@@ -71,9 +71,12 @@ def used(window: Learner) -> dict[str, float]:
     number = window.inspect()["Id"]
     told: dict[str, float] = {}
     for file, name, unit in (
-        ("memory.max_usage_in_bytes", "peak_mb", 1e6), ("memory.peak", "peak_mb", 1e6),
-        ("memory.usage_in_bytes", "now_mb", 1e6), ("memory.current", "now_mb", 1e6), ("cpuacct.usage", "cpu_s", 1e9),
-    ):  # fmt: skip
+        ("memory.max_usage_in_bytes", "peak_mb", 1e6),
+        ("memory.peak", "peak_mb", 1e6),
+        ("memory.usage_in_bytes", "now_mb", 1e6),
+        ("memory.current", "now_mb", 1e6),
+        ("cpuacct.usage", "cpu_s", 1e9),
+    ):
         for path in Path("/sys/fs/cgroup").glob(f"**/*{number}/{file}"):
             told[name] = round(int(path.read_text()) / unit, 1)
     return told

@@ -71,10 +71,22 @@ NAMES = [
 ]
 NO_NAMES = [3, 1.5, [], [3], [["a"]], np.array([1, 2])]
 SEEDED = [
-    sockmap.measure, sockmap.throughput, sockmap.integrity, sockmap_redis.measure, capstone.measure,
-    capstone_redis.measure, io_engines.measure, syscall_latency.measure, uring.registered, uring.files, maps.measure,
-    maps.channels, probes.cost, serve.measure, serve.offered_load,
-]  # fmt: skip
+    sockmap.measure,
+    sockmap.throughput,
+    sockmap.integrity,
+    sockmap_redis.measure,
+    capstone.measure,
+    capstone_redis.measure,
+    io_engines.measure,
+    syscall_latency.measure,
+    uring.registered,
+    uring.files,
+    maps.measure,
+    maps.channels,
+    probes.cost,
+    serve.measure,
+    serve.offered_load,
+]
 NO_SEEDS = [[1], -1, 1.5, "1", True, 2**32]
 
 Function = Callable[..., object]

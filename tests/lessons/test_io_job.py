@@ -96,10 +96,17 @@ def test_a_file_that_finds_no_room_is_smaller_and_raises_a_doubt(monkeypatch: py
 def honest(job: Job, **more: Any) -> dict[str, Any]:
     """What a run that did all it claims would say."""
     return {
-        "bytes": 1000 * job.block_bytes, "ios": 1000, "device_read_bytes": 1000 * job.block_bytes, "in_flight": 7.9,
-        "device_write_bytes": 1000 * job.block_bytes, "file_bytes": job.file_bytes, "filesystem": "ext4",
-        "file_bytes_wanted": job.file_bytes, "resident_pages": job.file_bytes // os.sysconf("SC_PAGE_SIZE"), **more,
-    }  # fmt: skip
+        "bytes": 1000 * job.block_bytes,
+        "ios": 1000,
+        "device_read_bytes": 1000 * job.block_bytes,
+        "in_flight": 7.9,
+        "device_write_bytes": 1000 * job.block_bytes,
+        "file_bytes": job.file_bytes,
+        "filesystem": "ext4",
+        "file_bytes_wanted": job.file_bytes,
+        "resident_pages": job.file_bytes // os.sysconf("SC_PAGE_SIZE"),
+        **more,
+    }
 
 
 @pytest.mark.parametrize(

@@ -124,9 +124,13 @@ def test_a_hanging_tool_becomes_a_row(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 @pytest.mark.parametrize(
     ("error", "state"),
-    [(PermissionError(1, "no", "a step"), "refused"), (PermissionError(13, "no", "a step"), "refused"),
-     (OSError(22, "bad", "a step"), "missing"), (OSError(38, "none", "a step"), "missing")],
-)  # fmt: skip
+    [
+        (PermissionError(1, "no", "a step"), "refused"),
+        (PermissionError(13, "no", "a step"), "refused"),
+        (OSError(22, "bad", "a step"), "missing"),
+        (OSError(38, "none", "a step"), "missing"),
+    ],
+)
 def test_the_kernels_errors_are_told_apart(error: OSError, state: str) -> None:
     found = from_error(error)
     assert found.state == state

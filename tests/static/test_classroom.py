@@ -37,14 +37,25 @@ class Settings(SimpleNamespace):
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Return what jupyterhub_config.py sets, executed without JupyterHub."""
-    fakes = {"bcrypt": {}, "nativeauthenticator": {"NativeAuthenticator": object},
-             "nativeauthenticator.orm": {"UserInfo": object}}  # fmt: skip
+    fakes = {
+        "bcrypt": {},
+        "nativeauthenticator": {"NativeAuthenticator": object},
+        "nativeauthenticator.orm": {"UserInfo": object},
+    }
     for name, members in fakes.items():
         module = ModuleType(name)
         module.__dict__.update(members)
         monkeypatch.setitem(sys.modules, name, module)
-    given = {"STATE": tmp_path, "HUB_ADDRESS": "10.1.2.1", "HUB_PORT": 8081, "PORT": 8000, "PROXY_PORT": 8001,
-             "IMAGE": "labkit-class:local", "NETWORK": "labkit-class", "LEARNERS": "teacher ada"}  # fmt: skip
+    given = {
+        "STATE": tmp_path,
+        "HUB_ADDRESS": "10.1.2.1",
+        "HUB_PORT": 8081,
+        "PORT": 8000,
+        "PROXY_PORT": 8001,
+        "IMAGE": "labkit-class:local",
+        "NETWORK": "labkit-class",
+        "LEARNERS": "teacher ada",
+    }
     for name, value in given.items():
         monkeypatch.setenv(f"CLASS_{name}", str(value))
     settings = Settings()
@@ -106,8 +117,9 @@ def test_whoever_is_idle_leaves(config: Settings) -> None:
 def say(folder: Path, *words: str, **settings: str) -> list[str]:
     """Run hub.py, which is to give up; return the lines that it said."""
     environment = {"PATH": str(folder), "CLASS_STATE": str(folder / "state"), **settings}
-    ran = subprocess.run([sys.executable, HUB, *words], env=environment, capture_output=True, text=True, check=False,
-                         timeout=30)  # fmt: skip
+    ran = subprocess.run(
+        [sys.executable, HUB, *words], env=environment, capture_output=True, text=True, check=False, timeout=30
+    )
     assert ran.returncode == 1 and ran.stdout == ""
     lines = ran.stderr.splitlines()
     assert len(lines) == 2 and lines[0].startswith("classroom: ") and lines[1].startswith("Fix: ")
@@ -135,9 +147,16 @@ def test_an_engine_that_does_not_answer(bin_folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("names", "said"),
-    [(None, "There is no list of learners"), ("", "is empty"), ("ada bob ada", "names ada twice"),
-     ("Ada", "'Ada' in"), ("a/../b", "is not a name"), ("-rf", "is not a name"), ("x" * 99, "is not a name")],
-)  # fmt: skip
+    [
+        (None, "There is no list of learners"),
+        ("", "is empty"),
+        ("ada bob ada", "names ada twice"),
+        ("Ada", "'Ada' in"),
+        ("a/../b", "is not a name"),
+        ("-rf", "is not a name"),
+        ("x" * 99, "is not a name"),
+    ],
+)
 def test_a_list_of_learners_that_is_none(bin_folder: Path, names: str | None, said: str) -> None:
     file = bin_folder / "learners"
     file.unlink() if names is None else file.write_text(names)
@@ -174,8 +193,9 @@ def test_stopping_says_how_many_it_ended(bin_folder: Path) -> None:
     (bin_folder / "podman").write_text(
         ENGINE.replace("ps ] && exit 0", "ps ] && echo labkit-class-ada other && exit 0")
     )
-    ran = subprocess.run([sys.executable, HUB, "stop"], env={"PATH": str(bin_folder)}, capture_output=True, text=True,
-                         check=True)  # fmt: skip
+    ran = subprocess.run(
+        [sys.executable, HUB, "stop"], env={"PATH": str(bin_folder)}, capture_output=True, text=True, check=True
+    )
     assert ran.stdout == "1 containers ended; the learners' volumes stay.\n"
 
 
@@ -186,8 +206,13 @@ def test_passwords_are_drawn_once_and_root_alone_reads_them(tmp_path: Path) -> N
     code = "import hub; hub.STATE = hub.Path('.'); print(hub.draw_passwords({names}))"
     seen = []
     for names in (["ada"], ["bob", "ada"]):
-        subprocess.run([sys.executable, "-c", code.format(names=names)], cwd=tmp_path, check=True, timeout=30,
-                       env={**os.environ, "PYTHONPATH": str(CLASSROOM)})  # fmt: skip
+        subprocess.run(
+            [sys.executable, "-c", code.format(names=names)],
+            cwd=tmp_path,
+            check=True,
+            timeout=30,
+            env={**os.environ, "PYTHONPATH": str(CLASSROOM)},
+        )
         with (tmp_path / "passwords.csv").open(newline="") as file:
             seen.append({row["name"]: row["password"] for row in csv.DictReader(file)})
     assert (tmp_path / "passwords.csv").stat().st_mode & 0o777 == 0o600

@@ -47,3 +47,8 @@ def test_nothing_of_one_machine_or_registry(path: Path) -> None:
 def test_no_architectures_numbers_are_written_by_hand(path: Path) -> None:
     """__NR_x is the compiler's business; a bare number is one architecture's."""
     assert re.findall(r"\bsyscall\(\s*\d", path.read_text()) == []
+
+
+@pytest.mark.parametrize("path", named(".py"), ids=short)
+def test_the_formatter_formats_every_line(path: Path) -> None:
+    assert re.findall(r"# fmt: *(?:off|skip)", path.read_text()) == []

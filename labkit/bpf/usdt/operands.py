@@ -25,10 +25,15 @@ UNREADABLE, CONSTANT, REGISTER, MEMORY = range(4)  # enum usdt_kind
 
 OPERAND = np.dtype(
     [
-        ("constant", "i8"), ("register_at", "u2"), ("index_at", "u2"),
-        ("kind", "u1"), ("scale", "u1"), ("bytes", "u1"), ("is_signed", "u1"),
+        ("constant", "i8"),
+        ("register_at", "u2"),
+        ("index_at", "u2"),
+        ("kind", "u1"),
+        ("scale", "u1"),
+        ("bytes", "u1"),
+        ("is_signed", "u1"),
     ]
-)  # fmt: skip
+)
 
 # struct pt_regs of x86-64 in its order (arch/x86/include/uapi/asm/ptrace.h), eight bytes each: a register's names for
 # eight, four, two bytes and one

@@ -122,11 +122,16 @@ def _read(path: Path, changed_ns: int) -> list[Probe]:
         raise BadArgument(f"{path.name} is damaged: its notes cannot be read.", "build or install it again") from None
     return [
         Probe(
-            path.resolve(), f"{note.provider}:{note.name}", note.address, note.file_offset, note.arguments,
-            note.semaphore, note.semaphore_offset,
+            path.resolve(),
+            f"{note.provider}:{note.name}",
+            note.address,
+            note.file_offset,
+            note.arguments,
+            note.semaphore,
+            note.semaphore_offset,
         )
         for note in notes
-    ]  # fmt: skip
+    ]
 
 
 class Usdt:
@@ -180,9 +185,13 @@ class Usdt:
                 table = self._program.map_fd("labkit_operands")
                 maps.write_array(table, packed(probe.operands), first=cookie * ARGUMENTS)
             link = uprobe.attach(
-                program, probe.binary, probe.file_offset, pid=pid, cookie=cookie,
+                program,
+                probe.binary,
+                probe.file_offset,
+                pid=pid,
+                cookie=cookie,
                 semaphore_offset=probe.semaphore_offset,
-            )  # fmt: skip
+            )
             self._links.append(link)
         return places
 

@@ -109,9 +109,13 @@ def open_event(binary: Path, offset: int, *, pid: int | None = None, semaphore_o
     )
     libc = ct.CDLL(None, use_errno=True)
     event = libc.syscall(
-        ct.c_long(_number("perf_event_open")), ct.byref(attributes), ct.c_int(_EVERY_PROCESS if pid is None else pid),
-        ct.c_int(0 if pid is None else _ANY_CPU), ct.c_int(_NO_GROUP), ct.c_ulong(_CLOSE_ON_EXEC),
-    )  # fmt: skip
+        ct.c_long(_number("perf_event_open")),
+        ct.byref(attributes),
+        ct.c_int(_EVERY_PROCESS if pid is None else pid),
+        ct.c_int(0 if pid is None else _ANY_CPU),
+        ct.c_int(_NO_GROUP),
+        ct.c_ulong(_CLOSE_ON_EXEC),
+    )
     if event < 0:
         raise _refusal(ct.get_errno(), f"{binary} at {offset:#x}", pid)
     return int(event)

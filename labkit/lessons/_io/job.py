@@ -22,9 +22,17 @@ from labkit.running.files import random_file
 from labkit.running.owned import run_folder
 
 __all__ = [
-    "ALL_ENGINES", "CACHES", "DEEP_ENGINES", "DURABLE", "ENGINES", "OPERATIONS", "ORDERS", "Job", "shared_file",
+    "ALL_ENGINES",
+    "CACHES",
+    "DEEP_ENGINES",
+    "DURABLE",
+    "ENGINES",
+    "OPERATIONS",
+    "ORDERS",
+    "Job",
+    "shared_file",
     "timeline",
-]  # fmt: skip
+]
 
 ENGINES = ("sync", "libaio", "io_uring")  # what lesson 07 compares unless asked otherwise
 ALL_ENGINES = ("sync", "pool", "nowait", "mmap", "libaio", "io_uring")  # the table of c/workloads/io_engines/main.c

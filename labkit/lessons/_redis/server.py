@@ -47,9 +47,13 @@ class Server:
     """
 
     def __init__(
-        self, cgroup: Cgroup, place: str, folder: Path, options: Sequence[str],
+        self,
+        cgroup: Cgroup,
+        place: str,
+        folder: Path,
+        options: Sequence[str],
         settings: Sequence[str] = ("--appendonly", "no"),
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._cgroup, self._options, self._settings = cgroup, options, settings
         self._cpu, self._client_cpu = cpus_for(place)
         self._file = folder / f"{cgroup.path.name}-{self._cpu}-{self._client_cpu}.sock"

@@ -13,8 +13,16 @@ from labkit.errors import check_choice
 from labkit.stats import trial
 
 __all__ = [
-    "REQUEST", "TRANSACTION", "arm_ratios", "call_table", "is_watched", "plain", "planned", "slice_frame", "whole_runs",
-]  # fmt: skip
+    "REQUEST",
+    "TRANSACTION",
+    "arm_ratios",
+    "call_table",
+    "is_watched",
+    "plain",
+    "planned",
+    "slice_frame",
+    "whole_runs",
+]
 
 TRANSACTION, REQUEST = "(transaction)", "(request)"  # in the column `call`: a row about a whole slice
 _WHOLE = (TRANSACTION, REQUEST)

@@ -26,7 +26,7 @@ from labkit.lessons.capstone.sqlite import (
     memory_warnings,
     run_once,
     without_talk,
-)  # fmt: skip
+)
 from labkit.machine.doctor import software
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
@@ -78,9 +78,7 @@ def transaction(
                 one, place, alike, of = _typical(ring.frame())
                 found.append(one.assign(arm=settings.name, transaction=place, alike=alike, transactions=of))
                 lost += ring.lost
-        facts = provenance(
-            command=seen.command, lost_events=lost, warnings=memory_warnings(folder), sqlite=seen.sqlite
-        )  # fmt: skip
+        facts = provenance(command=seen.command, lost_events=lost, warnings=memory_warnings(folder), sqlite=seen.sqlite)
     return schema.frame(pd.concat(found, ignore_index=True)[_EACH], **facts)
 
 

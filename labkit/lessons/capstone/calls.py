@@ -21,9 +21,19 @@ from labkit.errors import Missing
 from labkit.stats.histogram import BUCKETS, Counts, p99, quantile
 
 __all__ = [
-    "NO_FILE", "SYNCS", "WRITES", "CallSums", "Calls", "call_names", "call_rows", "file_of", "name_of", "open_files",
-    "read_calls", "watching",
-]  # fmt: skip
+    "NO_FILE",
+    "SYNCS",
+    "WRITES",
+    "CallSums",
+    "Calls",
+    "call_names",
+    "call_rows",
+    "file_of",
+    "name_of",
+    "open_files",
+    "read_calls",
+    "watching",
+]
 
 SYNCS = ("fsync", "fdatasync")
 WRITES = ("write", "pwrite64", "writev")  # whose bytes c/bpf/capstone.c adds up

@@ -20,8 +20,15 @@ __all__ = ["plot"]
 
 OTHER, OUTSIDE = "other calls", "outside of calls"
 # the parts of a transaction's time, each with the same look in every picture
-_PARTS = ("sync the journal", "sync the folder", "sync the database", "sync the log", "open, close, unlink", OTHER,
-          OUTSIDE)  # fmt: skip
+_PARTS = (
+    "sync the journal",
+    "sync the folder",
+    "sync the database",
+    "sync the log",
+    "open, close, unlink",
+    OTHER,
+    OUTSIDE,
+)
 _NAMED = 5  # calls of a server with their own look; the rest is one part
 _ROWS, _ROW_IN = 6, 0.3  # this many bars fit; each one more needs this much height
 _LANES = ("database", "journal", "log", "log's index", "folder", NO_FILE)
@@ -54,9 +61,17 @@ def _times(frame: pd.DataFrame, ax: Axes) -> Axes:
     low, middle, high = (by_slice.quantile(share).reindex(parts.index) for share in (0.25, 0.5, 0.75))
     _bars(parts, ax, [schema.si_ns(value) for value in middle], high)
     ax.errorbar(
-        middle, range(len(parts)), xerr=[middle - low, high - middle], label="unwatched (median, quartiles)",
-        fmt="D", color=style.INK, zorder=5, markerfacecolor="white", markersize=6, capsize=3,
-    )  # fmt: skip
+        middle,
+        range(len(parts)),
+        xerr=[middle - low, high - middle],
+        label="unwatched (median, quartiles)",
+        fmt="D",
+        color=style.INK,
+        zorder=5,
+        markerfacecolor="white",
+        markersize=6,
+        capsize=3,
+    )
     style.axis(ax, "x", "ns_per_transaction")
     ax.set_xlabel(f"time per {unit}; diamond and number: unwatched")
     return _below(ax, frame, f"Where the time of a {unit} goes")
@@ -117,8 +132,14 @@ def _one(frame: pd.DataFrame, ax: Axes) -> Axes:
             rows = own[deeds == deed]
             places, is_bar = [lanes.index(file) for file in rows["file"]], deed == "sync"
             # no hatching: most bars are too thin for it, and the mark at a bar's beginning says what it is
-            one.barh(places, rows["latency_ns"], left=rows["time_ns"], height=0.7, color=look["color"],
-                     label=deed if is_bar and len(rows) else None)  # fmt: skip
+            one.barh(
+                places,
+                rows["latency_ns"],
+                left=rows["time_ns"],
+                height=0.7,
+                color=look["color"],
+                label=deed if is_bar and len(rows) else None,
+            )
             how = {**look, "linestyle": "none", "markersize": 4}
             one.plot(rows["time_ns"], places, label=deed if len(rows) and not is_bar else None, **how)
         one.set_yticks(range(len(lanes)), ["no file" if lane == NO_FILE else lane for lane in lanes], fontsize=9)

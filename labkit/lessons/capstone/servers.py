@@ -30,7 +30,7 @@ from labkit.lessons.capstone.arms import (
     planned,
     slice_frame,
     whole_runs,
-)  # fmt: skip
+)
 from labkit.lessons.capstone.calls import NO_FILE, SYNCS, Calls, call_rows, read_calls, watching
 from labkit.lessons.capstone.sqlite import memory_warnings
 from labkit.machine.folders import quick
@@ -155,10 +155,12 @@ def measure(
         taken = trial.interleaved(planned(list(loads)), run, slices=slices, seed=seed, progress=report)
         last = loads[plain(taken.taken[-1].arm)]
         facts = provenance(
-            command=["redis-benchmark", *_options(last, requests or _enough(last))], slices=slices,
-            server=redis_version(), lost_events=sum(each.value.lost_events for each in taken.taken),
+            command=["redis-benchmark", *_options(last, requests or _enough(last))],
+            slices=slices,
+            server=redis_version(),
+            lost_events=sum(each.value.lost_events for each in taken.taken),
             warnings=memory_warnings(folder),
-        )  # fmt: skip
+        )
     return slice_frame(taken, list(loads), lambda arm, answers: _rows(loads[arm], answers), **facts)
 
 

@@ -20,9 +20,20 @@ from labkit.running.progress import Tick
 from labkit.running.workload import Workload
 
 __all__ = [
-    "DATABASE", "FILES", "FOLDER", "JOURNALS", "SYNCHRONOUS", "SqliteRun", "SqliteSettings", "application",
-    "check_room", "memory_warnings", "run_once", "stored_rows", "without_talk",
-]  # fmt: skip
+    "DATABASE",
+    "FILES",
+    "FOLDER",
+    "JOURNALS",
+    "SYNCHRONOUS",
+    "SqliteRun",
+    "SqliteSettings",
+    "application",
+    "check_room",
+    "memory_warnings",
+    "run_once",
+    "stored_rows",
+    "without_talk",
+]
 
 APPLICATION = Path(__file__).with_name("application.py")
 DISTRIBUTION = Path("/usr/bin/python3")
@@ -156,9 +167,15 @@ def run_once(
     shutil.rmtree(own)
     calls = without_talk(read_calls(watch, FILES)) if watch else {}
     return SqliteRun(
-        calls, result["elapsed_s"], result["transactions"], result["rows"], stored,
-        watch.lost_events if watch else 0, result["sqlite"], run.command,
-    )  # fmt: skip
+        calls,
+        result["elapsed_s"],
+        result["transactions"],
+        result["rows"],
+        stored,
+        watch.lost_events if watch else 0,
+        result["sqlite"],
+        run.command,
+    )
 
 
 def without_talk(calls: Calls) -> Calls:

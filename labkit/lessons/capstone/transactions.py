@@ -25,7 +25,7 @@ from labkit.lessons.capstone.arms import (
     plain,
     planned,
     slice_frame,
-)  # fmt: skip
+)
 from labkit.lessons.capstone.calls import NO_FILE, SYNCS, call_rows
 from labkit.lessons.capstone.sqlite import SqliteRun, SqliteSettings, check_room, memory_warnings, run_once
 from labkit.machine.folders import quick
@@ -81,9 +81,10 @@ def measure(
     """
     transactions = quick(53, 23) if transactions is None else transactions
     asked = product(
-        several("journal", journal), several("synchronous", synchronous),
+        several("journal", journal),
+        several("synchronous", synchronous),
         several("rows_per_transaction", rows_per_transaction),
-    )  # fmt: skip
+    )
     made = (SqliteSettings(mode, care, transactions, batch, row_bytes) for mode, care, batch in asked)
     arms = {settings.name: settings for settings in made}
     slices, seed = trial.check_slices(slices, 8, 2), check_seed(seed)
@@ -97,10 +98,13 @@ def measure(
         taken = trial.interleaved(planned(list(arms)), run, slices=slices, seed=seed, progress=report)
         last = taken.taken[-1].value
         facts = provenance(
-            command=last.command, slices=slices, sqlite=last.sqlite, row_bytes=row_bytes,
+            command=last.command,
+            slices=slices,
+            sqlite=last.sqlite,
+            row_bytes=row_bytes,
             lost_events=sum(each.value.lost_events for each in taken.taken),
             warnings=memory_warnings(folder) + _without_shell(),
-        )  # fmt: skip
+        )
     return slice_frame(taken, list(arms), lambda arm, run: _rows(arms[arm], run), **facts)
 
 

@@ -36,9 +36,12 @@ def content(
     ios, verify = first.file_bytes // first.block_bytes, "during" if operation == "read" else "after"
     with exclusive("lesson 07: content", progress) as report:
         made = trial.interleaved(
-            list(jobs), lambda arm, tick: run_job(jobs[arm], "--verify", verify, ios=ios, tick=tick),
-            slices=1, progress=report, refused_with=lambda arm: jobs[arm].engine,
-        )  # fmt: skip
+            list(jobs),
+            lambda arm, tick: run_job(jobs[arm], "--verify", verify, ios=ios, tick=tick),
+            slices=1,
+            progress=report,
+            refused_with=lambda arm: jobs[arm].engine,
+        )
         runs = made.by_arm()
         facts = provenance(command=next(iter(runs.values()))[0].command, warnings=made.warnings)
     reports = [(jobs[arm], runs[arm][0].report) for arm in jobs if arm in runs]

@@ -56,18 +56,27 @@ def durable(
     slices, seed = trial.check_slices(slices, 6, 2), check_seed(seed)
     jobs = {
         kind: Job(
-            "sync", "write", cache="warm", block_bytes=block_bytes, durable=kind,
+            "sync",
+            "write",
+            cache="warm",
+            block_bytes=block_bytes,
+            durable=kind,
             sync_every=sync_every if kind == "every" else 0,
         )
         for kind in DURABLE
-    }  # fmt: skip
+    }
     again = DURABLE[0] + trial.AGAIN
     jobs[again] = jobs[DURABLE[0]]
     with exclusive("lesson 07: durable writes", progress) as report:
         made = trial.interleaved(
-            list(jobs), lambda arm, tick: run_job(jobs[arm], seconds=slice_s, tick=tick),
-            slices=slices, seed=seed, progress=report, seconds=slice_s, refused_with=lambda arm: arm,
-        )  # fmt: skip
+            list(jobs),
+            lambda arm, tick: run_job(jobs[arm], seconds=slice_s, tick=tick),
+            slices=slices,
+            seed=seed,
+            progress=report,
+            seconds=slice_s,
+            refused_with=lambda arm: arm,
+        )
         runs = made.by_arm()
         rows = [_row(jobs[arm], arm == again, runs[arm]) for arm in jobs if arm in runs]
         command = next(iter(runs.values()))[0].command

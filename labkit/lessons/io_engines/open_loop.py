@@ -78,9 +78,13 @@ def offered_load(
         jobs = {CLOSED: closed, CLOSED + trial.AGAIN: closed}
         jobs |= {f"{OPEN}, {each:.0%}": Job(engine, queue_depth=queue_depth, rate=each * capacity) for each in shares}
         made = trial.interleaved(
-            list(jobs), lambda arm, tick: run_job(jobs[arm], seconds=slice_s, file=file, tick=tick),
-            slices=slices, seed=seed, progress=part(report, 0.05, 1.0), seconds=slice_s,
-        )  # fmt: skip
+            list(jobs),
+            lambda arm, tick: run_job(jobs[arm], seconds=slice_s, file=file, tick=tick),
+            slices=slices,
+            seed=seed,
+            progress=part(report, 0.05, 1.0),
+            seconds=slice_s,
+        )
         runs = made.by_arm()
         rows = [_row(arm, job, job.rate / capacity, runs[arm]) for arm, job in jobs.items()]
         facts = provenance(command=runs[CLOSED][0].command, slices=slices, seed=made.seed, engine=engine)

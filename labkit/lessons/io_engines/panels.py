@@ -22,9 +22,24 @@ SUBJECTS = ("engines", "lanes")
 SIZES = [512, 4096, 16384, 65536, 262144, 1 << 20, 4 << 20]
 DEPTHS = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 TABLE = [
-    "run", "engine", "again", "cache", "operation", "order", "block_bytes", "queue_depth", "in_flight", "p50_ns",
-    "p99_ns", "ios_per_s", "low_ios_per_s", "high_ios_per_s", "bytes_per_s", "calls_per_io", "cpu_ns_per_io",
-]  # fmt: skip
+    "run",
+    "engine",
+    "again",
+    "cache",
+    "operation",
+    "order",
+    "block_bytes",
+    "queue_depth",
+    "in_flight",
+    "p50_ns",
+    "p99_ns",
+    "ios_per_s",
+    "low_ios_per_s",
+    "high_ios_per_s",
+    "bytes_per_s",
+    "calls_per_io",
+    "cpu_ns_per_io",
+]
 SETTINGS = ("cache", "operation", "order", "block_bytes", "queue_depth")
 
 

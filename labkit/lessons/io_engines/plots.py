@@ -91,8 +91,14 @@ def _curves(frame: pd.DataFrame, ax: Axes) -> Axes:
                 continue
             _whiskers(one, line, line["ios_per_s"], name, how, _rate_reach(line))
             for row in line.to_dict("records"):
-                one.annotate(str(row["queue_depth"]), (row["ios_per_s"], row["p50_ns"]), xytext=_BESIDE[number % 4],
-                             textcoords="offset points", fontsize=8, color=how["color"])  # fmt: skip
+                one.annotate(
+                    str(row["queue_depth"]),
+                    (row["ios_per_s"], row["p50_ns"]),
+                    xytext=_BESIDE[number % 4],
+                    textcoords="offset points",
+                    fontsize=8,
+                    color=how["color"],
+                )
         style.axis(one, "x", "ios_per_s")
         one.set_xlim(left=0)
         one.margins(y=0.12)  # room for the depths below their marks
@@ -230,8 +236,15 @@ def _watched(frame: pd.DataFrame, ax: Axes) -> Axes:
         reach = [[max(row["ratio"] - row["low"], 0)], [max(row["high"] - row["ratio"], 0)]]
         colour = "#000000" if "A/A" in row["comparison"] else "#0072B2"
         ax.errorbar([row["ratio"]], [place], xerr=reach, marker="o", capsize=4, color=colour)
-        ax.annotate(f"{row['ratio']:.2f}", (row["ratio"], place), xytext=(0, 7), textcoords="offset points",
-                    ha="center", fontsize=9, color=style.INK)  # fmt: skip
+        ax.annotate(
+            f"{row['ratio']:.2f}",
+            (row["ratio"], place),
+            xytext=(0, 7),
+            textcoords="offset points",
+            ha="center",
+            fontsize=9,
+            color=style.INK,
+        )
     ax.axvline(1, color=style.INK, linewidth=1, linestyle="--")
     _rows(ax, rows["comparison"])
     ax.set_xlabel("ratio of the rates, with its 95 % interval", color=style.INK)

@@ -72,9 +72,14 @@ def watching_cost(
 
     with exclusive("lesson 07: what watching costs", progress) as report, shared_file(list(jobs.values())) as file:
         made = trial.interleaved(
-            list(arms), run, slices=slices, seed=seed, progress=report, seconds=slice_s,
+            list(arms),
+            run,
+            slices=slices,
+            seed=seed,
+            progress=report,
+            seconds=slice_s,
             refused_with=lambda arm: arms[arm][0],
-        )  # fmt: skip
+        )
         facts = provenance(baseline=baseline, slices=slices, seed=made.seed, warnings=made.warnings)
     rows = made.frame().sort_values("arm", key=lambda names: names.map(list(arms).index), kind="stable")
     return schema.frame(rows.reset_index(drop=True), **facts)

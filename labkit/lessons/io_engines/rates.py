@@ -121,10 +121,14 @@ def measure(
         lost = sum(run.seen.lost for each in watched.values() for run in each)
         made.attrs.update(
             provenance(
-                command=runs[arms[0]][0].command, slices=slices, seed=unwatched.seed, lost_events=lost,
-                watched_columns=list(WATCHED), warnings=list(dict.fromkeys(warnings)),
+                command=runs[arms[0]][0].command,
+                slices=slices,
+                seed=unwatched.seed,
+                lost_events=lost,
+                watched_columns=list(WATCHED),
+                warnings=list(dict.fromkeys(warnings)),
             )
-        )  # fmt: skip
+        )
     return made
 
 

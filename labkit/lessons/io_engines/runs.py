@@ -42,9 +42,16 @@ __all__ = [
 
 # enum call of c/bpf/io_engines.c
 CALLS = (
-    "elsewhere", "pread64", "pwrite64", "preadv2", "pwritev2", "io_submit", "io_getevents", "io_uring_enter (submit)",
+    "elsewhere",
+    "pread64",
+    "pwrite64",
+    "preadv2",
+    "pwritev2",
+    "io_submit",
+    "io_getevents",
+    "io_uring_enter (submit)",
     "io_uring_enter (wait)",
-)  # fmt: skip
+)
 _SUMS = (
     "ios",
     "bytes",

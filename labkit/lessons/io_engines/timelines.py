@@ -61,9 +61,11 @@ def lanes(
         run_folder() as folder,
     ):
         made = trial.interleaved(
-            list(jobs), lambda arm, tick: lanes_of(jobs[arm], ios, folder, file=file, tick=tick),
-            slices=RUNS, progress=report,
-        )  # fmt: skip
+            list(jobs),
+            lambda arm, tick: lanes_of(jobs[arm], ios, folder, file=file, tick=tick),
+            slices=RUNS,
+            progress=report,
+        )
         runs = made.by_arm()
         kept = [_middle([frame for frame, _ in runs[arm]]).assign(engine=arm) for arm in jobs if arm in runs]
         command = next(iter(runs.values()))[0][1]

@@ -80,9 +80,13 @@ def measure(
                 return {**setting.columns, **_row(made)}
 
             made = trial.interleaved(
-                [*ways, baseline + trial.AGAIN], run, slices=slices, seed=seed, seconds=slice_s,
+                [*ways, baseline + trial.AGAIN],
+                run,
+                slices=slices,
+                seed=seed,
+                seconds=slice_s,
                 progress=part(report, number / len(settings), (number + 1) / len(settings)),
-            )  # fmt: skip
+            )
             frames.append(made.frame())
             warnings += made.warnings
         facts = provenance(command=["serve", "--way", *ways], baseline=baseline, warnings=list(dict.fromkeys(warnings)))

@@ -22,9 +22,24 @@ from labkit.running.workload import Workload
 from labkit.stats.histogram import Counts, from_buckets
 
 __all__ = [
-    "BASELINE", "BY_RING", "CALLS", "EVENTS", "MOST_BYTES", "MOST_CONNECTIONS", "TRANSPORTS", "WAYS", "Answered",
-    "Setting", "attached", "check_setting", "check_settings", "check_ways", "run_once", "serving", "usual_place",
-]  # fmt: skip
+    "BASELINE",
+    "BY_RING",
+    "CALLS",
+    "EVENTS",
+    "MOST_BYTES",
+    "MOST_CONNECTIONS",
+    "TRANSPORTS",
+    "WAYS",
+    "Answered",
+    "Setting",
+    "attached",
+    "check_setting",
+    "check_settings",
+    "check_ways",
+    "run_once",
+    "serving",
+    "usual_place",
+]
 
 WAYS = ("threads", "epoll", "uring", "multishot", "registered", "zerocopy")
 BY_RING = WAYS[2:]

@@ -18,9 +18,18 @@ from labkit.stats import trial
 from labkit.stats.histogram import from_buckets, p99, quantile
 
 __all__ = [
-    "AGAIN", "ARMS", "SHORTCUT", "TCP", "UNIX", "Pair", "Setting",
-    "check_sizes", "each_setting", "ping_pong", "stream",
-]  # fmt: skip
+    "AGAIN",
+    "ARMS",
+    "SHORTCUT",
+    "TCP",
+    "UNIX",
+    "Pair",
+    "Setting",
+    "check_sizes",
+    "each_setting",
+    "ping_pong",
+    "stream",
+]
 
 TCP, SHORTCUT, UNIX = "TCP", "TCP + sockmap", "Unix socket"
 ARMS = (TCP, SHORTCUT, UNIX)

@@ -72,10 +72,14 @@ def witnesses(
         seen = timed(program, job, ios=ios, tick=lambda gone_s: report(0.1, "the program and the timer"))
         own = seen.told["latency_ns"]
         rows: list[dict[str, Any]] = [
-            {"witness": "the program itself", "count": seen.told["ios"], "p50_ns": seen.program_p50_ns,
-             "mean_ns": own["sum_ns"] / own["count"]},
+            {
+                "witness": "the program itself",
+                "count": seen.told["ios"],
+                "p50_ns": seen.program_p50_ns,
+                "mean_ns": own["sum_ns"] / own["count"],
+            },
             {"witness": "eBPF timer", **_summary(seen.counts)},
-        ]  # fmt: skip
+        ]
         for number, (name, ask) in enumerate(others.items(), start=1):
             report(0.25 * number, name)
             if shutil.which(name) is None:
@@ -180,8 +184,12 @@ def _fio(job: Job, ios: int) -> dict[str, float]:
         }
         made = subprocess.run(
             ["fio", *(f"--{name}={value}" for name, value in options.items())],
-            capture_output=True, text=True, check=False, cwd=folder, timeout=_ENDING_S + ios / 10,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
+            timeout=_ENDING_S + ios / 10,
+        )
         if made.returncode != 0:
             raise LabkitError("fio failed.", "run it by hand, as the detail says", made.stderr or made.stdout)
         told = json.loads(made.stdout[made.stdout.index("{") :])["jobs"][0]["read"]

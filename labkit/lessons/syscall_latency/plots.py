@@ -89,8 +89,16 @@ def _heat_map(frame: pd.DataFrame, ax: Axes) -> Axes:
     moments = [] if at_work.empty else [at_work.min(), at_work.max() + slice_s]
     for moment, word in zip(moments, ("neighbour starts", "neighbour stops"), strict=False):
         ax.axvline(moment, color=style.INK, linestyle="--", linewidth=1)
-        ax.annotate(word, (moment, 0.97), xycoords=("data", "axes fraction"), xytext=(4, 0), fontsize=9,
-                    textcoords="offset points", va="top", color=style.INK)  # fmt: skip
+        ax.annotate(
+            word,
+            (moment, 0.97),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, 0),
+            fontsize=9,
+            textcoords="offset points",
+            va="top",
+            color=style.INK,
+        )
     style.axis(ax, "x", "elapsed_s")
     style.axis(ax, "y", "latency_ns", log=10)
     title = f"Each column is {1000 * slice_s:.0f} ms: how long its calls took"

@@ -80,9 +80,11 @@ def per_slice(
     with attached(None if must_watch else warnings) as program:
         if program is not None:
             watched = trial.once(
-                {name: name for name in arms}, lambda name, tick: one(name, tick, program=program),
-                progress=part(report, 0, 0.2), seconds=seconds,
-            )  # fmt: skip
+                {name: name for name in arms},
+                lambda name, tick: one(name, tick, program=program),
+                progress=part(report, 0, 0.2),
+                seconds=seconds,
+            )
     first = next(iter(arms))
     planned = [*arms, first + trial.AGAIN]
     unwatched = trial.interleaved(
@@ -99,9 +101,13 @@ def per_slice(
     frame = schema.frame(rows)
     warnings += [*unwatched.warnings, *_doubts(arms, runs), *_noise(frame)]
     facts = provenance(
-        command=unwatched.taken[0].value.command, seed=seed, baseline=first, watched_columns=list(WATCHED),
-        lost_events=sum(each.seen.lost for each in watched.values()), warnings=list(dict.fromkeys(warnings)),
-    )  # fmt: skip
+        command=unwatched.taken[0].value.command,
+        seed=seed,
+        baseline=first,
+        watched_columns=list(WATCHED),
+        lost_events=sum(each.seen.lost for each in watched.values()),
+        warnings=list(dict.fromkeys(warnings)),
+    )
     return schema.frame(frame, **facts)
 
 

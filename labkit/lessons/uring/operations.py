@@ -156,9 +156,14 @@ def files(
             [*INTERFACES, "plain" + trial.AGAIN], timed, slices=slices, seed=seed, progress=part(report, 0.2, 1)
         )
         facts = provenance(
-            command=watched["io_uring"].command, cache=cache, files=files, baseline="plain", seed=seed,
-            lost_events=sum(each.seen.lost for each in watched.values()), warnings=made.warnings,
-        )  # fmt: skip
+            command=watched["io_uring"].command,
+            cache=cache,
+            files=files,
+            baseline="plain",
+            seed=seed,
+            lost_events=sum(each.seen.lost for each in watched.values()),
+            warnings=made.warnings,
+        )
     return schema.frame(made.frame(), **facts)
 
 

@@ -19,9 +19,18 @@ __all__ = ["panel"]
 
 SIZES = [512, 4096, 16384, 65536, 262144, 1 << 20]
 TABLE = [
-    "run", "arm", "registered", "block_bytes", "calls_per_io", "ios_per_s",
-    "program_cpu_ns_per_io", "kernel_cpu_ns_per_io", "ratio", "low", "high",
-]  # fmt: skip
+    "run",
+    "arm",
+    "registered",
+    "block_bytes",
+    "calls_per_io",
+    "ios_per_s",
+    "program_cpu_ns_per_io",
+    "kernel_cpu_ns_per_io",
+    "ratio",
+    "low",
+    "high",
+]
 
 
 def panel() -> Panel:

@@ -16,9 +16,11 @@ __all__ = ["Moment", "moments", "picture", "pictures", "ring_sizes"]
 _WIDTH, _HEIGHT, _OUTER, _INNER = 700, 262, 84, 50
 _FILLED, _SHOWN, _WORKED, _RESULT = "#999999", "#D55E00", "#CC79A7", "#0072B2"
 _LEGEND = (
-    (_FILLED, "filled in, not submitted yet"), (_SHOWN, "submitted, not consumed yet"), (_WORKED, "in flight"),
+    (_FILLED, "filled in, not submitted yet"),
+    (_SHOWN, "submitted, not consumed yet"),
+    (_WORKED, "in flight"),
     (_RESULT, "result, not seen yet"),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -145,8 +147,9 @@ def _ring(middle: int, name: str, slots: dict[int, tuple[int, str]], entries: in
     for word, number, radius, sign in (("head", head, _INNER - 8, -1), ("tail", tail, _OUTER + 8, 1)):
         x, y = _at(middle, top, radius, number % entries + 0.5, entries)
         x2, y2 = _at(middle, top, radius + 9 * sign, number % entries + 0.5, entries)
-        drawn.append(f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="currentColor" '
-                     'stroke-width="3"/>')  # fmt: skip
+        drawn.append(
+            f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="currentColor" stroke-width="3"/>'
+        )
         if sign > 0:
             tx, ty = _at(middle, top, radius + 24, number % entries + 0.5, entries)
             drawn.append(_text(tx, ty + 4, word))

@@ -33,8 +33,16 @@ def _rings(frame: pd.DataFrame, ax: Axes) -> Axes:
         thick = {"linewidth": width, "alpha": 0.45, "marker": "", "linestyle": "-"} if width > 2 else {"markersize": 3}
         ax.step(frame["step"], frame[name], where="post", label=schema.label(name), **{**how, **thick})
     ax.fill_between(frame["step"], frame["cq_tail"], frame["sq_head"], step="post", color=style.GRID, zorder=0)
-    ax.fill_between(frame["step"], frame["cq_head"], frame["cq_tail"], step="post", facecolor="none",
-                    edgecolor=style.GRID, hatch="//", zorder=0)  # fmt: skip
+    ax.fill_between(
+        frame["step"],
+        frame["cq_head"],
+        frame["cq_tail"],
+        step="post",
+        facecolor="none",
+        edgecolor=style.GRID,
+        hatch="//",
+        zorder=0,
+    )
     style.axis(ax, "x", "step")
     ax.set_ylabel("requests so far", color=style.INK)
     return style.finish(
@@ -105,8 +113,14 @@ def _submitters(frame: pd.DataFrame, ax: Axes) -> Axes:
         parts = zip(kinds.items(), ((0, own), (own, other)), strict=True)
         for (name, how), (start, width) in parts:
             left.barh(place, width, left=start, height=0.6, label=labels.get(name), **how)
-        left.annotate(schema.si_ns(own + other), (own + other, place), xytext=(4, 0), textcoords="offset points",
-                      va="center", fontsize=9)  # fmt: skip
+        left.annotate(
+            schema.si_ns(own + other),
+            (own + other, place),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+        )
         bar = right.barh(place, row["ios_per_s"], height=0.6, color=style.COLOURS[2])
         right.bar_label(bar, [f"{schema.si_count(row['ios_per_s'])}/s"], padding=3, fontsize=9)
         slices = frame[frame["arm"] == row["arm"]]
@@ -182,8 +196,13 @@ def _workers(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def _tour(frame: pd.DataFrame, ax: Axes) -> Axes:
-    return _bars(frame, ax, "calls_per_io", [f"{row['stop']}: {row['interface']}" for row in frame.to_dict("records")],
-                 "System calls per operation, counted by the kernel")  # fmt: skip
+    return _bars(
+        frame,
+        ax,
+        "calls_per_io",
+        [f"{row['stop']}: {row['interface']}" for row in frame.to_dict("records")],
+        "System calls per operation, counted by the kernel",
+    )
 
 
 def _files(frame: pd.DataFrame, ax: Axes) -> Axes:

@@ -16,15 +16,34 @@ from labkit.running.progress import Tick
 from labkit.running.workload import Workload
 
 __all__ = [
-    "ENTERS", "EVENTS", "PROGRAM", "SQPOLL", "WORKER", "ThreadEvents", "UringRun", "attached", "events_of", "flags",
+    "ENTERS",
+    "EVENTS",
+    "PROGRAM",
+    "SQPOLL",
+    "WORKER",
+    "ThreadEvents",
+    "UringRun",
+    "attached",
+    "events_of",
+    "flags",
     "run",
-]  # fmt: skip
+]
 
 # enum event of c/bpf/uring.c
 EVENTS = (
-    "submits", "waits", "wakes", "sqe consumed", "handed to a worker", "ran",
-    "openat", "statx", "read", "close", "sendto", "recvfrom",
-)  # fmt: skip
+    "submits",
+    "waits",
+    "wakes",
+    "sqe consumed",
+    "handed to a worker",
+    "ran",
+    "openat",
+    "statx",
+    "read",
+    "close",
+    "sendto",
+    "recvfrom",
+)
 ENTERS = EVENTS[:3]  # what io_uring_enter was called for
 
 # the kinds of threads; the kernel puts the process id behind the name of its own

@@ -18,9 +18,16 @@ __all__ = ["UNNAMED", "log_of_a_mask", "log_without_a_name", "open_files", "row_
 _ROW = BPF_FOLDER / "verifier_row.c"
 # exhibits whose log states the cause
 UNNAMED = (
-    "null_test", "past_value", "no_result", "unbounded_loop", "not_submitted", "foreign_address", "context_written",
-    "wrong_helper", "no_licence",
-)  # fmt: skip
+    "null_test",
+    "past_value",
+    "no_result",
+    "unbounded_loop",
+    "not_submitted",
+    "foreign_address",
+    "context_written",
+    "wrong_helper",
+    "no_licence",
+)
 
 
 def log_of_a_mask() -> str:

@@ -23,9 +23,17 @@ __all__ = ["TO_REPAIR", "Workshop", "exercise_text", "workshop"]
 
 # the lesson shows the others in full
 TO_REPAIR = (
-    "past_value", "pointer_too_far", "no_result", "large_stack", "used_after_submit", "foreign_address",
-    "context_written", "wrong_helper", "no_licence", "never_set",
-)  # fmt: skip
+    "past_value",
+    "pointer_too_far",
+    "no_result",
+    "large_stack",
+    "used_after_submit",
+    "foreign_address",
+    "context_written",
+    "wrong_helper",
+    "no_licence",
+    "never_set",
+)
 _YOURS = "repair the source above, or press Show the fix"
 CAUSES = sorted({exhibit.cause for exhibit in GALLERY.values()})
 _BRANCH = re.compile(r"^#ifdef FIXED\n(.*?)(?:^#else\n(.*?))?^#endif\n", re.MULTILINE | re.DOTALL)

@@ -57,9 +57,15 @@ def flame(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     for name, depth, left, share in zip(*columns, strict=True):
         kernel, python = name.endswith("_[k]"), name.startswith("py::")
         ax.barh(
-            depth, share, left=left, height=0.94, edgecolor="white", linewidth=0.6,
-            facecolor=_KERNEL if kernel else _PYTHON if python else _OTHER, hatch="//" if kernel else "",
-        )  # fmt: skip
+            depth,
+            share,
+            left=left,
+            height=0.94,
+            edgecolor="white",
+            linewidth=0.6,
+            facecolor=_KERNEL if kernel else _PYTHON if python else _OTHER,
+            hatch="//" if kernel else "",
+        )
         text = _fitting(name.removesuffix("_[k]"), share)
         plate = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.6} if kernel else None
         box = plate if text else None

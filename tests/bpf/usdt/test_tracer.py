@@ -117,8 +117,10 @@ def test_the_live_code_is_what_gdb_sees(app: Path) -> None:
         ours = livecode.read_memory(run.pid, address, 8)
         told = subprocess.run(
             ["gdb", "-q", "-nx", "-batch", "-p", str(run.pid), "-ex", f"x/8xb {address:#x}"],
-            capture_output=True, text=True, check=False,
-        ).stdout  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
     assert bytes(int(byte, 16) for byte in re.findall(r"\t0x([0-9a-f]{2})", told)[-8:]) == ours
 
 
@@ -366,6 +368,8 @@ def test_it_works_inside_a_pid_namespace(app: Path) -> None:
     )
     made = subprocess.run(
         ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", sys.executable, "-c", code],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert made.stdout.strip() == "23", made.stderr

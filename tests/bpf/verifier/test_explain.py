@@ -78,8 +78,15 @@ def test_the_programs_are_many_and_of_every_cause() -> None:
     cases = [case(path) for path in REJECTED]
     assert len(cases) >= 40
     assert {each.path.stem.split("_")[0] for each in cases} >= {
-        "map", "context", "stack", "helper", "loop", "reference", "licence", "pointer",
-    }  # fmt: skip
+        "map",
+        "context",
+        "stack",
+        "helper",
+        "loop",
+        "reference",
+        "licence",
+        "pointer",
+    }
 
 
 @pytest.mark.bpf
@@ -373,14 +380,15 @@ VALUES = {
     "map_value_or_null(id=1,map=start,ks=4,vs=8)": "a pointer to a value of 8 bytes in the map `start`, or NULL",
     "map_value_or_null(id=1,off=0,ks=4,vs=8,imm=0)": "a pointer to a map's value of 8 bytes, or NULL",
     "map_value(off=8,ks=4,vs=16,imm=0)": "a pointer to a map's value of 16 bytes, moved by 8 bytes",
-    "map_value(map=m,ks=4,vs=64,smin=0,smax=umax=248,var_off=(0x0; 0xf8))":
-        "a pointer to a value of 64 bytes in the map `m`, moved by 0 to 248 bytes",
+    "map_value(map=m,ks=4,vs=64,smin=0,smax=umax=248,var_off=(0x0; 0xf8))": (
+        "a pointer to a value of 64 bytes in the map `m`, moved by 0 to 248 bytes"
+    ),
     "ringbuf_mem(ref_obj_id=2,sz=16)": "a pointer to a ring-buffer record of 16 bytes",
     "alloc_mem_or_null(id=2,ref_obj_id=2,off=0,imm=0)": "a pointer to a ring-buffer record, or NULL",
     "trusted_ptr_task_struct()": "a pointer to the kernel's struct task_struct",
     "pkt(r=8)": "a pointer into the packet",
     "something_new(a=1)": "`something_new(a=1)`",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("raw", "words"), VALUES.items(), ids=list(VALUES))

@@ -76,7 +76,7 @@ ALONE = "1.01 k I/Os per second; half of them took less than 12.3 µs."
             f"libaio, 4 KiB, depth 32, O_DIRECT: {ALONE}",
         ),
     ],
-)  # fmt: skip
+)
 def test_it_compares_what_differs_in_one_thing(frame: pd.DataFrame, said: str) -> None:
     assert finding(frame) == said
 

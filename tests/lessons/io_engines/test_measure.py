@@ -59,8 +59,9 @@ def test_strace_counts_the_same_calls() -> None:
         with Workload("io_engines", job(engine).arguments(ios=101)) as run:
             witness = subprocess.Popen(
                 ["strace", "-c", "-e", f"trace={','.join(calls)}", "-p", str(run.pid)],
-                stderr=subprocess.PIPE, text=True,
-            )  # fmt: skip
+                stderr=subprocess.PIPE,
+                text=True,
+            )
             assert witness.stderr is not None and " attached" in witness.stderr.readline()
             told = run.go()
             table = witness.communicate(timeout=30)[1]
@@ -432,9 +433,12 @@ def test_what_watching_costs_has_every_comparison_with_its_interval() -> None:
     ratios = io_engines.watched_ratios(frame)
     assert len(frame) == 5 * 2
     assert ratios["comparison"].tolist() == [
-        "sync: watched / unwatched", "io_uring: watched / unwatched", "sync: unwatched again / unwatched (A/A)",
-        "io_uring / sync, unwatched", "io_uring / sync, watched",
-    ]  # fmt: skip
+        "sync: watched / unwatched",
+        "io_uring: watched / unwatched",
+        "sync: unwatched again / unwatched (A/A)",
+        "io_uring / sync, unwatched",
+        "io_uring / sync, watched",
+    ]
     assert ratios["ratio"].between(ratios["low"], ratios["high"]).all()
 
 

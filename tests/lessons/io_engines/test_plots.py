@@ -31,12 +31,27 @@ def whole(ax: Axes) -> Figure:
 
 def sweep(sizes: tuple[int, ...] = (4096,), depths: tuple[int, ...] = (1,), **more: Any) -> pd.DataFrame:
     rows = [
-        {"engine": engine, "cache": "direct", "operation": "read", "order": "random", "block_bytes": size,
-         "queue_depth": depth, "p25_ns": 90 * depth, "p50_ns": 100 * depth, "p75_ns": 120 * depth,
-         "p99_ns": 900 * depth, "ios_per_s": 1000.0 * depth, "bytes_per_s": 1000.0 * size, "calls_per_io": 1 / depth,
-         "sleeps_per_io": 0.5, "cpu_ns_per_io": 5.0}
-        for engine in ("libaio", "io_uring") for size in sizes for depth in depths
-    ]  # fmt: skip
+        {
+            "engine": engine,
+            "cache": "direct",
+            "operation": "read",
+            "order": "random",
+            "block_bytes": size,
+            "queue_depth": depth,
+            "p25_ns": 90 * depth,
+            "p50_ns": 100 * depth,
+            "p75_ns": 120 * depth,
+            "p99_ns": 900 * depth,
+            "ios_per_s": 1000.0 * depth,
+            "bytes_per_s": 1000.0 * size,
+            "calls_per_io": 1 / depth,
+            "sleeps_per_io": 0.5,
+            "cpu_ns_per_io": 5.0,
+        }
+        for engine in ("libaio", "io_uring")
+        for size in sizes
+        for depth in depths
+    ]
     return schema.frame(rows).assign(**more)
 
 
@@ -78,13 +93,21 @@ def test_depths_are_marks_on_a_curve_of_latency_over_throughput() -> None:
     ("second", "names"),
     [
         ({"run": 2}, ["libaio, run 1", "io_uring, run 1", "libaio, run 2", "io_uring, run 2"]),
-        ({"run": 1, "cache": "warm"},
-         ["libaio, O_DIRECT", "io_uring, O_DIRECT", "libaio, page cache, warm", "io_uring, page cache, warm"]),
-        ({"run": 1, "order": "sequential", "operation": "write"},
-         ["libaio, read, random", "io_uring, read, random", "libaio, write, sequential",
-          "io_uring, write, sequential"]),
+        (
+            {"run": 1, "cache": "warm"},
+            ["libaio, O_DIRECT", "io_uring, O_DIRECT", "libaio, page cache, warm", "io_uring, page cache, warm"],
+        ),
+        (
+            {"run": 1, "order": "sequential", "operation": "write"},
+            [
+                "libaio, read, random",
+                "io_uring, read, random",
+                "libaio, write, sequential",
+                "io_uring, write, sequential",
+            ],
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_differs_between_runs_is_in_the_legend(second: dict[str, Any], names: list[str]) -> None:
     frame = pd.concat([sweep(depths=(1, 4), run=1), sweep(depths=(1, 4), **second)], ignore_index=True)
     (legend,) = whole(draw(frame)).legends
@@ -96,8 +119,13 @@ def looks(ax: Axes) -> dict[tuple[float, float], tuple[str, ...]]:
     found = {}
     for container in ax.containers:
         line = container.lines[0]
-        how = (line.get_color(), line.get_marker(), line.get_fillstyle(), str(line.get_markerfacecolor()),
-               line.get_linestyle())  # fmt: skip
+        how = (
+            line.get_color(),
+            line.get_marker(),
+            line.get_fillstyle(),
+            str(line.get_markerfacecolor()),
+            line.get_linestyle(),
+        )
         found |= {(float(x), float(y)): tuple(map(str, how)) for x, y in line.get_xydata()}
     return found
 

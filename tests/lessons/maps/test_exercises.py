@@ -79,5 +79,8 @@ def test_a_count_of_two_cpus(tmp_path: Path) -> None:
 def test_a_full_map(tmp_path: Path) -> None:
     told = judged(FULL.judge, tmp_path, KEPT, 4)
     assert cases(told) == [
-        "a process that is not watched", "0 bytes", "more sizes than room", "a full map and a known size"
-    ]  # fmt: skip
+        "a process that is not watched",
+        "0 bytes",
+        "more sizes than room",
+        "a full map and a known size",
+    ]

@@ -87,9 +87,13 @@ def test_every_event_of_a_full_map_is_in_a_bar() -> None:
 
 def test_histograms_keep_empty_bars_and_draw_what_is_outside_hollow() -> None:
     frame = schema.frame(
-        {"histogram": ["log2"] * 2 + ["linear"] * 3, "low_bytes": [128, 1024, 600, 800, 1000],
-         "high_bytes": [255, 2047, 699, 899, 1 << 20], "count": [7, 2, 3, 4, 2]}
-    )  # fmt: skip
+        {
+            "histogram": ["log2"] * 2 + ["linear"] * 3,
+            "low_bytes": [128, 1024, 600, 800, 1000],
+            "high_bytes": [255, 2047, 699, 899, 1 << 20],
+            "count": [7, 2, 3, 4, 2],
+        }
+    )
     log2, linear = drawn(frame).axes
     assert [bar.get_height() for bar in log2.patches] == [7, 0, 0, 2]
     assert [bar.get_height() for bar in linear.patches] == [3, 0, 4, 2]
@@ -101,9 +105,13 @@ def test_histograms_keep_empty_bars_and_draw_what_is_outside_hollow() -> None:
 
 def test_many_bars_are_labelled_with_their_smallest_size_alone() -> None:
     frame = schema.frame(
-        {"histogram": ["log2"] * 2 + ["linear"], "low_bytes": [1, 1 << 19, 64], "high_bytes": [1, (1 << 20) - 1, 127],
-         "count": [7, 2, 9]}
-    )  # fmt: skip
+        {
+            "histogram": ["log2"] * 2 + ["linear"],
+            "low_bytes": [1, 1 << 19, 64],
+            "high_bytes": [1, (1 << 20) - 1, 127],
+            "count": [7, 2, 9],
+        }
+    )
     log2, _ = drawn(frame).axes
     assert len(log2.patches) == 20
     assert [label.get_text() for label in log2.get_xticklabels()][:3] == ["1", "8", "64"]
@@ -116,9 +124,15 @@ def test_where_no_update_was_lost_the_axis_begins_at_zero() -> None:
 
 def test_pairs_have_one_picture_for_each_key() -> None:
     frame = schema.frame(
-        {"key": ["thread", "one slot"], "time_ns": [1, 2], "tid": [7, 8], "asked_ns": [10, 10],
-         "latency_ns": [11, 5], "cpu": [0, 1]}
-    )  # fmt: skip
+        {
+            "key": ["thread", "one slot"],
+            "time_ns": [1, 2],
+            "tid": [7, 8],
+            "asked_ns": [10, 10],
+            "latency_ns": [11, 5],
+            "cpu": [0, 1],
+        }
+    )
     assert [ax.get_title(loc="left").split(" (")[0] for ax in drawn(frame).axes] == ["Key: thread", "Key: one slot"]
 
 

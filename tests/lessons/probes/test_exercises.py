@@ -94,5 +94,9 @@ def test_times_of_calls(tmp_path: Path) -> None:
 def test_the_deepest_recursion(tmp_path: Path) -> None:
     told = judged(DEEPEST.judge, tmp_path, FELL, 5)
     assert cases(told) == [
-        "a process that is not watched", "one after another", "two threads at a time", "less deep later", "recursion"
-    ]  # fmt: skip
+        "a process that is not watched",
+        "one after another",
+        "two threads at a time",
+        "less deep later",
+        "recursion",
+    ]

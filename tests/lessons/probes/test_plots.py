@@ -23,9 +23,15 @@ def drawn(frame: pd.DataFrame) -> Any:
 
 def test_a_mechanism_that_is_missing_says_so_in_its_row() -> None:
     frame = schema.frame(
-        {"mechanism": ["tracepoint", "kprobe"], "calls": [997] * 2, "at_entry": [997, 0], "at_return": [997, 0],
-         "state": ["ok", "missing"], "reason": ["", "no kprobes"]}
-    )  # fmt: skip
+        {
+            "mechanism": ["tracepoint", "kprobe"],
+            "calls": [997] * 2,
+            "at_entry": [997, 0],
+            "at_return": [997, 0],
+            "state": ["ok", "missing"],
+            "reason": ["", "no kprobes"],
+        }
+    )
     ax = drawn(frame)
     assert [text.get_text() for text in ax.texts] == ["997 and 997", "missing"]
     assert [bar.get_width() for bar in ax.patches] == [997, 0, 997, 0]
@@ -33,11 +39,16 @@ def test_a_mechanism_that_is_missing_says_so_in_its_row() -> None:
 
 def test_costs_have_a_row_each_and_the_absent_stand_in_the_title() -> None:
     frame = schema.frame(
-        {"arm": ["tracepoint at entry", "strace", "kprobe"], "added_ns": [200.0, 60e3, NAN],
-         "low_ns": [190.0, 50e3, NAN],
-         "high_ns": [210.0, 70e3, NAN], "times_as_long": [2.0, 2e2, NAN], "slices": [5, 5, 0],
-         "reason": ["", "", "no"]}
-    )  # fmt: skip
+        {
+            "arm": ["tracepoint at entry", "strace", "kprobe"],
+            "added_ns": [200.0, 60e3, NAN],
+            "low_ns": [190.0, 50e3, NAN],
+            "high_ns": [210.0, 70e3, NAN],
+            "times_as_long": [2.0, 2e2, NAN],
+            "slices": [5, 5, 0],
+            "reason": ["", "", "no"],
+        }
+    )
     ax = drawn(frame)
     assert [label.get_text() for label in ax.get_yticklabels()] == ["tracepoint at entry", "strace"]
     assert "kprobe" in ax.get_title(loc="left")
@@ -45,17 +56,27 @@ def test_costs_have_a_row_each_and_the_absent_stand_in_the_title() -> None:
 
 def test_calls_made_stand_beside_calls_seen() -> None:
     frame = schema.frame(
-        {"function": ["visible", "hidden"], "calls": [23, 23], "count": [23, 0], "state": ["ok", "refused"],
-         "reason": ["", "no symbol"]}
-    )  # fmt: skip
+        {
+            "function": ["visible", "hidden"],
+            "calls": [23, 23],
+            "count": [23, 0],
+            "state": ["ok", "refused"],
+            "reason": ["", "no symbol"],
+        }
+    )
     assert [bar.get_height() for bar in drawn(frame).patches] == [23, 23, 23, 0]
 
 
 def test_naps_are_marks_of_two_kinds() -> None:
     frame = schema.frame(
-        {"arm": ["decorator", "uprobes"], "event_number": [1, 1], "argument": [10, 10], "returned": [20, 20],
-         "latency_ns": [11_000, 12_000]}
-    )  # fmt: skip
+        {
+            "arm": ["decorator", "uprobes"],
+            "event_number": [1, 1],
+            "argument": [10, 10],
+            "returned": [20, 20],
+            "latency_ns": [11_000, 12_000],
+        }
+    )
     assert len(drawn(frame).get_legend().get_texts()) == 2
 
 
@@ -104,7 +125,12 @@ def test_no_samples_is_no_error() -> None:
 @pytest.mark.parametrize(("high_ns", "said"), [(210.0, "uprobe at entry the most"), (990.0, "no difference was shown")])
 def test_the_panel_says_when_no_difference_was_shown(high_ns: float, said: str) -> None:
     frame = schema.frame(
-        {"arm": ["tracepoint at entry", "uprobe at entry"], "added_ns": [200.0, 1000.0], "low_ns": [190.0, 980.0],
-         "high_ns": [high_ns, 1100.0], "slices": [6, 6]}
-    )  # fmt: skip
+        {
+            "arm": ["tracepoint at entry", "uprobe at entry"],
+            "added_ns": [200.0, 1000.0],
+            "low_ns": [190.0, 980.0],
+            "high_ns": [high_ns, 1100.0],
+            "slices": [6, 6],
+        }
+    )
     assert said in finding(frame)

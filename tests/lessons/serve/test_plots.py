@@ -22,14 +22,20 @@ def rates(**factor: float) -> pd.DataFrame:
     """Return slices in which a way has this many times the rate of epoll."""
     rows = [
         {
-            "arm": arm, "slice": number, "pinning": "cross core", "transport": "tcp", "connections": connections,
-            "message_bytes": 64, "requests_per_s": 1000.0 * connections * factor.get(arm, 1.0) * (1 + 0.01 * number),
-            "cpu_ns_per_request": 5000.0, "own_calls_per_request": 2.0,
+            "arm": arm,
+            "slice": number,
+            "pinning": "cross core",
+            "transport": "tcp",
+            "connections": connections,
+            "message_bytes": 64,
+            "requests_per_s": 1000.0 * connections * factor.get(arm, 1.0) * (1 + 0.01 * number),
+            "cpu_ns_per_request": 5000.0,
+            "own_calls_per_request": 2.0,
         }
         for connections in (1, 16)
         for arm in ("threads", "epoll", "uring", AGAIN)
         for number in range(6)
-    ]  # fmt: skip
+    ]
     return schema.frame(rows, baseline="epoll")
 
 
@@ -68,10 +74,13 @@ def test_a_sentence_says_that_no_difference_was_shown() -> None:
 def test_calls_are_bars_of_their_kinds() -> None:
     frame = schema.frame(
         {
-            "arm": ["threads"] * 3 + ["uring"], "connections": [64] * 4, "requests": [100] * 4,
-            "event": ["recvfrom", "sendto", "sleep", "io_uring_enter"], "count": [110, 100, 100, 25],
+            "arm": ["threads"] * 3 + ["uring"],
+            "connections": [64] * 4,
+            "requests": [100] * 4,
+            "event": ["recvfrom", "sendto", "sleep", "io_uring_enter"],
+            "count": [110, 100, 100, 25],
         }
-    )  # fmt: skip
+    )
     ax = serve.plot(frame, fresh())
     assert [bar.get_width() for bar in ax.patches] == [1.1, 0, 1.0, 0, 0, 0.25]
     assert [text.get_text() for text in ax.texts] == [" 2.10", " 0.25"]
@@ -80,12 +89,17 @@ def test_calls_are_bars_of_their_kinds() -> None:
 def offered() -> pd.DataFrame:
     rows = [
         {
-            "loop": loop, "share": share, "offered_requests_per_s": 1e5 * share * (loop == "open"),
-            "requests_per_s": min(1e5 * share, 1e5), "p99_ns": late, "low_p99_ns": late / 2, "high_p99_ns": 2 * late,
+            "loop": loop,
+            "share": share,
+            "offered_requests_per_s": 1e5 * share * (loop == "open"),
+            "requests_per_s": min(1e5 * share, 1e5),
+            "p99_ns": late,
+            "low_p99_ns": late / 2,
+            "high_p99_ns": 2 * late,
             "service_p99_ns": 1e6,
         }
         for loop, share, late in (("closed", 1.0, 1e6), ("open", 0.4, 1.5e6), ("open", 1.2, 9e7))
-    ]  # fmt: skip
+    ]
     return schema.frame(rows)
 
 

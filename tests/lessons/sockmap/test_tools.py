@@ -58,9 +58,12 @@ int send_message(struct sk_msg_md *msg)
 def test_redirects(tmp_path: Path) -> None:
     told = judged(REDIRECT.judge, tmp_path, REDIRECTED, 5, before=HEADER)
     assert [each.case for each in told] == [
-        "both ends in the map", "both ends in the map", "the other end is not in the map",
-        "the other end is not in the map", "both ends in the map",
-    ]  # fmt: skip
+        "both ends in the map",
+        "both ends in the map",
+        "the other end is not in the map",
+        "the other end is not in the map",
+        "both ends in the map",
+    ]
     assert len({each.hint for each in told[1:]}) == 4
     assert told[0].hint == told[1].hint  # both look for the wrong port
 
@@ -68,5 +71,9 @@ def test_redirects(tmp_path: Path) -> None:
 def test_kinds_of_messages(tmp_path: Path) -> None:
     told = judged(KINDS.judge, tmp_path, KNOWN, 5, before=HEADER)
     assert [each.case for each in told] == [
-        "one kind", "messages of 1 byte", "a byte above 127", "several kinds", "one kind"
-    ]  # fmt: skip
+        "one kind",
+        "messages of 1 byte",
+        "a byte above 127",
+        "several kinds",
+        "one kind",
+    ]

@@ -100,8 +100,10 @@ def test_a_request_is_known_by_device_and_sector(
             run.go()
         ring.stop()
         events = ring.frame()
-    places = {station: set(rows[["device", "where"]].itertuples(index=False, name=None))
-              for station, rows in events.groupby("station")}  # fmt: skip
+    places = {
+        station: set(rows[["device", "where"]].itertuples(index=False, name=None))
+        for station, rows in events.groupby("station")
+    }
     if describes_itself:
         assert places[QUEUED] == places[ISSUED] == places[COMPLETED]
     else:  # an ordinary tracepoint may be passed over

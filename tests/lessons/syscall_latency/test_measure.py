@@ -55,8 +55,11 @@ def test_the_timer_counts_the_calls_that_the_program_made(operation: str) -> Non
 def test_a_sweep_has_a_row_per_setting_and_counts_each_call() -> None:
     frame = syscall_latency.measure((512, 65536), ("direct", "warm"), seconds=0.02, slices=2)
     assert frame[["cache", "block_bytes"]].to_numpy().tolist() == [
-        ["direct", 512], ["direct", 65536], ["warm", 512], ["warm", 65536],
-    ]  # fmt: skip
+        ["direct", 512],
+        ["direct", 65536],
+        ["warm", 512],
+        ["warm", 65536],
+    ]
     assert (frame["count"] == frame["ios"]).all() and (frame["ios"] > 0).all()
     assert (frame["p25_ns"] <= frame["p50_ns"]).all() and (frame["p50_ns"] <= frame["p75_ns"]).all()
     assert (frame["p99_ns"].isna() == (frame["count"] < 1000)).all()  # too few calls lie above it
@@ -127,8 +130,11 @@ def test_what_watching_costs_is_reported_for_each_watcher() -> None:
 def test_a_bystander_is_timed_with_either_hook_and_is_not_counted() -> None:
     frame = syscall_latency.bystander(20_000, slices=2)
     assert set(frame["arm"]) == {
-        "no timer", "no timer (again)", "timer, tracepoints of one call", "timer, raw tracepoints of all calls",
-    }  # fmt: skip
+        "no timer",
+        "no timer (again)",
+        "timer, tracepoints of one call",
+        "timer, raw tracepoints of all calls",
+    }
     assert frame["call"].unique().tolist() == ["getppid"] and (frame["ns_per_call"] > 0).all()
     added = syscall_latency.added(frame)
     assert len(added) == 3 and (added["low_ns"] <= added["high_ns"]).all()

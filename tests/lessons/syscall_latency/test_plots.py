@@ -23,12 +23,23 @@ def draw(frame: pd.DataFrame) -> Axes:
 
 def sweep(**more: Any) -> pd.DataFrame:
     rows = [
-        {"operation": "read", "cache": cache, "block_bytes": size, "ios": 7, "count": 7, "p25_ns": low,
-         "p50_ns": low + 1, "p75_ns": low + 5, "p99_ns": low + 90, "unwatched_p50_ns": low + 2,
-         "ios_per_s": 1.0, "bytes_per_s": 1.0}
+        {
+            "operation": "read",
+            "cache": cache,
+            "block_bytes": size,
+            "ios": 7,
+            "count": 7,
+            "p25_ns": low,
+            "p50_ns": low + 1,
+            "p75_ns": low + 5,
+            "p99_ns": low + 90,
+            "unwatched_p50_ns": low + 2,
+            "ios_per_s": 1.0,
+            "bytes_per_s": 1.0,
+        }
         for cache, low in (("direct", 100), ("warm", 10))
         for size in (65536, 4096)
-    ]  # fmt: skip
+    ]
     return schema.frame(rows).assign(**more)
 
 
@@ -62,10 +73,12 @@ def test_the_bars_of_a_sweep_reach_from_quartile_to_quartile() -> None:
     ("second", "names"),
     [
         ({"run": 2}, ["O_DIRECT, run 1", "page cache, warm, run 1", "O_DIRECT, run 2", "page cache, warm, run 2"]),
-        ({"run": 1, "operation": "write"},
-         ["read, O_DIRECT", "read, page cache, warm", "write, O_DIRECT", "write, page cache, warm"]),
+        (
+            {"run": 1, "operation": "write"},
+            ["read, O_DIRECT", "read, page cache, warm", "write, O_DIRECT", "write, page cache, warm"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_runs_and_operations_have_lines_of_their_own(second: dict[str, Any], names: list[str]) -> None:
     ax = draw(pd.concat([sweep(run=1), sweep(**second)], ignore_index=True))
     assert [box.get_label() for box in ax.containers] == names

@@ -88,9 +88,7 @@ TRACEPOINT_PROBE(syscalls, sys_exit_recvfrom)
 
 def test_bytes_that_were_read(tmp_path: Path) -> None:
     told = judged(BYTES_READ.judge, tmp_path, READ, 5)
-    assert cases(told) == [
-        "a process that is not watched", "short reads", "full reads", "end of file", "errors"
-    ]  # fmt: skip
+    assert cases(told) == ["a process that is not watched", "short reads", "full reads", "end of file", "errors"]
 
 
 def test_calls_by_descriptor(tmp_path: Path) -> None:

@@ -111,11 +111,22 @@ def test_one_call_carries_a_whole_batch() -> None:
 
 def test_a_summary_has_medians_and_a_ratio_to_the_first_arm() -> None:
     rows = [
-        {"arm": arm, "slice": number, "ios": 10, "calls": 5, "watched_ios": 3, "calls_per_io": 0.5, "p50_ns": 1.0,
-         "ios_per_s": 1.0, "program_cpu_ns_per_io": cost, "kernel_cpu_ns_per_io": 0.0, "cpu_ns_per_io": cost * wobble}
+        {
+            "arm": arm,
+            "slice": number,
+            "ios": 10,
+            "calls": 5,
+            "watched_ios": 3,
+            "calls_per_io": 0.5,
+            "p50_ns": 1.0,
+            "ios_per_s": 1.0,
+            "program_cpu_ns_per_io": cost,
+            "kernel_cpu_ns_per_io": 0.0,
+            "cpu_ns_per_io": cost * wobble,
+        }
         for arm, cost in (("z", 100.0), ("a", 50.0), ("z (again)", 100.0))
         for number, wobble in enumerate((1.0, 1.1, 1.2))
-    ]  # fmt: skip
+    ]
     table = uring.summary(schema.frame(rows, warnings=["before"]))
     assert table["arm"].tolist() == ["z", "a", "z (again)"]
     assert table["cpu_ns_per_io"].tolist() == pytest.approx([110.0, 55.0, 110.0])
@@ -140,8 +151,9 @@ def test_strace_counts_the_same_calls() -> None:
         program.aim(pid=process.pid)
         witness = subprocess.Popen(
             ["strace", "-c", "-f", "-e", "trace=io_uring_enter", "-p", str(process.pid)],
-            stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         assert witness.stderr is not None and " attached" in witness.stderr.readline()
         told = process.go()
         table = witness.communicate(timeout=30)[1]

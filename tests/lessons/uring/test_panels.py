@@ -24,8 +24,11 @@ def test_it_measures_what_is_chosen_and_says_so() -> None:
     made.run()
     made.wait(300)
     assert sorted(set(zip(made.frame["submitter"], made.frame["batch"], strict=True))) == [
-        ("iou-sqp", 1), ("iou-sqp", 8), ("program", 1), ("program", 8),
-    ]  # fmt: skip
+        ("iou-sqp", 1),
+        ("iou-sqp", 8),
+        ("program", 1),
+        ("program", 8),
+    ]
     assert made.frame["registered"].unique().tolist() == ["both"]
     assert made.frame["block_bytes"].unique().tolist() == [512]
     by_sqp = made.frame[made.frame["submitter"] == "iou-sqp"]
@@ -34,11 +37,22 @@ def test_it_measures_what_is_chosen_and_says_so() -> None:
 
 def slices(arm: str, submitter: str, batch: int, calls: int, costs: list[float]) -> list[dict[str, Any]]:
     return [
-        {"run": 1, "arm": arm, "slice": number, "submitter": submitter, "batch": batch, "ios": 80, "calls": calls,
-         "p50_ns": 1.0, "ios_per_s": 1.0, "program_cpu_ns_per_io": cost, "kernel_cpu_ns_per_io": 0.0,
-         "cpu_ns_per_io": cost}
+        {
+            "run": 1,
+            "arm": arm,
+            "slice": number,
+            "submitter": submitter,
+            "batch": batch,
+            "ios": 80,
+            "calls": calls,
+            "p50_ns": 1.0,
+            "ios_per_s": 1.0,
+            "program_cpu_ns_per_io": cost,
+            "kernel_cpu_ns_per_io": 0.0,
+            "cpu_ns_per_io": cost,
+        }
         for number, cost in enumerate(costs)
-    ]  # fmt: skip
+    ]
 
 
 def test_its_finding_names_calls_and_cost_and_claims_no_difference_that_was_not_shown() -> None:

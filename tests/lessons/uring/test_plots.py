@@ -19,10 +19,19 @@ def fresh() -> Axes:
 
 def slices(arm: str, own: float = 100.0, other: float = 0.0, **more: Any) -> list[dict[str, Any]]:
     return [
-        {"arm": arm, "slice": number, "ios": 64, "p50_ns": 1.0, "ios_per_s": 1e6, "program_cpu_ns_per_io": own,
-         "kernel_cpu_ns_per_io": other, "cpu_ns_per_io": own + other, **more}
+        {
+            "arm": arm,
+            "slice": number,
+            "ios": 64,
+            "p50_ns": 1.0,
+            "ios_per_s": 1e6,
+            "program_cpu_ns_per_io": own,
+            "kernel_cpu_ns_per_io": other,
+            "cpu_ns_per_io": own + other,
+            **more,
+        }
         for number in range(3)
-    ]  # fmt: skip
+    ]
 
 
 def batches(**more: Any) -> Any:

@@ -63,13 +63,14 @@ int on_reply(struct pt_regs *ctx)
 
 def test_paths(tmp_path: Path) -> None:
     told = judged(PATHS.judge, tmp_path, COUNTED, 4, before=USDT)
-    assert cases(told) == [
-        "one path", "a process that is not watched", "several paths", "an empty path"
-    ]  # fmt: skip
+    assert cases(told) == ["one path", "a process that is not watched", "several paths", "an empty path"]
 
 
 def test_bytes_by_status(tmp_path: Path) -> None:
     told = judged(BYTES.judge, tmp_path, ADDED, 4, before=USDT)
     assert cases(told) == [
-        "a process that is not watched", "one status", "more than 4 GiB", "several statuses, one below 0"
-    ]  # fmt: skip
+        "a process that is not watched",
+        "one status",
+        "more than 4 GiB",
+        "several statuses, one below 0",
+    ]

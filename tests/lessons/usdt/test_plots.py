@@ -85,9 +85,16 @@ def test_the_cost_says_what_each_arm_adds() -> None:
 
 def test_calls_are_bars_at_their_depth() -> None:
     frame = schema.frame(
-        {"time_ns": [0, 10], "latency_ns": [100, 50], "depth": [1, 2], "function": ["outer", "inner"],
-         "path": "x.py", "line": 1, "tid": 7}
-    )  # fmt: skip
+        {
+            "time_ns": [0, 10],
+            "latency_ns": [100, 50],
+            "depth": [1, 2],
+            "function": ["outer", "inner"],
+            "path": "x.py",
+            "line": 1,
+            "tid": 7,
+        }
+    )
     ax = drawn(frame)
     bars = {(bar.get_x(), bar.get_width(), bar.get_y() + bar.get_height() / 2) for bar in ax.patches}
     assert bars == {(0, 100, 1), (10, 50, 2)}
@@ -99,8 +106,13 @@ def test_calls_are_bars_at_their_depth() -> None:
     [
         (
             schema.frame(
-                {"pid": [7, 8], "phase": ["traced", "not traced"], "instruction": ["int3", "nop"], "fired": [11, 13],
-                 "count": [11, 0]}
+                {
+                    "pid": [7, 8],
+                    "phase": ["traced", "not traced"],
+                    "instruction": ["int3", "nop"],
+                    "fired": [11, 13],
+                    "count": [11, 0],
+                }
             ),
             [11, 13, 11, 0],
         ),
@@ -109,7 +121,7 @@ def test_calls_are_bars_at_their_depth() -> None:
             [1, 1, 1, 0],
         ),
     ],
-)  # fmt: skip
+)
 def test_counts_are_bars(frame: pd.DataFrame, heights: list[int]) -> None:
     assert [bar.get_height() for bar in drawn(frame).patches] == heights
 
@@ -124,9 +136,14 @@ def test_the_collector_has_a_mark_for_each_pass() -> None:
 
 def test_the_semaphores_bars_say_how_often_it_was_prepared() -> None:
     frame = schema.frame(
-        {"phase": ["nobody listens", "somebody listens"], "requests": 23, "fired": [0, 23], "count": [0, 23],
-         "latency_ns": [20, 20_000]}
-    )  # fmt: skip
+        {
+            "phase": ["nobody listens", "somebody listens"],
+            "requests": 23,
+            "fired": [0, 23],
+            "count": [0, 23],
+            "latency_ns": [20, 20_000],
+        }
+    )
     assert [text.get_text() for text in drawn(frame).texts] == ["20 ns; prepared 0 times", "20 µs; prepared 23 times"]
 
 

@@ -45,9 +45,14 @@ def test_measure_names_the_bad_argument(arguments: dict[str, list[str]], names: 
 
 @pytest.mark.parametrize(
     ("arguments", "names"),
-    [({"rounds": [0]}, "rounds=0"), ({"rounds": []}, "rounds"), ({"rounds": [10], "bodies": ["bent"]}, "plain"),
-     ({"rounds": ["ten"]}, "rounds='ten'"), ({"rounds": [10_000_001]}, "10000000")],
-)  # fmt: skip
+    [
+        ({"rounds": [0]}, "rounds=0"),
+        ({"rounds": []}, "rounds"),
+        ({"rounds": [10], "bodies": ["bent"]}, "plain"),
+        ({"rounds": ["ten"]}, "rounds='ten'"),
+        ({"rounds": [10_000_001]}, "10000000"),
+    ],
+)
 def test_loops_names_the_bad_argument(arguments: dict[str, list[object]], names: str) -> None:
     with pytest.raises(BadArgument, match=names):
         verifier.loops(**arguments)  # type: ignore[arg-type]
