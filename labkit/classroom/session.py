@@ -36,8 +36,18 @@ __all__ = ["DAMAGED", "LITERAL", "RIGHT", "WRONG", "Session", "main"]
 RIGHT, WRONG, LITERAL, DAMAGED = "right", "wrong", "literal", "damaged"
 
 _METHODS = (
-    "aim", "attach", "clear", "counters", "detach", "events", "hash", "losses", "map", "price", "set",
-)  # fmt: skip
+    "aim",
+    "attach",
+    "clear",
+    "counters",
+    "detach",
+    "events",
+    "hash",
+    "losses",
+    "map",
+    "price",
+    "set",
+)
 _MOST_REQUESTS = 5000
 _MOST_VALUE_BYTES = 32 << 20
 
