@@ -118,20 +118,20 @@ def test_what_a_learner_wrote_outlives_the_container(learner: Open) -> None:
 
 def test_a_full_volume_locks_nobody_out(learner: Open) -> None:
     """A volume of 64 KiB holds not even the lessons: the lab opens all the same, and files can be removed in it."""
-    bob = learner("bob")
-    engine("volume", "create", f"{NAME}-bob")
-    folder = engine("volume", "inspect", "--format", "{{.Mountpoint}}", f"{NAME}-bob").strip()
+    teacher = learner("teacher")
+    engine("volume", "create", f"{NAME}-teacher")
+    folder = engine("volume", "inspect", "--format", "{{.Mountpoint}}", f"{NAME}-teacher").strip()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "full", folder], check=True)
     try:
-        bob.log_in()
-        bob.page.wait_for_url(re.compile("/user/bob/lab"), timeout=180_000)
-        expect(bob.page.get_by_role("menuitem", name="File", exact=True)).to_be_visible(timeout=60_000)
-        bob.picture("hub-volume-full")
-        logs = subprocess.run([*ENGINE, "logs", bob.container], capture_output=True, text=True, check=True)
+        teacher.log_in()
+        teacher.page.wait_for_url(re.compile("/user/teacher/lab"), timeout=180_000)
+        expect(teacher.page.get_by_role("menuitem", name="File", exact=True)).to_be_visible(timeout=60_000)
+        teacher.picture("hub-volume-full")
+        logs = subprocess.run([*ENGINE, "logs", teacher.container], capture_output=True, text=True, check=True)
         said = logs.stdout + logs.stderr
         assert "cannot be copied to /lab/learner: No space left on device.\nFix: remove files" in said, said[-2000:]
         assert "Traceback" not in said
-        bob.inside("sh", "-c", "rm /lab/learner/*.ipynb && echo mine > /lab/learner/mine.txt")
+        teacher.inside("sh", "-c", "rm /lab/learner/*.ipynb && echo mine > /lab/learner/mine.txt")
     finally:
-        engine("rm", "--force", "--volumes", bob.container)
+        engine("rm", "--force", "--volumes", teacher.container)
         subprocess.run(["umount", folder], check=True)
