@@ -101,8 +101,13 @@ def one_lesson(number: str) -> dict[str, Any]:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    ran = subprocess.run([*ENGINE, "exec", NAME, "labkit", "lessons", number, "--to", "/lab/data/lessons"],
-                         capture_output=True, text=True, check=False, timeout=1200)  # fmt: skip
+    ran = subprocess.run(
+        [*ENGINE, "exec", NAME, "labkit", "lessons", number, "--to", "/lab/data/lessons"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1200,
+    )
     done.set()
     watcher.join()
     after = counters(NAME)
@@ -128,9 +133,10 @@ def with_neighbours(count: int) -> dict[str, Any]:
             busy.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         rows = [
             tuple(map(float, line.split()))
-            for line in engine("exec", "--env", "LABKIT_QUICK=1", NAME, "python", "-W", "ignore", "-c", MEASURE,
-                               timeout_s=1200).splitlines()
-        ]  # fmt: skip
+            for line in engine(
+                "exec", "--env", "LABKIT_QUICK=1", NAME, "python", "-W", "ignore", "-c", MEASURE, timeout_s=1200
+            ).splitlines()
+        ]
     finally:
         if names:
             engine("rm", "--force", "--volumes", *names, check=False, timeout_s=300)
