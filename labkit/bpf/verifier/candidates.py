@@ -50,12 +50,12 @@ def _tests(code: Code, line: int) -> Iterator[Repair]:
                 break
             yield Repair(
                 "",
-                f"test {name} behind line {at}: {test}" if at < line else f"test {name} in this line: {test}",
+                f"test {name} after line {at}: {test}" if at < line else f"test {name} in this line: {test}",
                 {at: f"{text[: found.end()]} {test}{text[found.end() :]}"},
             )
             if copied := _with_copy(code, at, text, found):
                 yield Repair(
-                    "", f"test {name} behind line {at}: {test}, and look up a copy of the counter", {at: copied}
+                    "", f"test {name} after line {at}: {test}, and look up a copy of the counter", {at: copied}
                 )
             break
     text = code.lines[line - 1]
