@@ -25,5 +25,5 @@ done
 mkdir /run/lock
 mount -t proc proc /proc
 ip link set lo up
-export TMPDIR="$scratch" LABKIT_GRADE_DATA="$scratch/data" LABKIT_LOCK=
+export TMPDIR="$scratch" LABKIT_GRADE_DATA="$scratch/data"
 exec "$@"

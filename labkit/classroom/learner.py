@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import resource
 import socket
 import sys
@@ -125,6 +126,7 @@ def _limit(seconds: int) -> None:
         resource.RLIMIT_CPU: 2 * seconds,
         resource.RLIMIT_CORE: 0,
     }
+    os.nice(10)
     for kind, most in limits.items():
         _, hard = resource.getrlimit(kind)
         allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)

@@ -17,6 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from labkit.classroom.limits import MOST_TIMES
 from labkit.errors import Missing, check_choice
 from labkit.machine.folders import build_folder, repo_folder
 
@@ -88,7 +89,7 @@ def run_in_place(
             words = ["unshare", *_NAMESPACES, "--fork", "--kill-child", *guest, *caps, *python, *work]
         else:
             words = [*python, *work]
-        most_s = notebooks * (seconds + 90) + (_BOOT_S if place == VM else 0)
+        most_s = notebooks * (MOST_TIMES * seconds + 90) + (_BOOT_S if place == VM else 0)
         return _run(["setpriv", "--pdeathsig", "KILL", *words], scratch, most_s)
 
 

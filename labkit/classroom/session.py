@@ -9,10 +9,13 @@ after each cell, so that what was judged before a failure counts:
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -20,10 +23,11 @@ from typing import Any
 
 import labkit
 from labkit.classroom.box import Box
+from labkit.classroom.limits import MOST_TIMES
 from labkit.classroom.steps import BPF, LAB, Step, checked, code_of, is_literal, signs, steps
 from labkit.classroom.wire import Ended, LabEnd, NotPlain, Overtime, from_plain
 from labkit.course import LESSONS
-from labkit.errors import LabkitError
+from labkit.errors import BadArgument, LabkitError
 from labkit.machine.folders import repo_folder
 from labkit.notebook.cell import NotebookCell
 from labkit.notebook.check import check
@@ -31,7 +35,7 @@ from labkit.notebook.refused import Refused
 from labkit.notebook.render import Rendered
 from labkit.running import truths
 
-__all__ = ["DAMAGED", "LITERAL", "RIGHT", "WRONG", "Session", "main"]
+__all__ = ["DAMAGED", "FILES", "LITERAL", "RIGHT", "WRONG", "Session", "main"]
 
 RIGHT, WRONG, LITERAL, DAMAGED = "right", "wrong", "literal", "damaged"
 
@@ -48,6 +52,8 @@ _METHODS = (
     "price",
     "set",
 )
+# parameters of lessons that name a file, or a program to run: from a learner's cell they are refused
+FILES = frozenset({"arguments", "binary", "path", "python", "script"})
 _MOST_REQUESTS = 5000
 _MOST_VALUE_BYTES = 32 << 20
 
@@ -59,13 +65,15 @@ class Session:
     ----------
     path : of the notebook; its name says which lesson it is.
     result : where the JSON goes.
-    seconds : how long it may take altogether.
+    seconds : how long the learner's cells may take altogether. What the lab's side takes, such as waiting for another
+        measurement on this kernel, is not counted, up to `MOST_TIMES` as much.
     """
 
     def __init__(self, path: Path, result: Path, seconds: int) -> None:
         self._path = path
         self._result = result
         self._ends_s = time.monotonic() + seconds
+        self._last_s = time.monotonic() + MOST_TIMES * seconds
         self._seconds = seconds
         self._sent: dict[str, int] = {}
         self._requests = 0
@@ -122,15 +130,26 @@ class Session:
     def _execute(self, step: Step, end: LabEnd) -> None:
         error = ""
         if step.kind == BPF:
-            error = self._compile(step.source)
+            with self._not_counted():
+                error = self._compile(step.source)
         elif step.kind == LAB:
-            result = self._shell.run_cell(step.source, store_history=False)
+            with self._not_counted():
+                result = self._shell.run_cell(step.source, store_history=False)
             raised = result.error_before_exec or result.error_in_exec
             error = "" if raised is None else f"{type(raised).__name__}: {raised}"
         else:
             error = self._ask(step, end)
         if error:
             self._found["cells"].append({"cell": step.number, "kind": step.kind, "error": error[:1000]})
+
+    @contextmanager
+    def _not_counted(self) -> Iterator[None]:
+        """Add the time that the lab's side takes to what the learner's side may take."""
+        started_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self._ends_s = min(self._ends_s + time.monotonic() - started_s, self._last_s)
 
     def _compile(self, source: str) -> str:
         """Load a `%%bpf` cell; its line is never expanded, as IPython would: it may hold an expression."""
@@ -154,7 +173,8 @@ class Session:
             if self._requests > _MOST_REQUESTS:
                 raise Ended(f"it made more than {_MOST_REQUESTS} requests")
             try:
-                answer = {"value": self._answer(message)}
+                with self._not_counted():
+                    answer = {"value": self._answer(message)}
             except LabkitError as error:
                 answer = {"error": (type(error).__name__, error.what, error.fix)}
             except Exception as error:  # whatever a learner passes to a lesson
@@ -216,7 +236,7 @@ class Session:
         args = from_plain(message["args"], self._programs())
         kwargs = from_plain(message["kwargs"], self._programs())
         if asked == "call":
-            made = self._offered(message)(*args, **kwargs)
+            made = _without_files(self._offered(message), args, kwargs)(*args, **kwargs)
         else:
             program = from_plain({"$program": message["program"]}, self._programs())
             if isinstance(program, Refused) or message["method"] not in _METHODS:
@@ -243,6 +263,15 @@ class Session:
             said = verdict.text if state != LITERAL else f"{question}: right by chance; it is a literal, not computed."
             self._found["answers"][question] = {"state": state, "said": said[:500], "cell": self._cell}
         return verdict
+
+
+def _without_files(function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """Return a function of a lesson; raise BadArgument where it would open or run a file that the learner names."""
+    given = inspect.signature(function).bind(*args, **kwargs).arguments
+    if named := FILES & set(given):
+        what = f"{function.__name__} takes no {sorted(named)[0]} while a notebook is graded."
+        raise BadArgument(what, "leave it out: the default is what the lesson uses")
+    return function
 
 
 def _is_drawn(question: str) -> bool:

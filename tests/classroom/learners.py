@@ -12,7 +12,7 @@ from labkit.machine.folders import repo_folder
 
 __all__ = ["HOSTILE", "WRONG", "make", "notebook", "solutions"]
 
-START, HELLO, VERIFIER = "00-start.ipynb", "01-hello.ipynb", "03-verifier.ipynb"
+START, HELLO = "00-start.ipynb", "01-hello.ipynb"
 
 LITERAL = 'labkit.check("00-q1", 17)\nlabkit.check("00-q2", 70001)\nanswer = 9\nlabkit.check("00-q3", answer)'
 WRONG = (

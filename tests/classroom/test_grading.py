@@ -23,6 +23,7 @@ pytestmark = pytest.mark.bpf
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABKIT_QUICK", "1")
+    monkeypatch.setenv("LABKIT_LOCK", "/run/labkit-classroom-tests.lock")  # in the container's own /run: nobody waits
 
 
 def strangers() -> list[str]:
@@ -47,13 +48,13 @@ def run(folder: Path, seconds: int = 60, **more: object) -> dict[str, Graded]:
 def test_a_class_is_graded_and_nothing_is_left(tmp_path: Path) -> None:
     make(tmp_path, "right", START, solutions(START))
     make(tmp_path, "wrong", START, [WRONG])
-    for name in ("patch", "vault", "kill", "wire"):
-        make(tmp_path, name, START, [HOSTILE[name]])
+    make(tmp_path, "insider", START, [HOSTILE["patch"], HOSTILE["vault"]])
+    make(tmp_path, "breaker", START, [HOSTILE["kill"], HOSTILE["wire"]])
     results = run(tmp_path)
     assert {name: each.points for name, each in results.items()} == dict.fromkeys(results, 0) | {"right": 3}, results
     assert [answer["state"] for answer in results["wrong"].answers.values()] == ["wrong"] * 3
-    assert any("patches the check" in sign for sign in results["patch"].signs)
-    assert any("insides" in sign for sign in results["vault"].signs)
+    assert any("patches the check" in sign for sign in results["insider"].signs)
+    assert any("insides" in sign for sign in results["insider"].signs)
     assert not (tmp_path / "graded/escaped").exists()
     assert strangers() == []
     report.write(tmp_path, list(results.values()))
