@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lab lessons test faults soak bench test-kernels docs test-docs clean lock container test-container \
-	classroom classroom-image classroom-stop test-hub
+	classroom classroom-image classroom-stop test-hub test-classroom
 
 # Debian gives /usr/sbin (bpftool, ip) to root only.
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
@@ -23,6 +23,10 @@ lessons: setup ## run every lesson without a browser, into build/lessons/
 test: ## run every test that this machine can run (ARGS=... goes to pytest)
 	@scripts/setup.sh test
 	@LABKIT_LOCK=$${LABKIT_LOCK-} scripts/as-root.sh python -m pytest $(ARGS)
+
+test-classroom: ## grade thirty generated learners, three times; two in a virtual machine (40 minutes)
+	@scripts/setup.sh test
+	@LABKIT_TEST_CLASSROOM=1 scripts/as-root.sh python -m pytest tests/classroom $(ARGS)
 
 faults: ## interrupt and kill every experiment many times (TIMES=50: of each; an hour and more)
 	@scripts/setup.sh test
