@@ -24,7 +24,16 @@ from sphinx.cmd.build import main as sphinx
 from labkit.course import LESSONS, lesson
 
 ROOT = Path(__file__).resolve().parents[2]
-GUIDES = ("does-this-help-me", "performance", "kernels", "reliability", "container", "architecture", "when-bcc-changes")
+GUIDES = (
+    "does-this-help-me",
+    "performance",
+    "kernels",
+    "reliability",
+    "container",
+    "grading",
+    "architecture",
+    "when-bcc-changes",
+)
 PAGES = ("CONTRIBUTING", "SECURITY", "CODE_OF_CONDUCT", "CHANGELOG")
 NOT_RUN = "This lesson was not run when the site was built: its outputs are missing. `make lessons` makes them."
 TERM = re.compile(r"^- (\*\*([^*]+)\*\*) \((\d\d)\): ", re.MULTILINE)

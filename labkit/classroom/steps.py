@@ -31,6 +31,7 @@ _INSIDES = re.compile(
     r"_VAULT|\btruths\b|\b(?:un)?expected\(|verdict_box|gc\.get_objects|__globals__|__closure__|progress\.json"
     r"|os\.kill|os\.fork|ptrace|/proc/|labkit\.classroom"
 )
+_ACTS = re.compile(r"\bbpf_(?:probe_write_user|send_signal(?:_thread)?|override_return)\b")
 _PATCHES = re.compile(r"\blabkit\.check\s*=|setattr\(\s*labkit|notebook\.check|\bcheck\.__code__")
 
 
@@ -195,6 +196,8 @@ def _assigned(source: str) -> Iterator[tuple[str, ast.expr]]:
 
 def signs(step: Step) -> list[str]:
     """Return what in a learner's cell a teacher should look at, one line each."""
+    if step.kind == BPF and (helper := _ACTS.search(step.source)):
+        return [f"cell {step.number} has a BPF program that acts on other processes: {helper[0]}"]
     if step.kind != LEARNER:
         return []
     found = []

@@ -107,3 +107,8 @@ def test_what_a_teacher_should_look_at_is_named() -> None:
     source = "labkit.check = print\nfrom labkit.running import truths"
     (step,) = steps(cells(source), [])
     assert signs(step) == ["cell 1 patches the check: labkit.check =", "cell 1 reaches for the lab's insides: truths"]
+
+
+def test_a_bpf_program_that_acts_on_other_processes_is_named() -> None:
+    (step,) = steps([{**cells("%%bpf kill\nbpf_send_signal(9);")[0], "after_exercises": True}], [])
+    assert signs(step) == ["cell 1 has a BPF program that acts on other processes: bpf_send_signal"]
