@@ -89,13 +89,11 @@ def test_a_cell_that_differs_by_one_letter_is_the_learners() -> None:
     assert [step.kind for step in found] == [LEARNER, LAB, LEARNER]  # nothing uses what the C cell loads
 
 
-@pytest.mark.parametrize(
-    ("answer", "literal"),
-    [
-        ("7", True), ("-7", True), ("3 + 4", True), ("int('7')", True), ("[1, 2]", True), ("named", True),
-        ("len(frame)", False), ("frame.size", False), ("computed", False), ("int(frame)", False),
-    ],
-)  # fmt: skip
+LITERALS = ("7", "-7", "3 + 4", "int('7')", "[1, 2]", "named")
+COMPUTED = ("len(frame)", "frame.size", "computed", "int(frame)")
+
+
+@pytest.mark.parametrize(("answer", "literal"), [(each, each in LITERALS) for each in LITERALS + COMPUTED])
 def test_a_literal_is_told_from_what_is_computed(answer: str, literal: bool) -> None:
     source = f'named = 7\ncomputed = 1\ncomputed = len(frame)\nlabkit.check("01-q1", {answer})'
     ((name, found),) = checked(source)
