@@ -87,7 +87,7 @@ def _try(
 ) -> CheckedAnswer:
     """Try a learner's program."""
     if isinstance(answer, Refused):
-        return _verdict("warning", f"{name}: {answer!r}", f"Fix: correct the cell of %%bpf {answer.name}, and run it.")
+        return _verdict("warning", f"{name}: {answer!r}", f"Fix: {answer.fix}.")
     try:
         made = judge(answer)
     except LabkitError as error:

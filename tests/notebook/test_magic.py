@@ -12,10 +12,11 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from labkit.bpf.program import Program
-from labkit.errors import AttachError, BadArgument, CompileError
+from labkit.errors import AttachError, BadArgument, CompileError, Missing
 from labkit.machine.btf import KERNEL_BTF
 from labkit.machine.headers import kernel_headers
 from labkit.notebook import magic
+from labkit.notebook.check import check
 from labkit.running.workload import Workload
 
 OPENS = """#include "labkit.h"
@@ -304,3 +305,14 @@ def test_a_stack_that_has_no_room_for_counting_is_still_accepted(shell: Interact
     run(shell, "opens", body.replace("\tif (!labkit_is_target())\n\t\treturn 0;\n", ""))
     assert isinstance(shell.user_ns["opens"], Program)
     assert attached() == 1
+
+
+def test_a_machine_that_refuses_stops_no_notebook(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise Missing("bpf(2) was refused.", "make container")
+
+    monkeypatch.setattr(Program, "__enter__", refuse)
+    shown = run(shell, "opens", OPENS)
+    assert shown.text.splitlines() == ["bpf(2) was refused.", "Fix: make container"]
+    told = check("06-q5", shell.user_ns["opens"])
+    assert not told.ok and told.text.splitlines()[1] == "Fix: make container."
