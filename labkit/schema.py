@@ -150,6 +150,7 @@ COLUMNS: dict[str, Column] = {
     "symbol": Column("", "str", "in the symbol table", plain),
     "call_instructions": Column("", "int64", "call instructions", plain),
     "stack": Column("", "str", "stack, outermost first", plain),
+    "clocked_ns": Column("ns", "int64", "time by the program's own clock", si_ns),
     # 05 usdt
     "probe": Column("", "str", "probe", plain),
     "address": Column("", "int64", "address", hex),

@@ -57,14 +57,14 @@ def _calls_agree(frame: Frame) -> bool:
 # name -> (measure, whether its frame agrees with the workload's own count)
 EXPERIMENTS: dict[str, tuple[Callable[[], Frame], Callable[[Frame], bool]]] = {
     "start": (lambda: start.measure(blocks=23), lambda frame: len(frame) == 23),
-    "hello": (lambda: hello.measure(runs=23), lambda frame: len(frame) == frame.attrs["runs"] == 23),
+    "hello": (lambda: hello.measure(runs=23), lambda frame: len(frame) == 23 and set(frame["runs"]) == {23}),
     "maps": (
         lambda: maps.pairs(calls=23),
-        lambda frame: int((frame["key"] == "thread").sum()) == frame.attrs["calls"] == 46,
+        lambda frame: int((frame["key"] == "thread").sum()) == 46 and set(frame["calls"]) == {46},
     ),
     "ring": (
         lambda: maps.order(turns=23),
-        lambda frame: set(frame["arm"].value_counts()) == {frame.attrs["calls"]} == {46},
+        lambda frame: set(frame["arm"].value_counts()) == set(frame["calls"]) == {46},
     ),
     "verifier": (
         lambda: verifier.loops(rounds=10, bodies="plain"),

@@ -30,6 +30,8 @@ def panel() -> Panel:
 
 
 def _finding(frame: pd.DataFrame) -> str:
-    seen, did = len(frame), frame.attrs["runs"]
+    if frame.empty:
+        return "eBPF saw no start: look at the lost events below."
+    seen, did = len(frame), frame["runs"].iloc[0]
     same = "the same number" if seen == did else "another number: look at the lost events below"
     return f"The workload started a program {did} times; eBPF saw {seen} starts, {same}."

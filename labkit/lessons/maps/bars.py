@@ -46,8 +46,9 @@ def sizes(
 
     Returns
     -------
-    One row per bar that is not empty: histogram ("log2" or "linear"), low_bytes, high_bytes (both included), count.
-    What lies outside the linear bars is in a last bar on either side; nothing is dropped. `attrs` has calls.
+    One row per bar that is not empty: histogram ("log2" or "linear"), low_bytes, high_bytes (both included), count,
+    calls (how many the workload counted itself: the same in each row). What lies outside the linear bars is in a last
+    bar on either side; nothing is dropped.
     """
     given = (("smallest", smallest), ("largest", largest), ("step", step), ("bar_bytes", bar_bytes))
     smallest, largest, step, bar_bytes = (check_int(name, value, 1, 1 << 20, "bytes") for name, value in given)
@@ -63,16 +64,16 @@ def sizes(
         with Workload("maps", arguments) as run, program.watching(run.pid):
             answer = run.go(tick=lambda _: report(0.5, "writing"))
         log2, linear = program.counters("log2_bars"), program.counters("linear_bars")
-        facts = provenance(command=run.command, calls=answer["calls"])
+        facts = provenance(command=run.command)
     slots = np.arange(1, 64)
     end = first_bytes + bars * bar_bytes
     lows = [*range(first_bytes, end, bar_bytes), 0, end]
     highs = [*range(first_bytes + bar_bytes - 1, end, bar_bytes), first_bytes - 1, 1 << 20]
     rows = [("log2", 1 << (slot - 1), (1 << slot) - 1, log2[slot]) for slot in map(int, slots)]
     rows += [("linear", low, high, count) for low, high, count in zip(lows, highs, linear, strict=True)]
-    made = schema.frame(pd.DataFrame(rows, columns=["histogram", "low_bytes", "high_bytes", "count"]), **facts)
+    made = schema.frame(pd.DataFrame(rows, columns=["histogram", "low_bytes", "high_bytes", "count"]))
     kept = made[made["count"] > 0].sort_values(["histogram", "low_bytes"], ascending=[False, True])
-    return schema.frame(kept.reset_index(drop=True), **facts)
+    return schema.frame(kept.reset_index(drop=True).assign(calls=answer["calls"]), **facts)
 
 
 def hidden_size(first_bytes: int = 0, bar_bytes: int = 64, bars: int = 32) -> pd.DataFrame:

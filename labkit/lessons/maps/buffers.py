@@ -55,7 +55,7 @@ def order(turns: int = 31, *, progress: Progress | None = None) -> pd.DataFrame:
 
     Returns a frame with one row per record: arm ("ring buffer", "perf buffer"), arrived (from 0),
     event_number (from 1), cpu,
-    time_ns.
+    time_ns, calls (of both threads, by their own count: the same in each row).
     """
     turns = check_int("turns", turns, 1, 10_000, "turns")
     frames, lost = [], 0
@@ -66,8 +66,8 @@ def order(turns: int = 31, *, progress: Progress | None = None) -> pd.DataFrame:
             records, told, lost_here = _sent(arm, 256, arguments)
             lost += lost_here
             columns = {name: records[name] for name in ("event_number", "cpu", "time_ns")}
-            frames.append(pd.DataFrame({"arm": arm, "arrived": range(len(records)), **columns}))
-        facts = provenance(command=told["command"], lost_events=lost, calls=told["calls"])
+            frames.append(pd.DataFrame({"arm": arm, "arrived": range(len(records)), **columns, "calls": told["calls"]}))
+        facts = provenance(command=told["command"], lost_events=lost)
         if len({worker["cpu"] for worker in told["workers"]}) == 1:
             facts["warnings"].append("one CPU only: one perf buffer, so its order is right too")
     return schema.frame(pd.concat(frames, ignore_index=True), **facts)

@@ -78,7 +78,10 @@ def measure(
 
 
 def per_cpu(calls: int = 10_007, threads: int = 2) -> pd.DataFrame:
-    """Count in a per-CPU array and return its slots one by one: cpu, count. Threads run on CPUs of their own."""
+    """Count in a per-CPU array and return its slots: cpu, count, calls (of all threads, by their own count).
+
+    Threads run on CPUs of their own.
+    """
     calls = check_int("calls", calls, 1, 10_000_000, "calls")
     threads = check_int("threads", threads, 1, 64, "threads")
     arguments = ["--work", "count", "--threads", str(threads), "--calls", str(calls)]
@@ -86,8 +89,8 @@ def per_cpu(calls: int = 10_007, threads: int = 2) -> pd.DataFrame:
         with Workload("maps", arguments) as run, program.watching(run.pid):
             answer = run.go()
         slots = maps.read_array(program.map_fd("own"))[0]
-        facts = provenance(command=run.command, calls=answer["calls"])
-    return schema.frame({"cpu": range(len(slots)), "count": slots}, **facts)
+        facts = provenance(command=run.command)
+    return schema.frame({"cpu": range(len(slots)), "count": slots, "calls": answer["calls"]}, **facts)
 
 
 def forgotten_test() -> str:

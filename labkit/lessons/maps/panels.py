@@ -98,7 +98,7 @@ def _lost_updates(frame: pd.DataFrame) -> str:
 
 def _histograms(frame: pd.DataFrame) -> str:
     bars = frame.groupby("histogram").size()
-    writes = frame.attrs["calls"]
+    writes = frame["calls"].iloc[0]
     return (
         f"The same {writes} writes fill {bars['log2']} bars of the log2 and {bars['linear']} of the linear histogram."
     )

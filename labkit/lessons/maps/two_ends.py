@@ -44,8 +44,8 @@ def pairs(
     Returns
     -------
     One row per pair that the program made: key, time_ns (of the beginning), tid, asked_ns (what the thread asked for),
-    latency_ns, cpu, unpaired (exits without a beginning, of all that this key saw). `attrs` has calls (of all threads,
-    for each key).
+    latency_ns, cpu, unpaired (exits without a beginning, of all that this key saw), calls (of all threads with
+    this key, by their own count). The last two are the same in each row of a key.
     """
     calls = check_int("calls", calls, 1, 10_000, "calls")
     sleep_us = check_int("sleep_us", sleep_us, 1, 100_000, "microseconds")
@@ -63,10 +63,10 @@ def pairs(
                 timeout_s=60 + 10 * expected_s,
             )
             asked = {worker["tid"]: worker["asked_ns"] for worker in told["workers"]}
-            frames.append(made.assign(key=key, asked_ns=made["tid"].map(asked), unpaired=missed))
+            frames.append(made.assign(key=key, asked_ns=made["tid"].map(asked), unpaired=missed, calls=told["calls"]))
             lost += lost_here
-        facts = provenance(command=command, lost_events=lost, calls=told["calls"])
-    columns = ["key", "time_ns", "tid", "asked_ns", "latency_ns", "cpu", "unpaired"]
+        facts = provenance(command=command, lost_events=lost)
+    columns = ["key", "time_ns", "tid", "asked_ns", "latency_ns", "cpu", "unpaired", "calls"]
     return schema.frame(pd.concat(frames, ignore_index=True)[columns], **facts)
 
 

@@ -23,6 +23,7 @@ from labkit.running.workload import Workload
 
 __all__ = ["busy_fruit", "flame", "python_flame"]
 
+_BURN = "work_burn"  # in c/workloads/probes.c: the function that calls the others
 FRUITS = ("apple", "pear", "plum")
 SCRIPT = Path(__file__).with_name("fruit.py")
 
@@ -50,7 +51,8 @@ def flame(
     Returns
     -------
     One row per distinct stack: stack (functions, the outermost first, with ";" between; those of the kernel end in
-    "_[k]"), count (ticks). `attrs` has lost_events and the workload's own clock: apple_ns, pear_ns, plum_ns, kernel_ns.
+    "_[k]"), count (ticks), function (of the workload, that the ticks fell in: apple, pear, plum, kernel, or none),
+    clocked_ns (how long that function took by the workload's own clock: the same in each row of a function).
     """
     seconds = check_float("seconds", quick(2.0, 0.3) if seconds is None else seconds, 0.05, 60, "seconds")
     hz = check_int("hz", hz, 1, 9999, "Hz")
@@ -65,11 +67,17 @@ def flame(
         with Workload("probes", arguments) as run, StackSampler(run.pid, hz) as sampler:
             told = run.go(tick=lambda gone_s: report(min(gone_s / seconds, 1), "sampling"), timeout_s=60 + 20 * seconds)
             sampler.stop()
-        own = {name: value for name, value in told.items() if name.endswith("_ns")}
-        facts = provenance(command=run.command, lost_events=sampler.lost, hz=hz, **own)
+        facts = provenance(command=run.command, lost_events=sampler.lost, hz=hz)
     made = sampler.frame()
-    made.attrs.update(facts)
-    return made
+    functions = made["stack"].map(_function)
+    clocked_ns = functions.map(lambda name: told.get(f"{name}_ns", 0))
+    return schema.frame(made.assign(function=functions, clocked_ns=clocked_ns), **facts)
+
+
+def _function(stack: str) -> str:
+    """Return the part of the workload that a stack is in; a plum() that pear() calls is in pear."""
+    called = stack.partition(f";{_BURN};")[2].partition(";")[0]
+    return called if called in FRUITS else "kernel" if called else ""
 
 
 def busy_fruit(seconds: float | None = None) -> pd.DataFrame:
@@ -78,8 +86,8 @@ def busy_fruit(seconds: float | None = None) -> pd.DataFrame:
     apple, pear, plum = (60 if name == busy else 15 for name in FRUITS)
     made = flame(seconds, apple=apple, pear=pear, plum=plum)
     truths.expect("04-q3", busy)
-    made.attrs = {key: value for key, value in made.attrs.items() if not str(key).endswith("_ns")} | {"command": ""}
-    return made
+    made.attrs["command"] = ""  # it names the answer
+    return made.drop(columns=["function", "clocked_ns"])
 
 
 def python_flame(seconds: float | None = None, hz: int = 997, *, interpreter: str | None = None) -> pd.DataFrame:

@@ -78,8 +78,8 @@ def stages(
     One row per I/O: cache, operation, block_bytes, offset_bytes, block_requests (how many the block layer made of it),
     before_ns (from the program's time stamp to the beginning of the system call), the five `STAGES`, after_ns (from
     the end of the call to the program's next time stamp), latency_ns (the five together: the system call), program_ns
-    (all seven: what the program measured). `attrs` carries `ios` (how many were asked for) and `incomplete`: I/Os that
-    are left out because a record is missing.
+    (all seven: what the program measured). `attrs` carries `ios` (how many were asked for). An I/O of which a record is
+    missing has no row; a warning gives their number.
     """
     jobs = [Job(block_bytes=size, cache=cache, operation=operation) for size in several("block_bytes", block_bytes)]
     ios = check_int("ios", ios, 1, MOST_IOS, "I/Os")
@@ -106,7 +106,7 @@ def stages(
     made = pd.concat(frames, ignore_index=True)
     missing = ios * len(jobs) - len(made)
     warnings = [f"{missing} I/Os are left out: a record is missing."] if missing else []
-    return schema.frame(made, **{**facts, "incomplete": missing, "warnings": warnings})
+    return schema.frame(made, **{**facts, "warnings": [*facts["warnings"], *warnings]})
 
 
 @dataclass

@@ -219,13 +219,13 @@ def _listening(arguments: Sequence[str], chosen: Sequence[str]) -> Iterator[_Hea
         yield _Heard(program, tracer, ring, run)
 
 
-def _events(heard: _Heard, told: dict[str, Any], **more: Any) -> pd.DataFrame:
+def _events(heard: _Heard, told: dict[str, Any], work_ns: int) -> pd.DataFrame:
     made = heard.ring.frame().rename(columns={"id": "request"})
     made["probe"] = pd.Series([_NAMES[number] for number in made["probe"]], dtype="str")
     for column, probe in _ONLY.items():  # a gap, not a 0 that would count in a mean
         made[column] = made[column].where(made["probe"] == probe)
     made["fired"] = made["probe"].map(told)
-    facts = provenance(command=heard.run.command, lost_events=heard.ring.lost, **more)
+    facts = provenance(command=heard.run.command, lost_events=heard.ring.lost, work_ns=work_ns)
     columns = ["time_ns", "pid", "probe", "request", "text", "body_bytes", "status", "latency_ns", "fired"]
     return schema.frame(made[columns].sort_values("time_ns", ignore_index=True), **facts)
 

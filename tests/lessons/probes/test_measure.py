@@ -167,7 +167,9 @@ def test_decorator_and_uprobe_pair_see_the_same_arguments_and_results() -> None:
 @bpf
 def test_the_flame_knows_the_functions_and_the_shares() -> None:
     frame = probes.flame(0.3, apple=70, pear=10, plum=5)
-    assert frame.attrs["apple_ns"] > frame.attrs["kernel_ns"] > 0
+    clocks = frame.groupby("function")["clocked_ns"].first()
+    assert clocks["apple"] > clocks["kernel"] > 0
+    assert (frame.loc[frame["function"] == "pear", "stack"].str.contains(";work_burn;pear")).all()
     totals = {name: frame.loc[frame["stack"].str.contains(f";{name}"), "count"].sum() for name in ("apple", "pear")}
     assert totals["apple"] > totals["pear"]
     assert frame.attrs["lost_events"] == 0
