@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-# The host's kernel headers, next to the image's own: those serve where the host has none.
+# The host's kernel headers, next to the image's own: the image uses its own where the host has none.
 for folder in /host/usr/src/*; do
     [ ! -d "$folder" ] || [ -e "/usr/src/${folder##*/}" ] || ln -s "$folder" /usr/src/
 done

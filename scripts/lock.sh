@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Make the lock files from pyproject.toml (`make lock`); maintainers only, needs uv.
 #
-# One version of each package serves every Python and architecture that the lab supports; every file has its hash.
+# One version of each package works for every Python and architecture that the lab supports; every file has its hash.
 # requirements.lock: what the lab needs to run. requirements-test.lock: that and what its tests need.
 # requirements-docs.lock: that of the lessons and what `make docs` needs, for an environment of its own.
 # Newer versions: LOCK_FLAGS=--upgrade make lock

@@ -54,10 +54,10 @@ check_distribution() {
     [ ! -r /etc/os-release ] || . /etc/os-release
     command -v apt-get >/dev/null || fail \
         "$PRETTY_NAME is not supported: the lab's packages come from Debian or Ubuntu through apt-get." \
-        "use Debian 12 or 13 or Ubuntu 24.04, in a virtual machine or a privileged container (see README.md)"
+        "use Debian 12 or 13, in a virtual machine or a privileged container (see README.md)"
     case "$ID $VERSION_ID" in
-    "debian 12" | "debian 13" | "ubuntu 24.04") ;;
-    *) say warning "$PRETTY_NAME is untried; Debian 12, Debian 13 and Ubuntu 24.04 are known to work" ;;
+    "debian 12" | "debian 13") ;;
+    *) say warning "$PRETTY_NAME was not tested; Debian 12 and Debian 13 were, and Ubuntu 24.04 should work" ;;
     esac
 }
 
@@ -128,7 +128,7 @@ key() { cat "$1" pyproject.toml scripts/setup.sh scripts/jupyterlab-settings.jso
 
 make_venv() {
     local lock stamp
-    # A tree that was moved, a distribution that was upgraded, a setup that was killed leave one that cannot serve.
+    # A tree that was moved, a distribution that was upgraded, a setup that was killed leave one that does not work.
     if ! grep -qxF "command = /usr/bin/python3 -m venv $PWD/$venv" $venv/pyvenv.cfg 2>/dev/null ||
         ! $venv/bin/python -c 'import pip' 2>/dev/null; then
         rm -rf $venv
@@ -160,7 +160,7 @@ make_venv() {
 # Two programs that a distribution hides.
 link_tools() { # FOLDER
     local found folder=$1
-    # Ubuntu's bpftool is a script that serves only the kernel it was packaged with; any bpftool serves any kernel.
+    # Ubuntu's bpftool is a script for the one kernel it was packaged with; the program itself works with any kernel.
     if ! bpftool version >/dev/null 2>&1; then
         found=$(find /usr/lib -path '/usr/lib/linux-tools*/bpftool' 2>/dev/null | sort -V | tail -n 1)
         [ -z "$found" ] || ln -sf "$found" "$folder/bpftool"
