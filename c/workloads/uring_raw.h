@@ -5,7 +5,7 @@
  * The process and the kernel share memory. In it lie
  *
  *	the submission ring	indices of entries; we write its tail, the kernel its head
- *	the entries (sqe)	what shall be done; we fill them in
+ *	the entries (sqe)	what is to be done; we fill them in
  *	the completion ring	results (cqe); the kernel writes its tail, we its head
  *
  * Each ring has one writer for the tail and one for the head, so no lock is

@@ -29,7 +29,7 @@ def room_for(folder: Path, size_bytes: int) -> None:
 
     Parameters
     ----------
-    folder : where the file shall be.
+    folder : where the file goes.
     size_bytes : its size.
     """
     free_bytes = shutil.disk_usage(folder).free

@@ -26,6 +26,7 @@ INSTEAD = {
     r"kin|so many|so often as|costs dear|take along|to be had|by the name of": "plain words",
     r"hand(?:s|ed|ing)? over|parcels?": "submit; batch",
     r"under way|beside (?:the|it|its|each|what|an?|them|others|this|your|their)": "in flight, running; next to",
+    r"untried|reckon(?:ed|s)?": "not tested; computed",
     r"for ever|in the mean(?! time)|fault of the lab": "forever; on average; bug",
     r"(?:bytes|samples|times|ticks|requests|I/Os|events|messages) a second": "per second",
     r"rows? an? (?:arm|engine|slice|call|event)": "row per",

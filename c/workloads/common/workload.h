@@ -80,7 +80,7 @@ void workload_pin(int cpu, const char *option);
 void workload_begin(int argc, char **argv, const char *about, const struct option_row *rows);
 
 /*
- * Says "ready" and waits for "go". Returns false when the program shall leave
+ * Says "ready" and waits for "go". Returns false when the program must leave
  * quietly: end of file, or a signal.
  */
 bool workload_ready(void);

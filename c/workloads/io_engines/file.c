@@ -168,7 +168,7 @@ static void open_given(void)
 {
 	struct stat about;
 
-	/* O_NOATIME: reading shall not become writing. Only the owner may ask for it. */
+	/* O_NOATIME: reading must not become writing. Only the owner may ask for it. */
 	data_file = open(set.file, O_RDONLY | O_CLOEXEC | (set.atime ? 0 : O_NOATIME));
 	if (data_file < 0 && errno == EPERM)
 		data_file = open(set.file, O_RDONLY | O_CLOEXEC);

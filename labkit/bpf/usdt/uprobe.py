@@ -69,7 +69,7 @@ def attach(
     offset : where in that file the instruction is, in bytes.
     pid : the process whose memory gets the breakpoint, with all its threads; None: every process that runs the file.
     cookie : a number that the program gets from bpf_get_attach_cookie().
-    semaphore_offset : where in the file a 16-bit counter is that the kernel shall raise while attached; 0 for none.
+    semaphore_offset : where in the file a 16-bit counter is that the kernel must raise while attached; 0 for none.
 
     Raises
     ------
