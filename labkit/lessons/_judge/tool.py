@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from labkit.bpf import bcc
 from labkit.bpf.cell import Cell
 from labkit.bpf.usdt.tracer import Usdt
-from labkit.errors import BadArgument
+from labkit.errors import BadArgument, Missing
 from labkit.lessons._judge.cases import Act, Case, acts_of, drawn
 from labkit.lessons._judge.kept import Kept, Key, Unfit
 from labkit.running.judgement import Judgement
@@ -117,8 +117,11 @@ class Tool:
                 for function, (probe, reads) in self.usdt.items():
                     try:
                         tracer.attach(function, binary, probe, reads=reads)
-                    except BadArgument as error:
-                        raise Unfit(error.what, error.fix) from None
+                    except BadArgument:
+                        raise Missing(
+                            "The hidden workload has no probes: it was compiled without sys/sdt.h.",
+                            "sudo apt-get install systemtap-sdt-dev, then: make setup",
+                        ) from None
                 yield
         finally:
             program.detach()
