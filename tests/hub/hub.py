@@ -151,6 +151,14 @@ class Learner:
         expect(stars).to_have_count(0, timeout=timeout_s * 1000)
         self.wait_until_idle()
 
+    def saved(self, notebook: str) -> list[dict[str, Any]]:
+        """Save the notebook that is open and return its code cells, as they are in the learner's volume."""
+        self.page.get_by_role("menuitem", name="File", exact=True).click()
+        self.page.get_by_text("Save Notebook", exact=True).click()
+        expect(self.page.locator(".lm-TabBar-tab.lm-mod-current.jp-mod-dirty")).to_have_count(0)
+        told = json.loads(self.inside("cat", f"/lab/{notebook}"))
+        return [cell for cell in told["cells"] if cell["cell_type"] == "code"]
+
     def outputs(self) -> str:
         return "\n".join(self.page.locator(".jp-Cell-outputArea").all_inner_texts())
 
