@@ -11,6 +11,7 @@ from pathlib import Path
 from labkit.errors import Missing
 from labkit.machine.folders import build_folder, data_folder
 from labkit.machine.lock_places import tracefs
+from labkit.machine.pidns import own_pid_namespace
 from labkit.running.cgroup import sweep_cgroups
 from labkit.running.owned import left_behind, remove
 
@@ -37,10 +38,11 @@ def _sweep_uprobes() -> list[Path]:
     """Remove from uprobe_events what BCC wrote there for a process that has died, in programs of this tree only.
 
     BCC writes there where the kernel has no perf event of type uprobe (before Linux 4.17), or refuses it. The kernel
-    keeps a line that is in use (EBUSY).
+    keeps a line that is in use (EBUSY). A line names a process id of its writer's namespace, and does not say which
+    namespace that is: in a container with process ids of its own, every line stays.
     """
     folder, removed = tracefs(), []
-    if folder is None:
+    if folder is None or not own_pid_namespace().is_initial:
         return []
     with contextlib.suppress(OSError):
         for line in (folder / "uprobe_events").read_text(errors="replace").splitlines():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from labkit.machine import pidns
 from labkit.running.sweep import sweep
 from labkit.running.workload import build
 
@@ -66,3 +67,14 @@ def test_any_other_line_stays(program: Path, kind: str) -> None:
         finally:
             if kind == "in use":
                 switch.write_text("0")
+
+
+def test_in_a_container_with_its_own_process_ids_every_line_stays(
+    program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line names a process id without its namespace: there it may be that of a live lab in another container."""
+    monkeypatch.setattr(pidns, "INITIAL_INODE", 1)
+    event = f"p_test_{os.getpid()}_0x1000_bcc_{DEAD}"
+    with planted(event, program):
+        sweep()
+        assert event in EVENTS.read_text()
