@@ -17,6 +17,7 @@ import numpy as np
 
 from labkit.errors import LabkitError, Missing
 from labkit.machine.mounts import IN_MEMORY, mount_of
+from labkit.schema import si_bytes
 
 __all__ = ["cached_bytes", "in_memory", "leave_cache", "random_file", "room_for", "writing"]
 
@@ -35,7 +36,8 @@ def room_for(folder: Path, size_bytes: int) -> None:
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < 2 * size_bytes:
         raise LabkitError(
-            f"The data folder has no room for a file of {size_bytes >> 20} MiB: {free_bytes >> 20} MiB are free.",
+            f"A file of {si_bytes(size_bytes)} needs {si_bytes(2 * size_bytes)} free in the data folder, "
+            f"which has {si_bytes(free_bytes)}.",
             "free some space, or set LABKIT_DATA to a folder on another disk",
         )
 

@@ -11,6 +11,7 @@ what is swept has the name that mkdtemp gave it, and in it the file that its mak
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -20,7 +21,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from labkit.errors import LabkitError
+from labkit.errors import Missing
 from labkit.machine.folders import data_folder
 from labkit.running import holder, owner
 from labkit.running.interrupts import uninterrupted
@@ -39,14 +40,19 @@ def owned_folder(parent: Path) -> Iterator[Path]:
     try:
         held = owner.acquire("a folder for data files", made.make, made.remove)
     except OSError as cause:
-        raise LabkitError(
-            f"No folder can be made in {parent}: {cause.strerror}.",
+        raise Missing(
+            f"No folder can be made in {parent}: {_why(cause, parent)}.",
             "set LABKIT_DATA to a folder on a real disk that you may write to",
         ) from None
     try:
         yield made.path
     finally:
         held.close()
+
+
+def _why(cause: OSError, parent: Path) -> str:
+    room = os.statvfs(parent) if cause.errno == errno.ENOSPC else None
+    return "no inode is free on its file system" if room and room.f_bavail else str(cause.strerror)
 
 
 class _Folder:

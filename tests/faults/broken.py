@@ -2,7 +2,9 @@
 """Run Python code on a machine on which something is broken: python broken.py FAULT... -- CODE
 
 Faults: `refuse:CALL:ERRNO` (a seccomp filter answers a system call), `limit:NAME:NUMBER` (setrlimit(2)),
-`drop:CAPABILITY`, `unmount:FOLDER`, `set:VARIABLE=VALUE`. The process is in a mount namespace of its own.
+`drop:CAPABILITY`, `unmount:FOLDER`, `set:VARIABLE=VALUE`, `cpus:NUMBER` (sched_setaffinity(2)), `disk:KIND:MIB:OPTIONS`
+(the data folder is on a file system of its own: tmpfs, overlay, or ext4, xfs, btrfs in a file), `fill:LEAVE_KIB` (that
+file system is filled up). The process is in a mount namespace of its own.
 """
 
 from __future__ import annotations
@@ -37,6 +39,33 @@ def drop(capabilities: list[str]) -> None:
     os.execvp("setpriv", ["setpriv", *how, sys.executable, *sys.argv])
 
 
+def mount(kind: str, mib: str, options: str = "") -> None:
+    """Put the data folder on a file system of its own, which goes with the mount namespace."""
+    folder = os.environ["LABKIT_DATA"]
+    more = ["-o", options] if options else []
+    if kind == "tmpfs":
+        how = ["-t", "tmpfs", "-o", ",".join(filter(None, [f"size={mib}m", options])), "tmpfs"]
+    elif kind == "overlay":
+        for name in ("lower", "upper", "work"):
+            os.makedirs(f"{folder}.{name}")
+        layers = f"lowerdir={folder}.lower,upperdir={folder}.upper,workdir={folder}.work"
+        how = ["-t", "overlay", "-o", layers, "overlay"]
+    else:
+        image = f"{folder}.image"
+        subprocess.run(["truncate", "-s", f"{mib}M", image], check=True)
+        subprocess.run([f"mkfs.{kind}", "-q", image], check=True, stdout=subprocess.DEVNULL)
+        how = ["-o", ",".join(["loop", *more[1:]]), image]
+    subprocess.run(["mount", *how, folder], check=True)
+
+
+def fill(kib: int) -> None:
+    """Fill up the file system of the data folder, so that some KiB are left."""
+    path = f"{os.environ['LABKIT_DATA']}/full"
+    free = os.statvfs(os.environ["LABKIT_DATA"])
+    with open(path, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - kib * 1024)
+
+
 def main() -> None:
     here = sys.argv.index("--")
     faults, code = sys.argv[1:here], sys.argv[here + 1]
@@ -56,6 +85,12 @@ def main() -> None:
         if kind == "limit":
             name, number = rest.split(":")
             resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (int(number), int(number)))
+        elif kind == "cpus":
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(rest)])
+        elif kind == "disk":
+            mount(*rest.split(":"))
+        elif kind == "fill":
+            fill(int(rest))
         elif kind == "set":
             name, _, value = rest.partition("=")
             os.environ[name] = value
