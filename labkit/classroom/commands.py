@@ -84,12 +84,16 @@ def _add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _grade(arguments: argparse.Namespace) -> int:
+    import signal
+    import sys
+
     from labkit.classroom import places, report
     from labkit.classroom.grading import grade
 
     def say(line: str) -> None:
         print(line, flush=True)
 
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that what was started is ended
     place = places.CONTAINER if arguments.in_container else places.VM
     results = grade(
         arguments.folder,

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from labkit.classroom import collect, places
+from labkit.classroom.steps import LAB
 from labkit.course import LESSONS, Lesson
 from labkit.errors import BadArgument, LabkitError, check_int
-from labkit.machine.folders import build_folder
+from labkit.machine.folders import build_folder, repo_folder
 from labkit.notebook.exercises import all_questions
 
 __all__ = ["GRADED", "Graded", "grade", "learners", "points_of"]
@@ -110,6 +112,7 @@ def grade(
     found = learners(folder)
     if not found:
         raise BadArgument(f"There are no learners in {folder}.", "a folder per learner, or archives of labkit hand-in")
+    _build()
     results: list[Graded] = []
     for number, (learner, notebooks) in enumerate(found.items(), 1):
         chosen = {name: path for name, path in notebooks.items() if not wanted or name in wanted}
@@ -120,6 +123,13 @@ def grade(
         results += own
         say(_line(number, len(found), learner, own, len(todo)))
     return results
+
+
+def _build() -> None:
+    """Build the C programs of the lessons: where notebooks are graded, the tree is read-only."""
+    made = subprocess.run(["make", "-s", "-C", str(repo_folder() / "c")], capture_output=True, text=True, check=False)
+    if made.returncode != 0:
+        raise LabkitError("The lab's C programs could not be built.", "make setup", made.stderr[-500:])
 
 
 def _result(folder: Path, learner: str, notebook: Path) -> Path:
@@ -177,5 +187,7 @@ def _line(number: int, of: int, learner: str, own: Sequence[Graded], fresh: int)
     most = sum(len(points_of(each.lesson)) for each in own)
     points = f"{sum(each.points for each in own)} of {most} points" if own else "no notebook of the lab"
     word = "" if fresh or not own else ", graded before"
+    if any(failure["kind"] == LAB for each in own for failure in each.failures):
+        word += ", a cell of the lab failed (see grades.html)"
     seconds = sum(each.seconds for each in own)
     return f"[{'#' * done}{'.' * (20 - done)}] {number}/{of} {learner}: {points}, {seconds:.0f} s{word}"

@@ -25,6 +25,7 @@ __all__ = ["as_csv", "as_html", "shared_literals", "write"]
 
 _WORDS = {"right": ("1", "right"), "wrong": ("0", "wrong"), "literal": ("L", "a literal, right by chance")}
 _MOST_SAID = 3
+_WHOSE = {"lab": " (the lab's own: not the learner's fault unless an earlier cell changed its names)"}
 
 
 def write(folder: Path, results: Sequence[Graded]) -> tuple[Path, Path]:
@@ -123,10 +124,10 @@ def _square(question: str, graded: Graded | None) -> str:
 
 def _failures(graded: Graded) -> list[str]:
     who = f"<strong>{escape(graded.learner)}</strong>, lesson {graded.lesson.number}"
-    lines = [
-        f"{who}, cell {each['cell']}: <code>{escape(' '.join(str(each['error']).splitlines()[:2]))}</code>"
-        for each in graded.failures
-    ]
+    lines = []
+    for each in graded.failures:
+        whose, error = _WHOSE.get(each["kind"], ""), " ".join(str(each["error"]).splitlines()[:2])
+        lines.append(f"{who}, cell {each['cell']}{whose}: <code>{escape(error)}</code>")
     return [*lines, f"{who}: {escape(graded.ended)}"] if graded.ended else lines
 
 

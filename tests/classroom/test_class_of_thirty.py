@@ -8,7 +8,11 @@ image is there (LABKIT_TEST_VM_KERNEL, or one that `make test-kernels` has fetch
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -98,3 +102,24 @@ def test_a_virtual_machine_grades_the_same(monkeypatch: pytest.MonkeyPatch, caps
         assert "kill: 0 of 3 points" in told
         assert '"kernel": "6.12' in (folder / "graded/correct/00-start.json").read_text()
     assert strangers() == []
+
+
+@pytest.mark.usefixtures("_quick")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_run_that_is_interrupted_leaves_nothing_and_is_resumed(tmp_path: Path, number: int) -> None:
+    for learner in ("first", "second", "third"):
+        make(tmp_path, learner, START, solutions(START))
+    words = [sys.executable, "-m", "labkit", "grade", str(tmp_path), "--in-container"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as grading:
+        assert grading.stdout is not None
+        assert "first: 3 of 3" in grading.stdout.readline()
+        time.sleep(2)  # in the midst of the second, whatever it does then
+        grading.send_signal(number)
+        assert grading.wait(20) != 0
+    assert strangers() == []
+    first = (tmp_path / "graded/first/00-start.json").read_bytes()
+    assert not (tmp_path / "graded/third/00-start.json").exists()
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
+    assert "first: 3 of 3 points" in done.stdout and "graded before" in done.stdout.splitlines()[0]
+    assert "third: 3 of 3 points" in done.stdout
+    assert (tmp_path / "graded/first/00-start.json").read_bytes() == first
