@@ -19,6 +19,7 @@ BPF_FOLDER = repo_folder() / "c" / "bpf"
 
 _INCLUDE = re.compile(r'\s*#\s*include\s+"(labkit\w*\.h)"')  # labkit.h, labkit_usdt.h
 _STRUCTURES = "the structures of this kernel"  # in place of a file's name
+_WARNINGS = ("-Wtautological-unsigned-zero-compare",)  # of clang's -Wextra
 _PROBE = re.compile(r"TRACEPOINT_PROBE\s*\(.*\)[\s{]*$")
 
 
@@ -52,7 +53,14 @@ class Source:
         return Source(
             path,
             _pages_of_this_kernel() + _with_structures(path),
-            (f"-I{BPF_FOLDER}", "-Wno-macro-redefined", "-Wuninitialized", "-Wsometimes-uninitialized", *macros),
+            (
+                f"-I{BPF_FOLDER}",
+                "-Wno-macro-redefined",
+                "-Wuninitialized",
+                "-Wsometimes-uninitialized",
+                *_WARNINGS,
+                *macros,
+            ),
         )
 
     @property

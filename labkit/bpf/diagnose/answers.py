@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from labkit.bpf.diagnose import functions
+from labkit.bpf.diagnose import functions, grammar, habits, texts
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.events import fields, near, nearest_event
 from labkit.bpf.diagnose.said import Answer, Match, Said, edit
@@ -28,8 +28,8 @@ __all__ = [
     "event_names",
     "field",
     "fixed",
-    "format_variable",
     "header",
+    "helper_arguments",
     "incomplete",
     "kernel_field",
     "kernel_function",
@@ -40,6 +40,7 @@ __all__ = [
     "quotes",
     "raw",
     "semicolon",
+    "text_compared",
     "type",
     "unclosed",
     "undeclared",
@@ -102,7 +103,10 @@ def undeclared(found: Match, code: Code, said: Said) -> Answer:
         return f"{name} is Python, and this is C", f"write {right}", edit(code, said, name, right)
     if name == "TASK_COMM_LEN":
         return "TASK_COMM_LEN is not declared here: it is 16", "write 16", edit(code, said, name, "16")
+    if told := grammar.below(name, code) or habits.builtin(name, code, said.line):
+        return told
     names = set(re.findall(r"\b[A-Za-z_]\w{2,}\b", re.sub(r'"[^"]*"', "", code.bare))) - {name}
+    names -= {word for each in code.probes for word in (each.category, each.event, each.kind)}
     close = near(name, names, 0.75)
     close = close or next((each for each in sorted(_short_names(code)) if name.startswith(each) and each != name), "")
     missing = "declare it, with its value, above this line"
@@ -159,12 +163,23 @@ def incomplete(found: Match, code: Code, said: Said) -> Answer:
     if name in _C_NAMES:
         return f"the fields of struct {name} are not known here", _C_NAMES[name]
     header = promised_in(name)
-    fix = f"add #include <{header}>" if header else "include the header that defines it, or declare it above this line"
-    return f"the fields of struct {name} are not known here", fix
+    what = f"the fields of struct {name} are not known here"
+    if not header:
+        return what, "include the header that defines it, or declare it above this line"
+    first = next((at for at, text in enumerate(code.lines, 1) if at > 1 or not text.startswith("//")), 1)
+    return what, f"add #include <{header}>", {first: f"#include <{header}>\n{code.lines[first - 1]}"}
 
 
 def call(found: Match, code: Code, said: Said) -> Answer:
     told = functions.missing(found[1], code)
+    name = found[1]
+    spelled = texts.compared(code, said.line, name) if "cmp" in name else texts.copied(code, said.line, name)
+    if told and spelled:
+        return told[0], *spelled
+    if found[1].startswith("atomic") and (given := code.arguments(said.line, found[1])) and told:
+        if len(given) == 1:
+            right = f"__sync_fetch_and_add({given[0]}, 1)"
+            return told[0], f"write {right}", habits.replaced_call(code, said.line, found[1], right)
     nearest = functions.nearest(found[1], code)
     return (*told, edit(code, said, found[1], nearest)) if told and nearest else told
 
@@ -204,15 +219,11 @@ def open_bracket(found: Match, code: Code, said: Said) -> Answer:
     for number in (said.line, said.line - 1):
         text = code.lines[number - 1] if number > 0 else ""
         bare = re.sub(r'"(?:\\.|[^"\\])*"', "", text)
-        if bare.count("(") == bare.count(")") + 1 and not bare.rstrip().endswith((";", ",")):
-            return f"a ( in line {number} is not closed", "close it with )", {number: f"{text.rstrip()})"}
+        end = text.rstrip()
+        if bare.count("(") == bare.count(")") + 1 and not end.endswith((",", "{")):
+            closed = f"{end[:-1]});" if end.endswith(";") else f"{end})"
+            return f"a ( in line {number} is not closed", "close it with )", {number: closed}
     return None
-
-
-def format_variable(found: Match, code: Code, said: Said) -> Answer:
-    if "bpf_trace_printk" not in code.lines[said.line - 1]:
-        return None
-    return "bpf_trace_printk takes its format as a text in quotes, not as a variable", 'write bpf_trace_printk("hello")'
 
 
 def placeholder(found: Match, code: Code, said: Said) -> Answer:
@@ -234,10 +245,12 @@ def cast(found: Match, code: Code, said: Said) -> Answer:
 def kernel_field(found: Match, code: Code, said: Said) -> Answer:
     name, structure = found.groups()
     kernel = kernel_btf()
-    if kernel is None or structure not in kernel.structures or structures_of(code.text) is None:
+    own = re.search(rf"\bstruct\s+{structure}\s*\{{", code.bare)
+    if kernel is None or structure not in kernel.structures or own:
         return None
     known = kernel.names_in(kernel.structures[structure])
     close = next((each for each in known if each.strip("_") == name.strip("_")), "") or near(name, known)
+    close = close or next((each for each in known if len(each) > 2 and name.startswith(each)), "")
     what = f"this kernel's struct {structure} has no field {name}"
     hint = f"did you mean {close}?" if close else f"see: bpftool btf dump file {KERNEL_BTF} format c"
     return what, hint, edit(code, said, name, close)
@@ -258,6 +271,37 @@ def kernel_function(found: Match, code: Code, said: Said) -> Answer:
     return what, "read the fields by their names here instead of calling it"
 
 
+def helper_arguments(found: Match, code: Code, said: Said) -> Answer:
+    """Answer a helper that is called as if it returned what it writes."""
+    line = code.lines[said.line - 1]
+    if "bpf_get_current_comm" in line:
+        into = re.match(r"(\s*)(?:char\s*\*?\s*)?([\w.>-]+)\s*=\s*bpf_get_current_comm\s*\(\s*\)\s*;(.*)", line)
+        what = "bpf_get_current_comm writes the name into an array that it gets, and needs its size"
+        if into and re.match(r"\s*char\b", line):
+            right = f"char {into[2]}[16]; bpf_get_current_comm(&{into[2]}, sizeof({into[2]}));"
+        elif into:
+            right = f"bpf_get_current_comm(&{into[2]}, sizeof({into[2]}));"
+        else:
+            return what, "write char comm[16]; bpf_get_current_comm(&comm, sizeof(comm));"
+        return what, f"write {right}", {said.line: f"{into[1]}{right}{into[3]}"}
+    called = re.findall(r"\b(bpf_probe_read\w*)\s*\(", line)
+    if called:
+        return f"{called[0]} has three arguments: to, size, from", f"write {called[0]}(&to, sizeof(to), from)"
+    return None
+
+
+def text_compared(found: Match, code: Code, said: Said) -> Answer:
+    """Answer == with a text: what is compared is a letter, or an address."""
+    line = code.lines[said.line - 1]
+    sides = re.search(r'([\w.>-]+(?:\[[^\]]*\])?)\s*([!=])=\s*"((?:\\.|[^"\\])*)"', line)
+    if sides is None or sides[1].endswith("]"):
+        return "a letter is compared with a text, which is never equal", "write the letter in single quotes: 'p'"
+    name, copy = texts.of_process(code, said.line, sides[1], sides[3])
+    same = f"{'!' if sides[2] == '!' else ''}({texts.same_letters(name, sides[3], True)})"
+    what = "== compares the addresses of two texts, which are never equal, not their letters"
+    return what, f"compare letter by letter: {copy}{same}", {said.line: line.replace(sides[0], same)}
+
+
 def assignment(found: Match, code: Code, said: Said) -> Answer:
     line = code.lines[said.line - 1]
     right = re.sub(r"(?<![=!<>+\-*/&|^%])=(?!=)", "==", line, count=1)
@@ -271,6 +315,8 @@ def always(found: Match, code: Code, said: Said) -> Answer:
 
 def semicolon(found: Match, code: Code, said: Said) -> Answer:
     line = code.lines[said.line - 1]
+    if told := grammar.structs(line):
+        return told[0], told[1], {said.line: told[2]}
     if said.column and re.match(r"\s*[^\s/;]", line[said.column - 1 :]):
         right = f"{line[: said.column - 1]};{line[said.column - 1 :]}"
         return (
@@ -299,6 +345,8 @@ def comment(found: Match, code: Code, said: Said) -> Answer:
 def one_name(found: Match, code: Code, said: Said) -> Answer:
     """Answer a tracepoint with one name, or with both in one."""
     line = code.lines[said.line - 1]
+    if "TRACEPOINT_PROBE" not in line:
+        return None
     given = re.search(r"TRACEPOINT_PROBE\s*\(\s*(?:(\w+)\s*[:/.]\s*)?(\w+)\s*\)", line)
     what = "a tracepoint has two names: its category and its event"
     right = nearest_event(given[1] or "syscalls", given[2]) if given else None

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from labkit.bpf.diagnose import answers, map_answers
+from labkit.bpf.diagnose import answers, grammar, map_answers, texts
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.events import event_problem
 from labkit.bpf.diagnose.finding import Finding
@@ -53,11 +53,30 @@ ERRORS: tuple[Row, ...] = (
         answers.one_name,
         root=True,
     ),
+    Row(r"too (few|many) arguments provided to function-like macro", grammar.macro_form),
+    Row(r"must use 'struct' tag to refer to type '(\w+)'", grammar.struct_word),
+    Row(r"member reference type '.*' is (?:not )?a pointer; did you mean to use '(.+?)'", grammar.member),
+    Row(r"unexpected type name '\w+': expected expression", grammar.lookup_in_if),
+    Row(r"expected expression", grammar.lookup_in_if),
+    Row(r"invalid operands to binary expression \('\w+ \(\*\)\(void\)'", grammar.not_called),
+    Row(r"too many arguments to function call, expected 0", grammar.no_arguments),
+    Row(r"redefinition of '(\w+)' with a different type", grammar.shadowed),
+    Row(r"statement requires expression of integer type", grammar.switched),
+    Row(r"static declaration of '(\w+)' follows non-static", grammar.declared_late),
+    Row(r"conflicting types for '(\w+)'", grammar.declared_late),
+    Row(r"'section' attribute only applies to", grammar.map_within),
     Row(r"no member named '(\w+)' in 'struct tracepoint__(\w+?)__(\w+)'", answers.field),
     Row(r"no member named '(\w+)' in 'struct bpf_raw_tracepoint_args'", answers.raw),
     Row(r"no member named '(\w+)' in 'struct (\w+)_table_t'", map_answers.method),
     Row(r"no member named '(\w+)' in 'struct (\w+)'", answers.kernel_field),
     Row(r"too (few|many) arguments to (?:function|method) call", map_answers.arguments),
+    Row(r"too few arguments to function call", answers.helper_arguments),
+    Row(r"array type '.*' is not assignable", texts.assigned),
+    Row(r"cannot take the address of an rvalue", texts.address),
+    Row(r"passing 'struct (\w+)_table_t' to parameter of incompatible type", map_answers.passed),
+    Row(r"passing 'struct (\w+)' to parameter of incompatible type 'void \*'", map_answers.by_value),
+    Row(r"invalid operands to binary expression \('[us]\w+'.* and '[us]\w+ \*'", map_answers.not_followed),
+    Row(r"invalid operands to binary expression \('[us]\w+ \*'.* and '", map_answers.not_followed),
     Row(r"use of undeclared identifier '(\w+)'", answers.undeclared),
     Row(r"subscripted value is not an array", map_answers.subscript),
     Row(r"member reference (?:base )?type '", map_answers.hidden),
@@ -71,7 +90,7 @@ ERRORS: tuple[Row, ...] = (
     Row(r"expected '\)'", answers.open_bracket),
     Row(
         r"array initializer must be an initializer list or string literal",
-        answers.format_variable,
+        texts.format_variable,
     ),
     Row(r"use of undeclared identifier '\$(\w+)'", answers.placeholder),
     Row(r"'(\S+)' file not found", answers.header),
@@ -104,13 +123,7 @@ WARNINGS: tuple[Row, ...] = (
         explains=True,
     ),
     Row(r"incompatible integer to pointer conversion \w+ '(.+?)'", answers.cast),
-    Row(
-        r"only %d %u",
-        answers.fixed(
-            "this conversion is not supported, so the line never prints",
-            "use only %d %u %x %ld %lu %lx %lld %llu %llx %p %s; no floating point",
-        ),
-    ),
+    Row(r"only %d %u", texts.conversion),
     Row(
         r"variable '(\w+)' is (?:used )?uninitialized",
         lambda found, code, said: (
@@ -126,8 +139,9 @@ WARNINGS: tuple[Row, ...] = (
         r"non-void function does not return",
         answers.fixed("not every path returns a value; BCC returns 0 there", "end the function with return 0;"),
     ),
+    Row(r"result of comparison against a string literal", answers.text_compared),
     Row(
-        r"result of comparison against a string literal|comparison between pointer and integer",
+        r"comparison between pointer and integer",
         answers.fixed(
             "a letter is compared with a text, which is never equal", "write the letter in single quotes: 'p'"
         ),
@@ -137,6 +151,11 @@ WARNINGS: tuple[Row, ...] = (
         answers.fixed(
             "this line prints more than one %s, and kernels before 5.13 print nothing then", "print one %s per line"
         ),
+    ),
+    Row(r"result of comparison of unsigned expression", grammar.unsigned_below_zero),
+    Row(
+        r"conversion returning 'char\[\d+\]'",
+        answers.fixed("a program returns a number, and this is a text", "write return 0;"),
     ),
     Row(r"comparison of address of '(\w+)' (?:not )?equal to a null pointer", answers.always),
 )

@@ -195,7 +195,10 @@ class Code:
         """Return the bytes of the array of a name; None where there is none, or several of different sizes."""
         if not name.isidentifier():
             return None
-        found = re.finditer(rf"\b((?:unsigned |signed |struct )?\w+)\s+{name}\s*\[([^\]]+)\]\s*[;=,]", self.bare)
+        found = re.finditer(
+            rf"\b((?:unsigned |signed |struct )?\w+)\s+(?:\w+\s*\[[^\]]+\]\s*,\s*)*{name}\s*\[([^\]]+)\]\s*[;=,]",
+            self.bare,
+        )
         ones = ((self.size_of(each[1]), each[2]) for each in found)  # `return name[0];` has no type
         sizes = {one * (self.constant(count) or 0) for one, count in ones if one}
         return (sizes.pop() or None) if len(sizes) == 1 else None

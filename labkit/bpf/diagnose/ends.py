@@ -7,7 +7,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from labkit.bpf.diagnose import edits
 from labkit.bpf.diagnose.code import Code
+from labkit.bpf.diagnose.edits import Edit
 
 __all__ = ["End", "how_it_ended"]
 
@@ -21,6 +23,7 @@ class End:
     fix: str
     line: Callable[[Code], int | None] = lambda code: None
     only: str = ""  # a pattern that the program must have
+    edit: Callable[[Code, int], Edit] = lambda code, line: None  # the fix as an edit of that line
 
 
 def _line(pattern: str) -> Callable[[Code], int | None]:
@@ -47,6 +50,7 @@ ENDS: tuple[End, ...] = (
         "write bpf_log2l(n): the number of the highest bit",
         _line(r"\blog2[fl]?\s*\("),
         only=r"(?<!_)\blog2[fl]?\s*\(",
+        edit=edits.log2_of_integers,
     ),
     End(
         r"built-in function '__\w*(?:[sdt]f|float|fix)\w*'",
@@ -58,6 +62,7 @@ ENDS: tuple[End, ...] = (
         "this block is too large for one memset: BPF has no such function to call",
         "clear it in a loop of 8-byte words through a volatile u64 *, or write only what is used",
         _line(r"memset\s*\("),
+        edit=edits.cleared_in_a_loop,
     ),
     End(
         r"built-in function 'mem(?:cpy|move)'",
@@ -74,6 +79,7 @@ ENDS: tuple[End, ...] = (
         r"Unsupport\w* signed division|= sdiv |= srem ",
         "BPF has no signed division (% divides, too)",
         "make both operands u32 or u64",
+        edit=edits.unsigned,
     ),
     End(
         r"Unsupported dynamic stack allocation|dynamic_stackalloc",

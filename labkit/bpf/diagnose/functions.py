@@ -31,12 +31,29 @@ _INSTEAD = {
     "memset": "write __builtin_memset(to, 0, size) with a constant size",
     **dict.fromkeys(
         ("strcmp", "strncmp", "memcmp", "strstr"),
-        "compare letter by letter in a loop: for (int i = 0; i < 7; i++) if (a[i] != b[i]) return 0;",
+        "compare letter by letter: if (a[0] == 'p' && a[1] == 'y' && a[2] == 0)",
     ),
     **dict.fromkeys(
-        ("strlen", "strcpy", "strncpy"), "bpf_probe_read_kernel_str() copies a text and returns its length"
+        ("strlen", "strcpy", "strncpy"),
+        "bpf_probe_read_user_str() copies a text of the process, and returns its length with the 0 at its end; "
+        "bpf_probe_read_kernel_str() a text of the kernel",
     ),
     **dict.fromkeys(("sprintf", "snprintf"), "send the numbers to Python, and make the text there"),
+}
+# functions of other tools, and of other parts of BCC
+_BY_OTHERS = {
+    "str": (
+        "str() is a function of bpftrace",
+        "copy the text: char text[64]; bpf_probe_read_user_str(text, sizeof(text), args->filename);",
+    ),
+    **dict.fromkeys(
+        ("count", "hist", "avg", "sum"),
+        ("this is a function of bpftrace", "use a map: BPF_HASH(calls, u32, u64); and calls.increment(key)"),
+    ),
+    **dict.fromkeys(
+        ("atomic_inc", "atomic_add", "atomic64_inc", "atomic64_add", "atomic_fetch_add"),
+        ("the kernel's atomic functions are not in BPF", "write __sync_fetch_and_add(pointer, 1)"),
+    ),
 }
 
 
@@ -58,6 +75,8 @@ def missing(name: str, code: Code) -> tuple[str, str] | None:
     """Return (what is wrong, the fix) of a call of a function that is not declared."""
     if name in _INSTEAD:
         return f"there is no function {name} in BPF", _INSTEAD[name]
+    if name in _BY_OTHERS:
+        return _BY_OTHERS[name]
     if any(each.macro == name for each in code.maps):
         return None
     listed = helpers()

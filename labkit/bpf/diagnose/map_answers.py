@@ -9,7 +9,19 @@ from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.events import near
 from labkit.bpf.diagnose.said import Answer, Match, Said, edit
 
-__all__ = ["arguments", "clash", "hidden", "key", "lookup", "method", "pointer", "subscript"]
+__all__ = [
+    "arguments",
+    "by_value",
+    "clash",
+    "hidden",
+    "key",
+    "lookup",
+    "method",
+    "not_followed",
+    "passed",
+    "pointer",
+    "subscript",
+]
 
 _HASH = "lookup, lookup_or_try_init, update, insert, increment, delete"
 _METHODS = {
@@ -18,6 +30,21 @@ _METHODS = {
     "BPF_ARRAY": "lookup, update, increment",
     "BPF_PERCPU_ARRAY": "lookup, update, increment",
     "BPF_HISTOGRAM": "increment, atomic_increment, lookup, update",
+    "BPF_STACK_TRACE": "get_stackid",
+    "BPF_PROG_ARRAY": "call",
+    "BPF_QUEUE": "push, pop, peek",
+    "BPF_STACK": "push, pop, peek",
+    "BPF_CGROUP_ARRAY": "check_current_task",
+    "BPF_PERF_ARRAY": "perf_read",
+}
+_IS = {  # what a map is, in words, by its macro
+    "BPF_RINGBUF_OUTPUT": "a ring buffer",
+    "BPF_PERF_OUTPUT": "a perf buffer",
+    "BPF_ARRAY": "an array",
+    "BPF_PERCPU_ARRAY": "a per-CPU array",
+    "BPF_HASH": "a hash",
+    "BPF_HISTOGRAM": "a histogram",
+    "BPF_STACK_TRACE": "a map of stacks",
 }
 _LIKELY = {
     "add": "increment",
@@ -39,6 +66,11 @@ _CALLS = {
     "delete": "(&key)",
     "increment": "(key) or (key, by)",
     "lookup_or_try_init": "(&key, &zero)",
+    "call": "(args, index)",
+    "get_stackid": "(args, 0)",
+    "push": "(&value, 0)",
+    "pop": "(&value)",
+    "peek": "(&value)",
 }
 
 
@@ -46,10 +78,63 @@ def method(found: Match, code: Code, said: Said) -> Answer:
     method, name = found.groups()
     declared = code.map_named(name)
     known = _METHODS.get(declared.macro if declared else "", _HASH)
+    kind = declared.macro if declared else ""
+    homes = [macro for macro, methods in _METHODS.items() if method in methods.split(", ") and macro != kind]
+    if method not in _LIKELY and homes and method not in known.split(", ") and kind in _IS:
+        return _of_another(method, name, kind, homes[0], known, code, said)
     close = _LIKELY.get(method, "") or near(method, known.split(", "), 0.6)
     close = close if close in known.split(", ") else ""
     hint = (f"did you mean {close}? " if close else "") + f"It has: {known}"
     return f"the map {name} has no method {method}", hint, edit(code, said, f".{method}", close and f".{close}")
+
+
+def _of_another(method: str, name: str, kind: str, home: str, known: str, code: Code, said: Said) -> Answer:
+    """Answer a method that another kind of map has."""
+    line, given = code.lines[said.line - 1], code.arguments(said.line, method)
+    declared = code.map_named(name)
+    at = f" (line {declared.line})" if declared else ""
+    what = f"{name} is {_IS[kind]}{at}, and {method} is a method of {home}"
+    sent, record = "", ""
+    if kind == "BPF_RINGBUF_OUTPUT" and method == "perf_submit" and len(given) == 3:
+        record, sent = given[1], f"{name}.ringbuf_output({given[1]}, {given[2]}, 0)"
+    elif kind == "BPF_PERF_OUTPUT" and method == "ringbuf_output" and len(given) == 3:
+        record, sent = given[0], f"{name}.perf_submit(args, {given[0]}, {given[1]})"
+    if not record:
+        return what, f"declare {name} with {home}, or use what it has: {known}"
+    edited = re.sub(rf"\b{name}\s*\.\s*{method}\s*\(.*\)(?=\s*;)", lambda _: sent, line)
+    return what, f"write {sent}", {said.line: edited}
+
+
+def passed(found: Match, code: Code, said: Said) -> Answer:
+    """Answer a map that is passed where a record, a key or a value is wanted."""
+    name = found[1]
+    declared = code.map_named(name)
+    if declared is None:
+        return None
+    what = f"{name} is a map ({declared.macro}, line {declared.line}), and the address of a variable is wanted here"
+    return what, f"pass a variable: &event; what is in {name} is read by {name}.lookup(&key)"
+
+
+def by_value(found: Match, code: Code, said: Said) -> Answer:
+    """Answer a struct that is passed where its address is wanted."""
+    line = code.lines[said.line - 1]
+    name = re.match(r"\w+", line[said.column - 1 :]) if said.column else None
+    if name is None:
+        return None
+    edited = f"{line[: said.column - 1]}&{line[said.column - 1 :]}"
+    return f"the address of {name[0]} is wanted here, not {name[0]} itself", f"write &{name[0]}", {said.line: edited}
+
+
+def not_followed(found: Match, code: Code, said: Said) -> Answer:
+    """Answer a computation with a pointer where the number that it points to is meant."""
+    line = code.lines[said.line - 1]
+    for name in dict.fromkeys(re.findall(r"(?<![\w*.>&])([A-Za-z_]\w*)(?!\w|\s*[(\[.]|->)", line)):
+        pointer = re.search(rf"\b[us]\d+\s*\*\s*{name}\b", "\n".join(code.bare.splitlines()[: said.line - 1]))
+        if pointer:
+            edited = re.sub(rf"(?<![\w*.>&]){name}\b", f"*{name}", line)
+            what = f"{name} is a pointer to the number, not the number"
+            return what, f"write *{name}", {said.line: edited}
+    return None
 
 
 def subscript(found: Match, code: Code, said: Said) -> Answer:
@@ -160,5 +245,9 @@ def arguments(found: Match, code: Code, said: Said) -> Answer:
     what = f"{call[1]}.{call[2]} has too {found[1]} arguments"
     flags = found[1] == "few" and call[2].startswith("ringbuf_") and _CALLS[call[2]].count(",") == len(given)
     right = f"{call[1]}.{call[2]}({', '.join([*given, '0'])})"
+    if call[2] == "perf_submit" and len(given) == 2:
+        flags, right = True, f"{call[1]}.perf_submit(args, {given[0]}, {given[1]})"
+    elif call[2] == "call" and len(given) == 1:
+        flags, right = True, f"{call[1]}.call(args, {given[0]})"
     edits = {said.line: re.sub(rf"{re.escape(call[0])}.*\)(?=\s*;)", lambda _: right, line)} if flags else {}
     return what, f"write {right}" if flags else f"write {call[1]}.{call[2]}{_CALLS[call[2]]}", edits

@@ -21,7 +21,32 @@ def number_as_address(code: Code, line: int | None, said: str) -> Finding | None
     """Return where an address came from that is a number for the verifier."""
     if line is None or not re.match(_A_NUMBER, said):
         return None
-    return _of_the_record(code, line) or _of_a_copy(code, line)
+    return initial_values(code, line, said) or _of_the_record(code, line) or _of_a_copy(code, line)
+
+
+def initial_values(code: Code, line: int | None, said: str) -> Finding | None:
+    """An array of a function with its values in { }: clang keeps them in a table, which BCC leaves behind."""
+    if line is None or not re.match(_A_NUMBER, said):
+        return None
+    text = code.lines[line - 1]
+    for found in re.finditer(r"(?m)^([ \t]+)((?:const )?\w+)\s+(\w+)\s*\[(\w*)\]\s*=\s*\{([^{}]*)\}\s*;", code.bare):
+        at, name = code.line_at(found.start(2)), found[3]
+        values = [each.strip() for each in found[5].split(",") if each.strip()]
+        if at > line or not values or not re.search(rf"\b{name}\b", text) or set(values) <= {"0"}:
+            continue
+        kind, count = found[2].removeprefix("const "), found[4] or str(len(values))
+        stores = " ".join(f"{name}[{index}] = {value};" for index, value in enumerate(values))
+        edited = f"{found[1]}{kind} {name}[{count}]; {stores}"
+        what = f"clang keeps the values of {name} (line {at}) in a table, which BCC leaves behind"
+        is_one_line = "\n" not in found[0]
+        return Finding(
+            line,
+            0,
+            what,
+            f"set them one by one in line {at}: {edited.strip()}",
+            edits={at: edited} if is_one_line else {},
+        )
+    return None
 
 
 def _of_the_record(code: Code, line: int) -> Finding | None:

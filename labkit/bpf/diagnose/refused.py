@@ -29,8 +29,9 @@ _EXPLAINED = (
 
 def remarks(warned: str, path: str, code: Code) -> list[Finding]:
     """Return what is worth a remark in an accepted program: clang's warnings, and what does not do what it says."""
+    told = clang.warnings(in_file(warned, path, code), code)
     return [
-        *clang.warnings(in_file(warned, path, code), code),
+        *(each for each in told if "library function" not in each.words),  # clang has made it of plain instructions
         *written.warnings(code),
         *_foreign(code),
         *buffers.short_buffers(code),
@@ -72,6 +73,8 @@ def cause(warned: str, path: str, code: Code, kind: str, line: int | None, said:
         _both_tested,
         _name_of_task,
         _address_wanted,
+        _packet_directly,
+        _lock,
         origins.literal_left_behind,
         origins.unlimited_loop,
         origins.number_as_address,
@@ -147,12 +150,25 @@ def _global(code: Code, line: int | None, said: str) -> Finding | None:
             f"BCC leaves the text {used} (line {code.globals[used]}) behind",
             f'move it into the function: char {used}[] = "…";',
         )
-    return Finding(
-        line,
-        0,
-        f"BCC has no global variables: {used} (line {code.globals[used]}) is left behind",
-        f"use a map: BPF_ARRAY({used}, u64, 1);",
-    )
+    what = f"BCC has no global variables: {used} (line {code.globals[used]}) is left behind"
+    sized = re.search(rf"\b{used}\s*\[\s*(\w+)\s*\]", declared)
+    fix = f"use a map: BPF_ARRAY({used}, u64, {sized[1] if sized else 1});"
+    if sized and "=" in declared:
+        return Finding(
+            line,
+            0,
+            what,
+            f"set its values one by one inside the function: u64 {used}[{sized[1]}]; {used}[0] = …; or {fix}",
+        )
+    text = code.lines[line - 1]
+    added = re.fullmatch(rf"(\s*)(?:{used}\s*\+\+|\+\+\s*{used}|{used}\s*\+=\s*([^;]+?))\s*;(.*)", text)
+    uses = len(re.findall(rf"\b{used}\b", code.bare))
+    if added is None or uses != 2:
+        return Finding(line, 0, what, fix)
+    call = f"{used}.increment(zero{f', {added[2]}' if added[2] else ''});"
+    edited = f"{added[1]}{{ int zero = 0; {call} }}{added[3]}"
+    edits = {code.globals[used]: f"BPF_ARRAY({used}, u64, 1);", line: edited}
+    return Finding(line, 0, what, f"{fix} and here int zero = 0; {call}", edits=edits)
 
 
 def _recursion(code: Code, line: int | None, said: str) -> Finding | None:
@@ -188,6 +204,31 @@ def _name_of_task(code: Code, line: int | None, said: str) -> Finding | None:
         return None
     what = "the address of a task is a number here, and its fields cannot be read through it"
     return Finding(line, 0, what, "for its name write bpf_get_current_comm(who, sizeof(who)); it needs 16 bytes")
+
+
+def _packet_directly(code: Code, line: int | None, said: str) -> Finding | None:
+    if line is None or not re.match(r"invalid bpf_context access", said):
+        return None
+    found = re.search(r"\b(\w+)->data(?:_end)?\b", code.lines[line - 1])
+    if found is None or code.find(rf"\bstruct\s+__sk_buff\s*\*\s*{found[1]}\b") is None:
+        return None
+    what = f"a socket filter cannot read the packet through {found[0]}"
+    fix = (
+        f"copy the bytes: u16 kind = 0; bpf_skb_load_bytes({found[1]}, 12, &kind, sizeof(kind)); (12: where they begin)"
+    )
+    return Finding(line, found.start() + 1, what, fix)
+
+
+def _lock(code: Code, line: int | None, said: str) -> Finding | None:
+    found = re.search(r"progs cannot use bpf_(spin_lock|timer)", said)
+    used = found and (code.find(rf"(?<!struct )\bbpf_{found[1]}\w*\s*\(") or code.find(rf"\bbpf_{found[1]}\b"))
+    if not found or not used:
+        return None
+    what = f"a tracing program cannot use a bpf_{found[1]}"
+    fix = "count with __sync_fetch_and_add(&v->n, 1), or use a per-CPU map, which needs no lock"
+    if found[1] == "timer":
+        fix = "note the time in a map, and let the next event look at it"
+    return Finding(used[0], 0, what, fix)
 
 
 def _address_wanted(code: Code, line: int | None, said: str) -> Finding | None:

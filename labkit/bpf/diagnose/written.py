@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from labkit.bpf.diagnose import grammar, habits, records, texts
 from labkit.bpf.diagnose.code import Code, Map, number
 from labkit.bpf.diagnose.events import event_problem, near, nearest_event
 from labkit.bpf.diagnose.finding import Finding
@@ -32,7 +33,22 @@ _SPELLINGS = {
 def first_mistake(code: Code) -> Finding | None:
     """Return the first mistake that certainly is one."""
     return next(
-        (found for check in (_dialect, _macros, map_mistakes, _events, _unrolled) for found in check(code)), None
+        (
+            found
+            for check in (
+                _python,
+                habits.certain,
+                records.certain,
+                grammar.slips,
+                _dialect,
+                _macros,
+                map_mistakes,
+                _events,
+                _unrolled,
+            )
+            for found in check(code)
+        ),
+        None,
     )
 
 
@@ -104,12 +120,14 @@ _FORMS: tuple[tuple[str, Callable[[list[str]], str]], ...] = (
 )
 
 
-def _dialect(code: Code) -> Iterator[Finding]:
-    """Yield what belongs to libbpf, or to BCC's Python."""
+def _python(code: Code) -> Iterator[Finding]:
     if python := code.find(r"\bfrom\s+bcc\s+import|\bBPF\s*\(\s*text\s*=|\"\"\""):
         what = "this is a Python program that uses BCC; the cell takes its C alone"
         yield Finding(python[0], 0, what, "write only what is between the triple quotation marks")
-        return
+
+
+def _dialect(code: Code) -> Iterator[Finding]:
+    """Yield what belongs to libbpf."""
     sign = code.find(r'\bSEC\s*\(|#\s*include\s*[<"](?:vmlinux\.h|bpf/\w+\.h)')
     if sign is None:
         return
@@ -196,6 +214,9 @@ def warnings(code: Code) -> Iterator[Finding]:
                 "a string literal is passed for %s: BCC does not load it, and nothing is printed",
                 'make it a variable in the function: char word[] = "…";',
             )
+    yield from texts.wrong_values(code)
+    yield from texts.stored_addresses(code)
+    yield from records.warnings(code)
     for found in _USER.finditer(code.bare):
         line = code.line_at(found.start())
         probe = code.probe_at(line)

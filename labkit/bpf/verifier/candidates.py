@@ -32,6 +32,12 @@ def repairs(code: Code, kind: str, line: int | None, said: str, helper: str) -> 
         return list(_given_back(code, line))[:_MOST]
     if helper.startswith("bpf_probe_read") and re.match(r"R\d type=", said):
         return list(_in_order(code, line, helper))
+    if kind == "reference":
+        return list(_given_back_later(code, line))
+    if kind in ("stack", "bounds") and (limited := _limited_loop(code, line)):
+        return [limited]
+    if kind == "packet":
+        return list(_inside_packet(code, line))
     if kind in ("bounds", "stack", "arithmetic") or "bitwise operator |=" in said:
         return list(limits(code, line, said, helper))[:_MOST]
     return []
@@ -77,6 +83,54 @@ def _with_copy(code: Code, at: int, text: str, found: re.Match[str]) -> str:
     indent = text[: len(text) - len(text.lstrip())]
     statement = text[: found.end()].strip().replace(f"&{key[1]}", "&copy", 1)
     return f"{indent}u32 copy = {key[1]}; {statement} if (!{name[0] if name else 'p'}) return 0;{text[found.end() :]}"
+
+
+def _given_back_later(code: Code, line: int) -> Iterator[Repair]:
+    """Yield a submit or discard that is moved behind the last use of its record."""
+    for at in range(line - 1, 0, -1):
+        given = re.match(r"\s*\w+\.ringbuf_(?:submit|discard)\s*\(\s*(\w+)[^;]*;\s*$", code.lines[at - 1])
+        if given and re.search(rf"\b{given[1]}\b", code.lines[line - 1]):
+            between = code.lines[at:line]
+            edits = {at + step: text for step, text in enumerate([*between, code.lines[at - 1]])}
+            yield Repair("", f"move line {at} behind line {line}", edits)
+            return
+
+
+def _limited_loop(code: Code, line: int) -> Repair | None:
+    """Return a loop over an array that also ends at the array's end."""
+    text = code.lines[line - 1]
+    loop = re.search(
+        r"\b(?:while\s*\(|for\s*\([^;]*;)\s*([^;]*?\b(\w+)\s*\[\s*(\w+)\s*\][^;{]*?)(?=\)\s*\{?\s*$|;)", text
+    )
+    size = code.bytes_of(loop[2]) if loop else None
+    if loop is None or not size or "<" in loop[1]:
+        return None
+    edited = f"{text[: loop.start(1)]}{loop[3]} < {size} && {text[loop.start(1) :]}"
+    what = f"nothing ends the loop at the end of {loop[2]}, which has {size} bytes"
+    return Repair(what, f"limit it: {loop[3]} < {size} && {loop[1]}", {line: edited})
+
+
+def _inside_packet(code: Code, line: int) -> Iterator[Repair]:
+    """Yield a comparison with the packet's end behind the statement that sets the pointer to a header."""
+    context = re.search(r"\bstruct\s+(?:xdp_md|__sk_buff)\s*\*\s*(\w+)", code.bare)
+    ending = re.search(r"\b(\w+)\s*=\s*[^;=]*->data_end\s*;", code.bare)
+    end = ending[1] if ending else f"(void *)(long){context[1]}->data_end" if context else ""
+    last = re.findall(r"\breturn\s+(\w+)\s*;", code.bare)
+    for name in dict.fromkeys(
+        re.findall(r"(?:\*\s*|\b)([A-Za-z_]\w*)(?=->)|(?<=\*)([A-Za-z_]\w*)", code.lines[line - 1])
+    ):
+        pointer = name[0] or name[1]
+        for at in range(line, 0, -1):
+            text = code.lines[at - 1]
+            found = re.search(rf"\b{pointer}\s*=[^;=][^;]*;", text)
+            if found and end and last and not text.lstrip().startswith("if"):
+                test = f"if ((void *)({pointer} + 1) > {end}) return {last[-1]};"
+                yield Repair(
+                    f"the packet may be shorter than {pointer} reaches, and nothing compares it with the packet's end",
+                    f"compare behind line {at}: {test}",
+                    {at: f"{text[: found.end()]} {test}{text[found.end() :]}"},
+                )
+                break
 
 
 def _given_back(code: Code, line: int) -> Iterator[Repair]:

@@ -104,11 +104,16 @@ def refused_by_clang(source: Source) -> Verdict | None:
     name = path.name
     rule = BY_NAME["TOO_LARGE_STACK"] if "stack limit" in words else None
     what, fix = (rule.means, rule.fix) if rule else ("clang ended without a result", "read clang's words below")
+    verified, proof = False, ""
     if ended:
         what, fix = ended[0].means, ended[0].fix
+        if place and (changed := ended[0].edit(code, place.line)):
+            fix, repair = changed[0], Repair("", *changed)
+            verified = passes(repair, source)
+            proof = repair.proof(code) if verified else ""
     detail = [_excerpt(path.read_text(encoding="utf-8"), place, name)] if place else []
     detail += _rows([("It needed", rule.needs)] if rule else [])
-    detail += _rows([("Clang's words", words)])
+    detail += _rows([("Clang's words", words)]) + ([proof] if verified else [])
     return Verdict(
         headline=f"{_at(name, place)}: {what}.",
         fix=fix,
@@ -119,6 +124,7 @@ def refused_by_clang(source: Source) -> Verdict | None:
         said=words,
         processed=None,
         log=debug_output(said)[0],
+        verified=verified,
     )
 
 
@@ -300,8 +306,10 @@ def _words(trace: Trace, found: re.Match[str] | None, number: int | None) -> _Wo
     touched = notation.access(text)
     if touched and touched[0] == "reads":
         said["context"] = "the context has no field here that this kind of program may read"
+        said["context_fix"] = "read a field that this kind of program has, by its name"
     else:
         said["context"] = "the program writes to its context"
+        said["context_fix"] = "read a field of the context by its name, and copy it to a variable to change it"
     return said
 
 

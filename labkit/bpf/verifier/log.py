@@ -30,7 +30,10 @@ _GIVES_BACK = re.compile(r"call bpf_(?:ringbuf_submit|ringbuf_discard|sk_release
 _STEP = re.compile(r"(\d+): \([0-9a-f]{2}\) ([^;]*?)\s*(?:;(.*))?$")
 _STATE = re.compile(r"(?:(\d+):|from \d+ to \d+[^:]*:)(?= |$)(.*)$")
 # "expected prog array map for tail call" and a few others come without a line's end.
-_RUN_ON = re.compile(r"(?<=[^\n])(processed \d+ insns|verification time \d+)")
+_RUN_ON = re.compile(
+    r"(?<=[^\n])(processed \d+ insns|verification time \d+|"
+    r"(?<= )(?:infinite loop detected at|\d+: R\d+=|from \d+ to \d+: ))"
+)
 _EFFORT = re.compile(r"processed (\d+) insns")
 _ITEM = re.compile(r"(?<![^\s:])(R\d+|fp-\d+|refs)(?:_[a-z]+)?=")
 

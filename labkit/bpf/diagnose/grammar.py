@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""C that is nearly right: a word, a sign or the order of two declarations. Each answer has the corrected line.
+
+An answer is one row of the table in `clang`; see `labkit.bpf.diagnose.answers`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from labkit.bpf.diagnose.code import Code
+from labkit.bpf.diagnose.finding import Finding
+from labkit.bpf.diagnose.habits import replaced_call
+from labkit.bpf.diagnose.said import Answer, Match, Said, edit
+
+__all__ = [
+    "below",
+    "declared_late",
+    "lookup_in_if",
+    "macro_form",
+    "map_within",
+    "member",
+    "no_arguments",
+    "not_called",
+    "shadowed",
+    "slips",
+    "struct_word",
+    "structs",
+    "switched",
+    "unsigned_below_zero",
+]
+
+_FORMS = {
+    "BPF_HASH": "BPF_HASH(name, key, value, entries)",
+    "BPF_PERCPU_HASH": "BPF_PERCPU_HASH(name, key, value, entries)",
+    "BPF_ARRAY": "BPF_ARRAY(name, value, entries)",
+    "BPF_PERCPU_ARRAY": "BPF_PERCPU_ARRAY(name, value, entries)",
+    "BPF_HISTOGRAM": "BPF_HISTOGRAM(name, key, entries)",
+    "BPF_RINGBUF_OUTPUT": "BPF_RINGBUF_OUTPUT(name, 8), with the number of pages",
+    "BPF_PERF_OUTPUT": "BPF_PERF_OUTPUT(name)",
+    "BPF_STACK_TRACE": "BPF_STACK_TRACE(name, entries)",
+    "BPF_PROG_ARRAY": "BPF_PROG_ARRAY(name, entries)",
+}
+_TYPE = r"(?:[us](?:8|16|32|64)|int|char|long|unsigned|size_t|struct\s+\w+)"
+
+
+def struct_word(found: Match, code: Code, said: Said) -> Answer:
+    name = found[1]
+    return f"{name} is a struct, and C wants the word", f"write struct {name}", edit(code, said, name, f"struct {name}")
+
+
+def member(found: Match, code: Code, said: Said) -> Answer:
+    wrong, right = ("->", ".") if found[1] == "." else (".", "->")
+    line = code.lines[said.line - 1]
+    used = re.search(
+        rf"([\w\])]+)\s*{re.escape(wrong)}\s*(\w+)", line[max(said.column - 12, 0) :] if said.column else line
+    )
+    name = used[1] if used else "it"
+    what = f"{name} is a pointer" if right == "->" else f"{name} is no pointer"
+    start = line.find(wrong, max(said.column - 2, 0))
+    edits = {said.line: line[:start] + right + line[start + len(wrong) :]} if start >= 0 else {}
+    return what, f"write {name}{right}{used[2] if used else 'field'}", edits
+
+
+def lookup_in_if(found: Match, code: Code, said: Said) -> Answer:
+    line = code.lines[said.line - 1]
+    parts = re.match(rf"(\s*)if\s*\(\s*({_TYPE}\s*\*?\s*(\w+)\s*=\s*.+)\)\s*(\{{?)\s*$", line)
+    if parts is None:
+        return None
+    right = f"{parts[2].strip()}; if ({parts[3]}){' {' if parts[4] else ''}"
+    return "C declares no variable inside an if", f"write {right}", {said.line: f"{parts[1]}{right}"}
+
+
+def not_called(found: Match, code: Code, said: Said) -> Answer:
+    """Answer a helper that is named and not called."""
+    line = code.lines[said.line - 1]
+    name = re.search(r"\b(bpf_\w+)\b(?!\s*\()", line)
+    if name is None:
+        return None
+    edited = f"{line[: name.end()]}(){line[name.end() :]}"
+    return f"{name[1]} is named here, not called", f"write {name[1]}()", {said.line: edited}
+
+
+def no_arguments(found: Match, code: Code, said: Said) -> Answer:
+    """Answer a helper without arguments that gets some."""
+    line = code.lines[said.line - 1]
+    for name in re.findall(r"\b(bpf_\w+)\s*\(", line[: said.column] if said.column else line)[::-1]:
+        if code.arguments(said.line, name) not in ([], [""]):
+            return f"{name} has no arguments", f"write {name}()", replaced_call(code, said.line, name, f"{name}()")
+    return None
+
+
+def shadowed(found: Match, code: Code, said: Said) -> Answer:
+    if found[1] not in ("args", "ctx"):
+        return None
+    what = f"{found[1]} is already the name of the probe's record"
+    return what, "give the variable another name"
+
+
+def switched(found: Match, code: Code, said: Said) -> Answer:
+    return "switch compares numbers, and this is none", "write if and else; a text is compared letter by letter"
+
+
+def unsigned_below_zero(found: Match, code: Code, said: Said) -> Answer:
+    line = code.lines[said.line - 1]
+    name = re.search(r"([A-Za-z_]\w*)\s*(?:<\s*0|>=\s*0)", line)
+    declared = code.declared(name[1], said.line) if name else None
+    if name is None or declared is None:
+        return "an unsigned number is never below zero: this test always has the same result", "declare it as s64"
+    text = code.lines[declared[0] - 1]
+    wider = re.sub(rf"\b{re.escape(declared[1])}(\s+{name[1]}\b)", r"s64\1", text, count=1)
+    what = f"{name[1]} is unsigned (line {declared[0]}) and never below zero: this test always has the same result"
+    return what, f"declare it as s64 (line {declared[0]}): {wider.strip()}"
+
+
+def declared_late(found: Match, code: Code, said: Said) -> Answer:
+    """Answer a function that is called above the line that declares it."""
+    name, text = found[1], code.lines[said.line - 1]
+    begin = next((each.line for each in code.probes), 0)
+    head = re.match(r"\s*([^{]*\))\s*\{?\s*$", text)
+    what = f"the function {name} is called above this line, which declares it"
+    edits = {begin: f"{head[1]};\n{code.lines[begin - 1]}"} if head and 0 < begin < said.line else {}
+    return what, f"move it above its first call, or say above the probe: {head[1] if head else name};", edits
+
+
+def below(name: str, code: Code) -> tuple[str, str, dict[int, str]] | None:
+    """Return the answer to a map that is declared below its use."""
+    declared = code.map_named(name)
+    begin = next((each.line for each in code.probes), 0)
+    if declared is None or not 0 < begin < declared.line:
+        return None
+    what = f"the map {name} is declared only below, in line {declared.line}"
+    text = code.lines[declared.line - 1]
+    edits = {declared.line: "", begin: f"{text.strip()}\n{code.lines[begin - 1]}"}
+    return what, f"move line {declared.line} above the probe", edits
+
+
+def map_within(found: Match, code: Code, said: Said) -> Answer:
+    line, probe = code.lines[said.line - 1], code.probe_at(said.line)
+    if not re.match(r"\s*BPF_\w+\s*\(", line) or probe is None:
+        return None
+    edits = {said.line: "", probe.line: f"{line.strip()}\n{code.lines[probe.line - 1]}"}
+    return "a map is declared outside of functions", f"move this line above line {probe.line}", edits
+
+
+def macro_form(found: Match, code: Code, said: Said) -> Answer:
+    """Answer one of BCC's macros that gets too few or too many arguments."""
+    name = re.search(r"\b(BPF_\w+)\s*\(", code.lines[said.line - 1])
+    if name is None or name[1] not in _FORMS:
+        return None
+    return f"{name[1]} gets too {found[1]} arguments", f"write {_FORMS[name[1]]}"
+
+
+def structs(line: str) -> tuple[str, str, str] | None:
+    """Return (what, fix, the right line) of a struct without its word, or with commas between its members."""
+    if found := re.match(r"(\s*)(\w+)(\s*\{.*)$", line):
+        if found[2] not in ("do", "else", "enum", "union", "struct", "try"):
+            right = f"{found[1]}struct {found[2]}{found[3]}"
+            return f"{found[2]} needs the word struct before it", f"write {right.strip()}", right
+    if found := re.match(rf"(\s*(?:struct\s+\w+\s*\{{)?)(.*{_TYPE}\s+\w+\s*,\s*{_TYPE}\s+\w+.*?)(\}}?\s*;?\s*)$", line):
+        members = re.sub(rf"\s*,\s*(?={_TYPE}\s+\w)", "; ", found[2]).rstrip()
+        right = f"{found[1]}{members.rstrip(';')}; {found[3]}".rstrip()
+        return "the members of a struct end with ; not with ,", f"write {right.strip()}", right
+    return None
+
+
+def slips(code: Code) -> Iterator[Finding]:
+    """Yield map macros whose arguments are in another order, in quotes, or missing."""
+    for found in re.finditer(
+        r"^[ \t]*(BPF_(?:HASH|PERCPU_HASH|ARRAY|PERCPU_ARRAY|HISTOGRAM))\s*\(([^()\n]*)\)", code.bare, re.M
+    ):
+        line = code.line_at(found.start(1))
+        given = [each.strip() for each in found[2].split(",")]
+        text, macro = code.lines[line - 1], found[1]
+        if given == [""]:
+            yield Finding(line, 0, f"{macro} needs a name", f"write {_FORMS[macro]}")
+        elif re.fullmatch(r'"\w+"', given[0]):
+            right = text.replace(given[0], given[0].strip('"'), 1)
+            yield Finding(line, 0, "the name of a map takes no quotes", f"write {right.strip()}", edits={line: right})
+        elif re.fullmatch(_TYPE, given[0]):
+            named = [each for each in given if not re.fullmatch(rf"{_TYPE}|\d+", each)]
+            rest = [each for each in given if each not in named]
+            right = text.replace(found[2], ", ".join([*named, *rest])) if len(named) == 1 else text
+            fix = f"write {right.strip() if named else _FORMS[macro]}"
+            edits = {line: right} if len(named) == 1 else {}
+            yield Finding(line, 0, "the first argument of a map is its name", fix, edits=edits)

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Habits of other tools: calls of libbpf, names of bpftrace; each with the same in BCC's C."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from labkit.bpf.diagnose.code import Code
+from labkit.bpf.diagnose.finding import Finding
+
+__all__ = ["builtin", "certain", "replaced_call"]
+
+# libbpf's helper -> its argument that is the map, and the same as a method of the map, from all its arguments
+_METHODS: dict[str, tuple[int, Callable[[str, list[str]], str]]] = {
+    "bpf_map_lookup_elem": (0, lambda name, given: f"{name}.lookup({given[1]})"),
+    "bpf_map_update_elem": (0, lambda name, given: f"{name}.update({given[1]}, {given[2]})"),
+    "bpf_map_delete_elem": (0, lambda name, given: f"{name}.delete({given[1]})"),
+    "bpf_ringbuf_reserve": (0, lambda name, given: f"{name}.ringbuf_reserve({given[1]})"),
+    "bpf_ringbuf_output": (0, lambda name, given: f"{name}.ringbuf_output({', '.join(given[1:])})"),
+    "bpf_perf_event_output": (1, lambda name, given: f"{name}.perf_submit({given[0]}, {given[3]}, {given[4]})"),
+    "bpf_get_stackid": (1, lambda name, given: f"{name}.get_stackid({given[0]}, {given[2]})"),
+    "bpf_tail_call": (1, lambda name, given: f"{name}.call({given[0]}, {given[2]})"),
+}
+_ARGUMENTS = {"bpf_map_update_elem": 4, "bpf_ringbuf_reserve": 3, "bpf_ringbuf_output": 4, "bpf_perf_event_output": 5}
+_ARGUMENTS |= {"bpf_map_lookup_elem": 2, "bpf_map_delete_elem": 2, "bpf_get_stackid": 3, "bpf_tail_call": 3}
+_MAPS = {
+    "BPF_MAP_TYPE_HASH": "BPF_HASH({name}, {key}, {value}, {entries});",
+    "BPF_MAP_TYPE_LRU_HASH": 'BPF_TABLE("lru_hash", {key}, {value}, {name}, {entries});',
+    "BPF_MAP_TYPE_PERCPU_HASH": "BPF_PERCPU_HASH({name}, {key}, {value}, {entries});",
+    "BPF_MAP_TYPE_ARRAY": "BPF_ARRAY({name}, {value}, {entries});",
+    "BPF_MAP_TYPE_PERCPU_ARRAY": "BPF_PERCPU_ARRAY({name}, {value}, {entries});",
+    "BPF_MAP_TYPE_RINGBUF": "BPF_RINGBUF_OUTPUT({name}, 8);",
+    "BPF_MAP_TYPE_PERF_EVENT_ARRAY": "BPF_PERF_OUTPUT({name});",
+    "BPF_MAP_TYPE_STACK_TRACE": "BPF_STACK_TRACE({name}, {entries});",
+}
+_BUILTINS = {  # of bpftrace: the type of the value, and the call that gives it
+    "pid": "(u32)(bpf_get_current_pid_tgid() >> 32)",
+    "tgid": "(u32)(bpf_get_current_pid_tgid() >> 32)",
+    "tid": "(u32)bpf_get_current_pid_tgid()",
+    "uid": "(u32)bpf_get_current_uid_gid()",
+    "gid": "(u32)(bpf_get_current_uid_gid() >> 32)",
+    "nsecs": "bpf_ktime_get_ns()",
+    "cpu": "bpf_get_smp_processor_id()",
+    "rand": "bpf_get_prandom_u32()",
+    "curtask": "bpf_get_current_task()",
+    "cgroup": "bpf_get_current_cgroup_id()",
+    "elapsed": "bpf_ktime_get_ns()",
+}
+
+
+def certain(code: Code) -> Iterator[Finding]:
+    """Yield what belongs to bpftrace, and libbpf's calls for a map that is declared in BCC's way."""
+    script = code.find(
+        r"^[ \t]*(?:(tracepoint|t|kprobe|k|kretprobe|uprobe|uretprobe|usdt|profile|interval|software|hardware|"
+        r"rawtracepoint|fentry|kfunc):\w[\w:./*]*\s*(?:/[^/\n]*/)?[ \t]*(?:\{|$)|(?:BEGIN|END)\s*\{)"
+    )
+    if script:
+        names = re.match(r"\s*(?:tracepoint|t):(\w+):(\w+)", script[1][0])
+        form = f"TRACEPOINT_PROBE({names[1]}, {names[2]})" if names else "TRACEPOINT_PROBE(category, event)"
+        what = "this is a program for bpftrace; the cell takes BCC's C"
+        yield Finding(script[0], 0, what, f"in BCC this probe begins: {form} {{ and it ends with return 0; }}")
+        return
+    if usdt := code.find(r"\bbpf_usdt_readarg\w*\s*\("):
+        what = "bpf_usdt_readarg needs to know the probe, which a cell does not"
+        yield Finding(usdt[0], 0, what, "read the arguments of USDT probes as lesson 05 does: labkit.lessons.usdt")
+    yield from _declared_map(code)
+    yield from _core_read(code)
+    for helper, (at, method) in _METHODS.items():
+        for found in re.finditer(rf"(?<![\w.]){helper}\s*\(", code.bare):
+            line = code.line_at(found.start())
+            given = code.arguments(line, helper)
+            name = given[at].lstrip("& ") if len(given) == _ARGUMENTS[helper] else ""
+            if code.map_named(name):
+                right = method(name, given)
+                what = f"{helper} with the address of a map is libbpf's way; in BCC a map has methods"
+                yield Finding(line, 0, what, f"write {right}", edits=replaced_call(code, line, helper, right))
+    for found in re.finditer(r"\b(\w+)\s*\.\s*((?:atomic_)?increment)\s*\(\s*&\s*(\w+)\s*\)", code.bare):
+        line, text = code.line_at(found.start()), code.lines[code.line_at(found.start()) - 1]
+        what = f"{found[1]}.{found[2]} takes the key itself, not its address"
+        right = f"{found[1]}.{found[2]}({found[3]})"
+        yield Finding(line, 0, what, f"write {right}", edits={line: text.replace(found[0], right)})
+
+
+def _declared_map(code: Code) -> Iterator[Finding]:
+    """Yield a map that is declared as libbpf has it, in a program that is BCC's otherwise."""
+    if code.find(r'\bSEC\s*\(\s*"\w+/|#\s*include\s*[<"](?:vmlinux\.h|bpf/\w+\.h)'):
+        return
+    for found in re.finditer(
+        r"\bstruct\s*\{([^{}]*)\}\s*(\w+)\s*(?:SEC|__section)\s*\(\s*\"\.maps\"\s*\)\s*;", code.bare
+    ):
+        first, last = code.line_at(found.start()), code.line_at(found.end())
+        told = dict(re.findall(r"__(?:uint|type)\s*\(\s*(\w+)\s*,\s*([^;]*?)\s*\)\s*;", found[1]))
+        form = _MAPS.get(told.get("type", ""), "BPF_HASH({name}, {key}, {value}, {entries});")
+        words = {"key": told.get("key", "u32"), "value": told.get("value", "u64"), "name": found[2]}
+        right = form.format(entries=told.get("max_entries", "1024"), **words)
+        edits = {first: right, **dict.fromkeys(range(first + 1, last + 1), "")}
+        yield Finding(first, 0, f"the map {found[2]} is declared in libbpf's way", f"in BCC write {right}", edits=edits)
+    licence = code.find(r"^.*SEC\s*\(\s*\"license\"\s*\).*$")
+    if licence:
+        what = "BCC gives the program its licence (GPL) itself"
+        yield Finding(licence[0], 0, what, "take this line away", edits={licence[0]: ""})
+
+
+def _core_read(code: Code) -> Iterator[Finding]:
+    for found in re.finditer(r"\b(BPF_CORE_READ|bpf_core_read)\s*\(", code.bare):
+        line = code.line_at(found.start())
+        given = code.arguments(line, found[1])
+        if found[1] == "BPF_CORE_READ" and len(given) >= 2:
+            right = "->".join(given)
+            what = "BPF_CORE_READ is libbpf's; BCC makes the reads of kernel structures itself"
+            yield Finding(line, 0, what, f"write {right}", edits=replaced_call(code, line, found[1], right))
+        elif len(given) == 3:
+            right = f"bpf_probe_read_kernel({', '.join(given)})"
+            edits = replaced_call(code, line, found[1], right)
+            yield Finding(line, 0, "bpf_core_read is libbpf's", f"write {right}", edits=edits)
+
+
+def builtin(name: str, code: Code, line: int) -> tuple[str, str, dict[int, str]] | None:
+    """Return the answer to a name that bpftrace has and C has not: what is wrong, the fix, and the fix as an edit."""
+    text = code.lines[line - 1] if 0 < line <= len(code.lines) else ""
+    if name == "comm":
+        made = "char comm[16]; bpf_get_current_comm(&comm, sizeof(comm));"
+        indent = text[: len(text) - len(text.lstrip())]
+        is_first = not re.match(r"\s*(?:if|else|for|while|return\b)", text) or re.match(r"\s*(?:if|return)\b", text)
+        edits = {line: f"{indent}{made} {text.lstrip()}"} if is_first else {}
+        return (
+            "comm is a name of bpftrace; in C it has to be declared and filled",
+            f"write before its use: {made}",
+            edits,
+        )
+    right = _BUILTINS.get(name)
+    if right is None:
+        return None
+    edits = {line: re.sub(rf"(?<![\w.>]){name}\b", right, text, count=1)}
+    return f"{name} is a name of bpftrace; it is not declared in C", f"write {right}", edits
+
+
+def replaced_call(code: Code, line: int, function: str, right: str) -> dict[int, str]:
+    """Return the edit that puts `right` in place of a call that begins and ends in one line; none for a longer one."""
+    text = code.lines[line - 1]
+    found = re.search(rf"(?<![\w.]){re.escape(function)}\s*\(", text)
+    depth = 0
+    for at in range(found.end() - 1 if found else len(text), len(text)):
+        depth += (text[at] == "(") - (text[at] == ")")
+        if depth == 0 and found:
+            return {line: text[: found.start()] + right + text[at + 1 :]}
+    return {}

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records that are not what is meant: an array's name, a pointer's address, a pointer's size; and other small slips."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from labkit.bpf.diagnose.code import Code
+from labkit.bpf.diagnose.finding import Finding
+
+__all__ = ["certain", "warnings"]
+
+_SENDS = re.compile(r"\b(\w+)\s*\.\s*(ringbuf_output|perf_submit|perf_submit_skb)\s*\(")
+_DATA = {"ringbuf_output": 0, "perf_submit": 1, "perf_submit_skb": 2}
+
+
+def certain(code: Code) -> Iterator[Finding]:
+    """Yield a record that is named as an array: BCC 0.26 ends in an assertion, or reads at address 0."""
+    for line, data, _, buffer in _sent(code):
+        if data.isidentifier() and code.bytes_of(data):
+            text = code.lines[line - 1]
+            what = f"{data} is an array, and BCC wants the address of a record in {buffer}"
+            edited = re.sub(rf"\b(\w+\s*\.\s*\w+\s*\((?:[^,()]*,)?\s*){data}\b", rf"\1&{data}", text, count=1)
+            yield Finding(line, 0, what, f"write &{data}", edits={line: edited})
+
+
+def warnings(code: Code) -> Iterator[Finding]:
+    """Yield what is accepted and sends, counts or tests something else than it says."""
+    kinds: dict[str, dict[str, int]] = {}
+    for line, data, size, buffer in _sent(code):
+        name = data.lstrip("& ")
+        struct = _pointer(code, name, line)
+        if struct and data.startswith("&"):
+            what = f"{name} is a pointer already: &{name} sends the address, not the record"
+            yield Finding(line, 0, what, f"pass {name} and sizeof(*{name})")
+        elif struct and re.fullmatch(rf"sizeof\s*\(?\s*{re.escape(name)}\s*\)?", size):
+            what = f"sizeof({name}) is the size of a pointer, 8 bytes, not of the record"
+            yield Finding(line, 0, what, f"write sizeof(*{name})")
+        declared = re.findall(
+            rf"\bstruct\s+(\w+)\s+\**\s*{re.escape(name)}\b", "\n".join(code.bare.splitlines()[:line])
+        )
+        if declared:
+            kinds.setdefault(buffer, {}).setdefault(declared[-1], line)
+    for buffer, structs in kinds.items():
+        if len(structs) > 1:
+            names = list(structs)
+            what = f"{buffer} gets records of {len(structs)} types ({', '.join(f'struct {one}' for one in names)})"
+            other = f"BPF_RINGBUF_OUTPUT({names[1]}_{buffer}, 8);"
+            fix = (
+                f"their rows cannot be told apart: declare one buffer for each, such as {other} and use it in this line"
+            )
+            yield Finding(structs[names[1]], 0, what, fix)
+    yield from _one_too_many(code)
+    yield from _empty_test(code)
+    yield from _thread_id(code)
+
+
+def _sent(code: Code) -> Iterator[tuple[int, str, str, str]]:
+    """Yield (line, the record as it is written, its size as it is written, the buffer) of each call."""
+    for found in _SENDS.finditer(code.bare):
+        line, at = code.line_at(found.start()), _DATA[found[2]]
+        given = code.arguments(line, found[2])
+        if at + 1 < len(given) and code.map_named(found[1]):
+            yield line, given[at], given[at + 1], found[1]
+
+
+def _pointer(code: Code, name: str, line: int) -> str:
+    """Return the struct that a variable points to, empty for another variable."""
+    above = "\n".join(code.bare.splitlines()[:line])
+    found = re.findall(rf"\bstruct\s+(\w+)\s*(?:\w+(?:\s*=\s*[^;]*?)?,\s*)?\*\s*{re.escape(name)}\b", above)
+    return found[-1] if found else ""
+
+
+def _one_too_many(code: Code) -> Iterator[Finding]:
+    """Yield a loop whose last round is behind the end of the array that it fills or reads."""
+    loop = re.compile(r"\bfor\s*\(\s*(?:\w+\s+)?(\w+)\s*=\s*0\s*;\s*\1\s*<=\s*([\w]+)\s*;[^)]*\)\s*\{?([^}]*?[;}])")
+    for found in loop.finditer(code.bare):
+        last = code.constant(found[2])
+        for array in dict.fromkeys(re.findall(rf"\b(\w+)\s*\[\s*{found[1]}\s*\]", found[3])):
+            has = re.search(rf"\b{array}\s*\[\s*(\w+)\s*\]\s*[;=,]", code.bare)
+            count = code.constant(has[1]) if has else None
+            if last is not None and count == last:
+                line = code.line_at(found.start())
+                what = f"{found[1]} reaches {last}, and the last element of {array}[{count}] is {count - 1}"
+                yield Finding(line, 0, what, f"write {found[1]} < {found[2]}")
+
+
+def _empty_test(code: Code) -> Iterator[Finding]:
+    for found in re.finditer(r"\bif\s*\((?:[^()]|\([^()]*\))*\)\s*;", code.bare):
+        yield Finding(
+            code.line_at(found.end() - 1), 0, "the ; ends the if: what follows runs always", "take the ; away"
+        )
+
+
+def _thread_id(code: Code) -> Iterator[Finding]:
+    found = code.find(
+        r"\b(?:u32|int|pid_t)\s+(pid|tgid)\s*=\s*(?:\([\w ]+\)\s*)?bpf_get_current_pid_tgid\s*\(\s*\)\s*;"
+    )
+    if found:
+        what = f"{found[1][1]} gets the lower 32 bits, which are the thread's id, not the process's"
+        yield Finding(found[0], 0, what, "for the process write bpf_get_current_pid_tgid() >> 32")
