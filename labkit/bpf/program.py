@@ -200,6 +200,8 @@ class Program:
     def _refusal(self, function: str, program_type: int, error: int, said: str) -> LabkitError:
         """Return the error for a function that the kernel did not load."""
         reason = os.strerror(error)
+        if not bcc.size_of(self.bcc, function):
+            return explain.nothing_left(self.source, function)
         if said.strip():
             is_as_written = self.rewritten is self.source
             found = explain.diagnose(self.source, function, program_type, self.warnings, said if is_as_written else "")

@@ -40,7 +40,6 @@ __all__ = [
     "quotes",
     "raw",
     "semicolon",
-    "text_compared",
     "type",
     "unclosed",
     "undeclared",
@@ -109,6 +108,8 @@ def undeclared(found: Match, code: Code, said: Said) -> Answer:
     names -= {word for each in code.probes for word in (each.category, each.event, each.kind)}
     close = near(name, names, 0.75)
     close = close or next((each for each in sorted(_short_names(code)) if name.startswith(each) and each != name), "")
+    if told := grammar.other_words(name, line, said.line):
+        return told
     missing = "declare it, with its value, above this line"
     if name.isupper():
         missing = f"define it above (#define {name} …), or in the first line: --define {name}=…"
@@ -166,7 +167,7 @@ def incomplete(found: Match, code: Code, said: Said) -> Answer:
     what = f"the fields of struct {name} are not known here"
     if not header:
         return what, "include the header that defines it, or declare it above this line"
-    first = next((at for at, text in enumerate(code.lines, 1) if at > 1 or not text.startswith("//")), 1)
+    first = code.first_line
     return what, f"add #include <{header}>", {first: f"#include <{header}>\n{code.lines[first - 1]}"}
 
 
@@ -180,6 +181,16 @@ def call(found: Match, code: Code, said: Said) -> Answer:
         if len(given) == 1:
             right = f"__sync_fetch_and_add({given[0]}, 1)"
             return told[0], f"write {right}", habits.replaced_call(code, said.line, found[1], right)
+    if told and name in functions.REPLACED:
+        return *told, habits.replaced_call(code, said.line, name, functions.REPLACED[name])
+    if told and name.startswith("labkit_"):
+        first = code.first_line
+        return *told, {first: f'#include "labkit.h"\n{code.lines[first - 1]}'}
+    if name in ("min", "max") and len(given := code.arguments(said.line, name)) == 2:
+        one, other = given
+        right = f"({one} {'<' if name == 'min' else '>'} {other} ? {one} : {other})"
+        what = f"there is no function {name} in BPF"
+        return what, f"write {right}", habits.replaced_call(code, said.line, name, right)
     nearest = functions.nearest(found[1], code)
     return (*told, edit(code, said, found[1], nearest)) if told and nearest else told
 
@@ -249,6 +260,9 @@ def kernel_field(found: Match, code: Code, said: Said) -> Answer:
     if kernel is None or structure not in kernel.structures or own:
         return None
     known = kernel.names_in(kernel.structures[structure])
+    if name == "ppid" and structure == "task_struct":
+        edits = edit(code, said, name, "real_parent->tgid")
+        return "the parent of a task is another task: real_parent", "write real_parent->tgid", edits
     close = next((each for each in known if each.strip("_") == name.strip("_")), "") or near(name, known)
     close = close or next((each for each in known if len(each) > 2 and name.startswith(each)), "")
     what = f"this kernel's struct {structure} has no field {name}"
@@ -288,18 +302,6 @@ def helper_arguments(found: Match, code: Code, said: Said) -> Answer:
     if called:
         return f"{called[0]} has three arguments: to, size, from", f"write {called[0]}(&to, sizeof(to), from)"
     return None
-
-
-def text_compared(found: Match, code: Code, said: Said) -> Answer:
-    """Answer == with a text: what is compared is a letter, or an address."""
-    line = code.lines[said.line - 1]
-    sides = re.search(r'([\w.>-]+(?:\[[^\]]*\])?)\s*([!=])=\s*"((?:\\.|[^"\\])*)"', line)
-    if sides is None or sides[1].endswith("]"):
-        return "a letter is compared with a text, which is never equal", "write the letter in single quotes: 'p'"
-    name, copy = texts.of_process(code, said.line, sides[1], sides[3])
-    same = f"{'!' if sides[2] == '!' else ''}({texts.same_letters(name, sides[3], True)})"
-    what = "== compares the addresses of two texts, which are never equal, not their letters"
-    return what, f"compare letter by letter: {copy}{same}", {said.line: line.replace(sides[0], same)}
 
 
 def assignment(found: Match, code: Code, said: Said) -> Answer:
@@ -374,6 +376,7 @@ def macro(found: Match, code: Code, said: Said) -> Answer:
             return (
                 f"the macro {defined[1]} (line {number}) ends with a semicolon, which comes along here",
                 f"take the ; away at the end of line {number}",
+                {number: text.rstrip()[:-1]},
             )
     return None
 

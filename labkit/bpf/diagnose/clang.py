@@ -54,6 +54,12 @@ ERRORS: tuple[Row, ...] = (
         root=True,
     ),
     Row(r"too (few|many) arguments provided to function-like macro", grammar.macro_form),
+    Row(r"expected (?:expression|'\(' after|'\)'|';')", grammar.other_language),
+    Row(r"expected expression", grammar.macro_with_equals),
+    Row(r"expected expression", grammar.size_missing),
+    Row(r"extraneous closing brace", grammar.extra_brace),
+    Row(r"initializing 'struct \w+' with an expression of incompatible type", map_answers.followed),
+    Row(r"cannot assign to variable '(\w+)' with const", grammar.constant),
     Row(r"must use 'struct' tag to refer to type '(\w+)'", grammar.struct_word),
     Row(r"member reference type '.*' is (?:not )?a pointer; did you mean to use '(.+?)'", grammar.member),
     Row(r"unexpected type name '\w+': expected expression", grammar.lookup_in_if),
@@ -122,6 +128,11 @@ WARNINGS: tuple[Row, ...] = (
         map_answers.pointer,
         explains=True,
     ),
+    Row(r"incompatible pointer types initializing", map_answers.value_type),
+    Row(
+        r"shift count >= width of type",
+        answers.fixed("1 is a number of 32 bits, and is shifted by more", "write 1ULL instead of 1"),
+    ),
     Row(r"incompatible integer to pointer conversion \w+ '(.+?)'", answers.cast),
     Row(r"only %d %u", texts.conversion),
     Row(
@@ -139,7 +150,7 @@ WARNINGS: tuple[Row, ...] = (
         r"non-void function does not return",
         answers.fixed("not every path returns a value; BCC returns 0 there", "end the function with return 0;"),
     ),
-    Row(r"result of comparison against a string literal", answers.text_compared),
+    Row(r"result of comparison against a string literal", texts.text_compared),
     Row(
         r"comparison between pointer and integer",
         answers.fixed(
@@ -170,6 +181,9 @@ def error(said: Sequence[Said], code: Code) -> Finding | None:
     errors = [each for each in said if each.kind == "error"]
     if not errors:
         return None
+    opened = next((each for each in said if each.line and "missing terminating '\"'" in each.words), None)
+    if opened:
+        return _finding(opened, texts.open_text(code, opened))
     for row in (row for row in ERRORS if row.root):
         for each in errors:
             if (found := re.search(row.says, each.words)) and (answer := row.answer(found, code, each)):

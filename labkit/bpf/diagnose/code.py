@@ -74,6 +74,11 @@ class Code:
             lambda found: found[0] if found[0][0] in "\"'" else re.sub(r"[^\n]", " ", found[0]), self.text
         )
 
+    @property
+    def first_line(self) -> int:
+        """The first line of the C, behind the line of the magic."""
+        return 2 if self.text.startswith("// %%bpf") and len(self.lines) > 1 else 1
+
     def line_at(self, position: int) -> int:
         """Return the number of the line of a position in the text."""
         return self.text.count("\n", 0, position) + 1

@@ -6,7 +6,25 @@ from __future__ import annotations
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.events import helpers, near
 
-__all__ = ["left_call", "missing", "nearest"]
+__all__ = ["REPLACED", "left_call", "missing", "nearest"]
+
+# a call without arguments -> the expression that gives what its name says
+REPLACED = {
+    "bpf_get_current_pid": "(bpf_get_current_pid_tgid() >> 32)",
+    "bpf_get_current_tgid": "(bpf_get_current_pid_tgid() >> 32)",
+    "bpf_get_current_tid": "(u32)bpf_get_current_pid_tgid()",
+    "bpf_get_current_uid": "(u32)bpf_get_current_uid_gid()",
+    "bpf_get_current_gid": "(bpf_get_current_uid_gid() >> 32)",
+    "bpf_ktime_get_us": "(bpf_ktime_get_ns() / 1000)",
+    "bpf_ktime_get_ms": "(bpf_ktime_get_ns() / 1000000)",
+    "bpf_ktime_get_s": "(bpf_ktime_get_ns() / 1000000000)",
+    "bpf_ktime_get_sec": "(bpf_ktime_get_ns() / 1000000000)",
+    "getpid": "(bpf_get_current_pid_tgid() >> 32)",
+    "gettid": "(u32)bpf_get_current_pid_tgid()",
+    "getuid": "(u32)bpf_get_current_uid_gid()",
+    "rand": "bpf_get_prandom_u32()",
+    "random": "bpf_get_prandom_u32()",
+}
 
 _INSTEAD = {
     "printf": 'write bpf_trace_printk("…")',
@@ -77,6 +95,10 @@ def missing(name: str, code: Code) -> tuple[str, str] | None:
         return f"there is no function {name} in BPF", _INSTEAD[name]
     if name in _BY_OTHERS:
         return _BY_OTHERS[name]
+    if name in REPLACED:
+        return f"there is no function {name} in BPF", f"write {REPLACED[name]}"
+    if name.startswith("labkit_"):
+        return f"{name} is a function of the lab's header", 'add #include "labkit.h" above the probe'
     if any(each.macro == name for each in code.maps):
         return None
     listed = helpers()

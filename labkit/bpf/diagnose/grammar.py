@@ -12,18 +12,24 @@ from collections.abc import Iterator
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.finding import Finding
 from labkit.bpf.diagnose.habits import replaced_call
-from labkit.bpf.diagnose.said import Answer, Match, Said, edit
+from labkit.bpf.diagnose.said import Answer, Match, Said
 
 __all__ = [
     "below",
+    "constant",
     "declared_late",
+    "extra_brace",
     "lookup_in_if",
     "macro_form",
+    "macro_with_equals",
     "map_within",
     "member",
     "no_arguments",
     "not_called",
+    "other_language",
+    "other_words",
     "shadowed",
+    "size_missing",
     "slips",
     "struct_word",
     "structs",
@@ -47,7 +53,8 @@ _TYPE = r"(?:[us](?:8|16|32|64)|int|char|long|unsigned|size_t|struct\s+\w+)"
 
 def struct_word(found: Match, code: Code, said: Said) -> Answer:
     name = found[1]
-    return f"{name} is a struct, and C wants the word", f"write struct {name}", edit(code, said, name, f"struct {name}")
+    whole = re.sub(rf"(?<!struct )(?<![\w.>]){name}\b", f"struct {name}", code.lines[said.line - 1])
+    return f"{name} is a struct, and C wants the word", f"write struct {name}", {said.line: whole}
 
 
 def member(found: Match, code: Code, said: Said) -> Answer:
@@ -185,3 +192,56 @@ def slips(code: Code) -> Iterator[Finding]:
             fix = f"write {right.strip() if named else _FORMS[macro]}"
             edits = {line: right} if len(named) == 1 else {}
             yield Finding(line, 0, "the first argument of a map is its name", fix, edits=edits)
+
+
+def other_language(found: Match, code: Code, said: Said) -> Answer:
+    """Answer a condition or a loop as Python and other languages have it."""
+    return other_words("", code.lines[said.line - 1], said.line)
+
+
+def other_words(name: str, line: str, number: int) -> tuple[str, str, dict[int, str]] | None:
+    """Return the answer to and, or, not, `in`, a condition without brackets and a counter without a type."""
+    each_in = r"(\s*)for\s*\(?\s*(?:\w+\s+)?(\w+)\s+in\s+(?:range\s*\(\s*)?(?:(\d+)\s*(?:\.\.|,)\s*)?(\w+)"
+    if found := re.match(each_in, line):
+        end = "{" if line.rstrip().endswith(("{", ":")) and "{" in line else ""
+        right = f"for (int {found[2]} = {found[3] or 0}; {found[2]} < {found[4]}; {found[2]}++) {end}".rstrip()
+        return "C has no `in`", f"write {right}", {number: f"{found[1]}{right}"}
+    if name and (found := re.match(rf"(\s*for\s*\(\s*)({name}\s*=.*)$", line)):
+        right = f"{found[1]}int {found[2]}"
+        return f"{name} is not declared", f"write {right.strip()}", {number: right}
+    if re.search(r"\b(?:and|or|not)\b", re.sub(r'"[^"]*"', "", line)):
+        right = re.sub(r"\bnot\s+", "!", re.sub(r"\bor\b", "||", re.sub(r"\band\b", "&&", line)))
+        right = re.sub(r":\s*$", "", right)
+        return "and, or, not are another language's words", f"write && || !: {right.strip()}", {number: right}
+    if found := re.match(r"(\s*(?:if|while)\s*)(?!\s*\()([^;{]+?)\s*(\{?)\s*:?\s*$", line):
+        right = f"{found[1].rstrip()} ({found[2].rstrip(': ')}){' {' if found[3] else ''}"
+        return "a condition is in brackets", f"write {right.strip()}", {number: right}
+    return None
+
+
+def macro_with_equals(found: Match, code: Code, said: Said) -> Answer:
+    line = code.lines[said.line - 1]
+    for number, text in enumerate(code.lines, 1):
+        defined = re.match(r"(\s*#\s*define\s+(\w+))\s*=\s*(.*)$", text)
+        if defined and re.search(rf"\b{defined[2]}\b", line):
+            right = f"{defined[1]} {defined[3].rstrip('; ')}"
+            return f"the macro {defined[2]} (line {number}) is {'= ' + defined[3]}", f"write {right}", {number: right}
+    return None
+
+
+def size_missing(found: Match, code: Code, said: Said) -> Answer:
+    line = code.lines[said.line - 1]
+    call = re.search(r"ringbuf_reserve\s*\(\s*(struct\s+\w+)\s*(?:,[^()]*)?\)", line)
+    if call is None:
+        return None
+    right = f"ringbuf_reserve(sizeof({call[1]}))"
+    return "ringbuf_reserve takes a number of bytes", f"write {right}", {said.line: line.replace(call[0], right)}
+
+
+def extra_brace(found: Match, code: Code, said: Said) -> Answer:
+    edits = {said.line: ""} if code.lines[said.line - 1].strip() == "}" else {}
+    return "there is one } too many", "take this one away, or one above", edits
+
+
+def constant(found: Match, code: Code, said: Said) -> Answer:
+    return f"{found[1]} is declared const: it cannot be changed", "take the word const away where it is declared"

@@ -13,6 +13,7 @@ __all__ = [
     "arguments",
     "by_value",
     "clash",
+    "followed",
     "hidden",
     "key",
     "lookup",
@@ -21,6 +22,7 @@ __all__ = [
     "passed",
     "pointer",
     "subscript",
+    "value_type",
 ]
 
 _HASH = "lookup, lookup_or_try_init, update, insert, increment, delete"
@@ -220,6 +222,34 @@ def lookup(found: Match, code: Code, said: Said) -> Answer:
     )
 
 
+def followed(found: Match, code: Code, said: Said) -> Answer:
+    """Answer a struct that gets what lookup returns."""
+    line = code.lines[said.line - 1]
+    copied = re.match(r"(\s*)(struct\s+\w+)\s+(\w+)\s*=\s*(\*?)\s*(\w+\.lookup\w*\([^()]*\))\s*;(.*)", line)
+    if copied is None:
+        return None
+    indent, kind, name, _, call, rest = copied.groups()
+    right = f"{kind} *found = {call}; if (!found) return 0; {kind} {name} = *found;"
+    what = f"lookup gives a pointer, and {name} is a struct: what is there has to be tested before it is copied"
+    return what, f"write {right}", {said.line: f"{indent}{right}{rest}"}
+
+
+def value_type(found: Match, code: Code, said: Said) -> Answer:
+    """Answer a pointer of another size than the values of the map that it comes from."""
+    line = code.lines[said.line - 1]
+    parts = re.search(r"\b((?:struct\s+)?\w+)\s*\*\s*(\w+)\s*=\s*(?:\([^()]*\)\s*)?(\w+)\.lookup", line)
+    declared = code.map_named(parts[3]) if parts else None
+    if parts is None or declared is None or not declared.value:
+        return None
+    one, other = code.size_of(parts[1]), code.size_of(declared.value)
+    if not one or not other or one == other:
+        return None
+    held = f"a value of {declared.name} has {other} ({declared.value})"
+    what = f"{parts[2]} points to {one} bytes ({parts[1]}), and {held}"
+    edited = line.replace(f"({parts[1]} *)", "").replace(parts[1], declared.value, 1)
+    return what, f"write {declared.value} *{parts[2]}", {said.line: edited}
+
+
 def pointer(found: Match, code: Code, said: Said) -> Answer:
     into, what = found[1], found[2]
     if "(" in what:
@@ -245,6 +275,10 @@ def arguments(found: Match, code: Code, said: Said) -> Answer:
     what = f"{call[1]}.{call[2]} has too {found[1]} arguments"
     flags = found[1] == "few" and call[2].startswith("ringbuf_") and _CALLS[call[2]].count(",") == len(given)
     right = f"{call[1]}.{call[2]}({', '.join([*given, '0'])})"
+    if call[2] == "ringbuf_output" and len(given) == 2 and not given[1].startswith("sizeof"):
+        right = f"{call[1]}.ringbuf_output({given[0]}, sizeof({given[0].lstrip('& ')}), 0)"
+    if call[2] in ("pop", "peek") and not given:
+        return what, f"write u64 value = 0; {call[1]}.{call[2]}(&value);"
     if call[2] == "perf_submit" and len(given) == 2:
         flags, right = True, f"{call[1]}.perf_submit(args, {given[0]}, {given[1]})"
     elif call[2] == "call" and len(given) == 1:

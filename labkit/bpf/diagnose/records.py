@@ -6,10 +6,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from labkit.bpf.diagnose.code import Code
+from labkit.bpf.diagnose.code import Code, number
 from labkit.bpf.diagnose.finding import Finding
 
-__all__ = ["certain", "warnings"]
+__all__ = ["certain", "not_reserved", "too_long", "warnings"]
 
 _SENDS = re.compile(r"\b(\w+)\s*\.\s*(ringbuf_output|perf_submit|perf_submit_skb)\s*\(")
 _DATA = {"ringbuf_output": 0, "perf_submit": 1, "perf_submit_skb": 2}
@@ -100,3 +100,32 @@ def _thread_id(code: Code) -> Iterator[Finding]:
     if found:
         what = f"{found[1][1]} gets the lower 32 bits, which are the thread's id, not the process's"
         yield Finding(found[0], 0, what, "for the process write bpf_get_current_pid_tgid() >> 32")
+
+
+def too_long(code: Code, line: int | None, said: str) -> Finding | None:
+    """Return a record that is sent with more bytes than it has."""
+    for at, data, size, buffer in _sent(code):
+        name = data.lstrip("& ")
+        kinds = re.findall(rf"\b(struct\s+\w+)\s+{re.escape(name)}\b", "\n".join(code.bare.splitlines()[:at]))
+        has, sent = code.size_of(kinds[-1]) if kinds else None, number(size)
+        if at == line and has and sent and sent > has:
+            text = code.lines[at - 1]
+            right = f"sizeof({name})"
+            edits = {at: text.replace(f" {size}", f" {right}", 1)} if text.count(f" {size}") == 1 else {}
+            return Finding(
+                at, 0, f"{buffer} gets {sent} bytes of {name}, which has {has}", f"write {right}", edits=edits
+            )
+    return None
+
+
+def not_reserved(code: Code, line: int | None, said: str) -> Finding | None:
+    """Return a submit of a variable that was not reserved."""
+    if line is None or not re.match(r"R1 type=fp expected=(?:ringbuf|alloc)_mem", said):
+        return None
+    text = code.lines[line - 1]
+    call = re.search(r"(\w+)\.ringbuf_(?:submit|discard)\s*\(\s*&\s*(\w+)[^()]*\)", text)
+    if call is None:
+        return None
+    right = f"{call[1]}.ringbuf_output(&{call[2]}, sizeof({call[2]}), 0)"
+    what = f"{call[2]} is a variable: only a record that ringbuf_reserve gave can be submitted"
+    return Finding(line, 0, what, f"write {right}", edits={line: text.replace(call[0], right)})

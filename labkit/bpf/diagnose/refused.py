@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from labkit.bpf.diagnose import buffers, clang, functions, origins, written
+from labkit.bpf.diagnose import buffers, clang, functions, origins, records, written
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.finding import Finding
 from labkit.bpf.diagnose.said import in_file
@@ -74,6 +74,9 @@ def cause(warned: str, path: str, code: Code, kind: str, line: int | None, said:
         _name_of_task,
         _address_wanted,
         _packet_directly,
+        _written_to_process,
+        records.too_long,
+        records.not_reserved,
         _lock,
         origins.literal_left_behind,
         origins.unlimited_loop,
@@ -204,6 +207,17 @@ def _name_of_task(code: Code, line: int | None, said: str) -> Finding | None:
         return None
     what = "the address of a task is a number here, and its fields cannot be read through it"
     return Finding(line, 0, what, "for its name write bpf_get_current_comm(who, sizeof(who)); it needs 16 bytes")
+
+
+def _written_to_process(code: Code, line: int | None, said: str) -> Finding | None:
+    if line is None or not re.match(r"R\d+ invalid mem access '(?:scalar|inv)'", said):
+        return None
+    text, probe = code.lines[line - 1], code.probe_at(line)
+    found = re.search(r"(?:\*\s*(?:\([^()]*\)\s*)?(args->\w+)|(args->\w+)\s*\[[^\]]*\])\s*=[^=]", text)
+    if found is None or probe is None or probe.category != "syscalls":
+        return None
+    what = f"{found[1] or found[2]} is an address of the process, and a program that observes may not write there"
+    return Finding(line, 0, what, "copy it with bpf_probe_read_user() and change the copy")
 
 
 def _packet_directly(code: Code, line: int | None, said: str) -> Finding | None:

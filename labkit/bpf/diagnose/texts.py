@@ -20,8 +20,10 @@ __all__ = [
     "copied",
     "format_variable",
     "of_process",
+    "open_text",
     "same_letters",
     "stored_addresses",
+    "text_compared",
     "wrong_values",
 ]
 
@@ -180,6 +182,10 @@ def format_variable(found: Match, code: Code, said: Said) -> Answer:
         return None
     what, right = "bpf_trace_printk takes its format as a text in quotes, not as a variable", ""
     kept = _text_of(code, given[0])
+    if single := re.fullmatch(r"'([^']*)'", given[0]):
+        right = f'bpf_trace_printk("{single[1]}")'
+        what = "single quotes are for one letter, double quotes for a text"
+        return what, f"write {right}", replaced_call(code, said.line, "bpf_trace_printk", right)
     joined = re.fullmatch(rf"{_LITERAL}\s*\+\s*(.+)", given[0])
     if kept is not None:
         values = given[2:] if len(given) > 1 and given[1].startswith("sizeof") else given[1:]
@@ -192,6 +198,15 @@ def format_variable(found: Match, code: Code, said: Said) -> Answer:
     if not right:
         return what, 'write bpf_trace_printk("…")'
     return what, f"write {right}", replaced_call(code, said.line, "bpf_trace_printk", right)
+
+
+def open_text(code: Code, said: Said) -> tuple[str, str] | tuple[str, str, dict[int, str]]:
+    """Answer a text that does not end in its line."""
+    line = code.lines[said.line - 1]
+    what = "the text that begins in this line does not end in it"
+    if closed := re.match(r"(.*?)(\)?\s*;\s*)$", line):
+        return what, 'write " where it ends', {said.line: f'{closed[1]}"{closed[2]}'}
+    return what, 'write " where it ends; a new line inside a text is \\n'
 
 
 def conversion(found: Match, code: Code, said: Said) -> Answer:
@@ -239,3 +254,15 @@ def stored_addresses(code: Code) -> Iterator[Finding]:
         call = f"{each.name}.{found[2]}({given[0]}, (struct text *)&{taken[2]})"
         edits = {each.line: struct, **replaced_call(code, line, f"{each.name}.{found[2]}", call)}
         yield Finding(line, 0, what, f"keep the text (line {each.line}): {struct} and write {call};", edits=edits)
+
+
+def text_compared(found: Match, code: Code, said: Said) -> Answer:
+    """Answer == with a text: what is compared is a letter, or an address."""
+    line = code.lines[said.line - 1]
+    sides = re.search(r'([\w.>-]+(?:\[[^\]]*\])?)\s*([!=])=\s*"((?:\\.|[^"\\])*)"', line)
+    if sides is None or sides[1].endswith("]"):
+        return "a letter is compared with a text, which is never equal", "write the letter in single quotes: 'p'"
+    name, copy = of_process(code, said.line, sides[1], sides[3])
+    same = f"{'!' if sides[2] == '!' else ''}({same_letters(name, sides[3], True)})"
+    what = "== compares the addresses of two texts, which are never equal, not their letters"
+    return what, f"compare letter by letter: {copy}{same}", {said.line: line.replace(sides[0], same)}

@@ -37,6 +37,7 @@ def first_mistake(code: Code) -> Finding | None:
             found
             for check in (
                 _python,
+                _includes,
                 habits.certain,
                 records.certain,
                 grammar.slips,
@@ -163,12 +164,38 @@ _MACROS = (
 )
 
 
+_CALLED = {
+    "BPF_HIST": "BPF_HISTOGRAM",
+    "BPF_RINGBUF": "BPF_RINGBUF_OUTPUT",
+    "BPF_RING_BUFFER": "BPF_RINGBUF_OUTPUT",
+    "BPF_PERF_BUFFER": "BPF_PERF_OUTPUT",
+    "BPF_PERF": "BPF_PERF_OUTPUT",
+    "BPF_MAP": "BPF_HASH",
+    "BPF_HASHMAP": "BPF_HASH",
+    "BPF_HASH_MAP": "BPF_HASH",
+    "TRACEPOINT": "TRACEPOINT_PROBE",
+    "RAW_TRACEPOINT": "RAW_TRACEPOINT_PROBE",
+}
+
+
+def _includes(code: Code) -> Iterator[Finding]:
+    """Yield the lab's header, or another one, that is included in another way."""
+    for at, text in enumerate(code.bare.splitlines(), 1):
+        if re.match(r"\s*#\s*include\s*<labkit\w*\.h>", text):
+            right = text.replace("<", '"').replace(">", '"')
+            what = "the lab's header is part of the program only in quotation marks"
+            yield Finding(at, 0, what, f"write {right.strip()}", edits={at: right})
+        elif re.match(r"\s*include\s*[<\"]", text):
+            right = text.replace("include", "#include", 1)
+            yield Finding(at, 0, "include needs a # before it", f"write {right.strip()}", edits={at: right})
+
+
 def _macros(code: Code) -> Iterator[Finding]:
     """Yield a word at the beginning of a line that is nearly one of BCC's macros."""
     defined = set(re.findall(r"#\s*define\s+(\w+)", code.bare))
     for found in re.finditer(r"^(\w+)\s*\(", code.bare, re.MULTILINE):
         name = found[1]
-        right = near(name.upper(), _MACROS, 0.85)
+        right = _CALLED.get(name.upper()) or near(name.upper(), _MACROS, 0.85)
         if right and name not in (*defined, *_MACROS, *_SPELLINGS):
             line = code.line_at(found.start(1))
             text = code.lines[line - 1]

@@ -65,6 +65,12 @@ def _tests(code: Code, line: int) -> Iterator[Repair]:
                 )
             break
     text = code.lines[line - 1]
+    nested = re.match(r"(\s*)(.*\.\w+\s*\(\s*)((\w+)\.lookup\s*\([^()]*\))(.*)$", text)
+    outer = code.map_named(nested[4]) if nested else None
+    if nested and outer and outer.value:
+        kept = f"{outer.value} *found = {nested[3]}; if (!found) return 0;"
+        edited = f"{nested[1]}{kept} {nested[2]}found{nested[5]}"
+        yield Repair("", f"keep what {nested[4]}.lookup gives, and test it: {kept}", {line: edited})
     called = re.match(r"(\s*)(.*?)\*\s*(\w+)(\([^()]*\))(.*)$", text)
     kind = called and re.search(rf"\b((?:struct )?\w+)\s*\*\s*{called[3]}\s*\(", code.bare)
     if called and kind and called[3] in code.functions:
@@ -86,7 +92,10 @@ def _with_copy(code: Code, at: int, text: str, found: re.Match[str]) -> str:
 
 
 def _given_back_later(code: Code, line: int) -> Iterator[Repair]:
-    """Yield a submit or discard that is moved behind the last use of its record."""
+    """Yield a submit or discard that is moved behind the last use of its record, or is the second one."""
+    if re.match(r"\s*\w+\.ringbuf_(?:submit|discard)\s*\([^;]*;\s*$", code.lines[line - 1]):
+        yield Repair("", f"give it back once: take line {line} away", {line: ""})
+        return
     for at in range(line - 1, 0, -1):
         given = re.match(r"\s*\w+\.ringbuf_(?:submit|discard)\s*\(\s*(\w+)[^;]*;\s*$", code.lines[at - 1])
         if given and re.search(rf"\b{given[1]}\b", code.lines[line - 1]):

@@ -27,7 +27,7 @@ from labkit.bpf.verifier.repair import Repair, passes
 from labkit.bpf.verifier.rules import BY_NAME, RULES, STACK_BYTES, Rule
 from labkit.errors import VerifierError
 
-__all__ = ["ACCEPTED", "Verdict", "diagnose", "explain", "judge", "refused_by_clang"]
+__all__ = ["ACCEPTED", "Verdict", "diagnose", "explain", "judge", "nothing_left", "refused_by_clang"]
 
 ACCEPTED = "accepted"
 
@@ -178,6 +178,18 @@ def diagnose(source: Source, function: str, kind: int, warned: str = "", refused
         column=cause.column or None,
         verified=verified,
     )
+
+
+def nothing_left(source: Source, function: str) -> VerifierError:
+    """Return the error for a function of which clang left no instruction: what it does is undefined in C."""
+    code = Code(source.path.read_text(encoding="utf-8"))
+    null = code.find(r"\*\s*(\w+)\s*=\s*(?:\([^()]*\)\s*)?(?:0|NULL)\s*;")
+    used = code.find(rf"(?<![\w*]\s)\*\s*{null[1][1]}\b\s*=[^=]", null[1].end()) if null else None
+    what = f"clang left nothing of {function}: what it does is not defined in C"
+    if null and used:
+        what = f"{null[1][1]} is NULL (line {null[0]}), and is written through: clang leaves nothing of the function"
+    found = Finding(used[0] if used else 0, 0, what, "point it to a variable, or take the line away")
+    return VerifierError(found.headline(source.path.name), found.fix, found.detail(code.text, source.path.name))
 
 
 def explain(
