@@ -89,6 +89,10 @@ COLUMNS: dict[str, Column] = {
     "bytes": Column("B", "int64", "bytes", si_bytes),
     # 01 hello
     "ns_per_run": Column("ns", "float64", "time per run", known(si_ns)),
+    "other_runs": Column("", "float64", "runs of others", known(lambda value: f"{value:.0f}")),
+    "other_cpu_percent": Column(
+        "%", "float64", "share of one CPU, others (at most)", known(lambda value: f"{value:.2g} %")
+    ),
     "cpu_percent": Column("%", "float64", "share of one CPU", lambda value: f"{value:.2g} %"),
     "runs": Column("", "int64", "runs", plain),
     "path": Column("", "str", "file", plain),

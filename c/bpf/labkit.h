@@ -67,7 +67,7 @@ static __always_inline u64 labkit_pid_tid(struct labkit_target *target)
 BPF_TABLE("lru_hash", u32, u8, labkit_children, 16384);
 #endif
 
-static __always_inline bool labkit_is_target(void)
+static __always_inline bool labkit_matches(void)
 {
 	int first = 0;
 	struct labkit_target *target = labkit_target.lookup(&first);
@@ -92,6 +92,23 @@ static __always_inline bool labkit_is_target(void)
 		return true;
 	}
 	return false;
+}
+
+#ifdef LABKIT_COUNTED_H		/* a learner's own program: price() tells the runs of others apart */
+BPF_PERCPU_ARRAY(labkit_runs, u64, 2);
+#endif
+
+static __always_inline bool labkit_is_target(void)
+{
+	bool matches = labkit_matches();
+#ifdef LABKIT_COUNTED_H
+	int slot = matches;
+	u64 *runs = labkit_runs.lookup(&slot);
+
+	if (runs)
+		*runs += 1;
+#endif
+	return matches;
 }
 
 /* The process and thread id to write in a record: as the lab, and its learner, see them. */

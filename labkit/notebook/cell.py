@@ -121,6 +121,12 @@ class NotebookCell(Cell):
 
 def _price(told: Rendered, frame: pd.DataFrame) -> Rendered:
     """Return what was said of a cell, with what its program costs below."""
-    caption = f"In {frame.attrs['seconds']:.0f} s, runs of any process, of one CPU of {frame.attrs['cpus']}"
+    asks = frame["other_runs"].notna().any() or not frame["runs"].any()
+    others = (
+        "others: processes that you do not watch, as the program counts them; their share is an upper limit"
+        if asks
+        else "the program does not ask whom it watches: each process that makes the event pays"
+    )
+    caption = f"In {frame.attrs['seconds']:.0f} s, runs of any process, of one CPU of {frame.attrs['cpus']}; {others}"
     table = tables.table(frame, caption=caption, warn=False)
     return Rendered(f"{told.text}\n{table.text}", told.html + table.html)

@@ -116,7 +116,7 @@ class Live:
         return self._table, self._status
 
     def _work(self, progress: Callable[[float, str], None]) -> None:
-        ends = time.monotonic() + MOST_S
+        ends, was_left = time.monotonic() + MOST_S, False
         try:
             with self._reading() as read:
                 while time.monotonic() < ends:
@@ -125,12 +125,15 @@ class Live:
                     while time.monotonic() < next_at:
                         progress(0.0, "")
                         time.sleep(_LOOK_S)
+            was_left = True
         except Stopped:
             pass
         except Exception as error:  # a thread has nobody else to say it to
             self._table.value = view.fitted(view.failure(error))
         finally:
             self._set_running(False)
+            if was_left:
+                self.say(f"stopped after {MOST_S / 60:.0f} minutes; Start goes on")
 
     def _set_running(self, running: bool) -> None:
         self._start_button.disabled, self._stop_button.disabled = running, not running

@@ -21,6 +21,7 @@ from labkit.bpf.verifier.repair import Repair, passes
 ALL = "LABKIT_ALL_CELLS"
 FEW = 8
 CELLS = Path(__file__).with_name("cells")
+HABITS = Path(__file__).with_name("habits.txt")
 TABLE = Path(__file__).with_name("expected.txt")
 
 
@@ -56,6 +57,32 @@ def test_a_cell_gets_the_answer_that_the_table_says(expected: Expected, tmp_path
     check((CELLS / f"{expected.name}.c").read_text(encoding="utf-8"), expected, tmp_path)
 
 
+def habits() -> list[tuple[Expected, str]]:
+    """Return the cells of habits.txt: "=== name : outcome : line : --kind or - : words", and the C below it."""
+    found = []
+    for block in HABITS.read_text(encoding="utf-8").split("=== ")[1:]:
+        head, _, text = block.partition("\n")
+        name, outcome, line, kind, words = (each.strip() for each in f"{head} ".split(" : ", 4))
+        wanted = tuple(each.strip() for each in words.split(" && ") if each.strip())
+        option = "" if kind == "-" else f" --kind {kind}"
+        found.append((Expected(name, outcome == "accepted", int(line), wanted), f"// %%bpf cell{option}\n{text}"))
+    return found
+
+
+def _few(found: list[tuple[Expected, str]]) -> list[tuple[Expected, str]]:
+    return found if os.environ.get(ALL) else found[::FEW]
+
+
+@pytest.mark.bpf
+@pytest.mark.parametrize(("expected", "cell"), _few(habits()), ids=lambda each: getattr(each, "name", ""))
+def test_a_habit_of_another_tool_or_language_gets_its_answer(expected: Expected, cell: str, tmp_path: Path) -> None:
+    check(cell, expected, tmp_path)
+
+
+def test_no_cell_of_the_habits_is_twice_there() -> None:
+    assert len({row.name for row, _ in habits()}) == len(habits()) >= 130
+
+
 def _families() -> list[Program]:
     """Return every program of the families, or one in FEW of them where the machine has not much time."""
     found = list(programs())
@@ -83,7 +110,8 @@ def test_there_are_two_hundred_spellings_of_mistakes() -> None:
 
 @pytest.mark.skipif(bool(os.environ.get(ALL)), reason="all of them run")
 def test_the_others_are_named() -> None:
-    pytest.skip(f"{ALL}=1 runs all {len(list(programs()))} programs of the families; one in {FEW} ran")
+    count = len(list(programs())) + len(habits())
+    pytest.skip(f"{ALL}=1 runs all {count} programs of the families and habits; one in {FEW} ran")
 
 
 @pytest.mark.bpf

@@ -91,6 +91,18 @@ def test_the_price_has_the_runs_that_the_workload_made(cell: NotebookCell) -> No
 
 
 @pytest.mark.bpf
+def test_the_price_tells_the_runs_of_others_apart(cell: NotebookCell) -> None:
+    with Workload("maps", ["--work", "count", "--calls", str(CALLS)]) as run, cell.watching(run.pid):
+        with metered(cell) as price:
+            for _ in range(CALLS):
+                os.getppid()
+            assert run.go()["calls"] == CALLS
+            (row,) = price().to_dict("records")
+    assert CALLS <= row["other_runs"] <= row["runs"] - CALLS
+    assert 0 < row["other_cpu_percent"] < row["cpu_percent"]
+
+
+@pytest.mark.bpf
 def test_price_is_a_frame_and_refuses_what_is_no_time(cell: NotebookCell) -> None:
     assert isinstance(cell.price(0.01), pd.DataFrame)
     with pytest.raises(BadArgument, match="seconds=-1"):
