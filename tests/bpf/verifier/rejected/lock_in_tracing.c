@@ -1,5 +1,5 @@
 /* kind: lock | type: KPROBE
- * A tracing program may interrupt the owner of the lock. The kernel refuses the map: no line. */
+ * A tracing program may interrupt the owner of the lock. The kernel refuses the map; the first use is named. */
 #include <uapi/linux/ptrace.h>
 struct guarded {
 	struct bpf_spin_lock lock;
@@ -14,7 +14,7 @@ int rejected(struct pt_regs *ctx)
 
 	if (!value)
 		return 0;
-	bpf_spin_lock(&value->lock);
+	bpf_spin_lock(&value->lock); /* rejected here */
 	value->count += 1;
 	bpf_spin_unlock(&value->lock);
 	return 0;
