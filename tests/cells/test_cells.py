@@ -62,7 +62,7 @@ def habits() -> list[tuple[Expected, str]]:
     found = []
     for block in HABITS.read_text(encoding="utf-8").split("=== ")[1:]:
         head, _, text = block.partition("\n")
-        name, outcome, line, kind, words = (each.strip() for each in f"{head} ".split(" : ", 4))
+        name, outcome, line, kind, words = (each.strip() for each in [*head.split(" : ", 4), ""][:5])
         wanted = tuple(each.strip() for each in words.split(" && ") if each.strip())
         option = "" if kind == "-" else f" --kind {kind}"
         found.append((Expected(name, outcome == "accepted", int(line), wanted), f"// %%bpf cell{option}\n{text}"))
