@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from labkit.bpf.cell import Cell
 from labkit.lessons import (
     capstone,
     hello,
@@ -28,6 +29,7 @@ from labkit.lessons import (
     usdt,
     verifier,
 )
+from labkit.lessons.maps.exercises import RACE
 from labkit.machine.folders import data_folder
 from labkit.running import owner
 
@@ -52,6 +54,14 @@ def _redirected(frame: Frame) -> bool:
 def _calls_agree(frame: Frame) -> bool:
     seen = frame[frame["own_count"] >= 0]
     return bool((seen["count"] == seen["own_count"]).all() and (frame["requests"] == 97).all())
+
+
+def _tried() -> Frame:
+    """Try a learner's program, as labkit.check does."""
+    with Cell(Path(__file__).with_name("counter.c")) as program:
+        program.attach()
+        told = RACE.judge(program)
+    return Frame([{"ok": told.ok}])
 
 
 # name -> (measure, whether its frame agrees with the workload's own count)
@@ -89,6 +99,7 @@ EXPERIMENTS: dict[str, tuple[Callable[[], Frame], Callable[[Frame], bool]]] = {
         lambda: capstone.measure(transactions=5, slices=2),
         lambda frame: bool((frame["stored_rows"] == frame["rows"]).all()),
     ),
+    "exercise": (_tried, lambda frame: frame["ok"].tolist() == [True]),
     "serve": (lambda: serve.calls("epoll", 5, requests=97), _calls_agree),
 }
 

@@ -34,7 +34,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "LABKIT_QUICK": "1", "PYTHONPATH": path}
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if TIMES >= 10 or name != "exercise"])
 def test_after_interrupts_the_next_measurement_is_right_and_nothing_is_left(name: str) -> None:
     command = [sys.executable, "-m", "faults.interrupted", name, str(SEED), str(TIMES)]
     limit_s = 120 + TIMES * A_TIME_S
