@@ -107,7 +107,7 @@ def test_what_a_learner_wrote_outlives_the_container(learner: Open) -> None:
     ada.log_in()
     ada.wait_for_the_lab()
     ada.inside("sh", "-c", "echo mine > /lab/learner/mine.txt")
-    ada.page.goto(f"{ada.hub.url}/hub/home")
+    ada.page.goto(f"{ada.hub.url}/hub/home", wait_until="networkidle")  # a script handles the button
     ada.page.get_by_role("button", name="Stop My Server").click()
     expect(ada.page.get_by_role("button", name="Start My Server")).to_be_visible(timeout=60_000)
     assert containers() == [] and volumes() == [f"{NAME}-ada"]
