@@ -231,8 +231,9 @@ def open_bracket(found: Match, code: Code, said: Said) -> Answer:
         text = code.lines[number - 1] if number > 0 else ""
         bare = re.sub(r'"(?:\\.|[^"\\])*"', "", text)
         end = text.rstrip()
-        if bare.count("(") == bare.count(")") + 1 and not end.endswith((",", "{")):
-            closed = f"{end[:-1]});" if end.endswith(";") else f"{end})"
+        if bare.count("(") == bare.count(")") + 1 and not end.endswith(","):
+            last = end[-1] if end.endswith((";", "{")) else ""
+            closed = f"{end.removesuffix(last).rstrip()}){' {' if last == '{' else last}"
             return f"a ( in line {number} is not closed", "close it with )", {number: closed}
     return None
 

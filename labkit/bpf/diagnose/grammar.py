@@ -212,6 +212,8 @@ def other_words(name: str, line: str, number: int) -> tuple[str, str, dict[int, 
     if re.search(r"\b(?:and|or|not)\b", re.sub(r'"[^"]*"', "", line)):
         right = re.sub(r"\bnot\s+", "!", re.sub(r"\bor\b", "||", re.sub(r"\band\b", "&&", line)))
         right = re.sub(r":\s*$", "", right)
+        right = re.sub(r"^(\s*(?:if|while)\s+)(?!\()([^{]+?)(\s*\{)?$", r"\1(\2)\3", right)
+        right = right.replace("True", "true").replace("False", "false").replace("None", "NULL")
         return "and, or, not are another language's words", f"write && || !: {right.strip()}", {number: right}
     if found := re.match(r"(\s*(?:if|while)\s*)(?!\s*\()([^;{]+?)\s*(\{?)\s*:?\s*$", line):
         right = f"{found[1].rstrip()} ({found[2].rstrip(': ')}){' {' if found[3] else ''}"

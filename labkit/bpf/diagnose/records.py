@@ -51,6 +51,9 @@ def warnings(code: Code) -> Iterator[Finding]:
                 f"their rows cannot be told apart: declare one buffer for each, such as {other} and use it in this line"
             )
             yield Finding(structs[names[1]], 0, what, fix)
+    for found in re.finditer(r"\*\s*(\w+)\s*=\s*\w+\.ringbuf_reserve\s*\(\s*sizeof\s*\(\s*\1\s*\)\s*\)", code.bare):
+        what = f"sizeof({found[1]}) is the size of a pointer, 8 bytes, not of the record"
+        yield Finding(code.line_at(found.start()), 0, what, f"write sizeof(*{found[1]})")
     yield from _one_too_many(code)
     yield from _empty_test(code)
     yield from _thread_id(code)

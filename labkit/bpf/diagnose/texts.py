@@ -261,7 +261,12 @@ def text_compared(found: Match, code: Code, said: Said) -> Answer:
     line = code.lines[said.line - 1]
     sides = re.search(r'([\w.>-]+(?:\[[^\]]*\])?)\s*([!=])=\s*"((?:\\.|[^"\\])*)"', line)
     if sides is None or sides[1].endswith("]"):
-        return "a letter is compared with a text, which is never equal", "write the letter in single quotes: 'p'"
+        letter = sides[3] if sides and len(_letters(sides[3])) == 1 else "p"
+        edits = (
+            {said.line: line.replace(sides[0], f"{sides[1]} {sides[2]}= '{letter}'")} if sides and letter != "p" else {}
+        )
+        what = "a letter is compared with a text, which is never equal"
+        return what, f"write the letter in single quotes: '{letter}'", edits
     name, copy = of_process(code, said.line, sides[1], sides[3])
     same = f"{'!' if sides[2] == '!' else ''}({same_letters(name, sides[3], True)})"
     what = "== compares the addresses of two texts, which are never equal, not their letters"
