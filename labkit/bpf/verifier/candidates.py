@@ -101,7 +101,7 @@ def _given_back_later(code: Code, line: int) -> Iterator[Repair]:
         if given and re.search(rf"\b{given[1]}\b", code.lines[line - 1]):
             between = code.lines[at:line]
             edits = {at + step: text for step, text in enumerate([*between, code.lines[at - 1]])}
-            yield Repair("", f"move line {at} behind line {line}", edits)
+            yield Repair("", f"move line {at} after line {line}", edits)
             return
 
 
@@ -136,7 +136,7 @@ def _inside_packet(code: Code, line: int) -> Iterator[Repair]:
                 test = f"if ((void *)({pointer} + 1) > {end}) return {last[-1]};"
                 yield Repair(
                     f"the packet may be shorter than {pointer} reaches, and nothing compares it with the packet's end",
-                    f"compare behind line {at}: {test}",
+                    f"compare after line {at}: {test}",
                     {at: f"{text[: found.end()]} {test}{text[found.end() :]}"},
                 )
                 break
