@@ -24,16 +24,7 @@ from sphinx.cmd.build import main as sphinx
 from labkit.course import LESSONS, lesson
 
 ROOT = Path(__file__).resolve().parents[2]
-GUIDES = (
-    "does-this-help-me",
-    "performance",
-    "kernels",
-    "reliability",
-    "container",
-    "grading",
-    "architecture",
-    "when-bcc-changes",
-)
+FIRST = ("does-this-help-me", "glossary", "performance", "kernels")
 PAGES = ("CONTRIBUTING", "SECURITY", "CODE_OF_CONDUCT", "CHANGELOG")
 NOT_RUN = "This lesson was not run when the site was built: its outputs are missing. `make lessons` makes them."
 TERM = re.compile(r"^- (\*\*([^*]+)\*\*) \((\d\d)\): ", re.MULTILINE)
@@ -99,7 +90,7 @@ def front() -> str:
     """Return the first page: README, and the list of all pages."""
     lists = {
         "Lessons": [f"notebooks/{each.notebook.removesuffix('.ipynb')}" for each in LESSONS],
-        "Guides": [*(f"docs/{name}" for name in GUIDES), "docs/glossary"],
+        "Guides": [f"docs/{name}" for name in guides()],
         "Reference": ["api/index"],
         "The project": list(PAGES),
     }
@@ -110,9 +101,17 @@ def front() -> str:
     return "\n\n".join([(ROOT / "README.md").read_text(encoding="utf-8"), *trees]) + "\n"
 
 
+def guides() -> list[str]:
+    """Return all pages of `docs/`, those for learners first."""
+    others = sorted(page.stem for page in (ROOT / "docs").glob("*.md"))
+    return [*FIRST, *(name for name in others if name not in FIRST)]
+
+
 def bring_files(page: Path, source: Path) -> None:
-    """Copy the files of the tree that a page links to; Sphinx offers them as downloads."""
-    for link in LINK.findall(page.read_text(encoding="utf-8")):
+    """Copy the files of the tree that a page links to; Sphinx offers them as downloads. README is the first page."""
+    text = re.sub(r"(\]\((?:\.\./)?)README\.md", r"\1index.md", page.read_text(encoding="utf-8"))
+    page.write_text(text, encoding="utf-8")
+    for link in LINK.findall(text):
         wanted = (page.parent / link).resolve()
         original = ROOT / wanted.relative_to(source.resolve())
         if not wanted.exists() and original.is_file():
