@@ -111,7 +111,11 @@ ERRORS: tuple[Row, ...] = (
     ),
 )
 WARNINGS: tuple[Row, ...] = (
-    Row(r"implicit(?:ly)? declar(?:ation of|ing library) function '(\w+)'", answers.call, explains=True),
+    Row(
+        r"(?:implicit(?:ly)? declar(?:ation of|ing library)|call to undeclared(?: library)?) function '(\w+)'",
+        answers.call,
+        explains=True,
+    ),
     Row(
         r"using the result of an assignment as a condition",
         answers.assignment,
@@ -172,6 +176,7 @@ WARNINGS: tuple[Row, ...] = (
 )
 
 
+_OF_ERRORS = ERRORS + WARNINGS  # clang 16 and later refuse what earlier ones warn of
 # one struct under the kernel's name and under that of `labkit.bpf.structures`
 _SAME_STRUCT = r"incompatible pointer types (?:initializing|assigning to) '(struct \w+ \*)' .*'\1'"
 
@@ -189,9 +194,9 @@ def error(said: Sequence[Said], code: Code) -> Finding | None:
             if (found := re.search(row.says, each.words)) and (answer := row.answer(found, code, each)):
                 return _finding(each, answer)
     first = errors[0]
-    told = _in_words(first, code, ERRORS)
+    told = _in_words(first, code, _OF_ERRORS)
     if told and told.edits:  # the same mistake in other lines is corrected with it
-        others = [_in_words(each, code, ERRORS) for each in errors[1:]]
+        others = [_in_words(each, code, _OF_ERRORS) for each in errors[1:]]
         alike = {line: text for each in others if each and each.what == told.what for line, text in each.edits.items()}
         return replace(told, edits={**alike, **told.edits})
     return told or Finding(
