@@ -245,6 +245,9 @@ def placeholder(found: Match, code: Code, said: Said) -> Answer:
 
 
 def cast(found: Match, code: Code, said: Said) -> Answer:
+    if " passing " in found[0]:
+        what = "a number is passed where the address of a variable is wanted"
+        return what, "put the number into a variable, and pass its address with &"
     called = re.search(r"=\s*(bpf_get_current_task\s*\(\s*\))", code.lines[said.line - 1])
     value = called[1] if called else "value"
     return (

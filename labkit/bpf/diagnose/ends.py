@@ -111,6 +111,6 @@ ENDS: tuple[End, ...] = (
 def how_it_ended(said: str, code: Code) -> tuple[End, int | None] | None:
     """Return which way clang ended, and the line if the program shows it; None for an unknown one."""
     for end in ENDS:
-        if re.search(end.says, said) and re.search(end.only, code.bare):
+        if re.search(end.says, said, re.IGNORECASE) and re.search(end.only, code.bare):
             return end, end.line(code)
     return None

@@ -199,6 +199,7 @@ def key(found: Match, code: Code, said: Said) -> Answer:
         return None
     part = "key" if used.key.strip() == wanted or (not used.key and wanted in ("u64", "int")) else "value"
     name = re.match(r"&(\w+)", line[said.column - 1 :]) if said.column else None
+    name = name or re.search(rf"\b{used.name}\s*\.\s*\w+\s*\([^&]*&(\w+)\s*\)", line)
     mine = name[1] if name else "the variable"
     at = code.declared(mine, said.line)
     wider = {at[0]: re.sub(rf"\b{re.escape(at[1])}(\s+{mine}\b)", rf"{wanted}\1", code.lines[at[0] - 1])} if at else {}

@@ -17,6 +17,7 @@ Match = re.Match[str]
 Answer = tuple[str, str] | tuple[str, str, dict[int, str]] | None  # the third is the fix as an edit: line -> its text
 
 _DIAGNOSTIC = re.compile(r"^(.+?):(\d+):(\d+): (?:fatal )?(error|warning|note): (.*)$")
+_GUTTER = re.compile(r"^ *\d+ \| ")  # clang 16 and later number the line that they quote
 _SHIFTED = 3  # lines by which BCC's second pass may be off
 
 
@@ -50,7 +51,7 @@ def in_file(said: str, path: str, code: Code) -> list[Said]:
         if parts is None or parts[1] != path or parts[4] == "note":
             continue
         number, column = int(parts[2]), int(parts[3])
-        quoted = lines[index + 1] if index + 1 < len(lines) else ""
+        quoted = _GUTTER.sub("", lines[index + 1]) if index + 1 < len(lines) else ""
         here = code.lines[number - 1] if 1 <= number <= len(code.lines) else ""
         if quoted.strip() and quoted != here:
             number, column = _likest(quoted, number, code.lines), 0
