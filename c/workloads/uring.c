@@ -23,6 +23,7 @@
 #include "workload.h"
 
 #define MAX_DEPTH 1024
+#define MOST_STEPS 10000	/* of a trace; what follows is counted */
 #define SECTOR_BYTES 4096	/* no disk has larger ones */
 
 enum { RAW, LIBURING };
@@ -30,7 +31,7 @@ static const char *const interface_names[] = { "raw", "liburing", NULL };
 
 static const char *file_path = "/proc/self/exe";
 static int interface = RAW;
-static int64_t block_bytes = 4096, queue_depth = 8, sqpoll_idle_ms = 1000, trace_steps = 10000;
+static int64_t block_bytes = 4096, queue_depth = 8;
 static bool sqpoll, trace, direct, in_random_order;
 
 static const struct option_row options[] = {
@@ -41,9 +42,7 @@ static const struct option_row options[] = {
 	OPTION_FLAG("direct", &direct, "read with O_DIRECT: no page cache, so each read takes as long as the disk"),
 	OPTION_FLAG("random", &in_random_order, "read the blocks in random order"),
 	OPTION_FLAG("sqpoll", &sqpoll, "let a kernel thread watch the submission ring"),
-	OPTION_INTEGER("sqpoll-idle-ms", &sqpoll_idle_ms, 1, 60000, "milliseconds", "idle time before it sleeps"),
 	OPTION_FLAG("trace", &trace, "print where the heads and tails of the rings stood after each step"),
-	OPTION_INTEGER("trace-steps", &trace_steps, 1, 1000000, "steps", "steps recorded, at most"),
 	OPTIONS_END
 };
 
@@ -87,7 +86,7 @@ static struct raw_ring raw;
 
 static int way_raw_open(uint32_t entries, uint32_t flags)
 {
-	return raw_queue_init(entries, &raw, flags, (uint32_t)sqpoll_idle_ms);
+	return raw_queue_init(entries, &raw, flags);
 }
 
 static void way_raw_queue(const struct request *request, uint32_t index)
@@ -146,7 +145,7 @@ static struct io_uring lib;
 
 static int way_lib_open(uint32_t entries, uint32_t flags)
 {
-	struct io_uring_params params = { .flags = flags, .sq_thread_idle = (uint32_t)sqpoll_idle_ms };
+	struct io_uring_params params = { .flags = flags, .sq_thread_idle = SQPOLL_IDLE_MS };
 
 	return io_uring_queue_init_params(entries, &lib, &params);
 }
@@ -207,7 +206,7 @@ static const struct way ways[] = {
 
 static void note(const struct way *way, const char *action, int64_t request, int64_t result)
 {
-	if (steps && steps_count < (uint64_t)trace_steps)
+	if (steps && steps_count < MOST_STEPS)
 		steps[steps_count] = (struct step){ action, way->rings(), now_ns(), request, result };
 	steps_count++;
 }
@@ -320,7 +319,7 @@ static void plan_reads(void)
 
 static void report_steps(uint64_t start_ns)
 {
-	uint64_t kept = steps_count < (uint64_t)trace_steps ? steps_count : (uint64_t)trace_steps;
+	uint64_t kept = steps_count < MOST_STEPS ? steps_count : MOST_STEPS;
 
 	json_open("steps", '[');
 	for (uint64_t i = 0; i < kept; i++) {
@@ -353,8 +352,8 @@ int main(int argc, char **argv)
 		unable("this program was built without liburing: run `apt-get install liburing-dev`, then `make -C c`");
 	open_file();
 	plan_reads();
-	if (trace && !(steps = calloc((size_t)trace_steps, sizeof(*steps))))
-		die("no memory for %" PRId64 " steps", "Give a smaller --trace-steps.", trace_steps);
+	if (trace && !(steps = calloc(MOST_STEPS, sizeof(*steps))))
+		die("no memory for %d steps", "Leave out --trace.", MOST_STEPS);
 	error = -way->open((uint32_t)queue_depth, sqpoll ? IORING_SETUP_SQPOLL : 0);
 	if (error)
 		uring_refused(error, sqpoll ? " (--sqpoll)" : "");

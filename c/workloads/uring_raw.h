@@ -36,6 +36,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sqpoll.h"
+
 typedef _Atomic uint32_t shared_number;
 
 struct raw_ring {
@@ -68,9 +70,9 @@ static inline void raw_queue_exit(struct raw_ring *ring)
 }
 
 /* Returns 0 or -errno. -ENOTSUP: a kernel before 5.4, which maps the two rings apart. */
-static inline int raw_queue_init(uint32_t entries, struct raw_ring *ring, uint32_t flags, uint32_t sqpoll_idle_ms)
+static inline int raw_queue_init(uint32_t entries, struct raw_ring *ring, uint32_t flags)
 {
-	struct io_uring_params params = { .flags = flags, .sq_thread_idle = sqpoll_idle_ms };
+	struct io_uring_params params = { .flags = flags, .sq_thread_idle = SQPOLL_IDLE_MS };
 	size_t sq_bytes, cq_bytes;
 	char *base;
 	int error;

@@ -79,7 +79,7 @@ class Collector:
         """Forget the records so far."""
         with self._lock:
             self._drain()
-            self._sink.count = self._sink.overflow = self._sink.shorter = self._sink.longer = self._sink.lost = 0
+            self._sink.count = self._sink.overflow = self._sink.shorter = self._sink.longer = 0
 
     @property
     def count(self) -> int:

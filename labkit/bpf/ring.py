@@ -211,7 +211,6 @@ class Sink(ct.Structure):
         ("budget", ct.c_int64),
         ("shorter", ct.c_uint64),
         ("longer", ct.c_uint64),
-        ("lost", ct.c_uint64),
     ]
 
 

@@ -60,13 +60,18 @@ class Program:
 
 @pytest.fixture(scope="session")
 def build() -> Callable[..., Program]:
-    """build("hello") or build("hello", san=True): make one program and hand it over."""
+    """build("hello") or build("hello", san=True): make one program. With idle_ms, SQPOLL's thread sleeps after it."""
 
     @functools.cache
-    def make(name: str, *, san: bool = False) -> Program:
+    def make(name: str, *, san: bool = False, idle_ms: int = 0) -> Program:
         command = ["make", "-s", "-C", str(REPO / "c"), *(["SAN=1"] if san else []), name]
+        if idle_ms:
+            folder = REPO / "build" / f"idle-{idle_ms}"
+            command += [f"BUILD={folder}", f"CC=cc -DSQPOLL_IDLE_MS={idle_ms}"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stderr
+        if idle_ms:
+            return Program(folder / "workloads" / name)
         return Program(REPO / "build" / ("workloads-san" if san else "workloads") / name)
 
     return make

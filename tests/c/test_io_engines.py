@@ -242,7 +242,6 @@ CALL_OPTIONS = [
     (*deep("io_uring"), "--cache", "warm", "--batch", 4, "--wait-for", 4, "--registered-files"),
     (*deep("io_uring"), "--registered-ring", "--batch", 4),
     (*deep("io_uring"), "--sqpoll"),
-    (*deep("io_uring"), "--sqpoll", "--sqpoll-idle-ms", 1),
     (*deep("io_uring"), "--force-async"),
     (*deep("io_uring"), "--operation", "write", "--durable", "every", "--sync-every", 7),
 ]
@@ -276,7 +275,7 @@ def test_calls_per_io_are_one_over_the_batch(io_engines: Build, batch: int) -> N
 
 
 def test_with_sqpoll_and_spin_at_most_waking_the_thread_is_a_call(io_engines: Build) -> None:
-    result = io_engines(*deep("io_uring"), "--sqpoll", "--spin", "--sqpoll-idle-ms", 60000, "--ios", 101).result
+    result = io_engines(*deep("io_uring"), "--sqpoll", "--spin", "--ios", 101).result
     assert (result["io_uring_enter"]["submit"], result["io_uring_enter"]["wait"]) == (0, 0)
     # The thread may sleep when the first I/O comes. Until it has had a CPU, each of the eight in flight calls it.
     assert result["calls"]["io_uring_enter"] <= 8

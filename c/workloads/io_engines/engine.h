@@ -19,7 +19,7 @@ enum durable { DURABLE_NONE, DURABLE_END, DURABLE_EVERY, DURABLE_DSYNC };
 extern struct settings {
 	int engine, operation, order, cache, verify, durable;
 	int64_t block_bytes, file_bytes, queue_depth, batch, wait_for, ios, seed;
-	int64_t sync_every, sqpoll_idle_ms, sqpoll_cpu, timeline_ios;
+	int64_t sync_every, sqpoll_cpu, timeline_ios;
 	double seconds, rate;
 	bool atime, no_timing, one_call, registered_buffers, registered_files, registered_ring, sqpoll, spin;
 	bool force_async;

@@ -33,7 +33,7 @@ static const struct engine *const engines[] = {
 struct settings set = {
 	.operation = READ, .order = RANDOM, .cache = DIRECT, .seconds = 1,
 	.block_bytes = 4096, .queue_depth = 1, .batch = 1, .wait_for = 1, .seed = 1,
-	.sqpoll_idle_ms = 1000, .sqpoll_cpu = -1, .timeline_ios = 100000, .folder = ".",
+	.sqpoll_cpu = -1, .timeline_ios = 100000, .folder = ".",
 };
 
 int data_file = -1;
@@ -79,7 +79,6 @@ static const struct option_row options[] = {
 	OPTION_FLAG("registered-files", &set.registered_files, "io_uring: let the kernel look the file up once"),
 	OPTION_FLAG("registered-ring", &set.registered_ring, "io_uring: let the kernel look the ring up once"),
 	OPTION_FLAG("sqpoll", &set.sqpoll, "io_uring: a kernel thread submits"),
-	OPTION_INTEGER("sqpoll-idle-ms", &set.sqpoll_idle_ms, 1, 60000, "milliseconds", "idle time before it sleeps"),
 	OPTION_INTEGER("sqpoll-cpu", &set.sqpoll_cpu, -1, CPU_SETSIZE - 1, "CPU", "it runs on this CPU; -1: on any"),
 	OPTION_FLAG("spin", &set.spin, "io_uring with --sqpoll: look at the ring again and again instead of sleeping"),
 	OPTION_FLAG("force-async", &set.force_async, "io_uring: give each I/O to a worker thread at once"),

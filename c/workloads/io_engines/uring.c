@@ -11,6 +11,7 @@
 #ifdef HAVE_LIBURING
 #include <liburing.h>
 
+#include "sqpoll.h"
 #include "uring_refused.h"
 
 static struct io_uring ring;
@@ -44,7 +45,7 @@ static void uring_open_ring(void)
 
 		if (set.sqpoll) {
 			params.flags |= IORING_SETUP_SQPOLL;
-			params.sq_thread_idle = (unsigned int)set.sqpoll_idle_ms;
+			params.sq_thread_idle = SQPOLL_IDLE_MS;
 		}
 		if (set.sqpoll && set.sqpoll_cpu >= 0) {
 			params.flags |= IORING_SETUP_SQ_AFF;

@@ -32,7 +32,7 @@ static void go_through(const struct act *act, struct result *result, int opcode,
 
 	if (act->times > RING_ENTRIES)
 		die("%s %" PRId64, "Allowed: 0 to 128 requests.", act->name, act->times);
-	error = raw_queue_init(RING_ENTRIES, &ring, 0, 0);
+	error = raw_queue_init(RING_ENTRIES, &ring, 0);
 	if (error)
 		uring_refused(-error, "");
 	for (int64_t i = 0; i < act->times; i++) {

@@ -20,7 +20,6 @@ struct settings set = {
 	.transport = TRANSPORT_TCP,
 	.protocol = PROTOCOL_ECHO,
 	.message_bytes = 64,
-	.max_connections = 1100,
 	.seconds = 60,
 };
 
@@ -40,7 +39,6 @@ static const struct option_row options[] = {
 	OPTION_CHOICE("protocol", &set.protocol, protocols, "send back what arrives, or answer GET requests"),
 	OPTION_BYTES("message-bytes", &set.message_bytes, 1, MOST_MESSAGE_BYTES,
 		     "size of a message (echo), or of the body of an answer (http)"),
-	OPTION_INTEGER("max-connections", &set.max_connections, 1, 4000, "connections", "how many there may be"),
 	OPTION_REAL("seconds", &set.seconds, 0.001, 3600, "s", "it ends after this time, if nobody ends it before"),
 	OPTIONS_END
 };
@@ -52,9 +50,9 @@ static void allow_many_files(void)
 
 	if (getrlimit(RLIMIT_NOFILE, &limit))
 		die("getrlimit: %s", "Report this: it cannot fail here.", strerror(errno));
-	if (limit.rlim_max < (rlim_t)set.max_connections + 32)
-		unable("--max-connections %" PRId64 " needs more open files than this process may have (%llu): "
-		       "raise the hard limit (`ulimit -Hn`), or ask for fewer", set.max_connections,
+	if (limit.rlim_max < MOST_CONNECTIONS + 32)
+		unable("%d connections need more open files than this process may have (%llu): "
+		       "raise the hard limit (`ulimit -Hn`)", MOST_CONNECTIONS,
 		       (unsigned long long)limit.rlim_max);
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);

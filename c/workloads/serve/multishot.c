@@ -154,7 +154,7 @@ static void accepted(const struct result *result)
 	if (result->res < 0 && is_gone(-result->res))
 		return;
 	if (result->res < 0)
-		die("accept: %s", "Allow more open files (see `ulimit -n`), or raise --max-connections.",
+		die("accept: %s", "Allow more open files (see `ulimit -n`).",
 		    strerror(-result->res));
 	total.accepted++;
 	receive_all_that_comes(connection_open(result->res, false));
@@ -268,7 +268,7 @@ static void register_places(void)
 	struct rlimit limit;
 
 	/* The kernel accepts ahead of us: some places are still taken by connections that we are about to close. */
-	places.nr = 4 * (uint32_t)set.max_connections;
+	places.nr = 4 * MOST_CONNECTIONS;
 	if (!getrlimit(RLIMIT_NOFILE, &limit) && places.nr > limit.rlim_cur)
 		places.nr = (uint32_t)limit.rlim_cur;
 	if (syscall(SYS_io_uring_register, ring.fd, IORING_REGISTER_FILES2, &places, sizeof(places)))

@@ -16,7 +16,7 @@ void ring_open(void)
 	int error = -EINVAL;
 
 	for (size_t i = 0; i < sizeof(newest_first) / sizeof(newest_first[0]) && error == -EINVAL; i++)
-		error = raw_queue_init(ENTRIES, &ring, newest_first[i], 0);
+		error = raw_queue_init(ENTRIES, &ring, newest_first[i]);
 	if (error)
 		uring_refused(-error, "");
 }

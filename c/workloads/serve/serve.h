@@ -6,6 +6,8 @@
 #include "local_sockets.h"
 #include "service.h"
 
+#define MOST_CONNECTIONS 1100	/* at a time */
+
 enum { THREADS, EPOLL, URING, MULTISHOT, REGISTERED, ZEROCOPY };
 
 struct settings {
@@ -13,7 +15,6 @@ struct settings {
 	int transport;
 	int protocol;
 	int64_t message_bytes;
-	int64_t max_connections;
 	double seconds;
 };
 
