@@ -17,7 +17,7 @@ from labkit.course import LESSONS
 
 MOST_LINES = 400
 RUN = 6  # lines
-PYTHON = [*named(".py", under="labkit"), *named(".py", under="bench")]
+PYTHON = [*named(".py", under="labkit"), *named(".py", under="bench"), *named(".py", ".sh", under="scripts")]
 WORKLOADS = [*named(".c", ".cc", ".h", under="c/workloads"), *named(".c", under="c/lib")]
 # BPF programs are not among them: a learner reads each by itself, so each filters, reserves and counts in full
 ONCE = [*PYTHON, *WORKLOADS]
