@@ -76,7 +76,8 @@ def main() -> None:
             # containers of an earlier start know the hub by this port
             "CLASS_HUB_PORT": kept("hub_port", str(free_port(address))),
         }
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores the first
+            signal.signal(number, signal.default_int_handler)
         with contextlib.suppress(KeyboardInterrupt):
             run(environment, f"names and passwords: {passwords}")
 
