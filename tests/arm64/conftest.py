@@ -8,9 +8,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from kernels.fetch import fetch_arm64
 
 from labkit.errors import Missing
+from labkit.machine.kernels.fetch import fetch_arm64
 
 REQUIRE = "LABKIT_REQUIRE_ARM64"  # =1: a test that would skip fails
 

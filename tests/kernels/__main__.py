@@ -27,14 +27,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kernels.arm64 import ARM64, run_in_arm64, why_not_arm64
-from kernels.boot import run_in, why_not
-from kernels.fetch import HEADERS_OF, SUITES, fetch
 from kernels.reporter import NO_TIME
 from kernels.table import SWITCHED_OFF, as_markdown, as_text, lesson_of, put_between, read_report, settled, summarise
 
 from labkit.errors import LabkitError
 from labkit.machine.folders import build_folder, repo_folder
+from labkit.machine.kernels.arm64 import ARM64, run_in_arm64, why_not_arm64
+from labkit.machine.kernels.boot import run_in, why_not
+from labkit.machine.kernels.fetch import HEADERS_OF, SUITES, fetch
 
 _MINUTES, _QUICK_MINUTES = 25, 6
 _START_S = 90  # to boot, and to collect the tests

@@ -10,9 +10,10 @@ from typing import Any
 
 import kernels.__main__ as command
 import pytest
-from kernels import arm64
-from kernels.fetch import SUITES
 from kernels.table import END, START
+
+from labkit.machine.kernels import arm64
+from labkit.machine.kernels.fetch import SUITES
 
 
 def test_it_gets_the_labs_packages_for_its_own_architecture() -> None:

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 
 import pytest
-from kernels import fetch
 
 from labkit.errors import Missing
+from labkit.machine.kernels import fetch
 
 
 @pytest.fixture

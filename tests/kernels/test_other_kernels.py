@@ -11,9 +11,9 @@ import os
 
 import pytest
 from kernels.__main__ import try_kernel
-from kernels.boot import why_not
 
 from labkit.errors import Missing
+from labkit.machine.kernels.boot import why_not
 
 SERIES = "6.12"
 TESTS = [

@@ -19,9 +19,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from kernels.fetch import Apt, cached, run
-
 from labkit.machine.folders import build_folder, repo_folder
+from labkit.machine.kernels.fetch import Apt, cached, run
 
 __all__ = ["ARM64", "run_in_arm64", "why_not_arm64"]
 
@@ -129,7 +128,7 @@ def _hash(*parts: str) -> str:
 
 def _system() -> Path:
     """Return the folder of disk.img, under a hash of all that it is made from."""
-    made_by = map(inspect.getsource, (_make_system, _install_wheels, _finish, _compile_python))
+    made_by = [inspect.getsource(step) for step in (_make_system, _install_wheels, _finish, _compile_python)]
     lock = (repo_folder() / "requirements-test.lock").read_text()
     return cached(f"arm64-system-{_hash(lock, _INIT.read_text(), *_packages(), *made_by)}", _make_system)
 

@@ -13,9 +13,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from kernels.fetch import Kernel
-
 from labkit.machine.folders import build_folder, repo_folder
+from labkit.machine.kernels.fetch import Kernel
 
 __all__ = ["run_in", "why_not"]
 
@@ -27,6 +26,7 @@ _TOOLS = {
     "depmod": "kmod",
     "vng": "virtme-ng (of the lab's .venv)",
 }
+_GUEST = Path(__file__).parent / "guest.sh"
 _DATA_BYTES = 4 << 30  # sparse
 _HIDDEN = ("/tmp", "/var/tmp", "/run")  # virtme-ng mounts a tmpfs on each
 
@@ -87,7 +87,7 @@ def _boot(
         words += [f"--qemu-opts={drive} -device virtio-blk-pci,drive=lab{number}"]
     # The kernel's command line, on which --exec travels, holds 2048 characters: too few for a list of tests.
     (out / "command").write_text(shlex.join(command) + "\n")
-    guest = [tree / "tests/kernels/guest.sh", tree, kernel.image.parent, "sh", "/mnt/command"]
+    guest = [_GUEST, tree, kernel.image.parent, "sh", "/mnt/command"]
     words += ["--exec", shlex.join(map(str, guest))]
     path = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ["PATH"], "/usr/sbin", "/sbin"])
     with (out / "boot.log").open("wb") as log:
