@@ -7,9 +7,11 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
 from labkit.classroom.commands import add_commands
 from labkit.errors import LabkitError
@@ -26,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_bench(commands)
     _add_reset(commands)
     _add_new_lesson(commands)
+    _add_elsewhere(commands)
     add_commands(commands)
     arguments = parser.parse_args(argv)
     # what setup put next to this Python, such as redis-server, is found however `labkit` was called
@@ -160,3 +163,58 @@ def _new_lesson(arguments: argparse.Namespace) -> int:
         print(path.relative_to(repo_folder()))
     print("Next: git add the new files, then fill in what says so. See CONTRIBUTING.md, A new lesson.")
     return 0
+
+
+def _add_elsewhere(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "elsewhere",
+        help="load a BPF program on other kernels, under emulation",
+        description="Boot each kernel of the cache in an emulated machine, load and attach the program there, and "
+        "print the verdicts. One machine at a time, without hardware support: minutes per kernel on a busy machine.",
+    )
+    parser.add_argument("file", nargs="?", type=Path, metavar="NAME.c", help="the C file, as a %%%%bpf cell has it")
+    parser.add_argument("--kernels", nargs="+", default=[], metavar="K", help="5.10 6.1 6.12 backports sid arm64 …")
+    parser.add_argument("--define", action="append", default=[], metavar="MACRO=VALUE", help="a macro for clang")
+    parser.add_argument("--kind", default="", help="program type of functions whose names do not say it, such as XDP")
+    parser.add_argument("--limit", type=float, metavar="S", help="seconds per kernel (default: 300; arm64: 580)")
+    parser.add_argument("--fetch", action="store_true", help="first fetch the x86-64 kernels that the cache lacks")
+    parser.set_defaults(run=_elsewhere)
+
+
+def _elsewhere(arguments: argparse.Namespace) -> int:
+    from labkit.bpf.elsewhere import plan, trial
+
+    if arguments.file is None and not arguments.fetch:
+        raise LabkitError("No file was named.", "labkit elsewhere opens.c")
+    if arguments.limit is not None and not 10 <= arguments.limit <= 3600:
+        raise LabkitError(f"--limit is {arguments.limit:g}.", "give 10 to 3600 seconds per kernel")
+    flags = {name: value or "1" for name, _, value in (text.partition("=") for text in arguments.define)}
+    if arguments.file is not None and not arguments.file.is_file():
+        raise LabkitError(f"There is no file {arguments.file}.", "name a C file: labkit elsewhere opens.c")
+    if arguments.fetch:
+        plan.fetch_missing(arguments.kernels, lambda line: print(line, flush=True))
+    if arguments.file is None:
+        return 0
+    tried = plan.candidates(arguments.kernels)
+    found = [trial.check_here(arguments.file, flags, arguments.kind)]
+    before = signal.signal(signal.SIGTERM, _leave)  # so that the machine is switched off
+    try:
+        for answer in trial.answers(
+            arguments.file, flags, tried, kind=arguments.kind, limit_s=arguments.limit, progress=_show
+        ):
+            _show(0.0, "")
+            print(f"{answer.kernel}: {answer.verdict}", flush=True)
+            found.append(answer)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    print(f"\n{trial.as_text(found)}")
+    return 0
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def _show(_: float, note: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{note}", end="", file=sys.stderr, flush=True)

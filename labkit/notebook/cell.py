@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 import ipywidgets as widgets
@@ -11,12 +12,15 @@ import pandas as pd
 
 from labkit.bpf import bcc
 from labkit.bpf.cell import Cell
+from labkit.bpf.elsewhere.guest import ACCEPTED
+from labkit.bpf.elsewhere.trial import Answer
 from labkit.bpf.load import KINDS
 from labkit.bpf.price import metered
 from labkit.bpf.reading import Reading
 from labkit.bpf.verifier.evidence import examine
 from labkit.errors import unknown_name
 from labkit.notebook import tables
+from labkit.notebook.elsewhere import Elsewhere
 from labkit.notebook.live import Live
 from labkit.notebook.render import Rendered, escape, html_table, note
 from labkit.notebook.walk import Steps, steps
@@ -30,10 +34,10 @@ PRICE_EVERY_S = 1.0
 class NotebookCell(Cell):
     """A learner's program in a notebook: see `labkit.bpf.cell.Cell`."""
 
-    _shown: tuple[Live, ...] = ()
+    _shown: tuple[Live | Elsewhere, ...] = ()
 
     def closing(self) -> None:
-        """End what is shown live."""
+        """End what is shown live, and the machine that was asked."""
         shown, self._shown = self._shown, ()
         try:
             for live in shown:
@@ -81,7 +85,8 @@ class NotebookCell(Cell):
         return steps(found.log, found.lines(self.path), text, accepted=found.accepted)
 
     def box(self, told: Rendered) -> Live:
-        """Return what is shown below the cell: what was said of it, its price while Start is pressed, and Detach."""
+        """Return what is shown below the cell: what was said of it, its price while Start is pressed, Detach, and
+        whether it loads on other kernels."""
         detach = widgets.Button(description="Detach", icon="unlink", tooltip=f"Detach {self.name}")
         detach.layout.width = "auto"
 
@@ -90,7 +95,16 @@ class NotebookCell(Cell):
             with metered(self) as price:
                 yield lambda: _price(told, price())
 
-        made = Live(f"Price of {self.name}", reading, told, buttons=(detach,), every_s=PRICE_EVERY_S)  # type: ignore[arg-type]
+        asked = Elsewhere(self.path, self.flags, Answer("this machine", os.uname().release, ACCEPTED, "", 0.0))
+        self._shown = (*self._shown, asked)
+        made = Live(
+            f"Price of {self.name}",
+            reading,  # type: ignore[arg-type]
+            told,
+            buttons=(detach,),
+            every_s=PRICE_EVERY_S,
+            below=(asked.box,),
+        )
 
         def press(_: object) -> None:
             made.close()

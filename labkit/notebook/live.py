@@ -38,6 +38,7 @@ class Live:
     buttons : more of them, next to Start and Stop.
     start : begin at once, where there is a notebook.
     every_s : seconds between two readings.
+    below : more to show, below the table.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Live:
         buttons: tuple[widgets.Button, ...] = (),
         start: bool = False,
         every_s: float = 0.5,
+        below: tuple[widgets.Widget, ...] = (),
     ) -> None:
         stop_others(title)
         stop_on_interrupt()
@@ -64,7 +66,7 @@ class Live:
             button.on_click(lambda _, press=press: press())
         self._buttons = (self._start_button, self._stop_button, *buttons)
         line = widgets.HBox([*self._buttons, self._status])
-        self._box = widgets.VBox([line, self._table])
+        self._box = widgets.VBox([line, self._table, *below])
         if start and getattr(get_ipython(), "kernel", None) is not None:
             self.start()
 

@@ -15,14 +15,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from labkit.machine.folders import build_folder, repo_folder
+from labkit.machine.folders import build_folder, cache_folder, repo_folder
+from labkit.machine.kernels.boot import emptied
+from labkit.machine.kernels.emulated import Tick, ends_in_time, unwatched
 from labkit.machine.kernels.fetch import Apt, cached, run
 
-__all__ = ["ARM64", "run_in_arm64", "why_not_arm64"]
+__all__ = ["ARM64", "found_arm64", "run_in_arm64", "why_not_arm64"]
 
 ARM64 = {"arm64": "linux-image-arm64", "arm64-16k": "linux-image-arm64-16k"}  # column of the table -> kernel package
 _SUITE, _PYTHON = "trixie", "3.13"
@@ -55,31 +57,50 @@ def why_not_arm64() -> str:
     return f"not installed: {', '.join(missing)}" if missing else ""
 
 
-def run_in_arm64(series: str, command: str, *, timeout_s: float) -> tuple[Path, bool]:
+def run_in_arm64(
+    series: str,
+    command: str,
+    *,
+    timeout_s: float,
+    made: tuple[Path, Path] | None = None,
+    out: Path | None = None,
+    given: Mapping[str, str] | None = None,
+    tick: Tick = unwatched,
+) -> tuple[Path, bool]:
     """Run a line of shell in the tree on an arm64 machine.
 
     Parameters
     ----------
     series : a key of ARM64.
     timeout_s : after so long the machine is switched off; what was written remains.
+    made : folders of the system and of the kernel, as `found_arm64` has them; made from packages if None.
+    out, given, tick : as of `labkit.machine.kernels.boot.run_in`.
 
     Returns
     -------
     the folder of what it wrote to /mnt, and whether it ended by itself.
     """
-    system, kernel = _system(), _kernel(series)
-    out = build_folder() / "kernels" / series
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    (out / "command").write_text(f"{command}\n")
+    system, kernel = made or (_system(), _kernel(series))
+    out = emptied(out or build_folder() / "kernels" / series, {**(given or {}), "command": f"{command}\n"})
     with tempfile.TemporaryDirectory(prefix="lab-kernel-", dir=out.parent) as scratch:
         disk, tree = Path(scratch) / "disk.img", Path(scratch) / "tree.img"
         run("cp", "--sparse=always", "--reflink=auto", str(system / "disk.img"), str(disk))
         _tree_onto(tree, kernel, Path(scratch))
-        return out, _boot(kernel, [disk, tree], out, timeout_s)
+        return out, _boot(kernel, [disk, tree], out, timeout_s, tick)
 
 
-def _boot(kernel: Path, disks: Sequence[Path], out: Path, timeout_s: float) -> bool:
+def found_arm64(series: str) -> tuple[Path, Path] | None:
+    """Return the newest system and kernel that the cache folder has, of whatever recipe; None if one is missing."""
+    kernels = cache_folder() / "kernels"
+    systems = [disk.parent for disk in kernels.glob("arm64-system-*/disk.img")]
+    images = [image.parent for image in kernels.glob(f"{series}-kernel-*/vmlinuz")]
+    if not systems or not images:
+        return None
+    system, kernel = (max(found, key=lambda folder: folder.stat().st_mtime) for found in (systems, images))
+    return system, kernel
+
+
+def _boot(kernel: Path, disks: Sequence[Path], out: Path, timeout_s: float, tick: Tick) -> bool:
     words = ["qemu-system-aarch64", "-M", "virt,gic-version=3", "-cpu", "neoverse-n1", "-smp", "2", "-m", "4G"]
     words += ["-accel", "tcg,thread=multi,tb-size=1024", "-nographic", "-no-reboot", "-nic", "none"]
     words += ["-kernel", str(kernel / "vmlinuz"), "-initrd", str(kernel / "initrd.img"), "-append", _KERNEL_ARGUMENTS]
@@ -88,17 +109,7 @@ def _boot(kernel: Path, disks: Sequence[Path], out: Path, timeout_s: float) -> b
         words += ["-device", f"virtio-blk-pci,drive=d{number}"]
     words += ["-fsdev", f"local,id=f0,path={out},security_model=none"]
     words += ["-device", "virtio-9p-pci,fsdev=f0,mount_tag=share"]
-    with (out / "boot.log").open("wb") as log:
-        machine = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            machine.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            return False
-        finally:
-            if machine.poll() is None:
-                machine.kill()
-                machine.wait()
-    return True
+    return ends_in_time(words, out / "boot.log", timeout_s, tick)
 
 
 def _tree_onto(disk: Path, kernel: Path, scratch: Path) -> None:
@@ -135,7 +146,6 @@ def _system() -> Path:
 
 def _make_system(folder: Path) -> None:
     root = folder / "root"
-    print("arm64: making the system from packages; some minutes, once", flush=True)
     apt = Apt(folder / "apt", _SUITE, "arm64")
     apt.download_with_all_they_need(_packages())
     debs = sorted(apt.packages(), key=lambda deb: not deb.name.startswith("base-files_"))

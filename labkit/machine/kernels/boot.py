@@ -6,17 +6,17 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from labkit.machine.folders import build_folder, repo_folder
+from labkit.machine.kernels.emulated import Tick, ends_in_time, unwatched
 from labkit.machine.kernels.fetch import Kernel
 
-__all__ = ["run_in", "why_not"]
+__all__ = ["emptied", "run_in", "why_not"]
 
 _TOOLS = {
     "qemu-system-x86_64": "qemu-system-x86",
@@ -50,28 +50,47 @@ def why_not() -> str:
     return f"not installed: {', '.join(missing)}" if missing else ""
 
 
-def run_in(kernel: Kernel, headers: Path, command: Sequence[str], *, timeout_s: float) -> tuple[Path, bool]:
+def run_in(
+    kernel: Kernel,
+    headers: Path,
+    command: Sequence[str],
+    *,
+    timeout_s: float,
+    out: Path | None = None,
+    given: Mapping[str, str] | None = None,
+    tick: Tick = unwatched,
+) -> tuple[Path, bool]:
     """Run a command in the tree on another kernel; return the folder of what it wrote to /mnt, and whether it ended.
 
     Parameters
     ----------
     headers : an ext4 image of kernel headers, seen as /usr/src.
     timeout_s : after so long the machine is switched off; what was written remains.
+    out : the folder that is the guest's /mnt, emptied first; build/kernels/SERIES if None.
+    given : files that the guest finds in /mnt, by name.
+    tick : see `labkit.machine.kernels.emulated`.
     """
-    out = build_folder() / "kernels" / kernel.series
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    out = emptied(out or build_folder() / "kernels" / kernel.series, given)
     with tempfile.TemporaryDirectory(prefix="lab-kernel-", dir=out.parent) as scratch:
         disk = Path(scratch) / "data.img"
         with disk.open("wb") as file:
             file.truncate(_DATA_BYTES)
         subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", disk], check=True)
-        ended = _boot(kernel, [disk, headers], out, command, Path(scratch), timeout_s)
+        ended = _boot(kernel, [disk, headers], out, command, Path(scratch), timeout_s, tick)
     return out, ended
 
 
+def emptied(out: Path, given: Mapping[str, str] | None = None) -> Path:
+    """Return a folder, emptied, with files put into it: name -> text."""
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    for name, text in (given or {}).items():
+        (out / name).write_text(text, encoding="utf-8")
+    return out
+
+
 def _boot(
-    kernel: Kernel, disks: Sequence[Path], out: Path, command: Sequence[str], home: Path, timeout_s: float
+    kernel: Kernel, disks: Sequence[Path], out: Path, command: Sequence[str], home: Path, timeout_s: float, tick: Tick
 ) -> bool:
     tree = repo_folder()
     words = [str(Path(sys.prefix) / "bin/vng"), "--run", str(kernel.image), "--disable-kvm", "--force-9p"]
@@ -90,22 +109,5 @@ def _boot(
     guest = [_GUEST, tree, kernel.image.parent, "sh", "/mnt/command"]
     words += ["--exec", shlex.join(map(str, guest))]
     path = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ["PATH"], "/usr/sbin", "/sbin"])
-    with (out / "boot.log").open("wb") as log:
-        machine = subprocess.Popen(
-            words,
-            cwd=tree,
-            env={**os.environ, "PATH": path, "HOME": str(home)},  # vng keeps files of its own at home
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            machine.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            return False
-        finally:
-            if machine.poll() is None:
-                os.killpg(machine.pid, signal.SIGKILL)
-                machine.wait()
-    return True
+    environment = {**os.environ, "PATH": path, "HOME": str(home)}  # vng keeps files of its own at home
+    return ends_in_time(words, out / "boot.log", timeout_s, tick, folder=tree, environment=environment)

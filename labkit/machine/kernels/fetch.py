@@ -21,7 +21,7 @@ from pathlib import Path
 from labkit.errors import Missing
 from labkit.machine.folders import cache_folder
 
-__all__ = ["ARM64_LIBRARIES", "HEADERS_OF", "SUITES", "Apt", "Kernel", "cached", "fetch", "fetch_arm64", "run"]
+__all__ = ["ARM64_LIBRARIES", "HEADERS_OF", "SUITES", "Apt", "Kernel", "cached", "fetch", "fetch_arm64", "find", "run"]
 
 # by what stays true: the names of the last two move on to newer kernels
 SUITES = {
@@ -63,9 +63,20 @@ def fetch(series: str) -> Kernel:
     ------
     Missing : this machine's apt knows no Debian mirror, or the mirror does not serve the suite.
     """
-    folder = cached(series, lambda aside: _fetch_into(aside, series))
+    cached(series, lambda aside: _fetch_into(aside, series))
+    found = find(series)
+    if found is None:
+        raise Missing(
+            f"The cache folder holds no whole kernel {series}.", f"rm -r {cache_folder() / 'kernels' / series}"
+        )
+    return found
+
+
+def find(series: str) -> Kernel | None:
+    """Return the kernel of a series that the cache folder has; None if it has none."""
+    folder = cache_folder() / "kernels" / series
     images = sorted((folder / "boot").glob("vmlinuz-*"))
-    return Kernel(series, images[-1].name.removeprefix("vmlinuz-"), folder)
+    return Kernel(series, images[-1].name.removeprefix("vmlinuz-"), folder) if images else None
 
 
 def fetch_arm64() -> Path:

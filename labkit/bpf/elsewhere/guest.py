@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What runs in the emulated machine: load and attach one program there, and write what became of it.
+
+    python -m labkit.bpf.elsewhere.guest /mnt/task.json
+
+The program gets its text as everywhere (`labkit.bpf.text`), on the kernel that runs: its structures, its page size.
+The task: file, flags, kind ("" or as of `Program.load_function`), functions (those of that kind; all if empty). The
+answer, /mnt/answer.json: release, verdict (one of VERDICTS), headline, fix, seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from labkit.bpf.load import KINDS
+from labkit.bpf.program import Program
+from labkit.errors import AttachError, CompileError, LabkitError, VerifierError
+
+__all__ = ["ACCEPTED", "NOT_TRIED", "NO_HOOK", "NO_PROGRAM", "REFUSED", "VERDICTS", "judge"]
+
+ACCEPTED = "accepted"  # by the verifier, and attached where the functions' names say
+NO_HOOK = "no hook"  # accepted by the verifier, but what it attaches to is not there
+REFUSED = "refused"  # by the verifier
+NO_PROGRAM = "does not compile"
+NOT_TRIED = "not tried"
+VERDICTS = (ACCEPTED, NO_HOOK, REFUSED, NO_PROGRAM, NOT_TRIED)
+
+
+def judge(path: Path, flags: Mapping[str, str], kind: str = "", functions: tuple[str, ...] = ()) -> dict[str, str]:
+    """Return verdict, headline and fix for a C file on the kernel that runs. Nothing stays loaded or attached."""
+    try:
+        with Program(source=path, flags=flags) as program:
+            if kind:
+                named = tuple(KINDS)
+                for function in functions or [name for name in program.functions if not name.startswith(named)]:
+                    program.load_function(function, kind)
+            program.attach()
+    except AttachError as error:
+        return _answer(NO_HOOK, error)
+    except VerifierError as error:
+        return _answer(REFUSED, error)
+    except CompileError as error:
+        return _answer(NO_PROGRAM, error)
+    except LabkitError as error:
+        return _answer(NOT_TRIED, error)
+    return {"verdict": ACCEPTED, "headline": "", "fix": ""}
+
+
+def _answer(verdict: str, error: LabkitError) -> dict[str, str]:
+    return {"verdict": verdict, "headline": error.what, "fix": error.fix}
+
+
+def main(task: Path) -> None:
+    """Do a task, and write the answer next to it."""
+    started = time.monotonic()
+    told: dict[str, Any] = json.loads(task.read_text(encoding="utf-8"))
+    found = judge(task.parent / told["file"], told["flags"], told["kind"], tuple(told["functions"]))
+    said = {**found, "release": os.uname().release, "seconds": round(time.monotonic() - started, 1)}
+    (task.parent / "answer.json").write_text(json.dumps(said) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
