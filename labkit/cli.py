@@ -176,7 +176,7 @@ def _add_elsewhere(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("--kernels", nargs="+", default=[], metavar="K", help="5.10 6.1 6.12 backports sid arm64 …")
     parser.add_argument("--define", action="append", default=[], metavar="MACRO=VALUE", help="a macro for clang")
     parser.add_argument("--kind", default="", help="program type of functions whose names do not say it, such as XDP")
-    parser.add_argument("--limit", type=float, metavar="S", help="seconds per kernel (default: 300; arm64: 580)")
+    parser.add_argument("--limit", type=float, metavar="S", help="seconds per kernel (default: 580)")
     parser.add_argument("--fetch", action="store_true", help="first fetch the x86-64 kernels that the cache lacks")
     parser.set_defaults(run=_elsewhere)
 

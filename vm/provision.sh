@@ -28,8 +28,10 @@ newest_link() {
 install_lab() {
     local here=$PWD
     if ! command -v git >/dev/null || ! command -v make >/dev/null; then
-        apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends \
-            ca-certificates git make || fail "git and make could not be installed." "check the network and /etc/apt"
+        if ! apt-get -q update || ! DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends \
+            ca-certificates git make; then
+            fail "git and make could not be installed." "check the network and /etc/apt"
+        fi
     fi
     if [ "$here" != "$home" ]; then
         mkdir -p "$home"
