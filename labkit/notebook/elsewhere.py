@@ -77,9 +77,10 @@ class Elsewhere:
 
     def close(self) -> None:
         """Stop, and wait until nothing runs."""
-        self.stop()
-        if self._run is not None:
-            self._run.join()
+        run, self._run = self._run, None
+        if run is not None:
+            run.stop()
+            run.join()
 
     def _work(self, progress: Callable[[float, str], None]) -> None:
         found = [self._here]

@@ -40,7 +40,7 @@ def ends_in_time(
     Parameters
     ----------
     log : a file that gets what the machine says.
-    timeout_s : after so many seconds the machine is switched off.
+    timeout_s : after this many seconds the machine is switched off.
     tick : see `Tick`; what it raises goes through.
     """
     bounded = ["setpriv", "--pdeathsig", "TERM", "timeout", "--signal=KILL", f"{timeout_s + _GRACE_S:.0f}", *words]
