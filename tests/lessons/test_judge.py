@@ -99,6 +99,12 @@ def test_each_thing_that_a_program_lacks_has_two_lines(program: Cell, tmp_path: 
     wrong = ask(program, replace(TOOL, truth=lambda acts: {"calls": {acts[0].pid: 1_000_003}}))
     assert "Wrong in the case: one process" in wrong.text and "1000003 expected" in wrong.text
 
+    stranger = Case("strangers", "main: getppid 3", more="Not yours.", beside="main: getppid 11")
+    noisy = replace(TOOL, truth=lambda acts: {"calls": {}}, cases=(*TOOL.cases, stranger))
+    assert (
+        "Wrong in the case: one process" in ask(program, noisy).text
+    )  # it counts nobody else: its own mistake is shown
+
     blind = tmp_path / "blind.c"
     blind.write_text("TRACEPOINT_PROBE(syscalls, sys_enter_getppid) { return 0; }\n")
     with Cell(blind) as other:
@@ -114,3 +120,14 @@ def test_each_range_is_drawn_and_nothing_else() -> None:
     assert text != drawn(script, random.Random(4))
     assert text.split()[4:6] == ["-2", "300;"]
     assert 11 <= int(text.split()[2]) <= 97 and 5 <= int(text.split()[3]) <= 12
+
+
+@pytest.mark.bpf
+def test_who_counts_everybody_learns_so_in_whatever_case_it_shows(tmp_path: Path) -> None:
+    path = tmp_path / "everybody.c"
+    path.write_text(TEXT.replace("if (labkit_is_target())", "if (labkit_is_target() || 1)"))
+    stranger = Case("strangers", "main: getppid 3", more="Not yours.", beside="main: getppid 11")
+    with Cell(path) as everybody:
+        everybody.attach()
+        told = ask(everybody, replace(TOOL, truth=lambda acts: {"calls": {}}, cases=(*TOOL.cases, stranger)))
+    assert "Wrong in the case: strangers" in told.text and "Hint: Not yours." in told.text

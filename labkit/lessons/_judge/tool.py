@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from labkit.bpf import bcc
 from labkit.bpf.cell import Cell
@@ -29,6 +29,7 @@ __all__ = ["Difference", "Expected", "Tool", "Truth", "differences", "fit"]
 Expected = int | tuple[int, int]  # a count, or the least and the most that is right
 Truth = Mapping[str, Mapping[Key, Expected]]  # by map, then by key; a key that is missing has the count 0
 _LEAST = "Does the event happen at all, and did you count it under the right key?"
+_NOTHING = "main: getppid 0"
 _MOST = "Something is counted that the exercise does not ask for, or it is counted twice."
 
 
@@ -90,9 +91,17 @@ class Tool:
         with exclusive(f"lesson {self.lesson}: a program is tried"), self._attached(program):
             for case in self.cases:
                 if wrong := self._try(program, case, tuple(passed)):
-                    return wrong
+                    return self._of_strangers(program, case, tuple(passed)) or wrong
                 passed.append(case.name)
         return Judgement(True, tuple(passed))
+
+    def _of_strangers(self, program: Cell, failed: Case, passed: tuple[str, ...]) -> Judgement | None:
+        """Return whether the program counts processes that it does not watch: on a busy machine any case shows that."""
+        for case in self.cases:
+            if case.beside and case is not failed:
+                found = self._try(program, replace(case, script=_NOTHING), passed)
+                return found if found is not None and found.hint == (case.more or _MOST) else None
+        return None
 
     @contextlib.contextmanager
     def _attached(self, program: Cell) -> Iterator[None]:
