@@ -82,7 +82,9 @@ def test_thirty_learners_are_graded_in_one_command_three_times(
 
 
 def kernel_image() -> Path | None:
-    """Return a kernel for the virtual machine."""
+    """Return a kernel for the virtual machine, if these tests run at all."""
+    if not os.environ.get("LABKIT_TEST_CLASSROOM"):
+        return None
     if chosen := os.environ.get("LABKIT_TEST_VM_KERNEL"):
         return Path(chosen)
     return next(iter(sorted(cache_folder().glob("kernels/6.12/boot/vmlinuz-*"))), None)

@@ -6,16 +6,18 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from labkit.classroom.session import FILES
+from labkit.classroom.session import FILES, LITERAL, RIGHT, Session
 from labkit.classroom.steps import LAB, LEARNER, checked, is_literal, signs, steps
 from labkit.classroom.wire import NotPlain, from_plain, to_plain
 from labkit.course import LESSONS
+from labkit.running import truths
 
 # words in the name or the type of a parameter by which it may name a file, a command or code
 _SUSPECT = ("path", "command", "script", "python", "folder", "shell", "Path", "argument", "option", "flag", "binary")
@@ -110,3 +112,15 @@ def test_what_a_teacher_should_look_at_is_named() -> None:
 def test_a_bpf_program_that_acts_on_other_processes_is_named() -> None:
     (step,) = steps([{**cells("%%bpf kill\nbpf_send_signal(9);")[0], "after_exercises": True}], [])
     assert signs(step) == ["cell 1 has a BPF program that acts on other processes: bpf_send_signal"]
+
+
+@pytest.mark.parametrize(("literals", "state"), [({1: {"00-q1"}}, LITERAL), ({2: {"00-q1"}}, RIGHT)])
+def test_a_literal_that_is_right_by_chance_earns_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, literals: dict[int, set[str]], state: str
+) -> None:
+    monkeypatch.setenv("LABKIT_PROGRESS", str(tmp_path / "progress.json"))
+    session = Session(tmp_path / "00-start.ipynb", tmp_path / "result.json", 10)
+    session._cell, session._literals = 1, literals
+    truths.expect("00-q1", 23)
+    session._judge("00-q1", 23)
+    assert session._found["answers"]["00-q1"]["state"] == state
