@@ -31,8 +31,9 @@ from labkit.errors import BadArgument, LabkitError
 from labkit.machine.folders import repo_folder
 from labkit.notebook.cell import NotebookCell
 from labkit.notebook.check import check
+from labkit.notebook.exercises import all_questions
 from labkit.notebook.refused import Refused
-from labkit.notebook.render import Rendered
+from labkit.notebook.render import Rendered, note
 from labkit.running import truths
 
 __all__ = ["DAMAGED", "FILES", "LITERAL", "RIGHT", "WRONG", "Session", "main"]
@@ -255,11 +256,13 @@ class Session:
 
     def _judge(self, question: str, answer: object = ..., **_: object) -> Rendered:
         """Judge an answer and keep the verdict; a later answer to the same question replaces it."""
+        if not isinstance(question, str) or question not in all_questions():
+            return note("warning", ["There is no exercise of this name."])
         verdict = check(question, answer)
         state = RIGHT if verdict.ok else WRONG
         if verdict.ok and question in self._literals.get(self._cell, ()) and _is_drawn(question):
             state = LITERAL
-        if answer is not ... and isinstance(question, str) and len(self._found["answers"]) < 1000:
+        if answer is not ...:
             said = verdict.text if state != LITERAL else f"{question}: right by chance; it is a literal, not computed."
             self._found["answers"][question] = {"state": state, "said": said[:500], "cell": self._cell}
         return verdict

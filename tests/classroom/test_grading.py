@@ -96,6 +96,38 @@ def test_a_class_is_graded_and_nothing_is_left(tmp_path: Path) -> None:
     assert [path for path, was in before.items() if path.parent.name != "torn" and path.read_bytes() != was] == []
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"answers": []}',
+        '{"answers": {"00-q1": 1}}',
+        '{"answers": {}, "cells": [1]}',
+        "[" * 9999,
+        "link",
+    ],
+)
+def test_a_result_that_a_stranger_has_made_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    make(tmp_path, "forger", START, [])
+    secret = tmp_path / "secret"
+    secret.write_text('{"answers": {"00-q1": {"state": "right", "said": "", "cell": 1}}}')
+
+    def forge(place: str, given: Path, out: Path, *_: object, **__: object) -> str:
+        result = out / "00-start.json"
+        result.symlink_to(secret) if told == "link" else result.write_text(told)
+        return ""
+
+    monkeypatch.setattr(places, "run_in_place", forge)
+    graded = run(tmp_path)["forger"]
+    assert graded.points == 0
+    assert graded.ended == "not graded: no result"
+    report.write(tmp_path, [graded])
+
+
 def test_bad_calls_start_nothing(tmp_path: Path) -> None:
     with pytest.raises(BadArgument, match="is not a folder"):
         run(tmp_path / "none")
