@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,10 @@ def test_a_full_disk_is_said_before_anything_is_written(monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "statvfs", lambda path: Full)
     with pytest.raises(LabkitError, match="no room"):
         start.measure()
+
+
+def test_the_first_measurement_of_a_process_counts_no_read_of_its_own() -> None:
+    """The lab's own bookkeeping reads files, too, the first time: not while the process is watched."""
+    code = "from labkit.lessons import start; print(len(start.measure(4096, 23)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["23"]
