@@ -25,7 +25,7 @@ from labkit.machine.folders import repo_folder
 
 __all__ = ["Box"]
 
-_START_S = 60
+_START_S = 300  # under emulation, on a busy machine
 _OWN_USERS = 0x60000000  # user ids from here on belong to nobody
 _SCRIPT = r"""
 set -eu

@@ -205,5 +205,7 @@ def _line(number: int, of: int, learner: str, own: Sequence[Graded], fresh: int)
     word = "" if fresh or not own else ", graded before"
     if any(failure["kind"] == LAB for each in own for failure in each.failures):
         word += ", a cell of the lab failed (see grades.html)"
+    if any(each.ended for each in own):
+        word += ", not to the end (see grades.html)"
     seconds = sum(each.seconds for each in own)
     return f"[{'#' * done}{'.' * (20 - done)}] {number}/{of} {learner}: {points}, {seconds:.0f} s{word}"
