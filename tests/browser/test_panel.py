@@ -99,6 +99,15 @@ def test_nothing_runs_while_the_settings_change(panel: Locator) -> None:
     expect(panel.get_by_text("40 blocks were hashed.")).to_be_visible(timeout=CELL_MS)
 
 
+def test_one_choice_takes_the_place_of_another(panel: Locator) -> None:
+    for choice in ("1 MiB", "4 KiB", "512 B", "64 KiB"):
+        tick(panel, "block size", [choice])
+        press(panel, "Run")
+        expect(panel.get_by_text("Done.")).to_be_visible(timeout=CELL_MS)
+        for box in panel.locator(".labkit-several").nth(1).get_by_role("checkbox").all():
+            assert box.is_checked() == (box.get_attribute("title") == choice)
+
+
 def run_for_long(panel: Locator) -> None:
     panel.get_by_label("repeats").fill("1000000")
     panel.get_by_label("repeats").press("Tab")

@@ -49,12 +49,10 @@ class Several(widgets.HBox):  # type: ignore[misc]
     boxes : one check box per option.
     """
 
-    value = traitlets.Tuple()
     disabled = traitlets.Bool(False)
 
     def __init__(self, label: str, options: Sequence[tuple[str, Any]], value: Sequence[Any]) -> None:
         self.description, self.options = label, tuple(options)
-        self._showing = False  # while the boxes follow `value`, they do not change it
         narrow = widgets.Layout(width="auto", margin="2px 10px 2px 0")
         self.boxes = [widgets.Checkbox(description=text, indent=False, layout=narrow) for text, _ in options]
         for box in self.boxes:
@@ -66,33 +64,25 @@ class Several(widgets.HBox):  # type: ignore[misc]
         super().__init__([head, *self.boxes], layout=wrap)
         self.add_class("labkit-several")
         self.value = tuple(value)
-        for box in self.boxes:
-            box.observe(self._ticked, "value")
 
-    @traitlets.validate("value")  # type: ignore[untyped-decorator]
-    def _known(self, proposal: Any) -> tuple[Any, ...]:
+    @property
+    def value(self) -> tuple[Any, ...]:
+        """What is ticked: the boxes themselves are the only place where it is kept."""
+        return tuple(option for box, (_, option) in zip(self.boxes, self.options, strict=True) if box.value)
+
+    @value.setter
+    def value(self, wanted: Sequence[Any]) -> None:
         known = [option for _, option in self.options]
-        unknown = [option for option in proposal["value"] if option not in known]
+        unknown = [option for option in wanted if option not in known]
         if unknown:
             raise ValueError(f"{unknown[0]!r} is not one of {self.description}: {known}")
-        return tuple(option for option in known if option in proposal["value"])
-
-    @traitlets.observe("value")  # type: ignore[untyped-decorator]
-    def _show(self, change: Any) -> None:
-        self._showing = True
-        for box, (_, option) in zip(self.boxes, self.options, strict=True):
-            box.value = option in self.value
-        self._showing = False
+        for box, option in zip(self.boxes, known, strict=True):
+            box.value = option in wanted
 
     @traitlets.observe("disabled")  # type: ignore[untyped-decorator]
     def _close(self, change: Any) -> None:
         for box in self.boxes:
             box.disabled = self.disabled
-
-    def _ticked(self, change: Any) -> None:
-        if not self._showing:
-            ticked = zip(self.boxes, self.options, strict=True)
-            self.value = tuple(option for box, (_, option) in ticked if box.value)
 
 
 def several(column: str, options: Sequence[Any], value: Sequence[Any], *, label: str = "") -> Several:
