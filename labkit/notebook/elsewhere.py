@@ -109,5 +109,5 @@ def rendered(found: Sequence[Answer]) -> Rendered:
         [escape(one.kernel), escape(one.release), escape(one.verdict), escape(one.headline), f"{one.seconds:.0f}"]
         for one in found
     ]
-    told = note("note", ["", _MEANS])
+    told = note("note", ["What the verdicts mean", _MEANS])
     return Rendered(f"{as_text(found)}\n{_MEANS}", html_table(heads, rows) + told.html)
