@@ -40,7 +40,7 @@ def _fill(program: Program, events: int) -> None:
 def _by_lab(program: Program, events: int) -> float:
     _fill(program, events)
     began = time.perf_counter()
-    with RingReader(program, "events", max_events=events) as ring:
+    with RingReader(program, "events", max_events=events, keeps_old=True) as ring:
         ring.stop()
         frame = ring.frame()
     return _rate(frame, events, time.perf_counter() - began)

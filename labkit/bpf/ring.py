@@ -55,16 +55,23 @@ class RingReader:
     ring : the name of its BPF_RINGBUF_OUTPUT map.
     max_events : room in the array; memory is used only as records arrive.
     dtype : the record's type; None derives it from the C struct that the program submits.
+    keeps_old : keep the records that were in the ring before, instead of throwing them away.
 
     After `stop()`, or after the block, `records()` returns the array and `lost` says how many records are missing.
     """
 
     def __init__(
-        self, program: Program, ring: str, *, max_events: int = 20_000_000, dtype: npt.DTypeLike | None = None
+        self,
+        program: Program,
+        ring: str,
+        *,
+        max_events: int = 20_000_000,
+        dtype: npt.DTypeLike | None = None,
+        keeps_old: bool = False,
     ) -> None:
         capacity = check_int("max_events", max_events, 1, 1_000_000_000, "events")
         self.dtype = record_dtype(program, ring) if dtype is None else np.dtype(dtype)
-        self._program = program
+        self._program, self._keeps_old = program, keeps_old
         self._map_fd = program.map_fd(ring)
         ring_bytes = maps.shape(self._map_fd).entries
         # more than the ring can hold: once the producer is detached, one such helping empties it
@@ -96,12 +103,13 @@ class RingReader:
             )
 
     def _open(self, append: ct.c_void_p) -> None:
-        """Open the ring, throw away what an earlier program left in it, and start the thread."""
+        """Open the ring, throw away what an earlier run left in it unless it is wanted, and start the thread."""
         self._ring = libbcc().bpf_new_ringbuf(self._map_fd, append, ct.byref(self._sink))
         if not self._ring:
             raise LabkitError("The ring buffer could not be opened.", "see `labkit doctor`: the row ring_buffer")
-        self._drain()
-        self._sink.count = self._sink.overflow = self._sink.misfits = 0
+        if not self._keeps_old:
+            self._drain()
+            self._sink.count = self._sink.overflow = self._sink.misfits = 0
         self._thread.start()
 
     def _close(self) -> None:

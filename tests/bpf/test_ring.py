@@ -88,6 +88,19 @@ def test_the_record_type_is_that_of_the_c_struct(source: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("keeps_old", [False, True])
+def test_what_was_in_the_ring_before_is_kept_only_if_it_is_wanted(source: Path, keeps_old: bool) -> None:
+    with Program(source=source, flags={"PAGES": 64}) as program:
+        with Workload("hello", ["--getppid", "211"]) as run:
+            program.aim(pid=run.pid)
+            program.attach()
+            run.go()
+            program.detach()
+        with RingReader(program, "events", max_events=1000, keeps_old=keeps_old) as reader:
+            reader.stop()
+            assert reader.count == (211 if keeps_old else 0)
+
+
 def test_every_event_arrives_in_order(source: Path) -> None:
     frame = collect(source, 10_007).made  # type: ignore[attr-defined]
     assert frame["number"].tolist() == list(range(1, 10_008))
