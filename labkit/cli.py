@@ -168,6 +168,7 @@ def _new_lesson(arguments: argparse.Namespace) -> int:
 def _add_elsewhere(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "elsewhere",
+        usage="labkit elsewhere NAME.c [--kernels K ...] [--define M=V] [--kind KIND] [--limit S] [--fetch]",
         help="load a BPF program on other kernels, under emulation",
         description="Boot each kernel of the cache in an emulated machine, load and attach the program there, and "
         "print the verdicts. One machine at a time, without hardware support: minutes per kernel on a busy machine.",
@@ -185,7 +186,7 @@ def _elsewhere(arguments: argparse.Namespace) -> int:
     from labkit.bpf.elsewhere import plan, trial
 
     if arguments.file is None and not arguments.fetch:
-        raise LabkitError("No file was named.", "labkit elsewhere opens.c")
+        raise LabkitError("No file was named.", "name it first: labkit elsewhere opens.c --kernels 5.10")
     if arguments.limit is not None and not 10 <= arguments.limit <= 3600:
         raise LabkitError(f"--limit is {arguments.limit:g}.", "give 10 to 3600 seconds per kernel")
     flags = {name: value or "1" for name, _, value in (text.partition("=") for text in arguments.define)}

@@ -141,6 +141,13 @@ def test_no_such_file(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_a_file_behind_the_kernels_is_taken_for_one_and_the_error_says_where_it_goes(
+    newer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["elsewhere", "--kernels", "5.10", str(newer)]) == 1
+    assert "name it first: labkit elsewhere opens.c --kernels 5.10" in capsys.readouterr().err
+
+
 def test_an_unknown_kernel() -> None:
     with pytest.raises(BadArgument, match=r"4\.19"):
         plan.candidates(["4.19"])
