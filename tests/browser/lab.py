@@ -151,7 +151,7 @@ def tick(panel: Locator, label: str, names: list[str]) -> None:
     """Tick these of the check boxes under a label, and no others."""
     group = panel.locator(".labkit-several").filter(has=panel.page.get_by_text(label, exact=True))
     for box in group.get_by_role("checkbox").all():
-        box.set_checked(box.evaluate("b => b.closest('label').innerText.trim()") in names)
+        box.set_checked(box.evaluate("b => b.closest('label').textContent.trim()") in names)
 
 
 def picture(page: Page | Locator, name: str) -> Path:
