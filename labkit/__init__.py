@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from labkit.lessons.your_program.watching import watch
     from labkit.notebook.check import check
     from labkit.notebook.overview import progress
     from labkit.notebook.predict import predict
@@ -36,6 +37,7 @@ _HOMES = {
     "table": "tables",
     "times": "tables",
     "unload_ipython_extension": "magic",
+    "watch": "labkit.lessons.your_program.watching",
 }
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "source",
     "table",
     "times",
+    "watch",
 ]
 
 
@@ -59,7 +62,8 @@ def __getattr__(name: str) -> Any:
     """Import a public name at its first use (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module 'labkit' has no attribute {name!r}")
-    return getattr(import_module(f"labkit.notebook.{_HOMES[name]}"), name)
+    home = _HOMES[name]
+    return getattr(import_module(home if "." in home else f"labkit.notebook.{home}"), name)
 
 
 def __dir__() -> list[str]:

@@ -184,6 +184,16 @@ LESSONS = (
         vital="bcc compiler bpf tracefs syscall_tracepoints",
         uses="cpus pid_namespace memlock sched_tracepoints io_uring io_uring_tracepoints",
     ),
+    Lesson(
+        "12",
+        "your_program",
+        "Watch your own program",
+        short="Watch your own program",
+        minutes=45,
+        learns="any program, from a symptom to a cause",
+        vital="pid_namespace bcc compiler bpf tracefs syscall_tracepoints",
+        uses="memlock libbpf run_statistics sched_tracepoints perf_events data_folder sqlite",
+    ),
 )
 
 NUMBERS = tuple(each.number for each in LESSONS)

@@ -346,6 +346,19 @@ COLUMNS: dict[str, Column] = {
     ),
     "never_asked": Column("", "int64", "due, and never sent", plain),
     "generator": Column("", "str", "load generator", plain),
+    # 12 your_program
+    "errors": Column("", "int64", "of these with an error", plain),
+    "max_ns": Column("ns", "int64", "longest", si_ns),
+    "opens": Column("", "int64", "opened", plain),
+    "reads": Column("", "int64", "reads", plain),
+    "writes": Column("", "int64", "writes", plain),
+    "read_bytes": Column("B", "int64", "bytes read", si_bytes),
+    "wait": Column("", "str", "waited", plain),
+    "lock": Column("", "str", "address of the lock", plain),
+    "fault": Column("", "str", "page fault", plain),
+    "local_port": Column("", "int64", "own port", plain),
+    "remote_port": Column("", "int64", "port of the other end", plain),
+    "segments": Column("", "int64", "segments received", plain),
 }
 
 

@@ -25,6 +25,7 @@ PUBLIC = {
     "source",
     "table",
     "times",
+    "watch",
 }
 
 

@@ -26,7 +26,7 @@ from labkit.bpf.bcc import kernel_symbol, symbols
 from labkit.bpf.program import Program
 from labkit.errors import check_int
 
-__all__ = ["KERNEL_MARK", "PYTHON_MARK", "StackSampler"]
+__all__ = ["KERNEL_MARK", "PYTHON_MARK", "UNKNOWN", "StackSampler", "Symbols", "addresses"]
 
 KERNEL_MARK = "_[k]"  # after the name of a kernel function, as in Brendan Gregg's folded stacks
 PYTHON_MARK = "py::"  # before the name of a Python function, as CPython writes it (python -X perf)
@@ -54,7 +54,7 @@ class StackSampler:
     def __enter__(self) -> StackSampler:
         self._program.__enter__()
         try:
-            self._symbols = _Symbols(self.pid)
+            self._symbols = Symbols(self.pid)
             self._program.aim(pid=self.pid)
             self._program.attach_perf_event(
                 "on_tick", ev_type=_SOFTWARE, ev_config=_CPU_CLOCK, sample_freq=self.hz, pid=self.pid
@@ -76,8 +76,8 @@ class StackSampler:
             if -errno.EEXIST in (key.user, key.kernel):  # another stack had its place: nobody knows this one
                 self.lost += int(count.value)
                 continue
-            frames = [self._symbols.user(address) for address in _walk(stacks, key.user)][::-1]
-            frames += [self._symbols.kernel(address) for address in _walk(stacks, key.kernel)][::-1]
+            frames = [self._symbols.user(address) for address in addresses(stacks, key.user)][::-1]
+            frames += [self._symbols.kernel(address) for address in addresses(stacks, key.kernel)][::-1]
             folded = ";".join(frames or [UNKNOWN])
             self._counts[folded] = self._counts.get(folded, 0) + int(count.value)
         self._symbols.close()
@@ -90,12 +90,12 @@ class StackSampler:
         )
 
 
-def _walk(stacks: Any, number: int) -> list[int]:
+def addresses(stacks: Any, number: int) -> list[int]:
     """Return the addresses of a stack, innermost first; none where the kernel gave an error instead of a number."""
     return list(stacks.walk(number)) if number >= 0 else []
 
 
-class _Symbols:
+class Symbols:
     """Names of addresses in one process, which may end before they are asked for."""
 
     def __init__(self, pid: int) -> None:
@@ -111,6 +111,7 @@ class _Symbols:
         self._held.close()
 
     def user(self, address: int) -> str:
+        """Return the name of a function of the process, or in brackets the file that it is in."""
         name, _, module = self._cache.resolve(address, True)
         if name is not None and not name.startswith(b"["):
             return str(name.decode(errors="replace")).replace(";", ",")
@@ -120,17 +121,30 @@ class _Symbols:
         return f"[{file}]" if file and not file.startswith("perf-") else UNKNOWN
 
     def kernel(self, address: int) -> str:
+        """Return the name of a function of the kernel, with its mark."""
         return f"{kernel_symbol(address)}{KERNEL_MARK}"
 
     def _perf_map(self, address: int) -> str:
         """Return a name that the process itself wrote down for code that it made (`python -X perf`)."""
         if self._python is None:
-            self._python = _read_perf_map(Path(f"/tmp/perf-{self._pid}.map"))
+            self._python = _read_perf_map(_perf_map_of(self._pid))
         starts, rest = self._python
         place = bisect.bisect_right(starts, address) - 1
         if place < 0 or address >= starts[place] + rest[place][0]:
             return ""
         return _short(rest[place][1])
+
+
+def _perf_map_of(pid: int) -> Path:
+    """Return where a process writes its names: in its own /tmp, under the number that it has in its own namespace."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+        own = re.findall(r"^NSpid:.*?(\d+)$", status, re.MULTILINE)
+        if own and own[0] != str(pid):
+            return Path(f"/proc/{pid}/root/tmp/perf-{own[0]}.map")
+    except OSError:
+        pass  # ended: its file may be left
+    return Path(f"/tmp/perf-{pid}.map")
 
 
 def _read_perf_map(path: Path) -> tuple[list[int], list[tuple[int, str]]]:

@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes as ct
-import functools
 import os
-import re
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from labkit.bpf.program import Program
-from labkit.errors import Missing
+from labkit.bpf.syscalls import call_names
 from labkit.stats.histogram import BUCKETS, Counts, p99, quantile
 
 __all__ = [
@@ -53,22 +50,6 @@ class CallSums:
 
 
 Calls = dict[tuple[str, str], CallSums]  # (call, kind of file)
-
-
-@functools.cache
-def call_names() -> dict[int, str]:
-    """Return the name of each system call by its number on this machine, as the C compiler's headers have them."""
-    command = ["gcc", "-E", "-dM", "-include", "asm/unistd.h", "-x", "c", "/dev/null"]
-    try:
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        raise Missing(
-            "The names of the system calls are not known here.", "sudo apt-get install gcc libc6-dev"
-        ) from None
-    defined: dict[str, str] = dict(re.findall(r"^#define __NR(\w+) (\w+)$", said, re.MULTILINE))
-    # on 64-bit ARM some refer to another: __NR_fcntl is __NR3264_fcntl is 25
-    numbers = {name: defined.get(number.removeprefix("__NR"), number) for name, number in defined.items()}
-    return {int(n): name.removeprefix("_") for name, n in numbers.items() if name.startswith("_") and n.isdigit()}
 
 
 @contextlib.contextmanager

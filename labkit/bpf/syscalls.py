@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The names of the system calls, by their numbers on this machine."""
+
+from __future__ import annotations
+
+import functools
+import re
+import subprocess
+
+from labkit.errors import Missing
+
+__all__ = ["call_names"]
+
+
+@functools.cache
+def call_names() -> dict[int, str]:
+    """Return the name of each system call by its number on this machine, as the C compiler's headers have them."""
+    command = ["gcc", "-E", "-dM", "-include", "asm/unistd.h", "-x", "c", "/dev/null"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        raise Missing(
+            "The names of the system calls are not known here.", "sudo apt-get install gcc libc6-dev"
+        ) from None
+    defined: dict[str, str] = dict(re.findall(r"^#define __NR(\w+) (\w+)$", said, re.MULTILINE))
+    # on 64-bit ARM some refer to another: __NR_fcntl is __NR3264_fcntl is 25
+    numbers = {name: defined.get(number.removeprefix("__NR"), number) for name, number in defined.items()}
+    return {int(n): name.removeprefix("_") for name, n in numbers.items() if name.startswith("_") and n.isdigit()}

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lesson 12: what a program did, as bars; its stacks as a flame graph."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from labkit.notebook.plotting import style
+from labkit.notebook.plotting.flame import flame
+
+__all__ = ["plot"]
+
+MOST_BARS = 12
+_NAMES = ("call", "path", "wait", "lock", "local_port")
+_TITLES = {
+    "call": "Time in system calls",
+    "path": "Time in calls on each file",
+    "wait": "Time off the CPU",
+    "lock": "Time that threads waited for each lock",
+    "local_port": "Round trip of each connection",
+}
+
+
+def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw any frame of `watch`, or of the three programs: stacks as a flame graph, the others as bars."""
+    ax = style.axes(ax)
+    if frame.empty:
+        ax.text(0.5, 0.5, "nothing was seen", ha="center", transform=ax.transAxes, color=style.INK)
+        return style.finish(ax, frame, legend=False)
+    if "stack" in frame:
+        return flame(frame.assign(count=frame["total_ns"]) if "total_ns" in frame else frame, ax)
+    return _bars(frame, ax)
+
+
+def _bars(frame: pd.DataFrame, ax: Axes) -> Axes:
+    name = next(column for column in _NAMES if column in frame)
+    value = "total_ns" if "total_ns" in frame else "rtt_ns"
+    phases = list(dict.fromkeys(frame["phase"])) if "phase" in frame else [""]
+    largest = list(frame.groupby(name, sort=False)[value].max().sort_values(ascending=False).index[:MOST_BARS])
+    height = 0.8 / len(phases)
+    for number, (phase, how) in enumerate(style.bars(phases).items()):
+        rows = frame[frame["phase"] == phase] if "phase" in frame else frame
+        sums = rows.groupby(name)[value].sum()
+        places = [place + (number - (len(phases) - 1) / 2) * height for place in range(len(largest))]
+        ax.barh(places, [sums.get(each, 0) for each in largest], height=height * 0.95, label=phase, **how)
+    ax.set_yticks(range(len(largest)), [str(each)[-40:] for each in largest], fontsize=8)
+    ax.set_ylim(len(largest) - 0.4, -0.6)
+    style.axis(ax, "x", value)
+    return style.finish(ax, frame, title=_TITLES[name], legend=len(phases) > 1)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lesson 12: where a program runs, where it waits, where it touches new memory (c/bpf/your_program_stacks.c)."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from labkit.bpf.program import Program
+from labkit.bpf.stacks import UNKNOWN, Symbols, addresses
+from labkit.lessons.your_program.look import Look, sorted_frame
+
+__all__ = ["HZ", "Stacks"]
+
+HZ = 499  # ticks per second and CPU
+_SOFTWARE, _CPU_CLOCK, _MINOR_FAULTS, _MAJOR_FAULTS = 1, 0, 5, 6  # linux/perf_event.h
+_TICK, _MINOR, _MAJOR, _OFF = range(4)  # kinds in the C file
+_FAULTS = {_MINOR: "minor", _MAJOR: "major"}
+
+
+class Stacks(Look):
+    """Counts stacks; gives "on_cpu", "off_cpu" and "faults", those of them that are wanted."""
+
+    def __init__(self, wanted: set[str]) -> None:
+        self.whats = tuple(sorted(wanted))
+        super().__init__(Program("your_program_stacks", flags={"OFF_CPU": 1} if "off_cpu" in wanted else {}))
+
+    def opened(self) -> None:
+        """Begin with no names."""
+        self._symbols: dict[int, tuple[str, Symbols]] = {}
+        self._held.callback(self._forget)
+
+    def attach(self) -> None:
+        """Attach it by its names, and to what is counted: on every CPU, since threads come and go."""
+        self.program.attach()
+        if "on_cpu" in self.whats:
+            self.program.attach_perf_event("on_tick", ev_type=_SOFTWARE, ev_config=_CPU_CLOCK, sample_freq=HZ)
+        if "faults" in self.whats:
+            for function, kind in (("on_minor", _MINOR_FAULTS), ("on_major", _MAJOR_FAULTS)):
+                self.program.attach_perf_event(function, ev_type=_SOFTWARE, ev_config=kind, sample_period=1)
+
+    def before_the_end(self) -> None:
+        """Read the symbols of each process that was seen, again after an exec or a dlopen."""
+        for pid in {key[0] for key in self.program.hash("sums")}:
+            with contextlib.suppress(OSError):
+                text = Path(f"/proc/{pid}/maps").read_text()
+                parts = "\n".join(re.findall(r"^\S+ \S*x.*$", text, re.MULTILINE))
+                known = self._symbols.get(pid)
+                if parts and (known is None or known[0] != parts):
+                    fresh = Symbols(pid)
+                    self._symbols[pid] = parts, fresh
+                    if known is not None:
+                        known[1].close()
+
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """Return the frames that are wanted; a stack whose place another one had is counted as lost."""
+        found: dict[tuple[int, str], list[int]] = {}
+        stacks = self.program.table("stacks")
+        for (pid, user, kernel, kind), one in self.program.hash("sums").items():
+            if -errno.EEXIST in (user, kernel):
+                self.lost += one["count"]
+                continue
+            sums = found.setdefault((kind, self._folded(stacks, pid, user, kernel)), [0, 0])
+            sums[0] += one["count"]
+            sums[1] += one["total_ns"]
+        frames = {}
+        if "on_cpu" in self.whats:
+            rows: list[dict[str, Any]] = [{"stack": s, "count": n} for (k, s), (n, _) in found.items() if k == _TICK]
+            frames["on_cpu"] = sorted_frame(rows, ["stack", "count"], "count")
+        if "off_cpu" in self.whats:
+            rows = [{"stack": s, "count": n, "total_ns": ns} for (k, s), (n, ns) in found.items() if k == _OFF]
+            frames["off_cpu"] = sorted_frame(rows, ["stack", "count", "total_ns"], "total_ns")
+        if "faults" in self.whats:
+            rows = [{"fault": _FAULTS[k], "stack": s, "count": n} for (k, s), (n, _) in found.items() if k in _FAULTS]
+            frames["faults"] = sorted_frame(rows, ["fault", "stack", "count"], "count")
+        return frames
+
+    def _folded(self, stacks: Any, pid: int, user: int, kernel: int) -> str:
+        known = self._symbols.get(pid)
+        names = [known[1].user(at) if known else UNKNOWN for at in addresses(stacks, user)][::-1]
+        if kernel >= 0:
+            one = known[1] if known else next((each for _, each in self._symbols.values()), None)
+            names += [one.kernel(at) if one else UNKNOWN for at in addresses(stacks, kernel)][::-1]
+        shortened = [name for at, name in enumerate(names) if name != UNKNOWN or at == 0 or names[at - 1] != UNKNOWN]
+        return ";".join(shortened or [UNKNOWN])
+
+    def _forget(self) -> None:
+        for _, each in self._symbols.values():
+            each.close()
+        self._symbols.clear()

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lesson 12: whom to watch: a process that runs, a command that is started for it, or a cgroup.
+
+Nothing here stops, traces or signals a process that was running before. Rests on /proc/PID/stat and /proc/PID/task
+(proc(5)) and on pidfd_open(2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from labkit.errors import BadArgument, bad_argument, check_int, check_words
+from labkit.running import owner
+
+__all__ = ["Running", "Target", "check_target"]
+
+MOST_PIDS = 256  # room of labkit_pids in c/bpf/labkit.h
+_KERNEL_THREAD = 0x00200000  # PF_KTHREAD of include/linux/sched.h, in the flags of /proc/PID/stat
+_HELD = 'read -r _ && exec "$@"'  # a shell that becomes the command when it gets a line
+_END_S = 2.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """Whom to watch; one of the three is given."""
+
+    pid: int | None = None
+    command: tuple[str, ...] = ()
+    cgroup: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """What to call it in a sentence."""
+        if self.command:
+            return Path(self.command[0]).name
+        return f"process {self.pid}" if self.pid is not None else f"cgroup {self.cgroup}"
+
+
+def check_target(pid: object, command: object, cgroup: object) -> Target:
+    """Return whom to watch, or raise `BadArgument`; nothing has been started."""
+    if [pid is not None, command is not None, cgroup is not None].count(True) != 1:
+        raise BadArgument("watch() needs one target.", "pass one of pid=, command=[...] or cgroup=")
+    if pid is not None:
+        return Target(pid=_checked_pid(check_int("pid", pid, 1, 2**22)))
+    if command is not None:
+        return Target(command=_checked_command(command))
+    try:
+        folder = Path(cgroup)  # type: ignore[arg-type]
+        is_cgroup = (folder / "cgroup.procs").is_file()
+    except (TypeError, ValueError, OSError):
+        is_cgroup = False
+    if not is_cgroup:
+        raise bad_argument("cgroup", cgroup, "the folder of a cgroup v2, in which there is a file cgroup.procs")
+    return Target(cgroup=folder)
+
+
+def _checked_pid(pid: int) -> int:
+    state, flags = _stat(pid) or ("", 0)
+    if not state:
+        raise BadArgument(f"pid={pid} is not a running process.", "pass the id of one that runs: see ps -e")
+    if pid == os.getpid():
+        raise BadArgument(f"pid={pid} is this notebook, and would watch itself watching.", "pass another process")
+    if state in "ZX":
+        raise BadArgument(f"pid={pid} has ended already (a zombie).", "pass the id of a process that still runs")
+    if flags & _KERNEL_THREAD:
+        raise BadArgument(f"pid={pid} is a thread of the kernel.", "pass the id of a program: see ps -e")
+    if not Path(f"/proc/{pid}/task/{pid}").exists() or _group(pid) != pid:
+        raise BadArgument(f"pid={pid} is a thread of process {_group(pid)}.", f"pass pid={_group(pid)}")
+    return pid
+
+
+def _checked_command(command: object) -> tuple[str, ...]:
+    if isinstance(command, (str, bytes)):
+        raise bad_argument("command", command, 'a list of words, such as ["git", "status"]')
+    words = check_words("command", command)
+    if not words or not words[0]:
+        raise bad_argument("command", command, 'a list of words, such as ["git", "status"]')
+    found = shutil.which(words[0])
+    if found is None:
+        raise BadArgument(f"The command {words[0][:100]!r} does not exist.", "pass the name or path of a program")
+    return (found, *words[1:])
+
+
+def _stat(pid: int) -> tuple[str, int] | None:
+    """Return the state and the flags of a process; None if there is none."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return fields[0], int(fields[6])
+
+
+def _group(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("Tgid:"):
+                return int(line.split()[1])
+    return 0
+
+
+@dataclass
+class Running:
+    """A target while it is watched. Leaving the block ends a command that was started for it, and nothing else."""
+
+    target: Target
+    pids: list[int] = field(default_factory=list)  # to aim at: the process and those that it had started before
+    warnings: list[str] = field(default_factory=list)
+    exit_status: int | None = None  # of a command that has ended
+    elapsed_s: float = 0.0
+
+    def __enter__(self) -> Running:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._said: IO[bytes] | None = None
+        self._descriptor = -1
+        self._held = owner.acquire(f"the target {self.target.name}", self._start, self._end)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+    def _start(self) -> None:
+        if self.target.command:
+            self._said = tempfile.TemporaryFile()
+            self._process = subprocess.Popen(
+                ["sh", "-c", _HELD, "sh", *self.target.command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=self._said,
+            )
+            self.pids = [self._process.pid]
+        elif self.target.pid is not None:
+            self.pids = _with_children(self.target.pid)
+            self._comm = _comm(self.target.pid)
+        if self.pids:
+            self._descriptor = os.pidfd_open(self.pids[0])
+
+    @property
+    def pid(self) -> int | None:
+        """The process; None for a cgroup."""
+        return self.pids[0] if self.pids else None
+
+    def go(self) -> None:
+        """Let a command begin."""
+        self._began_s = time.monotonic()
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.write(b"\n")
+            self._process.stdin.close()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait; return whether the process has ended."""
+        if self._descriptor < 0:
+            time.sleep(timeout_s)
+            return False
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        return bool(poll.poll(timeout_s * 1000))
+
+    def finish(self, ended: bool) -> None:
+        """Note how it went: called when nothing is attached any more."""
+        self.elapsed_s = time.monotonic() - self._began_s
+        name = self.target.name
+        if self._process is not None:
+            if not ended:
+                self.warnings.append(f"{name} still ran after {self.elapsed_s:.1f} s, and was ended by the lab.")
+            else:
+                self.exit_status = self._process.wait()
+                if self.exit_status:
+                    self.warnings.append(f"{name} ended with status {self.exit_status}. {self._last_words()}".strip())
+        elif ended:
+            self.warnings.append(f"{name} ended after {self.elapsed_s:.1f} s.")
+        elif self.pid is not None and _comm(self.pid) != self._comm:
+            self.warnings.append(f"{name} was {self._comm!r} and became {_comm(self.pid)!r} (exec).")
+
+    def _last_words(self) -> str:
+        if self._said is None:
+            return ""
+        self._said.seek(0)
+        lines = self._said.read(100_000).decode(errors="replace").strip().splitlines()
+        return f"It said: {lines[-1][:200]}" if lines else ""
+
+    def _end(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        if self._process is not None:
+            if self._process.poll() is None:
+                self._process.terminate()
+                try:
+                    self._process.wait(_END_S)
+                except subprocess.TimeoutExpired:
+                    self._process.kill()
+            self._process.wait()
+            if self._process.stdin is not None:
+                with contextlib.suppress(OSError):
+                    self._process.stdin.close()
+        if self._said is not None:
+            self._said.close()
+
+
+def _comm(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _with_children(pid: int) -> list[int]:
+    """Return a process and all that it and its children have started, as many as the kernel side has room for."""
+    found = [pid]
+    for parent in found:
+        with contextlib.suppress(OSError):
+            for thread in Path(f"/proc/{parent}/task").iterdir():
+                found += map(int, (thread / "children").read_text().split())
+    return found[:MOST_PIDS]

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lesson 12: the round trips of a program's TCP connections (c/bpf/your_program_tcp.c)."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from labkit.bpf.program import Program
+from labkit.lessons.your_program.look import Look, sorted_frame
+
+__all__ = ["Tcp"]
+
+
+class Tcp(Look):
+    """Reads the kernel's own estimate at each segment; gives "tcp"."""
+
+    whats = ("tcp",)
+
+    def __init__(self) -> None:
+        super().__init__(Program("your_program_tcp"))
+
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """Return one row per connection on which something came."""
+        rows = [
+            {
+                "local_port": one["local_port"],
+                "remote_port": one["remote_port"],
+                "segments": one["segments"],
+                "rtt_ns": 1000 * one["last_us"],
+                "mean_ns": 1000 * one["total_us"] / one["segments"],
+                "low_ns": 1000 * one["min_us"],
+                "high_ns": 1000 * one["max_us"],
+            }
+            for one in self.program.hash("connections").values()
+            if one["segments"]
+        ]
+        names = ["local_port", "remote_port", "segments", "rtt_ns", "mean_ns", "low_ns", "high_ns"]
+        return {"tcp": sorted_frame(rows, names, "segments")}

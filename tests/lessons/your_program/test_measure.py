@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lesson 12: what `watch` says is what strace, /proc and ss say of the same program."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import labkit
+from labkit.errors import BadArgument
+from labkit.lessons import your_program
+from labkit.lessons.your_program.target import check_target
+from labkit.lessons.your_program.watching import look_at
+from labkit.running.cgroup import Cgroup
+from labkit.running.progress import silent
+from labkit.running.workload import Workload
+
+bpf = pytest.mark.bpf
+SLEEP = ["sleep", "30"]
+
+# a process that runs one line of Python at each line that it gets, and says so when it is done
+OBEYS = "import sys\nfor line in sys.stdin:\n exec(line)\n print('done', flush=True)\n"
+
+
+class Obedient:
+    """A process of the test's own that does what it is told, one line at a time."""
+
+    def __enter__(self) -> Obedient:
+        words = ["/usr/bin/python3", "-c", OBEYS]
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self("import os, mmap, time, socket")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def __call__(self, line: str) -> None:
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "done\n"
+
+    def read(self, file: str) -> str:
+        return Path(f"/proc/{self.process.pid}/{file}").read_text()
+
+    def watched(self, what: str, meanwhile: Callable[[], object]) -> pd.DataFrame:
+        """Look at it while `meanwhile` runs."""
+        return look_at(check_target(self.process.pid, None, None), [what], 60.0, silent, meanwhile)[what]
+
+
+@pytest.fixture
+def obedient() -> Iterator[Obedient]:
+    with Obedient() as process:
+        yield process
+
+
+# -- calls and bytes ---------------------------------------------------------------------------------------
+
+
+@bpf
+def test_the_calls_are_those_that_strace_counts(tmp_path: Path) -> None:
+    words = ["cat", "/etc/passwd", "/etc/group", "/nowhere/else"]
+    frame = labkit.watch(command=words)
+    subprocess.run(
+        ["strace", "-f", "-c", "-o", tmp_path / "sums", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    rows = re.findall(r"^ *[\d.]+ +[\d.]+ +\d+ +(\d+) +(\d*) +(\w+)$", (tmp_path / "sums").read_text(), re.MULTILINE)
+    told = {name: (int(count), int(errors or 0)) for count, errors, name in rows if name not in ("total", "execve")}
+    ours = {row.call: (row.count, row.errors) for row in frame[["call", "count", "errors"]].itertuples(index=False)}
+    ours = {str(call): (int(count), int(errors)) for call, count, errors in frame[["call", "count", "errors"]].values}
+    ours.pop("execve", None)
+    # what ends a process never returns
+    assert ours == {name: both for name, both in told.items() if name != "exit_group"}
+    assert frame.attrs["lost_events"] == 0 and frame.attrs["exit_status"] == 1
+
+
+@bpf
+def test_the_calls_of_children_and_threads_are_counted() -> None:
+    frame = labkit.watch(command=["sh", "-c", "cat /dev/null; cat /dev/null; exit 0"]).set_index("call")
+    script = (
+        "import threading\nfor n in range(23):\n t = threading.Thread(target=lambda: __import__('os').getpgid(0))\n"
+    )
+    many = labkit.watch(command=[sys.executable, "-S", "-c", script + " t.start(); t.join()"]).set_index("call")
+    assert frame["count"]["wait4"] >= 2 and frame["count"]["fadvise64"] == 2
+    assert many["count"]["getpgid"] == 23
+
+
+@bpf
+def test_the_bytes_are_those_of_proc_io(obedient: Obedient, tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(b"x" * 1_000_003)
+    told: dict[str, int] = {}
+
+    def io() -> dict[str, int]:
+        return {name: int(n) for name, n in re.findall(r"(rchar|wchar): (\d+)", obedient.read("io"))}
+
+    def work() -> None:
+        before = io()
+        obedient(
+            f"f = open({str(tmp_path / 'big')!r}, 'rb', 0); n = len(f.read(600000)) + len(f.read(600000)); f.close()"
+        )
+        told.update({name: value - before[name] for name, value in io().items()})
+
+    frame = obedient.watched("files", work)
+    (row,) = frame[frame["path"] == str(tmp_path / "big")].to_dict("records")
+    assert (row["opens"], row["reads"], row["read_bytes"]) == (1, 2, 1_000_003)
+    # the orders come and the answers go by pipes
+    assert frame["read_bytes"].sum() == told["rchar"]
+    assert frame["written_bytes"].sum() == told["wchar"]
+
+
+@bpf
+def test_a_workload_that_counts_itself_agrees() -> None:
+    arguments = ["--opens", "23", "--missing", "13", "--writes", "97", "--failed-writes", "7", "--pages", "0"]
+    with Workload("your_program", arguments) as run:
+        told: dict[str, int] = {}
+        target = check_target(run.pid, None, None)
+        found = look_at(target, ["calls", "files"], 60.0, silent, lambda: told.update(run.go()))
+    calls, files = found["calls"].set_index("call"), found["files"].set_index("path")
+    assert (calls["count"]["pwrite64"], calls["errors"]["pwrite64"]) == (97 + 7, 7)
+    assert calls["bytes"]["pwrite64"] == told["written_bytes"] == files["written_bytes"]["/dev/null"]
+    assert calls["errors"]["openat"] == told["not_found"] == 13
+    assert found["calls"].attrs["lost_events"] == 0 and found["calls"].attrs["probe_runs"] > 0
+
+
+# -- waits -------------------------------------------------------------------------------------------------
+
+
+@bpf
+def test_the_wait_for_a_cpu_is_that_of_schedstat(obedient: Obedient) -> None:
+    told: list[int] = []
+
+    def delay() -> int:
+        return int(obedient.read("schedstat").split()[1])
+
+    with Obedient() as rival:
+        for each in (obedient, rival):
+            each("os.sched_setaffinity(0, {0})")
+        busy = "end = time.monotonic() + 0.4\nwhile time.monotonic() < end: pass".replace("\n", "\\n")
+
+        def work() -> None:
+            before = delay()
+            other = threading.Thread(target=rival, args=(f'exec("{busy}")',))
+            other.start()
+            obedient(f'exec("{busy}")')
+            told.append(delay() - before)
+            other.join()
+
+        frame = obedient.watched("waits", work).set_index("wait")
+    ours = frame["total_ns"]["for a CPU (run queue)"]
+    assert ours == pytest.approx(told[0], rel=0.1)  # two clocks, read a moment apart at each switch
+
+
+@bpf
+def test_a_sleep_has_the_name_of_the_call_and_its_length(obedient: Obedient) -> None:
+    frame = obedient.watched("waits", lambda: obedient("time.sleep(0.25)")).set_index("wait")
+    assert frame["count"]["in clock_nanosleep()"] == 1
+    assert frame["total_ns"]["in clock_nanosleep()"] >= 240e6
+
+
+@bpf
+def test_a_lock_that_a_thread_waits_for_is_found() -> None:
+    script = (
+        "import threading, time\nlock = threading.Lock(); lock.acquire()\n"
+        "t = threading.Thread(target=lock.acquire); t.start(); time.sleep(0.3); lock.release(); t.join()"
+    )
+    frame = labkit.watch(what="locks", command=["/usr/bin/python3", "-S", "-c", script])
+    assert frame["total_ns"].max() >= 200e6
+
+
+# -- stacks, faults, TCP -----------------------------------------------------------------------------------
+
+
+@bpf
+def test_the_page_faults_are_those_of_proc_stat(obedient: Obedient) -> None:
+    told: list[int] = []
+
+    def minor() -> int:
+        return int(obedient.read("stat").rpartition(")")[2].split()[7])
+
+    def work() -> None:
+        before = minor()
+        obedient("m = mmap.mmap(-1, 4096 * 997); [m.__setitem__(4096 * n, 1) for n in range(997)]; m.close()")
+        told.append(minor() - before)
+
+    frame = obedient.watched("faults", work)
+    assert told[0] >= 997
+    assert frame[frame["fault"] == "minor"]["count"].sum() == told[0]
+
+
+@bpf
+def test_the_stacks_of_a_busy_function_have_its_name() -> None:
+    with Workload(
+        "probes", ["--work", "burn", "--seconds", "0.3", "--apple", "100", "--pear", "0", "--plum", "0"]
+    ) as run:
+        target = check_target(run.pid, None, None)
+        found = look_at(target, ["on_cpu", "off_cpu"], 60.0, silent, run.go)
+    stacks = found["on_cpu"]
+    assert stacks[stacks["stack"].str.contains("apple")]["count"].sum() > 0.5 * stacks["count"].sum() > 0
+
+
+@bpf
+def test_the_round_trip_is_that_of_ss(obedient: Obedient) -> None:
+    told: list[float] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        obedient(f"s = socket.create_connection(('127.0.0.1', {port}))")
+        peer, _ = server.accept()
+
+        def work() -> None:
+            for _ in range(23):
+                peer.sendall(b"x")
+                obedient("s.sendall(s.recv(10))")
+                peer.recv(10)
+            said = subprocess.run(["ss", "-tinH", f"dport = :{port}"], capture_output=True, text=True).stdout
+            told.append(float(re.findall(r"\brtt:([\d.]+)/", said)[0]))
+
+        frame = obedient.watched("tcp", work)
+        peer.close()
+    (row,) = frame[frame["remote_port"] == port].to_dict("records")
+    assert row["segments"] >= 23
+    # an acknowledgement after the last look changes the estimate by at most an eighth
+    assert row["rtt_ns"] == pytest.approx(told[0] * 1e6, rel=0.3, abs=20_000)
+
+
+# -- whom ---------------------------------------------------------------------------------------------------
+
+
+@bpf
+def test_a_cgroup_is_watched_and_its_neighbour_is_not() -> None:
+    with Cgroup() as cgroup, Obedient() as inside, Obedient() as outside:
+        cgroup.add(inside.process.pid)
+
+        def work() -> None:
+            inside("[os.getpgid(0) for _ in range(23)]")
+            outside("[os.getpgid(0) for _ in range(97)]")
+
+        found = look_at(check_target(None, None, str(cgroup.path)), ["calls"], 30.0, silent, work)["calls"]
+    assert found.set_index("call")["count"]["getpgid"] == 23
+
+
+@bpf
+def test_a_process_in_a_pid_namespace_of_its_own_is_watched_from_outside() -> None:
+    words = ["unshare", "--pid", "--fork", "--mount-proc", "cat", "/dev/null"]
+    frame = labkit.watch(command=words).set_index("call")
+    assert frame["count"]["fadvise64"] == 1
+
+
+@bpf
+def test_a_million_calls_are_counted_and_nothing_is_lost() -> None:
+    words = ["dd", "if=/dev/zero", "of=/dev/null", "bs=1", "count=500000"]
+    frame = labkit.watch(command=words).set_index("call")
+    assert frame["count"]["write"] >= 500_000 and frame["bytes"]["write"] >= 500_000
+    assert frame["count"]["read"] + frame.attrs["lost_events"] >= 500_000
+
+
+@bpf
+def test_a_process_that_ends_or_execs_is_reported_and_a_long_command_is_ended() -> None:
+    ends = subprocess.Popen(["sleep", "0.2"])
+    said = labkit.watch(pid=ends.pid, seconds=20).attrs["warnings"]
+    ends.wait()
+    assert any("ended after" in line for line in said)
+    execs = subprocess.Popen(["sh", "-c", "read -r _; exec sleep 20"], stdin=subprocess.PIPE, text=True)
+
+    def work() -> None:
+        assert execs.stdin
+        execs.stdin.write("\n")
+        execs.stdin.flush()
+        while Path(f"/proc/{execs.pid}/comm").read_text() != "sleep\n":
+            pass
+
+    said = look_at(check_target(execs.pid, None, None), ["calls"], 10, silent, work)["calls"].attrs["warnings"]
+    execs.kill()
+    execs.communicate()
+    assert any("'sleep' (exec)" in line for line in said)
+    said = labkit.watch(command=SLEEP, seconds=0.2).attrs["warnings"]
+    assert any("ended by the lab" in line for line in said)
+
+
+@bpf
+def test_the_target_runs_on_after_the_watcher_was_killed(obedient: Obedient) -> None:
+    script = f"import labkit\nprint('begins', flush=True)\nlabkit.watch(pid={obedient.process.pid}, seconds=60)"
+    watcher = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=dict(os.environ))
+    assert watcher.stdout and watcher.stdout.readline() == "begins\n"
+    obedient("x = 1")
+    watcher.send_signal(signal.SIGKILL)
+    watcher.communicate()
+    obedient("x = 2")
+    assert "TracerPid:\t0" in obedient.read("status")
+
+
+# -- what is refused ---------------------------------------------------------------------------------------
+
+
+def test_a_bad_target_is_refused_before_anything_is_started() -> None:
+    zombie = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+    try:
+        for given, said in {
+            (("pid", 4_000_000),): "not a running process",
+            (("pid", os.getpid()),): "this notebook",
+            (("pid", 2),): "thread of the kernel" if Path("/proc/2/comm").exists() else "not a running",
+            (("pid", zombie.pid),): "zombie",
+            (("command", ("no-such-command",)),): "does not exist",
+            (("command", "git status"),): "list of words",
+            (("cgroup", "/tmp"),): "cgroup.procs",
+            (("pid", 1), ("command", ("true",))): "needs one target",
+            (): "needs one target",
+            (("pid", 1), ("what", "everything")): "what=",
+            (("pid", 1), ("seconds", 0)): "seconds=",
+        }.items():
+            with pytest.raises(BadArgument, match=said):
+                labkit.watch(**dict(given))  # type: ignore[arg-type]
+    finally:
+        zombie.wait()
+
+
+# -- the three programs ------------------------------------------------------------------------------------
+
+
+@bpf
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+def test_git_reads_every_byte_of_a_copied_tree_and_then_none() -> None:
+    frame = your_program.git_status(199).set_index(["phase", "call"])
+    assert frame["bytes"]["first", "read"] - frame["bytes"]["second", "read"] == 199 * 1000
+    assert frame["count"]["first", "openat"] - frame["count"]["second", "openat"] == 199
+
+
+@bpf
+@pytest.mark.skipif(not shutil.which("sqlite3"), reason="sqlite3 is not installed")
+def test_sqlite_reads_its_file_once_per_lookup_and_with_an_index_hardly_at_all() -> None:
+    frame = your_program.sqlite_query(5)
+    database = frame[frame["path"] == "shop.db"].set_index("phase")
+    times = database["read_bytes"] / database["file_bytes"]
+    assert times["no index"] == pytest.approx(5, rel=0.05) and times["index"] < 0.1
+
+
+@bpf
+def test_the_web_server_waits_for_a_slow_client() -> None:
+    frame = your_program.web_server(30, 7).set_index(["phase", "wait"])
+    assert frame["count"]["slow", "in recvfrom()"] == 7
+    assert frame["mean_ns"]["slow", "in recvfrom()"] >= 25e6

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lesson 12, as a learner runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from runner.learner import Followed, follow
+
+pytestmark = pytest.mark.bpf
+
+FACTS = """{
+    "recorded": [bool(frame.attrs.get("recorded")) for frame in (git, sql, web, faults, waiting, memory)],
+    "git": [int(first), int(second)],
+    "scans": times,
+    "web": web[(web["phase"] == "slow") & (web["wait"] == "in recvfrom()")]["count"].tolist(),
+    "faults": int(memory["count"].sum()),
+    "tools": [type(opens).__name__, type(writes).__name__],
+}"""
+
+
+@pytest.fixture(scope="module")
+def lesson(tmp_path_factory: pytest.TempPathFactory) -> Followed:
+    folder: Path = tmp_path_factory.mktemp("lesson")
+    return follow("12-your-program", FACTS, folder)
+
+
+def test_it_runs_to_its_end(lesson: Followed) -> None:
+    assert lesson.error == ""
+
+
+def test_nothing_of_it_is_a_recording(lesson: Followed) -> None:
+    assert lesson.facts["recorded"] == [False] * 6
+
+
+def test_each_cause_is_proved_by_its_number(lesson: Followed) -> None:
+    first, second = lesson.facts["git"]
+    assert first - second == 499 * 1000
+    assert lesson.facts["scans"][0] == pytest.approx(11, abs=0.5) and lesson.facts["scans"][1] < 0.5
+    assert lesson.facts["web"] == [11]
+
+
+def test_the_learners_tools_are_loaded(lesson: Followed) -> None:
+    assert lesson.facts["tools"] == ["NotebookCell"] * 2
+
+
+def test_the_solutions_pass(lesson: Followed) -> None:
+    assert len(lesson.questions) == 4
+    assert lesson.solved == sorted(lesson.questions)
+
+
+def test_wrong_answers_do_not(lesson: Followed) -> None:
+    assert lesson.wrong_accepted == []

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lesson 12: its plots draw what the frames hold."""
+
+from __future__ import annotations
+
+from labkit import schema
+from labkit.lessons.your_program import plot
+
+
+def test_the_time_in_each_call_is_drawn_by_phase() -> None:
+    rows = [{"phase": phase, "call": "read", "total_ns": ns} for phase, ns in (("first", 23), ("second", 7))]
+    assert [bar.get_width() for bar in plot(schema.frame(rows)).patches] == [23, 7]
+
+
+def test_stacks_are_a_flame_graph_of_their_time() -> None:
+    rows = [{"stack": "main;work", "count": 1, "total_ns": 300}, {"stack": "main;rest", "count": 9, "total_ns": 100}]
+    assert sorted(bar.get_width() for bar in plot(schema.frame(rows)).patches) == [0.25, 0.75, 1.0]
+
+
+def test_an_empty_frame_says_so() -> None:
+    drawn = plot(schema.frame({"call": [], "total_ns": []}))
+    assert [text.get_text() for text in drawn.texts] == ["nothing was seen"]
