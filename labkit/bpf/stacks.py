@@ -141,7 +141,7 @@ def _perf_map_of(pid: int) -> Path:
         status = Path(f"/proc/{pid}/status").read_text()
         own = re.findall(r"^NSpid:.*?(\d+)$", status, re.MULTILINE)
         if own and own[0] != str(pid):
-            return Path(f"/proc/{pid}/root/tmp/perf-{own[0]}.map")
+            return Path(f"/proc/{pid}", "root", "tmp", f"perf-{own[0]}.map")
     except OSError:
         pass  # ended: its file may be left
     return Path(f"/tmp/perf-{pid}.map")

@@ -7,10 +7,10 @@ from labkit.lessons.your_program.exercises import failing_opens, hidden_delay, h
 from labkit.lessons.your_program.panels import panel
 from labkit.lessons.your_program.plots import plot
 from labkit.lessons.your_program.programs import git_status, sqlite_query, web_server
-from labkit.lessons.your_program.watching import WHATS, cost, watch, watch_all
+from labkit.lessons.your_program.watching import VIEWS, cost, watch, watch_all
 
 __all__ = [
-    "WHATS",
+    "VIEWS",
     "cost",
     "failing_opens",
     "git_status",

@@ -33,7 +33,7 @@ _SUM = np.dtype([(name, "u8") for name in ("count", "errors", "total_ns", "max_n
 class Calls(Look):
     """Counts system calls; gives "calls" and "files"."""
 
-    whats = ("calls", "files")
+    views = ("calls", "files")
 
     def __init__(self) -> None:
         super().__init__(Program("your_program_calls"))

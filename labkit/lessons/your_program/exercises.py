@@ -28,7 +28,7 @@ def hidden_delay() -> pd.DataFrame:
 
     Returns the waits of the web server: wait, count, total_ns, mean_ns.
     """
-    delay_ms = random.SystemRandom().randint(11, 49)
+    delay_ms = random.SystemRandom().randint(41, 97)
     with exclusive("lesson 12: an exercise"), served() as (pid, port):
         made = slow_requests(pid, port, delay_ms, _REQUESTS, silent)
     truths.expect("12-q1", delay_ms)

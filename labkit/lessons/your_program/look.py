@@ -20,7 +20,7 @@ __all__ = ["Look", "sorted_frame"]
 class Look:
     """One BPF program, aimed at one target while its block runs."""
 
-    whats: tuple[str, ...] = ()  # the frames that it gives
+    views: tuple[str, ...] = ()  # the frames that it gives
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -71,10 +71,10 @@ class Look:
         """Write what the program must know before it is attached."""
 
     def before_the_end(self) -> None:
-        """Ask, while the process lives, for what nobody can ask of it afterwards; called several times a second."""
+        """Ask, while the process lives, for what nobody can ask of it afterwards; called many times per second."""
 
     def frames(self) -> dict[str, pd.DataFrame]:
-        """Return what was found: one frame for each of `whats`."""
+        """Return what was found: one frame for each of `views`."""
         raise NotImplementedError
 
 

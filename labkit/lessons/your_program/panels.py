@@ -10,7 +10,7 @@ import pandas as pd
 from labkit import schema
 from labkit.errors import BadArgument
 from labkit.lessons.your_program.plots import plot
-from labkit.lessons.your_program.watching import WHATS, cost, watch
+from labkit.lessons.your_program.watching import VIEWS, cost, watch
 from labkit.notebook.panel import Panel, controls
 from labkit.running.progress import Progress
 
@@ -27,7 +27,7 @@ def panel() -> Panel:
         controls={
             "command": controls.text("command", USUAL),
             "pid": controls.whole("pid", 0, 0, 2**22, label="or process id (0: the command)"),
-            "what": controls.choose("what", WHATS, "calls", label="look at"),
+            "what": controls.choose("what", VIEWS, "calls", label="look at"),
             "seconds": controls.real("seconds", 2.0, 0.05, 600, label="at most (s)"),
         },
         measure=_measure,

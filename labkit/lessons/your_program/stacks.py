@@ -27,7 +27,7 @@ class Stacks(Look):
     """Counts stacks; gives "on_cpu", "off_cpu" and "faults", those of them that are wanted."""
 
     def __init__(self, wanted: set[str]) -> None:
-        self.whats = tuple(sorted(wanted))
+        self.views = tuple(sorted(wanted))
         super().__init__(Program("your_program_stacks", flags={"OFF_CPU": 1} if "off_cpu" in wanted else {}))
 
     def opened(self) -> None:
@@ -38,9 +38,9 @@ class Stacks(Look):
     def attach(self) -> None:
         """Attach it by its names, and to what is counted: on every CPU, since threads come and go."""
         self.program.attach()
-        if "on_cpu" in self.whats:
+        if "on_cpu" in self.views:
             self.program.attach_perf_event("on_tick", ev_type=_SOFTWARE, ev_config=_CPU_CLOCK, sample_freq=HZ)
-        if "faults" in self.whats:
+        if "faults" in self.views:
             for function, kind in (("on_minor", _MINOR_FAULTS), ("on_major", _MAJOR_FAULTS)):
                 self.program.attach_perf_event(function, ev_type=_SOFTWARE, ev_config=kind, sample_period=1)
 
@@ -69,13 +69,13 @@ class Stacks(Look):
             sums[0] += one["count"]
             sums[1] += one["total_ns"]
         frames = {}
-        if "on_cpu" in self.whats:
+        if "on_cpu" in self.views:
             rows: list[dict[str, Any]] = [{"stack": s, "count": n} for (k, s), (n, _) in found.items() if k == _TICK]
             frames["on_cpu"] = sorted_frame(rows, ["stack", "count"], "count")
-        if "off_cpu" in self.whats:
+        if "off_cpu" in self.views:
             rows = [{"stack": s, "count": n, "total_ns": ns} for (k, s), (n, ns) in found.items() if k == _OFF]
             frames["off_cpu"] = sorted_frame(rows, ["stack", "count", "total_ns"], "total_ns")
-        if "faults" in self.whats:
+        if "faults" in self.views:
             rows = [{"fault": _FAULTS[k], "stack": s, "count": n} for (k, s), (n, _) in found.items() if k in _FAULTS]
             frames["faults"] = sorted_frame(rows, ["fault", "stack", "count"], "count")
         return frames

@@ -14,7 +14,7 @@ __all__ = ["Tcp"]
 class Tcp(Look):
     """Reads the kernel's own estimate at each segment; gives "tcp"."""
 
-    whats = ("tcp",)
+    views = ("tcp",)
 
     def __init__(self) -> None:
         super().__init__(Program("your_program_tcp"))

@@ -27,7 +27,7 @@ _ASLEEP = 1
 class Waits(Look):
     """Sums the time off the CPU; gives "waits" and "locks"."""
 
-    whats = ("waits", "locks")
+    views = ("waits", "locks")
 
     def __init__(self) -> None:
         futex = {name: number for number, name in call_names().items()}["futex"]

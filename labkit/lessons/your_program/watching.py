@@ -27,9 +27,9 @@ from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
 from labkit.running.progress import Progress
 
-__all__ = ["WHATS", "cost", "look_at", "watch", "watch_all"]
+__all__ = ["VIEWS", "cost", "look_at", "watch", "watch_all"]
 
-WHATS = ("calls", "files", "waits", "locks", "on_cpu", "off_cpu", "faults", "tcp")
+VIEWS = ("calls", "files", "waits", "locks", "on_cpu", "off_cpu", "faults", "tcp")
 USUAL_S = {"command": 60.0, "pid": 1.0}
 _STACKS = {"on_cpu", "off_cpu", "faults"}
 _TICK_S = 0.05
@@ -49,7 +49,7 @@ def watch(
     Parameters
     ----------
     what : one of
-        "calls": system calls that returned, with errors, time and bytes;
+        "calls": system calls that began and returned meanwhile, with errors, time and bytes;
         "files": bytes and time by file; all sockets that it opened are one row;
         "waits": time off the CPU, by what it waited for;
         "locks": calls of futex(2) that waited, by the address of the lock;
@@ -74,7 +74,7 @@ def watch(
     Missing : BPF cannot be loaded here.
     """
     return watch_all(what, pid=pid, command=command, cgroup=cgroup, seconds=seconds, progress=progress)[
-        check_choices("what", what, WHATS)[0]
+        check_choices("what", what, VIEWS)[0]
     ]
 
 
@@ -87,8 +87,8 @@ def watch_all(
     seconds: float | None = None,
     progress: Progress | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """Look in several ways during the same run; return a frame by the name of each. Parameters as of `watch`."""
-    wanted = check_choices("what", what, WHATS)
+    """Look in several ways during the same run; return one frame for each, by name. Parameters as of `watch`."""
+    wanted = check_choices("what", what, VIEWS)
     target = check_target(pid, command, cgroup)
     usual = USUAL_S["command" if target.command else "pid"]
     limit_s = usual if seconds is None else check_float("seconds", seconds, 0.05, 600, "seconds")
@@ -128,13 +128,13 @@ def look_at(
 def _looks(wanted: set[str]) -> list[Look]:
     """Return the ways to look that give what is wanted."""
     looks: list[Look] = []
-    if wanted & set(Calls.whats):
+    if wanted & set(Calls.views):
         looks.append(Calls())
-    if wanted & set(Waits.whats):
+    if wanted & set(Waits.views):
         looks.append(Waits())
     if wanted & _STACKS:
         looks.append(Stacks(wanted & _STACKS))
-    if wanted & set(Tcp.whats):
+    if wanted & set(Tcp.views):
         looks.append(Tcp())
     return looks
 

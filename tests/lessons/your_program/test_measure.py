@@ -34,7 +34,7 @@ OBEYS = "import sys\nfor line in sys.stdin:\n exec(line)\n print('done', flush=T
 
 
 class Obedient:
-    """A process of the test's own that does what it is told, one line at a time."""
+    """A process of the test's own that runs one line of Python at a time."""
 
     def __enter__(self) -> Obedient:
         words = ["/usr/bin/python3", "-c", OBEYS]
@@ -78,7 +78,6 @@ def test_the_calls_are_those_that_strace_counts(tmp_path: Path) -> None:
     )
     rows = re.findall(r"^ *[\d.]+ +[\d.]+ +\d+ +(\d+) +(\d*) +(\w+)$", (tmp_path / "sums").read_text(), re.MULTILINE)
     told = {name: (int(count), int(errors or 0)) for count, errors, name in rows if name not in ("total", "execve")}
-    ours = {row.call: (row.count, row.errors) for row in frame[["call", "count", "errors"]].itertuples(index=False)}
     ours = {str(call): (int(count), int(errors)) for call, count, errors in frame[["call", "count", "errors"]].values}
     ours.pop("execve", None)
     # what ends a process never returns
@@ -102,21 +101,21 @@ def test_the_bytes_are_those_of_proc_io(obedient: Obedient, tmp_path: Path) -> N
     (tmp_path / "big").write_bytes(b"x" * 1_000_003)
     told: dict[str, int] = {}
 
+    order = f"f = open({str(tmp_path / 'big')!r}, 'rb', 0); f.read(600000); f.read(600000); f.close()"
+
     def io() -> dict[str, int]:
         return {name: int(n) for name, n in re.findall(r"(rchar|wchar): (\d+)", obedient.read("io"))}
 
     def work() -> None:
         before = io()
-        obedient(
-            f"f = open({str(tmp_path / 'big')!r}, 'rb', 0); n = len(f.read(600000)) + len(f.read(600000)); f.close()"
-        )
+        obedient(order)
         told.update({name: value - before[name] for name, value in io().items()})
 
     frame = obedient.watched("files", work)
     (row,) = frame[frame["path"] == str(tmp_path / "big")].to_dict("records")
     assert (row["opens"], row["reads"], row["read_bytes"]) == (1, 2, 1_000_003)
-    # the orders come and the answers go by pipes
-    assert frame["read_bytes"].sum() == told["rchar"]
+    # the read of the order itself began before
+    assert frame["read_bytes"].sum() + len(order) + 1 == told["rchar"]
     assert frame["written_bytes"].sum() == told["wchar"]
 
 
@@ -223,15 +222,18 @@ def test_the_round_trip_is_that_of_ss(obedient: Obedient) -> None:
                 peer.sendall(b"x")
                 obedient("s.sendall(s.recv(10))")
                 peer.recv(10)
-            said = subprocess.run(["ss", "-tinH", f"dport = :{port}"], capture_output=True, text=True).stdout
+            said = "unacked:"
+            while "unacked:" in said:  # until the last acknowledgement has come
+                said = subprocess.run(["ss", "-tinH", f"dport = :{port}"], capture_output=True, text=True).stdout
             told.append(float(re.findall(r"\brtt:([\d.]+)/", said)[0]))
+            peer.sendall(b"x")  # the kernel shows its estimate before it looks at the segment
+            obedient("s.recv(10)")
 
         frame = obedient.watched("tcp", work)
         peer.close()
     (row,) = frame[frame["remote_port"] == port].to_dict("records")
     assert row["segments"] >= 23
-    # an acknowledgement after the last look changes the estimate by at most an eighth
-    assert row["rtt_ns"] == pytest.approx(told[0] * 1e6, rel=0.3, abs=20_000)
+    assert row["rtt_ns"] == pytest.approx(told[0] * 1e6, abs=1000)  # the event has whole microseconds
 
 
 # -- whom ---------------------------------------------------------------------------------------------------
@@ -334,7 +336,7 @@ def test_a_bad_target_is_refused_before_anything_is_started() -> None:
 def test_git_reads_every_byte_of_a_copied_tree_and_then_none() -> None:
     frame = your_program.git_status(199).set_index(["phase", "call"])
     assert frame["bytes"]["first", "read"] - frame["bytes"]["second", "read"] == 199 * 1000
-    assert frame["count"]["first", "openat"] - frame["count"]["second", "openat"] == 199
+    assert frame["count"]["first", "openat"] - frame["count"]["second", "openat"] >= 199  # and its own files
 
 
 @bpf
