@@ -32,7 +32,7 @@ def hidden_delay() -> pd.DataFrame:
     with exclusive("lesson 12: an exercise"), served() as (pid, port):
         made = slow_requests(pid, port, delay_ms, _REQUESTS, silent)
     truths.expect("12-q1", delay_ms)
-    return made.drop(columns=["requests", "ns_per_request"])
+    return made[["wait", "count", "total_ns", "mean_ns"]]
 
 
 def failing_opens(program: object) -> str:
@@ -63,7 +63,7 @@ def hidden_memory() -> pd.DataFrame:
         made = look_at(check_target(run.pid, None, None), ["faults"], 60.0, silent, run.go)["faults"]
     truths.expect("12-q4", pages)
     made.attrs["command"] = ""
-    return made
+    return made[["fault", "stack", "count"]]
 
 
 def _judged(program: object, question: str, truth: str, said: str) -> str:

@@ -65,8 +65,8 @@ def watch(
 
     Returns
     -------
-    A frame. `attrs`: lost_events; probe_ns (what the programs needed, by the kernel's own statistics) and
-    probe_runs, both with the runs for bystanders; elapsed_s; exit_status of a command; warnings.
+    A frame, with probe_ns (what the programs needed, by the kernel's own statistics), probe_runs (both with the runs for
+    bystanders) and elapsed_s in each row. `attrs` has lost_events and warnings.
 
     Raises
     ------
@@ -119,9 +119,9 @@ def look_at(
             running.finish(ended)
         found: dict[str, pd.DataFrame] = {}
         for look in looks:
+            price = _price(running, look)
             for name, frame in look.frames().items():
-                frame.attrs.update(_facts(target, running, look))
-                found[name] = frame
+                found[name] = schema.frame(frame.assign(**price), **_facts(target, running, look))
     return {name: found[name] for name in wanted}
 
 
@@ -157,30 +157,28 @@ def _wait(
     return False
 
 
+def _price(running: Running, look: Look) -> dict[str, Any]:
+    spent_ns = (look.cost["runs"] * look.cost["ns_per_run"].fillna(0)).sum()
+    return {"probe_runs": int(look.cost["runs"].sum()), "probe_ns": int(spent_ns), "elapsed_s": running.elapsed_s}
+
+
 def _facts(target: Target, running: Running, look: Look) -> dict[str, Any]:
-    cost = look.cost
-    spent = (cost["runs"] * cost["ns_per_run"].fillna(0)).sum()
     warnings = list(running.warnings)
     if look.lost:
         warnings.append(f"Up to {look.lost} events were lost: the counts may be too small by that.")
-    return provenance(
-        command=list(target.command) or target.name,
-        lost_events=look.lost,
-        warnings=warnings,
-        probe_runs=int(cost["runs"].sum()),
-        probe_ns=int(spent),
-        elapsed_s=running.elapsed_s,
-        exit_status=running.exit_status,
-    )
+    command = list(target.command) or target.name
+    return provenance(command=command, lost_events=look.lost, warnings=warnings)
 
 
 def cost(frame: pd.DataFrame) -> str:
-    """Return in a sentence what it cost to look, and what was lost."""
-    facts = frame.attrs
-    share = facts["probe_ns"] / max(facts["elapsed_s"], 1e-9) / 1e9
-    lost = facts["lost_events"]
+    """Return in a sentence what it cost to look, and what was lost; of several phases, in the first."""
+    lost = frame.attrs["lost_events"]
+    end = "No event was lost." if lost == 0 else f"Up to {lost:,} events were lost."
+    if frame.empty:
+        return end
+    one = frame.iloc[0]
+    share = one["probe_ns"] / max(one["elapsed_s"], 1e-9) / 1e9
     return (
-        f"The probes ran {facts['probe_runs']:,} times, for this program and for others, and needed "
-        f"{schema.si_ns(facts['probe_ns'])}: {share:.1%} of one CPU during {facts['elapsed_s']:.2f} s. "
-        + ("No event was lost." if lost == 0 else f"Up to {lost:,} events were lost.")
+        f"The probes ran {one['probe_runs']:,} times, for this program and for others, and needed "
+        f"{schema.si_ns(one['probe_ns'])}: {share:.1%} of one CPU during {one['elapsed_s']:.2f} s. {end}"
     )

@@ -82,7 +82,7 @@ def test_the_calls_are_those_that_strace_counts(tmp_path: Path) -> None:
     ours.pop("execve", None)
     # what ends a process never returns
     assert ours == {name: both for name, both in told.items() if name != "exit_group"}
-    assert frame.attrs["lost_events"] == 0 and frame.attrs["exit_status"] == 1
+    assert frame.attrs["lost_events"] == 0 and "status 1" in frame.attrs["warnings"][0]
 
 
 @bpf
@@ -130,7 +130,7 @@ def test_a_workload_that_counts_itself_agrees() -> None:
     assert (calls["count"]["pwrite64"], calls["errors"]["pwrite64"]) == (97 + 7, 7)
     assert calls["bytes"]["pwrite64"] == told["written_bytes"] == files["written_bytes"]["/dev/null"]
     assert calls["errors"]["openat"] == told["not_found"] == 13
-    assert found["calls"].attrs["lost_events"] == 0 and found["calls"].attrs["probe_runs"] > 0
+    assert found["calls"].attrs["lost_events"] == 0 and (found["calls"]["probe_runs"] > 0).all()
 
 
 # -- waits -------------------------------------------------------------------------------------------------
