@@ -65,7 +65,7 @@ def watch(
 
     Returns
     -------
-    A frame, with probe_ns (what the programs needed, by the kernel's own statistics), probe_runs (both with the runs for
+    A frame, with probe_ns (what the programs needed, by the kernel's statistics), probe_runs (both with the runs for
     bystanders) and elapsed_s in each row. `attrs` has lost_events and warnings.
 
     Raises
