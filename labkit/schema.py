@@ -360,7 +360,6 @@ COLUMNS: dict[str, Column] = {
     "remote_port": Column("", "int64", "port of the other end", plain),
     "probe_runs": Column("", "int64", "runs of the probes", plain),
     "probe_ns": Column("ns", "int64", "time of the probes", si_ns),
-    "segments": Column("", "int64", "segments received", plain),
 }
 
 

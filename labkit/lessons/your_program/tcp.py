@@ -25,7 +25,7 @@ class Tcp(Look):
             {
                 "local_port": one["local_port"],
                 "remote_port": one["remote_port"],
-                "segments": one["segments"],
+                "count": one["segments"],
                 "rtt_ns": 1000 * one["last_us"],
                 "mean_ns": 1000 * one["total_us"] / one["segments"],
                 "low_ns": 1000 * one["min_us"],
@@ -34,5 +34,5 @@ class Tcp(Look):
             for one in self.program.hash("connections").values()
             if one["segments"]
         ]
-        names = ["local_port", "remote_port", "segments", "rtt_ns", "mean_ns", "low_ns", "high_ns"]
-        return {"tcp": sorted_frame(rows, names, "segments")}
+        names = ["local_port", "remote_port", "count", "rtt_ns", "mean_ns", "low_ns", "high_ns"]
+        return {"tcp": sorted_frame(rows, names, "count")}
