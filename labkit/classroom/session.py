@@ -54,7 +54,7 @@ _METHODS = (
     "set",
 )
 # parameters of lessons that name a file, or a program to run: from a learner's cell they are refused
-FILES = frozenset({"arguments", "binary", "path", "python", "script"})
+FILES = frozenset({"arguments", "binary", "command", "path", "python", "script"})
 _MOST_REQUESTS = 5000
 _MOST_VALUE_BYTES = 32 << 20
 

@@ -36,8 +36,8 @@ def room_for(folder: Path, size_bytes: int) -> None:
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < 2 * size_bytes:
         raise LabkitError(
-            f"A file of {si_bytes(size_bytes)} needs {si_bytes(2 * size_bytes)} free in the data folder, "
-            f"which has {si_bytes(free_bytes)}.",
+            f"The data folder has no room for a file of {si_bytes(size_bytes)}: {si_bytes(2 * size_bytes)} should be "
+            f"free, {si_bytes(free_bytes)} are.",
             "free some space, or set LABKIT_DATA to a folder on another disk",
         )
 

@@ -26,6 +26,7 @@ FLAGS: dict[str, list[dict[str, str]]] = {
     "syscall_latency_stages": [
         {"ENTER": "sys_enter_pread64", "EXIT": "sys_exit_pread64"} | hooks for hooks in ({}, {"RAW": "0"})
     ],
+    "your_program_waits": [{"FUTEX": "98"}],
     "verifier_rounds": [{"ROUNDS": "10"}],
     "verifier_row": [{"LIMIT": "8", "CELLS": "16"}],
 }

@@ -28,6 +28,7 @@ from labkit.lessons import (
     uring,
     usdt,
     verifier,
+    your_program,
 )
 from labkit.lessons.maps.exercises import RACE
 from labkit.machine.folders import data_folder
@@ -100,6 +101,12 @@ EXPERIMENTS: dict[str, tuple[Callable[[], Frame], Callable[[Frame], bool]]] = {
         lambda frame: bool((frame["stored_rows"] == frame["rows"]).all()),
     ),
     "exercise": (_tried, lambda frame: frame["ok"].tolist() == [True]),
+    "your_program": (
+        lambda: your_program.watch(
+            "calls", command=["dd", "if=/dev/zero", "of=/dev/null", "bs=1", "count=23", "status=none"]
+        ),
+        lambda frame: int(frame.set_index("call")["count"]["write"]) == 23,
+    ),
     "serve": (lambda: serve.calls("epoll", 5, requests=97), _calls_agree),
 }
 

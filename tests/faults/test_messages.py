@@ -76,7 +76,7 @@ FAULTS = [
         for most, measurement in [(8, "hello"), (16, "hello"), (20, "hello"), (26, "pairs"), (9, "rings")]
     ),
     Fault("drop:sys_admin", "usdt", r"root, but without CAP_SYS_ADMIN", "privileged"),
-    Fault("disk:ext4:64 fill:100", "rings", r"64 KiB needs 128 KiB free .* has \d+ KiB", "free some space", False),
+    Fault("disk:ext4:64 fill:100", "rings", r"file of 64 KiB: 128 KiB should be free", "free some space", False),
     Fault("disk:ext4:64:ro", "engines", r"Read-only file system", "set LABKIT_DATA"),
     Fault("disk:tmpfs:64:nr_inodes=2", "start", r"no inode is free on its file system", "set LABKIT_DATA"),
     Fault("disk:tmpfs:64", "direct", r"is in memory \(tmpfs\), where there is no disk", "doctor"),

@@ -32,6 +32,13 @@ def _sizes(acts: list[Act]) -> Truth:
     return {"sizes": kept, "refused": {0: refused}}
 
 
+_TWO_THREADS = Case(
+    "two threads on two CPUs",
+    "main: getppid 300000-400000; thread: getppid 300000-400000",
+    less="Updates were lost: two CPUs read the same old value, and both wrote back one more. Add in one step, "
+    "or give each CPU its own slot.",
+)
+
 RACE = Tool(
     "02",
     (Kept("calls", "BPF_ARRAY(calls, u64, 1);"),),
@@ -39,12 +46,7 @@ RACE = Tool(
     (
         Case("one thread", "main: getppid 1009-9999", more="Each call was counted more than once."),
         Case("a process that is not watched", "main: getppid 101-999", beside="main: getppid 1009-1999", more=_BLIND),
-        Case(
-            "two threads on two CPUs",
-            "main: getppid 300000-400000; thread: getppid 300000-400000",
-            less="Updates were lost: two CPUs read the same old value, and both wrote back one more. Add in one step, "
-            "or give each CPU its own slot.",
-        ),
+        *[_TWO_THREADS] * 3,  # whether two CPUs meet is chance
     ),
 )
 
