@@ -4,9 +4,8 @@
     python scripts/teaching-questions.py            write the page
     python scripts/teaching-questions.py --check    say whether it is as the lessons are; 1 if not
 
-The predictions are those of the notebooks, the exercises those of labkit/lessons/*/questions.py. What a wrong
-prediction assumes is written by hand, in the page itself: the last column of a row is kept as long as its question and
-its choices stay.
+The predictions are those of the notebooks; what is said to a wrong one, and the exercises, are those of
+labkit/lessons/*/questions.py.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from __future__ import annotations
 import ast
 import importlib
 import json
-import re
 import sys
 from collections.abc import Iterator
 
@@ -26,18 +24,16 @@ NOTEBOOKS = repo_folder() / "notebooks"
 HEAD = """# What to ask before each lesson, and which mistakes to expect
 
 This page is made from the lessons by `python scripts/teaching-questions.py`. A test fails where it is not as they are.
-Only the last column of the predictions is written by hand.
 
 A prediction comes before its measurement. Ask it in the room, let everybody commit, and count the hands. Do not give
-the answer: the next cell measures it. The last column says what a learner who is wrong believes, and sometimes what is
-so; ask about that afterwards.
+the answer: the next cell measures it. The last column has what the lab says to each wrong choice: what whoever made it
+believes, and which number speaks against it. Ask about that afterwards.
 """
 EXERCISES = "The exercises. A wrong answer of a kind that the lab knows gets the hint; all others get a general one."
-TO_WRITE = "(to be written)"
 
 
-def predictions(path: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield each question of a notebook with its choices; no choices where a variable holds them."""
+def predictions(path: str) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield the name and the question of each prediction of a notebook, with its choices if they are written there."""
     for cell in json.loads((NOTEBOOKS / path).read_text())["cells"]:
         if cell["cell_type"] != "code" or "predict(" not in (source := "".join(cell["source"])):
             continue
@@ -45,7 +41,8 @@ def predictions(path: str) -> Iterator[tuple[str, list[str]]]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "predict":
                 question, *rest = node.args
                 choices = ast.literal_eval(rest[0]) if rest and isinstance(rest[0], ast.List) else []
-                yield str(ast.literal_eval(question)), [str(choice) for choice in choices]
+                name = next(word.value for word in node.keywords if word.arg == "name")
+                yield ast.literal_eval(name), str(ast.literal_eval(question)), [str(choice) for choice in choices]
 
 
 def hints(package: str) -> Iterator[tuple[str, str, list[str]]]:
@@ -55,29 +52,23 @@ def hints(package: str) -> Iterator[tuple[str, str, list[str]]]:
         yield key, question.ask, [hint.say for hint in question.hints]
 
 
-def kept(page: str) -> dict[str, str]:
-    """Return what was written by hand, by the columns before it."""
-    rows = re.findall(r"^(\| [^|]+ \| [^|]* \|) ([^|]+) \|$", page, re.MULTILINE)
-    return {asked: believes for asked, believes in rows if believes != TO_WRITE}
-
-
 def cell(text: str) -> str:
     """Return a text as it can be in a table."""
     return " ".join(text.replace("|", "\\|").split())
 
 
-def made(page: str) -> str:
-    """Return the page as it should be; `page` is what it was."""
-    by_hand = kept(page)
+def made() -> str:
+    """Return the page as it should be."""
     parts = [HEAD]
     for lesson in LESSONS:
         parts.append(f"\n## {lesson.number} {lesson.short}\n")
+        replies = importlib.import_module(f"labkit.lessons.{lesson.stem}.questions").PREDICTIONS
         rows = list(predictions(lesson.notebook))
         if rows:
-            parts.append("\n| predict | choices | whoever is wrong believes |\n|---|---|---|\n")
-            for question, choices in rows:
-                asked = f"| {cell(question)} | {cell(' / '.join(choices))} |"
-                parts.append(f"{asked} {by_hand.get(asked, TO_WRITE)} |\n")
+            parts.append("\n| predict | choices | what is said to a wrong one |\n|---|---|---|\n")
+            for name, question, choices in rows:
+                said = " · ".join(f"*{choice}*: {text}" for choice, text in replies[name].wrong.items())
+                parts.append(f"| {cell(question)} | {cell(' / '.join(choices))} | {cell(said)} |\n")
         exercises = list(hints(lesson.stem))
         if exercises:
             parts.append(f"\n{EXERCISES}\n\n| | exercise | hints for known mistakes |\n|---|---|---|\n")
@@ -87,17 +78,14 @@ def made(page: str) -> str:
 
 def main() -> int:
     """Write or check the page; return the exit status."""
-    was = PAGE.read_text() if PAGE.exists() else ""
-    new = made(was)
+    new = made()
     if "--check" not in sys.argv[1:]:
         PAGE.write_text(new)
         return 0
-    if was == new and TO_WRITE not in new:
+    if PAGE.read_text() == new:
         return 0
     fix = "Fix: python scripts/teaching-questions.py"
     print(f"docs/teaching-questions.md is not as the lessons are.\n{fix}", file=sys.stderr)
-    if TO_WRITE in new:
-        print("then write the last column of the rows that say: to be written", file=sys.stderr)
     return 1
 
 

@@ -7,7 +7,10 @@ The new lesson runs. Its tests fail until what says "fill in" is filled in.
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from labkit.course import LESSONS, Lesson
@@ -63,7 +66,7 @@ def make(number: str, name: str, title: str = "", root: Path | None = None) -> l
         path.parent.mkdir(parents=True, exist_ok=True)
         text = template.read_text(encoding="utf-8")
         path.write_text(_MARK.sub(lambda found: words[found[1]], text), encoding="utf-8")
-    return [*files.values(), *_rows(root, lesson, before)]
+    return [*files.values(), *_rows(root, lesson, before), _teaching(root)]
 
 
 def _files(root: Path, lesson: Lesson) -> dict[Path, Path]:
@@ -101,6 +104,13 @@ def _rows(root: Path, lesson: Lesson, before: Lesson) -> list[Path]:
         cell["source"] = "".join(lines).splitlines(keepends=True)
     previous.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return [course, readme, previous]
+
+
+def _teaching(root: Path) -> Path:
+    """Make the teacher's table of questions anew, from the tree as it is now."""
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    subprocess.run([sys.executable, "scripts/teaching-questions.py"], cwd=root, env=environment, check=True)
+    return root / "docs/teaching-questions.md"
 
 
 def _replace(path: Path, old: str, new: str) -> None:

@@ -127,7 +127,7 @@ def test_the_online_cpus_are_those_of_this_machine() -> None:
 DOORS = {
     # names that BCC does not document, and the types of its library's functions
     "labkit/bpf/bcc.py": re.compile(
-        r"_trace_autoload|\w+_fds\b|open_perf_events|\.funcs\b|\._fields_|bcc_func_load|bpf_module_create|bcc\.lib\b|"
+        r"_trace_autoload|\b(?!pass_fds)\w+_fds\b|open_perf_events|\.funcs\b|\._fields_|bcc_func_load|bpf_module_create|bcc\.lib\b|"
         r"from bcc"
     ),
     # where BCC is

@@ -45,7 +45,7 @@ def test_the_stages_show_where_most_of_the_time_goes() -> None:
     made.wait(300)
     assert made._message.value == ""
     assert "Most of the time goes to" in made._result.value
-    assert len(made.frame) == 2 * 23
+    assert 23 <= len(made.frame) <= 2 * 23  # one of which a record is missing is left out: see test_measure.py
 
 
 @pytest.mark.parametrize(
