@@ -43,7 +43,7 @@ toc_object_entries = False
 # Types of other libraries have their pages elsewhere; a few of the lab's own are only handed from function to function.
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!labkit).*"),
-    (r"py:class", r"labkit\..*\.(?:MapShape|RingPlayer|Workshop|[AT])"),
+    (r"py:class", r"labkit\..*\.(?:Boot|MapShape|RingPlayer|Workshop|[AT])"),
 ]
 
 
@@ -62,4 +62,5 @@ class CellLexer(IPython3Lexer):
 
 def setup(app):
     app.connect("autodoc-process-docstring", as_fields)
-    app.add_lexer("ipython3", CellLexer)
+    for name in ("ipython3", "python"):
+        app.add_lexer(name, CellLexer)
