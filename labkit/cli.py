@@ -7,11 +7,9 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 from labkit.classroom.commands import add_commands
 from labkit.errors import LabkitError
@@ -184,6 +182,7 @@ def _add_elsewhere(commands: argparse._SubParsersAction[argparse.ArgumentParser]
 
 def _elsewhere(arguments: argparse.Namespace) -> int:
     from labkit.bpf.elsewhere import plan, trial
+    from labkit.running.interrupts import exits_on_sigterm
 
     if arguments.file is None and not arguments.fetch:
         raise LabkitError("No file was named.", "name it first: labkit elsewhere opens.c --kernels 5.10")
@@ -198,22 +197,15 @@ def _elsewhere(arguments: argparse.Namespace) -> int:
         return 0
     tried = plan.candidates(arguments.kernels)
     found = [trial.check_here(arguments.file, flags, arguments.kind)]
-    before = signal.signal(signal.SIGTERM, _leave)  # so that the machine is switched off
-    try:
+    with exits_on_sigterm():  # so that the machine is switched off
         for answer in trial.answers(
             arguments.file, flags, tried, kind=arguments.kind, limit_s=arguments.limit, progress=_show
         ):
             _show(0.0, "")
             print(f"{answer.kernel}: {answer.verdict}", flush=True)
             found.append(answer)
-    finally:
-        signal.signal(signal.SIGTERM, before)
     print(f"\n{trial.as_text(found)}")
     return 0
-
-
-def _leave(number: int, _: FrameType | None) -> None:
-    sys.exit(128 + number)
 
 
 def _show(_: float, note: str) -> None:

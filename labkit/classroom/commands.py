@@ -84,28 +84,26 @@ def _add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _grade(arguments: argparse.Namespace) -> int:
-    import signal
-    import sys
-
     from labkit.classroom import places, report
     from labkit.classroom.grading import grade
+    from labkit.running.interrupts import exits_on_sigterm
 
     def say(line: str) -> None:
         print(line, flush=True)
 
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that what was started is ended
     place = places.CONTAINER if arguments.in_container else places.VM
-    results = grade(
-        arguments.folder,
-        place=places.BARE if arguments.on_this_machine_as_root else place,
-        wanted=arguments.lesson,
-        again=arguments.again,
-        seconds=arguments.timeout,
-        kernel=arguments.kernel,
-        say=say,
-    )
-    for path in report.write(arguments.folder, results):
-        say(str(path))
+    with exits_on_sigterm():
+        results = grade(
+            arguments.folder,
+            place=places.BARE if arguments.on_this_machine_as_root else place,
+            wanted=arguments.lesson,
+            again=arguments.again,
+            seconds=arguments.timeout,
+            kernel=arguments.kernel,
+            say=say,
+        )
+        for path in report.write(arguments.folder, results):
+            say(str(path))
     return 0
 
 

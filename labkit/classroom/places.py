@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from labkit.classroom.bounded import run_bounded
 from labkit.classroom.limits import MOST_TIMES
 from labkit.errors import Missing, check_choice
 from labkit.machine.folders import build_folder, repo_folder
@@ -100,27 +100,15 @@ def _run(words: list[str], scratch: Path, most_s: float) -> str:
         environment["LABKIT_CACHE"] = str(Path.home() / ".cache/labkit")
     log = scratch / "log"
     with log.open("wb") as output:
-        place = subprocess.Popen(
-            words,
-            cwd=scratch,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+        status = run_bounded(
+            words, most_s, folder=scratch, environment=environment, stdout=output, stderr=subprocess.STDOUT
         )
-        try:
-            place.wait(most_s)
-        except subprocess.TimeoutExpired:
-            return f"it was ended after {most_s:.0f} s"
-        finally:
-            if place.poll() is None:
-                os.killpg(place.pid, signal.SIGKILL)
-                place.wait()
-    if place.returncode == 0:
+    if status is None:
+        return f"it was ended after {most_s:.0f} s"
+    if status == 0:
         return ""
     last = log.read_text(errors="replace").strip().splitlines()[-1:]
-    return f"it ended with {place.returncode}: {' '.join(last)[:200]}"
+    return f"it ended with {status}: {' '.join(last)[:200]}"
 
 
 def _vm(scratch: Path, given: Path, out: Path, seconds: int, kernel: Path | None) -> list[str]:

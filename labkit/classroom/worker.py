@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from labkit.classroom.bounded import run_bounded
 from labkit.classroom.limits import MOST_TIMES
 from labkit.machine.folders import repo_folder
 
@@ -41,24 +41,17 @@ def grade_one(notebook: Path, result: Path, seconds: int) -> dict[str, Any]:
         words = [sys.executable, "-m", "labkit.classroom.session", str(notebook), str(result), str(seconds)]
         log = Path(scratch) / "log"
         with log.open("wb") as stderr:
-            session = subprocess.Popen(
+            status = run_bounded(
                 words,
-                env=environment,
-                cwd=scratch,
-                stdin=subprocess.DEVNULL,
+                MOST_TIMES * seconds + _MORE_S,
+                folder=Path(scratch),
+                environment=environment,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
-                start_new_session=True,
             )
-            try:
-                session.wait(MOST_TIMES * seconds + _MORE_S)
-                ended = "" if session.returncode == 0 else f"the lab's side ended with {session.returncode}"
-            except subprocess.TimeoutExpired:
-                ended = f"it took longer than {seconds} s"
-            finally:
-                if session.poll() is None:
-                    os.killpg(session.pid, signal.SIGKILL)
-                    session.wait()
+        ended = f"it took longer than {seconds} s" if status is None else ""
+        if status:
+            ended = f"the lab's side ended with {status}"
         last = log.read_text(errors="replace")[-300:].strip()
     try:
         found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))

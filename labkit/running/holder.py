@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.machine.pidns import own_pid_namespace
+from labkit.machine.proc import stat_fields
 
 __all__ = ["describe", "is_alive_here", "record"]
 
@@ -88,5 +89,4 @@ def _now_s() -> float:
 
 def _start_time(pid: int) -> int:
     """Return when a process started, in clock ticks after the boot."""
-    behind_the_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
-    return int(behind_the_name.split()[_START_FIELD])
+    return int(stat_fields(Path(f"/proc/{pid}"))[_START_FIELD])

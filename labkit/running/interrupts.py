@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 
-__all__ = ["note", "uninterrupted"]
+__all__ = ["exits_on_sigterm", "note", "uninterrupted"]
 
 _NOTED: list[int] = []
 
@@ -36,6 +37,20 @@ def uninterrupted() -> Iterator[None]:
         if _NOTED:
             _NOTED.clear()
             signal.raise_signal(signal.SIGINT)
+
+
+@contextlib.contextmanager
+def exits_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM leave the block by SystemExit, so that what it has started is ended; the handler is put back."""
+
+    def leave(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def note(number: int, _: object) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from labkit.errors import BadArgument, bad_argument, check_int, check_words
+from labkit.machine.proc import stat_fields
 from labkit.running import owner
 
 __all__ = ["Running", "Target", "check_target"]
@@ -93,7 +94,7 @@ def _checked_command(command: object) -> tuple[str, ...]:
 def _stat(pid: int) -> tuple[str, int] | None:
     """Return the state and the flags of a process; None if there is none."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = stat_fields(Path(f"/proc/{pid}"))
     except OSError:
         return None
     return fields[0], int(fields[6])

@@ -15,6 +15,7 @@ from labkit.bpf.syscalls import call_names
 from labkit.lessons.your_program.look import Look, sorted_frame
 from labkit.lessons.your_program.target import Running
 from labkit.machine.pidns import own_pid_namespace
+from labkit.machine.proc import stat_fields
 
 __all__ = ["NO_CALL", "RUN_QUEUE", "STILL", "Waits"]
 
@@ -40,7 +41,7 @@ class Waits(Look):
         table = self.program.table("off_cpu")
         for task in Path(f"/proc/{running.target.pid}/task").glob("*"):
             with contextlib.suppress(OSError, ValueError, IndexError):
-                state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+                state = stat_fields(task)[0]
                 number = int((task / "syscall").read_text().split()[0])
                 if state in "SD":
                     table[ct.c_uint32(int(task.name))] = table.Leaf(time.monotonic_ns(), 0, number)
