@@ -8,10 +8,11 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
+from browser.chromium import chromium
 from container.box import STORE, make_base
 from hub.hub import Hub, Learner, build_image
 from leftovers import MARK
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 # `make test` does not build images: `make test-hub` does
 collect_ignore_glob = [] if os.environ.get("LABKIT_TEST_HUB") else ["test_*.py"]
@@ -45,12 +46,8 @@ def hub(image: None) -> Iterator[Hub]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        yield chromium
-        chromium.close()
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture

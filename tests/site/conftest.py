@@ -4,15 +4,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from browser.chromium import chromium
+from playwright.sync_api import Browser
 from tree import ROOT
-
-CHROMIUM = next((found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), None)
 
 
 @pytest.fixture(scope="session")
@@ -24,11 +22,5 @@ def site() -> Path:
 
 @pytest.fixture(scope="session")
 def browser(site: Path) -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium: apt-get install chromium")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        yield chromium
-        chromium.close()
+    with chromium() as started:
+        yield started
