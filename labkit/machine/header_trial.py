@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from labkit.machine.folders import repo_folder
+from labkit.machine.patience import run_while_it_works
 
 __all__ = ["COMPILES", "NO_BCC", "REFUSED", "why_not"]
 
 COMPILES, REFUSED, NO_BCC = 77, 78, 79  # exit statuses of labkit.bpf.bcc.header_trial
 _TRIAL = "from labkit.bpf.bcc import header_trial; header_trial()"
-_TIMEOUT_S = 120.0
 
 
 def why_not(tree: Path, environment: Mapping[str, str], choice: str, cache: Path) -> str:
@@ -47,9 +47,7 @@ def why_not(tree: Path, environment: Mapping[str, str], choice: str, cache: Path
     others["PYTHONPATH"] = str(repo_folder())
     command = [sys.executable, "-c", _TRIAL]
     try:
-        done = subprocess.run(
-            command, env={**others, **environment}, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
-        )
+        done = run_while_it_works(command, {**others, **environment})
     except (OSError, subprocess.TimeoutExpired):
         return ""
     if done.returncode == NO_BCC:
