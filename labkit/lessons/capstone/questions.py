@@ -15,7 +15,7 @@ QUESTIONS = {
         first="run the cell with capstone.which_journal",
         hints=(
             Hint(lambda answer, truth: answer not in ("a", "b", "c", "d"), 'Answer "A", "B", "C" or "D".'),
-            Hint(lambda answer, truth: True, "persist leaves its journal where it is: nothing to unlink or to cut."),
+            Hint(lambda answer, truth: True, "persist leaves its journal where it is: nothing to remove or to cut."),
         ),
         why="delete unlinks its journal, truncate cuts it to nothing, and wal has the fewest syncs.",
     ),
@@ -101,8 +101,8 @@ PREDICTIONS = {
     ),
     "10-p3": Replies(
         {
-            "four, as with full": "You expected no difference. extra also waits for the folder after unlink: one "
-            "sync more in the table.",
+            "four, as with full": "You expected no difference. extra also waits for the folder after the journal is "
+            "removed: one sync more in the table.",
             "eight": "You expected everything twice. Only the folder is synced once more: see the table.",
         },
         usual="five",
@@ -123,7 +123,7 @@ PREDICTIONS = {
             "less than 2": "You expected many requests per call. Without a pipeline each has its own read and "
             "its own write: see calls_per_request.",
             "more than 4": "You expected several calls for each side. One read and one write, and a share of "
-            "epoll_wait: see calls_per_request.",
+            "the call that waits: see calls_per_request.",
             "2 to 4": "You expected a read, a write and a wait. In this run there is another number: see "
             "calls_per_request.",
         },

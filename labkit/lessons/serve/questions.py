@@ -36,7 +36,8 @@ QUESTIONS = {
             ),
             Hint(
                 lambda answer, truth: 0 < answer < truth,
-                "Too few. One epoll_wait may report many connections. Count a call that is made once per answer.",
+                "Too few. epoll_ctl is called when a connection begins or ends. One call that waits may report many "
+                "connections. Count a call that is made once per answer.",
             ),
         ),
         otherwise="Count the calls of sendto: this server answers each request of 64 bytes with one.",

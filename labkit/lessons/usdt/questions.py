@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import platform
 from typing import Any
 
 from labkit.lessons.usdt.exercises import BYTES, PATHS
@@ -12,11 +13,14 @@ from labkit.notebook.replies import Again, Replies
 __all__ = ["PREDICTIONS", "QUESTIONS"]
 
 
+_EXAMPLE = "8@x0" if platform.machine() == "aarch64" else "8@%rdi"
+
+
 def _operand(answer: Any) -> str:
     """Read the place of an argument: "-4@%eax"; aarch64 writes spaces in it, which do not count."""
     read = text(answer)
     if "@" not in read:
-        raise ValueError('write it as the note does, such as "8@%rdi"')
+        raise ValueError(f'write it as the note does, such as "{_EXAMPLE}"')
     return "".join(read.split())
 
 

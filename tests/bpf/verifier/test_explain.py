@@ -162,7 +162,7 @@ def test_the_line_is_the_learners_where_a_header_is_part_of_the_text(tmp_path: P
 
 @pytest.mark.bpf
 def test_the_column_is_of_the_learners_line_not_of_the_rewritten_one(tmp_path: Path) -> None:
-    line = "\tu64 first = 0, *value = start.lookup((u32 *)ctx->di);"
+    line = "\tu64 first = 0, *value = start.lookup((u32 *)PT_REGS_PARM1(ctx));"
     before = "#include <uapi/linux/ptrace.h>\nBPF_HASH(start, u32, u64);\nint probe(struct pt_regs *ctx)\n{\n"
     path = written(tmp_path, f"{before}{line}\n\treturn value ? 1 : 0;\n}}\n")
     told = judged(path, "probe", "KPROBE")
@@ -172,7 +172,7 @@ def test_the_column_is_of_the_learners_line_not_of_the_rewritten_one(tmp_path: P
 @pytest.mark.bpf
 def test_an_instruction_of_a_header_has_no_line_of_the_learners(tmp_path: Path) -> None:
     written(tmp_path, "static inline int reach(u64 address)\n{\n\treturn *(volatile int *)address;\n}\n", "reach.h")
-    body = "int probe(struct pt_regs *ctx)\n{\n\tu64 a = ctx->di;\n\ta += 1;\n\treturn reach(a);\n}\n"
+    body = "int probe(struct pt_regs *ctx)\n{\n\tu64 a = PT_REGS_PARM1(ctx);\n\ta += 1;\n\treturn reach(a);\n}\n"
     text = f'#include <uapi/linux/ptrace.h>\n#include "reach.h"\n{body}'
     path = written(tmp_path, text)
     told = judged(path, "probe", "KPROBE", flags=(f"-I{tmp_path}",))

@@ -4,6 +4,6 @@
 
 int rejected(struct pt_regs *ctx)
 {
-	__sync_fetch_and_add(&ctx->ip, 1); /* rejected here */
+	__sync_fetch_and_add(&PT_REGS_IP(ctx), 1); /* rejected here */
 	return 0;
 }

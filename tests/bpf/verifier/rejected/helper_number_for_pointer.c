@@ -4,6 +4,6 @@
 
 int rejected(struct pt_regs *ctx)
 {
-	bpf_get_current_comm((void *)ctx->di, 16); /* rejected here */
+	bpf_get_current_comm((void *)PT_REGS_PARM1(ctx), 16); /* rejected here */
 	return 0;
 }

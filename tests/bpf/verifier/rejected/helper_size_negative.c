@@ -15,6 +15,6 @@ int rejected(struct pt_regs *ctx)
 
 	if (!value || size > 16)
 		return 0;
-	bpf_probe_read_user(value, size, (void *)ctx->di); /* rejected here */
+	bpf_probe_read_user(value, size, (void *)PT_REGS_PARM1(ctx)); /* rejected here */
 	return 0;
 }

@@ -14,6 +14,6 @@ int rejected(struct pt_regs *ctx)
 
 	if (!value)
 		return 0;
-	bpf_probe_read_user(value, bpf_get_prandom_u32(), (void *)ctx->di); /* rejected here */
+	bpf_probe_read_user(value, bpf_get_prandom_u32(), (void *)PT_REGS_PARM1(ctx)); /* rejected here */
 	return 0;
 }

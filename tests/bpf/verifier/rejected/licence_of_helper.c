@@ -7,6 +7,6 @@ int rejected(struct pt_regs *ctx)
 {
 	u64 value = 0;
 
-	bpf_probe_read_kernel(&value, sizeof(value), (void *)ctx->di); /* rejected here */
+	bpf_probe_read_kernel(&value, sizeof(value), (void *)PT_REGS_PARM1(ctx)); /* rejected here */
 	return value;
 }

@@ -4,7 +4,7 @@
 
 int rejected(struct pt_regs *ctx)
 {
-	u64 address = ctx->di;
+	u64 address = PT_REGS_PARM1(ctx);
 
 	return *(volatile u8 *)address; /* rejected here */
 }
