@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lesson 07's finding: compares settings that differ in one thing, and says which things are equal.
+"""Lesson 07's findings: they compare settings that differ in one thing, and say which things are equal.
 
 A ratio is stated only where the intervals of the two rates leave out that they are equal.
 """
@@ -13,7 +13,7 @@ import pandas as pd
 from labkit import schema
 from labkit.notebook.tables import times
 
-__all__ = ["finding"]
+__all__ = ["finding", "growth"]
 
 Row = dict[Any, Any]
 
@@ -21,6 +21,7 @@ SYNC = "sync"  # its depth is 1, whatever was asked for
 WHY = "which has one I/O in flight"
 VARIED = ("engine", "block_bytes", "queue_depth", "cache")
 MOST_SENTENCES = 2
+MEASURES = {"I/Os per second": "ios_per_s", "median latency": "p50_ns"}
 
 
 def finding(frame: pd.DataFrame) -> str:
@@ -31,6 +32,32 @@ def finding(frame: pd.DataFrame) -> str:
     chosen = [sentence for sentence in said if sentence][:MOST_SENTENCES] or [_alone(last.iloc[0].to_dict())]
     which = [f"Run {last['run'].iloc[0]}."] if frame["run"].nunique() > 1 else []
     return " ".join([*which, *chosen])
+
+
+def growth(frame: pd.DataFrame, setting: str, start: int, end: int) -> pd.DataFrame:
+    """Compare two values of one setting, engine by engine: what does it do to the rate, and to the latency?
+
+    Parameters
+    ----------
+    frame : as `io_engines.measure` returns it.
+    setting : the column that differs: "queue_depth", "block_bytes" or "file_bytes".
+    start, end : its two values. Engines that lack one of them (sync has only depth 1) are left out.
+
+    Returns one row per engine and measure: engine, comparison ("I/Os per second" or "median latency"), ratio (of its
+    value at `end` to that at `start`), low, high. The interval goes from the quotient of the nearest ends of the two
+    intervals to that of the farthest, so it covers more than 95 %.
+    """
+    rows = []
+    for engine, each in frame[~frame["again"]].groupby("engine", sort=False):
+        at = each.drop_duplicates(setting).set_index(setting)
+        if not {start, end} <= set(at.index):
+            continue
+        one, other = at.loc[start], at.loc[end]
+        for measure, column in MEASURES.items():
+            low, high = f"low_{column}", f"high_{column}"
+            ends = {"low": other[low] / one[high], "high": other[high] / one[low]}
+            rows.append({"engine": engine, "comparison": measure, "ratio": other[column] / one[column], **ends})
+    return schema.frame(rows)
 
 
 def _engines(last: pd.DataFrame) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from labkit import schema
-from labkit.lessons.io_engines.findings import finding
+from labkit.lessons.io_engines.findings import finding, growth
 
 RATES = {"sync": 1.0, "libaio": 4.0, "io_uring": 5.0}  # at depth 32; four times as many at 64 KiB as at 4 KiB
 
@@ -94,3 +94,20 @@ def test_where_the_intervals_hold_that_they_are_equal_no_difference_is_claimed()
     assert finding(run("sync libaio", low_ios_per_s=100.0, high_ios_per_s=5000.0)).endswith(
         "no difference was shown between libaio and sync, which has one I/O in flight."
     )
+
+
+def test_growth_compares_two_values_of_one_setting_with_the_interval_of_the_ratio():
+    def row(engine: str, depth: int, rate: float, latency: float, again: bool = False) -> dict[str, Any]:
+        made = {"engine": engine, "queue_depth": depth, "again": again}
+        for name, value in {"ios_per_s": rate, "p50_ns": latency}.items():
+            made |= {name: value, f"low_{name}": 0.8 * value, f"high_{name}": 1.25 * value}
+        return made
+
+    rows = [row("sync", 1, 10, 100), row("sync", 1, 99, 99, True)]
+    rows += [row(engine, depth, 10 * depth**0.5, 50 * depth) for engine in ("libaio", "io_uring") for depth in (16, 64)]
+    made = growth(schema.frame(rows), "queue_depth", 16, 64)
+    assert list(made["engine"]) == ["libaio", "libaio", "io_uring", "io_uring"]  # sync has one depth
+    rate, latency = made.iloc[0], made.iloc[1]
+    assert (rate["comparison"], latency["comparison"]) == ("I/Os per second", "median latency")
+    assert (rate["ratio"], latency["ratio"]) == (2, 4)
+    assert (rate["low"], rate["high"]) == pytest.approx((2 * 0.8 / 1.25, 2 * 1.25 / 0.8))
