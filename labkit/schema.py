@@ -13,50 +13,9 @@ from typing import Any
 
 import pandas as pd
 
+from labkit.units import known, plain, si_bytes, si_count, si_ns, si_time
 
-def si_bytes(value: float) -> str:
-    """Return a byte count as people say it: 4096 -> '4 KiB'."""
-    number = float(value)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(number) < 1024 or unit == "GiB":
-            return f"{number:.4g} {unit}"
-        number /= 1024
-    raise AssertionError("unreachable")
-
-
-def si_ns(value: float) -> str:
-    """Return a duration in nanoseconds as people say it: 12300 -> '12.3 µs'."""
-    number = float(value)
-    for unit in ("ns", "µs", "ms"):
-        if abs(number) < 999.5:
-            return f"{number:.3g} {unit}"
-        number /= 1000
-    return f"{number:.3g} s"
-
-
-def si_time(value: float) -> str:
-    """Return a moment in nanoseconds since boot, or since a first event: 4705373066000 -> '4705.373066 s'."""
-    return f"{value / 1e9:.6f} s" if abs(value) >= 100e9 else si_ns(value)
-
-
-def si_count(value: float) -> str:
-    """Return a count or a rate as people say it: 1234567 -> '1.23 M'."""
-    number = float(value)
-    for unit in ("", " k", " M"):
-        if abs(number) < 999.5:
-            return f"{number:.4g}{unit}" if unit == "" else f"{number:.3g}{unit}"
-        number /= 1000
-    return f"{number:.3g} G"
-
-
-def known(write: Callable[[float], str]) -> Callable[[float], str]:
-    """Return a formatter that writes what was not measured (NaN) as a dash."""
-    return lambda value: "–" if value != value else write(value)
-
-
-def plain(value: object) -> str:
-    """Return a value unchanged, as text."""
-    return str(value)
+__all__ = ["COLUMNS", "Column", "formatter", "frame", "label", "si_bytes", "si_count", "si_ns", "si_time"]
 
 
 @dataclass(frozen=True)
@@ -236,7 +195,8 @@ COLUMNS: dict[str, Column] = {
     "punted": Column("", "int64", "handed to a worker", plain),
     "workers": Column("", "int64", "worker threads", plain),
     "worker_cpu_s": Column("s", "float64", "CPU time of the workers", lambda v: f"{v:.3g} s"),
-    "verified": Column("", "int64", "blocks compared", plain),
+    "kernel_threads_s": Column("s", "float64", "CPU time of the workers", lambda v: f"{v:.3g} s"),
+    "verified_ios": Column("", "int64", "blocks compared", plain),
     "checksum": Column("", "str", "sum of all words", plain),
     # 08 uring
     "interface": Column("", "str", "interface", plain),
@@ -335,7 +295,7 @@ COLUMNS: dict[str, Column] = {
     "sleeps_per_request": Column("", "float64", "sleeps per request", lambda v: f"{v:.3f}"),
     "peak_bytes": Column("B", "int64", "most memory of the server", si_bytes),
     "notifications": Column("", "int64", "zero-copy sends", plain),
-    "copied": Column("", "int64", "of these copied after all", plain),
+    "copied_notifications": Column("", "int64", "of these copied after all", plain),
     "own_count": Column("", "int64", "count by the server itself", lambda v: "–" if v < 0 else str(v)),
     "answered": Column("", "int64", "answers compared", plain),
     "visits": Column("", "int64", "clients that misbehaved", plain),

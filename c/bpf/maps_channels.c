@@ -23,7 +23,7 @@ BPF_RINGBUF_OUTPUT(events, PAGES);
 #elif CHANNEL == PERF
 BPF_PERF_OUTPUT(events);
 #endif
-BPF_PERCPU_ARRAY(made, u64, 1);		/* records that we tried to send */
+BPF_PERCPU_ARRAY(records, u64, 1);		/* records that we tried to send */
 
 TRACEPOINT_PROBE(syscalls, sys_enter_pwrite64)
 {
@@ -36,7 +36,7 @@ TRACEPOINT_PROBE(syscalls, sys_enter_pwrite64)
 	event.time_ns = bpf_ktime_get_ns();
 	event.event_number = args->count;
 	event.cpu = bpf_get_smp_processor_id();
-	tried = made.lookup(&first);
+	tried = records.lookup(&first);
 	if (tried)
 		*tried += 1;
 #if CHANNEL == RING

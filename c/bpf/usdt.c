@@ -9,7 +9,7 @@ enum usdt_probe { REQUEST_START = 1, REQUEST_DETAIL = 2, REQUEST_DONE = 3 };
 
 struct usdt_event {
 	u64 time_ns;
-	u64 id;			/* of the request */
+	u64 request;		/* its number */
 	s64 latency_ns;
 	u32 pid;
 	u32 probe;
@@ -38,7 +38,7 @@ static __always_inline struct usdt_event *new_event(struct pt_regs *ctx, u32 pro
 	event->time_ns = bpf_ktime_get_ns();
 	event->pid = labkit_pid();
 	event->probe = probe;
-	event->id = usdt_argument(ctx, 0);
+	event->request = usdt_argument(ctx, 0);
 	return event;
 }
 

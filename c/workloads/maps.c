@@ -29,7 +29,7 @@ static int64_t calls = 1000;
 static int64_t smallest = 1;
 static int64_t largest = 1000;
 static int64_t step = 1;
-static int64_t sleep_for_us = 1000;
+static int64_t asked_sleep_us = 1000;
 static int64_t slow_thread;
 static bool same_cpu;
 
@@ -40,7 +40,7 @@ static const struct option_row options[] = {
 	OPTION_INTEGER("smallest", &smallest, 1, MOST_BYTES, "bytes", "sizes: the first write"),
 	OPTION_INTEGER("largest", &largest, 1, MOST_BYTES, "bytes", "sizes: no write is larger; then over again"),
 	OPTION_INTEGER("step", &step, 1, MOST_BYTES, "bytes", "sizes: from one write to the next"),
-	OPTION_INTEGER("sleep-us", &sleep_for_us, 1, 1000000, "microseconds", "sleep: thread N sleeps N times this"),
+	OPTION_INTEGER("sleep-us", &asked_sleep_us, 1, 1000000, "microseconds", "sleep: thread N sleeps N times this"),
 	OPTION_INTEGER("slow-thread", &slow_thread, 0, 64, "thread",
 		       "sleep: all sleep alike, but this one twice as long"),
 	OPTION_FLAG("same-cpu", &same_cpu, "all threads on the first CPU"),
@@ -52,7 +52,7 @@ struct worker {
 	int number;		/* from 0 */
 	int cpu;
 	pid_t tid;
-	int64_t done;
+	int64_t calls;
 	uint64_t asked_ns;	/* sleep: how long each sleep should be */
 	uint64_t elapsed_ns;
 	struct histogram latency;
@@ -72,7 +72,7 @@ static void write_bytes(int64_t size)
 
 static void work_count(struct worker *self)
 {
-	for (; self->done < calls && !workload_stopped; self->done++)
+	for (; self->calls < calls && !workload_stopped; self->calls++)
 		getppid();
 }
 
@@ -80,7 +80,7 @@ static void work_sizes(struct worker *self)
 {
 	int64_t size = smallest;
 
-	for (; self->done < calls && !workload_stopped; self->done++) {
+	for (; self->calls < calls && !workload_stopped; self->calls++) {
 		write_bytes(size);
 		size = size + step <= largest ? size + step : smallest;
 	}
@@ -91,10 +91,10 @@ static void work_sleep(struct worker *self)
 	int64_t times = slow_thread ? 1 + (self->number + 1 == slow_thread) : self->number + 1;
 	struct timespec span;
 
-	self->asked_ns = (uint64_t)(sleep_for_us * times) * 1000;
+	self->asked_ns = (uint64_t)(asked_sleep_us * times) * 1000;
 	span.tv_sec = (time_t)(self->asked_ns / NS_PER_S);
 	span.tv_nsec = (long)(self->asked_ns % NS_PER_S);
-	for (; self->done < calls && !workload_stopped; self->done++) {
+	for (; self->calls < calls && !workload_stopped; self->calls++) {
 		uint64_t began_ns = now_ns();
 
 		if (clock_nanosleep(CLOCK_MONOTONIC, 0, &span, NULL))
@@ -106,8 +106,8 @@ static void work_sleep(struct worker *self)
 /* Turn 0 is thread 0's, turn 1 thread 1's, and so on: each write happens after the one before it has returned. */
 static void work_turns(struct worker *self)
 {
-	for (; self->done < calls && !workload_stopped; self->done++) {
-		int64_t mine = self->done * threads + self->number;
+	for (; self->calls < calls && !workload_stopped; self->calls++) {
+		int64_t mine = self->calls * threads + self->number;
 
 		while (atomic_load(&turn) != mine && !workload_stopped)
 			sched_yield();
@@ -159,7 +159,7 @@ static void tell(struct worker *workers)
 	int64_t done = 0;
 
 	for (int64_t i = 0; i < threads; i++) {
-		done += workers[i].done;
+		done += workers[i].calls;
 		if (workers[i].elapsed_ns > longest_ns)
 			longest_ns = workers[i].elapsed_ns;
 	}
@@ -171,7 +171,7 @@ static void tell(struct worker *workers)
 		json_open(NULL, '{');
 		json_integer("tid", workers[i].tid);
 		json_integer("cpu", workers[i].cpu);
-		json_integer("calls", workers[i].done);
+		json_integer("calls", workers[i].calls);
 		json_real("elapsed_s", (double)workers[i].elapsed_ns / 1e9);
 		if (work == WORK_SLEEP) {
 			json_integer("asked_ns", (int64_t)workers[i].asked_ns);

@@ -16,7 +16,7 @@ static const char *const works[] = { "step", "nap", "hide", "burn", NULL };
 
 static int work = WORK_STEP;
 static int64_t calls = 997;
-static int64_t nap_for_us = 1000;
+static int64_t nap_us = 1000;
 static int64_t through_pointer = 7;
 static double seconds = 1;
 static int64_t apple_percent = 60;
@@ -26,7 +26,7 @@ static int64_t plum_percent = 10;
 static const struct option_row options[] = {
 	OPTION_CHOICE("work", &work, works, "what to do"),
 	OPTION_INTEGER("calls", &calls, 0, 1000000000, "calls", "of the function in question"),
-	OPTION_INTEGER("nap-us", &nap_for_us, 1, 1000000, "microseconds", "nap: the shortest nap"),
+	OPTION_INTEGER("nap-us", &nap_us, 1, 1000000, "microseconds", "nap: the shortest nap"),
 	OPTION_INTEGER("through-pointer", &through_pointer, 0, 1000000000, "calls",
 		       "hide: how many of the calls of half_hidden go through a pointer"),
 	OPTION_REAL("seconds", &seconds, 0.01, 60, "s", "burn: CPU time to use"),
@@ -83,7 +83,7 @@ static int64_t work_nap(void)
 	int64_t done = 0;
 
 	for (; done < calls && !workload_stopped; done++)
-		nap(nap_for_us * (1 + done % 3));
+		nap(nap_us * (1 + done % 3));
 	return done;
 }
 

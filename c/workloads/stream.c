@@ -88,7 +88,7 @@ static bool ends_half_closed(const struct stream *stream)
 /* What the receiver reports. */
 struct receipt {
 	int64_t bytes;
-	int64_t connections;
+	int64_t opened_connections;
 	int64_t wrong_bytes;	/* only with --check */
 	int64_t first_wrong;	/* offset of the first, in its connection; -1: none */
 	uint64_t end_ns;
@@ -152,7 +152,7 @@ static bool read_stream(struct receipt *receipt, struct stream *stream, unsigned
 		send_all(stream->fd, &stream->offset_bytes, sizeof(stream->offset_bytes));
 	close(stream->fd);
 	free(stream);
-	receipt->connections++;
+	receipt->opened_connections++;
 	return false;
 }
 
@@ -328,7 +328,7 @@ int main(int argc, char **argv)
 	json_text("transport", transports[transport]);
 	json_integer("message_bytes", message_bytes);
 	json_integer("connections", connections);
-	json_integer("opened_connections", receipt->connections);
+	json_integer("opened_connections", receipt->opened_connections);
 	json_integer("sent_bytes", sent.bytes);
 	json_integer("received_bytes", receipt->bytes);
 	json_integer("messages", sent.messages);

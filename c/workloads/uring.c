@@ -337,7 +337,7 @@ static void report_steps(uint64_t start_ns)
 		json_close('}');
 	}
 	json_close(']');
-	json_integer("steps_lost", (int64_t)(steps_count - kept));
+	json_integer("lost_events", (int64_t)(steps_count - kept));
 }
 
 int main(int argc, char **argv)

@@ -80,7 +80,7 @@ struct request {
 };
 
 struct counts {
-	int64_t started, done, details, failed;
+	int64_t request_start, request_done, request_detail, failed;
 	int64_t body_bytes;
 	struct histogram latency_ns;
 };
@@ -106,11 +106,11 @@ static void serve(const struct request *request, uint64_t takes_ns, struct count
 	int32_t status = request->id % 7 ? 200 : -ENOENT;	/* every seventh request is for a page we lack */
 
 	DTRACE_PROBE3(labkit, request_start, request->id, request->path, request);
-	counts->started++;
+	counts->request_start++;
 
 	if (labkit_request_detail_semaphore) {	/* does anybody listen? */
 		DTRACE_PROBE2(labkit, request_detail, request->id, describe(request));
-		counts->details++;
+		counts->request_detail++;
 	}
 
 	do {
@@ -118,7 +118,7 @@ static void serve(const struct request *request, uint64_t takes_ns, struct count
 	} while (latency_ns < takes_ns);
 
 	DTRACE_PROBE3(labkit, request_done, request->id, status, latency_ns);
-	counts->done++;
+	counts->request_done++;
 	counts->failed += status < 0;
 	histogram_add(&counts->latency_ns, latency_ns);
 }
@@ -136,7 +136,7 @@ static int work_requests(void)
 		return 0;
 
 	began_ns = now_ns();
-	while (counts.done < requests && !workload_stopped) {
+	while (counts.request_done < requests && !workload_stopped) {
 		request.id++;
 		request.body_bytes = (uint32_t)(request.id * 7919 % 65536);
 		counts.body_bytes += request.body_bytes;
@@ -149,9 +149,9 @@ static int work_requests(void)
 	elapsed_ns = now_ns() - began_ns;
 
 	json_open(NULL, '{');
-	json_integer("request_start", counts.started);
-	json_integer("request_done", counts.done);
-	json_integer("request_detail", counts.details);
+	json_integer("request_start", counts.request_start);
+	json_integer("request_done", counts.request_done);
+	json_integer("request_detail", counts.request_detail);
 	json_integer("failed", counts.failed);
 	json_integer("body_bytes", counts.body_bytes);
 	json_real("elapsed_s", (double)elapsed_ns / 1e9);

@@ -167,7 +167,7 @@ def test_heads_follow_tails(build: Build, folder: Path, interface: str, depth: i
     assert {last[name] for name in names[:4]} == {result["ios"]}
     assert sum(step["action"] == "fill" for step in steps) == result["ios"]
     assert sum(step["result"] for step in steps if step["action"] == "seen") == result["bytes"]
-    assert result["steps_lost"] == 0
+    assert result["lost_events"] == 0
 
 
 def test_nothing_is_visible_before_it_is_submitted(build: Build, folder: Path) -> None:
@@ -181,7 +181,7 @@ def test_nothing_is_visible_before_it_is_submitted(build: Build, folder: Path) -
 def test_too_many_steps_are_counted(build: Build, folder: Path) -> None:
     options = ("--trace", "--block-bytes", 1)
     result = build("uring").run("--file", random_file(folder, 20_000), *options).result
-    assert (len(result["steps"]), result["steps_lost"] > 20_000) == (10_000, True)
+    assert (len(result["steps"]), result["lost_events"] > 20_000) == (10_000, True)
 
 
 # ---- the tour ----

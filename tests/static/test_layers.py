@@ -15,7 +15,8 @@ from tree import ROOT, named, short
 # The higher may import the lower and its own kind. `runner` and `classroom` run notebooks; `cli` is on top.
 HEIGHT = {
     "errors": 0,
-    "schema": 0,
+    "units": 0,
+    "schema": 1,
     "course": 1,
     "machine": 2,
     "running": 3,

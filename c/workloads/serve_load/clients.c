@@ -50,7 +50,7 @@ static void open_client(struct client *client)
 	set_no_delay(transport, client->fd);
 	if (fcntl(client->fd, F_SETFL, O_NONBLOCK))
 		die("fcntl: %s", "Report this: it cannot fail here.", strerror(errno));
-	client->connection = (uint32_t)tally.opened++;
+	client->connection = (uint32_t)tally.opened_connections++;
 	client->number = 0;
 	client->wants_room = false;
 	want(EPOLL_CTL_ADD, client, EPOLLIN);

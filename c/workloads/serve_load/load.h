@@ -29,7 +29,7 @@ struct tally {
 	int64_t offered;		/* open loop: requests that were due */
 	int64_t never_asked;		/* open loop: due, but no connection was free until the end */
 	int64_t wrong_bytes;
-	int64_t opened;			/* connections, without the visits */
+	int64_t opened_connections;		/* connections, without the visits */
 	int64_t visits, reset_visits;	/* by clients that do not behave; those that may have been answered */
 	uint64_t elapsed_ns;
 	struct histogram latency;	/* from the time at which a request was due */

@@ -112,7 +112,7 @@ int main(int argc, char **argv)
 	json_integer("offered", tally.offered);
 	json_integer("never_asked", tally.never_asked);
 	json_integer("wrong_bytes", tally.wrong_bytes);
-	json_integer("opened_connections", tally.opened);
+	json_integer("opened_connections", tally.opened_connections);
 	json_integer("visits", tally.visits);
 	json_integer("reset_visits", tally.reset_visits);
 	json_real("elapsed_s", (double)tally.elapsed_ns / 1e9);

@@ -24,7 +24,7 @@ def content(
 ) -> pd.DataFrame:
     """Read, or write, a whole file by each engine, compare every byte, and add all words up.
 
-    Returns a frame with one row per engine and cache: engine, cache, operation, ios, bytes, verified (blocks
+    Returns a frame with one row per engine and cache: engine, cache, operation, ios, bytes, verified_ios (blocks
     compared), checksum. A block with wrong content is an error (`WorkloadError`).
     """
     jobs = {
@@ -52,7 +52,7 @@ def content(
             "operation": operation,
             "ios": report["ios"],
             "bytes": report["bytes"],
-            "verified": report["verified_ios"],
+            "verified_ios": report["verified_ios"],
             "checksum": f"{report['checksum']:#018x}",
         }
         for job, report in reports

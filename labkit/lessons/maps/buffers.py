@@ -115,7 +115,7 @@ def channels(
         return {
             "threads": threads,
             "room_bytes": pages * PAGE_BYTES if channel in CHANNELS else 0,
-            "records": answer["made"],
+            "records": answer["records"],
             "received": len(records),
             "lost_events": lost,
             "ns_per_call": max(worker["elapsed_s"] for worker in answer["workers"]) * 1e9 / calls,
@@ -138,7 +138,11 @@ def _sent(arm: str, pages: int, arguments: list[str]) -> tuple[npt.NDArray[Any],
             with program.watching(run.pid):
                 answer = run.go()
             records = read()
-        return records, answer | {"made": int(program.counters("made")[0]), "command": run.command}, program.lost_events
+        return (
+            records,
+            answer | {"records": int(program.counters("records")[0]), "command": run.command},
+            program.lost_events,
+        )
 
 
 @contextlib.contextmanager

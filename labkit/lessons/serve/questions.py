@@ -126,7 +126,7 @@ PREDICTIONS = {
     "11-p4": Replies(
         {
             "less": "You took the name for the fact. On loopback the kernel copies all the same, as its "
-            "notifications say: compare the columns notifications and copied.",
+            "notifications say: compare the columns notifications and copied_notifications.",
             "no difference shown": "You expected the copy that stays to be all. Each send has a second result, "
             "which costs time, too: see the ratio and its interval.",
             "more": "You expected the second result to cost time. In this run its cost is within the noise: see "

@@ -55,8 +55,9 @@ def measure(
     -------
     One row per slice: arm, slice, pinning, transport, connections, message_bytes, requests_per_s, p50_ns, p99_ns (of at
     least 1000 requests), requests, cpu_ns_per_request, own_calls_per_request and switches_per_request (of the server
-    alone; the calls as the server counts them), peak_bytes (the most memory that the server had), notifications, copied
-    (of zero-copy sends). The first of the ways, or "epoll" if it is among them, runs twice: "(again)" shows the noise.
+    alone; the calls as the server counts them), peak_bytes (the most memory that the server had), notifications,
+    copied_notifications (of zero-copy sends). The first of the ways, or "epoll" if it is among them, runs twice:
+    "(again)" shows the noise.
 
     Raises
     ------
@@ -106,7 +107,7 @@ def _row(made: Answered) -> dict[str, Any]:
         "switches_per_request": (server["voluntary_switches"] + server["involuntary_switches"]) / done,
         "peak_bytes": made.server["peak_bytes"],
         "notifications": made.server["notifications"],
-        "copied": made.server["copied_notifications"],
+        "copied_notifications": made.server["copied_notifications"],
     }
 
 

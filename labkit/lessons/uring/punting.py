@@ -36,8 +36,8 @@ def workers(ios: int | None = None, *, progress: Progress | None = None) -> pd.D
     -------
     One row per arm: arm ("page cache", "tmpfs", "page cache, workers asked for"), filesystem, ios, calls (by the
     program's own count), submits, waits, punted (requests handed to a worker), workers (threads named iou-wrk that
-    ran), worker_runs (how often one of them had a CPU), worker_cpu_s. From the kernel, except the last. Where there is
-    no tmpfs at /dev/shm it is left out, with a warning.
+    ran), worker_runs (how often one of them had a CPU), kernel_threads_s (their CPU time). From the kernel, except the
+    last. Where there is no tmpfs at /dev/shm it is left out, with a warning.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def workers(ios: int | None = None, *, progress: Progress | None = None) -> pd.D
             "punted": each.seen.count("handed to a worker"),
             "workers": each.seen.threads(WORKER),
             "worker_runs": each.seen.count("ran", thread=WORKER),
-            "worker_cpu_s": each.report["kernel_threads_s"],
+            "kernel_threads_s": each.report["kernel_threads_s"],
         }
         for arm, each in found.items()
     ]

@@ -151,7 +151,7 @@ def ring_steps(
     made = run("uring", [*_arguments(file, "raw", block_bytes, queue_depth), *more], tick=tick)
     sizes = {name: made.report[name] for name in ("sq_entries", "cq_entries")}
     rows = [{**_step(number, step), **sizes} for number, step in enumerate(made.report["steps"])]
-    facts = provenance(command=made.command, path=file, queue_depth=queue_depth, lost_events=made.report["steps_lost"])
+    facts = provenance(command=made.command, path=file, queue_depth=queue_depth, lost_events=made.report["lost_events"])
     return schema.frame(rows, **facts)
 
 

@@ -220,7 +220,7 @@ def _listening(arguments: Sequence[str], chosen: Sequence[str]) -> Iterator[_Hea
 
 
 def _events(heard: _Heard, told: dict[str, Any], work_ns: int) -> pd.DataFrame:
-    made = heard.ring.frame().rename(columns={"id": "request"})
+    made = heard.ring.frame()
     made["probe"] = pd.Series([_NAMES[number] for number in made["probe"]], dtype="str")
     for column, probe in _ONLY.items():  # a gap, not a 0 that would count in a mean
         made[column] = made[column].where(made["probe"] == probe)

@@ -309,7 +309,7 @@ def test_all_kinds_of_arguments_arrive(tmp_path: Path) -> None:
         run.go()
         tracer.detach()
         ring.stop()
-        rows = [(int(row["id"]), int(row["status"]), int(row["latency_ns"])) for row in ring.records()]
+        rows = [(int(row["request"]), int(row["status"]), int(row["latency_ns"])) for row in ring.records()]
     assert rows == [(1 << 40, -2, 65535), (3, 127, 1), (5, -7, 40000)]
 
 

@@ -186,7 +186,7 @@ def test_every_engine_has_the_same_content(operation: str) -> None:
     frame = io_engines.content(operation=operation)
     assert len(frame) == 9
     assert frame["checksum"].nunique() == 1
-    assert (frame["verified"] == frame["ios"]).all()
+    assert (frame["verified_ios"] == frame["ios"]).all()
     assert frame["bytes"].unique().tolist() == [job("sync").file_bytes]
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.bpf
 
 FACTS = """{
     "checksums": int(content["checksum"].nunique()),
-    "verified": [content["verified"].tolist(), content["ios"].tolist()],
+    "verified": [content["verified_ios"].tolist(), content["ios"].tolist()],
     "overlap": dict(zip(overlap["engine"], overlap["most_in_flight"].tolist())),
     "calls_per_io": dict(zip(costs["engine"], costs["calls_per_io"])),
     "cold": {call: [int(row["slept"]), int(row["count"])] for call, row in cold.iterrows()},

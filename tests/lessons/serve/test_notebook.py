@@ -20,7 +20,7 @@ FACTS = """{
         f"{row.arm} {row.connections}": row.calls_per_request for row in serve.per_request(watched).itertuples()
     },
     "arms": sorted(rates["arm"].unique()),
-    "notifications": copies.loc[copies["arm"] == "zerocopy", ["notifications", "copied"]].sum().tolist(),
+    "notifications": copies.loc[copies["arm"] == "zerocopy", ["notifications", "copied_notifications"]].sum().tolist(),
     "offered": offered.loc[offered["loop"] == "open", ["requests", "never_asked"]].values.tolist(),
     "tools": [type(answers).__name__, type(sends).__name__],
     "wrk": by_wrk[["answered", "requests"]].values.tolist(),
