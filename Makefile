@@ -32,9 +32,10 @@ faults: ## interrupt and kill every experiment many times (TIMES=50: of each; an
 	@scripts/setup.sh test
 	@LABKIT_LOCK=$${LABKIT_LOCK-} LABKIT_FAULTS=$(or $(TIMES),50) scripts/as-root.sh python -m pytest tests/faults $(ARGS)
 
-soak: ## run all experiments in a loop and look whether anything grows (MINUTES=60)
+soak: ## run all experiments in a loop, then all lessons, and look whether anything grows (MINUTES=60: of each)
 	@scripts/setup.sh test
 	@LABKIT_QUICK=1 scripts/as-root.sh env PYTHONPATH=tests python -m faults.soak $(MINUTES)
+	@scripts/as-root.sh env PYTHONPATH=tests python -m faults.soak_lessons $(MINUTES)
 
 bench: setup ## measure the lab against its peers, into build/bench.json and bench.html (ONLY=io.warm: some figures)
 	@scripts/as-root.sh python -m bench $(ONLY)

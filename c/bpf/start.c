@@ -32,7 +32,7 @@ TRACEPOINT_PROBE(syscalls, sys_exit_read)
 	u64 *began = began_ns.lookup(&thread);
 	struct read_event *event;
 
-	if (!began)		/* not watched, or it began before we attached */
+	if (!began || !labkit_is_target())	/* not watched, or it began before we attached */
 		return 0;
 	event = events.ringbuf_reserve(sizeof(*event));
 	if (event) {

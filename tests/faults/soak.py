@@ -7,8 +7,10 @@ the second half of the time comes with a 95 % interval; the run fails where an i
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -26,14 +28,26 @@ MEMORY_KIB_PER_ROUND = 64.0
 def main(minutes: float) -> int:
     """Print the table of slopes; return 1 where something grows."""
     warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory(prefix="soak-") as made:
+        tempfile.tempdir = made  # to count what is left there
+        os.environ["TMPDIR"] = made
+        return _loop(minutes)
+
+
+def _loop(minutes: float) -> int:
     rounds: list[dict[str, float]] = []
     end_s = time.monotonic() + 60 * minutes
     while time.monotonic() < end_s or len(rounds) < LEAST_ROUNDS:
         for name in EXPERIMENTS:
             measured_right(name)
-        rounds.append(_holdings())
+        rounds.append(holdings())
         print(f"round {len(rounds)}: {rounds[-1]}", flush=True)
-    table = slopes(pd.DataFrame(rounds))
+    return judged(pd.DataFrame(rounds))
+
+
+def judged(rounds: pd.DataFrame) -> int:
+    """Print the table of slopes; return 1 where something grows."""
+    table = slopes(rounds)
     print(table.to_string())
     return int(table["grows"].any())
 
@@ -51,7 +65,8 @@ def slopes(rounds: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _holdings() -> dict[str, float]:
+def holdings() -> dict[str, float]:
+    """Return what this process holds now: memory, and numbers of things."""
     now = held()
     resident_pages = int(Path("/proc/self/statm").read_text().split()[1])
     return {
@@ -60,6 +75,8 @@ def _holdings() -> dict[str, float]:
         "threads": len(now["threads"]),
         "bpf_objects": len(bpf_objects()),
         "files": len(now["files"]),
+        "temporary_files": sum(1 for _ in Path(tempfile.gettempdir()).rglob("*labkit*")),
+        "children": len(now["children"]),
     }
 
 
