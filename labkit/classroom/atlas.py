@@ -25,10 +25,12 @@ from labkit.notebook.render import html_table
 __all__ = ["COLOURS", "outliers", "page", "panel", "plot", "read", "write"]
 
 COLOURS = ("disk", "kernel", "cpu")
+_ALL = "all mechanisms"
 _MOST_ROWS = 5000
 _MOST_LETTERS = 40
 _FAR = 3.5  # modified z-score (Iglewicz and Hoaglin, 1993)
 _LEAST_RATIO = 1.5  # a smaller difference is never an outlier, however alike the others are
+_FEW = 6  # names that fit next to each other below an axis
 _CLASS_LEAST = 4  # machines, before one of them can be an outlier
 
 
@@ -57,8 +59,10 @@ def read(folder: Path) -> pd.DataFrame:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             warnings.append(f"{machine}: {table.name} cannot be read: {str(error)[:80]}")
     if not parts:
+        *some, last = sorted({known.lesson for known in FRAMES})
         raise BadArgument(
-            f"No machine in {folder} has a frame.", "let the learners run lessons 06, 07 and 09, then hand in"
+            f"No machine in {folder} has a frame.",
+            f"let the learners run lessons {', '.join(some)} and {last}, then hand in",
         )
     made = pd.concat(parts, ignore_index=True)
     made.attrs["warnings"] = warnings
@@ -74,7 +78,7 @@ def _read_one(table: Path, known: ClassFrame, machine: str) -> pd.DataFrame:
         rows = rows[rows[column] == value]
     rows = pd.DataFrame(
         {
-            "line": rows[known.line].astype(str).map(_plain),
+            "line": rows[known.line].astype(str).map(_plain) if known.line else _ALL,
             "x": rows[known.x] if known.x != "arm" else rows[known.x].astype(str).map(_plain),
             "y": pd.to_numeric(rows[known.y], errors="coerce"),
         }
@@ -133,9 +137,9 @@ def plot(rows: pd.DataFrame, known: ClassFrame, *, colour: str = "disk", ax: Axe
     kinds = style.series(sorted(rows[colour].unique()))
     named: dict[str, float] = dict(outliers(rows).itertuples(index=False))
     if known.x == "arm":
-        arms = list(dict.fromkeys(rows["x"]))
-        rows = rows.assign(x=rows["x"].map(arms.index))
-        ax.set_xticks(range(len(arms)), arms, rotation=20, ha="right", fontsize=8)
+        arms = rows.groupby("x")["y"].median().sort_values().index.tolist()  # the cheapest first
+        rows = rows.assign(x=rows["x"].map(arms.index)).sort_values("x")
+        ax.set_xticks(range(len(arms)), arms, rotation=20 if len(arms) <= _FEW else 50, ha="right", fontsize=8)
     seen: set[str] = set()
     for name, own in rows.groupby("machine"):
         machine = str(name)

@@ -31,7 +31,7 @@ class ClassFrame:
     ----------
     lesson, name : as `labkit.measured` gets them.
     x, y : columns; a y with several rows per x and line is its median.
-    line : the column that tells the lines of one machine apart.
+    line : the column that tells the lines of one machine apart; none has one line per machine, "all mechanisms".
     only : rows that count, as column -> value.
     """
 
@@ -40,7 +40,7 @@ class ClassFrame:
     title: str
     x: str
     y: str
-    line: str
+    line: str = ""
     only: tuple[tuple[str, object], ...] = ()
 
     @property
@@ -53,7 +53,8 @@ FRAMES = (
     ClassFrame("07", "sizes", "Block-size sweep", "block_bytes", "bytes_per_s", "engine"),
     ClassFrame("07", "curves", "Queue-depth curve", "queue_depth", "ios_per_s", "engine"),
     ClassFrame("09", "trips", "Round trips", "message_bytes", "rtt_ns", "arm", (("pinning", "same core"),)),
-    ClassFrame("06", "cost", "Cost of a probe per call", "arm", "ns_per_call", "call"),
+    ClassFrame("04", "cost", "One call of a function that is probed", "arm", "ns_per_call"),
+    ClassFrame("06", "cost", "One system call that is probed", "arm", "ns_per_call", "call"),
 )
 
 

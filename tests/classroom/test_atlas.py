@@ -37,6 +37,11 @@ def machine(folder: Path, name: str, factor: float, kernel: str = "6.12") -> Pat
     costs = [f"{arm},getppid,{factor * cost}" for arm, cost in (("nobody watches", 226.0), ("ring buffer", 647.0))]
     (own / "06-cost.csv").write_text("\n".join(["arm,call,ns_per_call", *costs]) + "\n")
     (own / "06-cost.json").write_text(json.dumps(facts))
+    lacks = name.endswith("7")  # fentry
+    arms = {"nothing": 90.0, "tracepoint at entry": 250.0, "fentry at entry": 150.0, "uprobe at entry": 1300.0}
+    each = [f"{arm},{part},{factor * ns}" for arm, ns in arms.items() for part in (0, 1) if not (lacks and "fe" in arm)]
+    (own / "04-cost.csv").write_text("\n".join(["arm,slice,ns_per_call", *each]) + "\n")
+    (own / "04-cost.json").write_text(json.dumps(facts))
     return own
 
 
@@ -62,6 +67,19 @@ def test_the_outlier_is_named_and_no_other(folder: Path) -> None:
     assert len({line.get_color() for line in ax.lines}) == 4  # 6.0, 6.1, 6.2, and the slow one's 6.12
 
 
+def test_what_probes_cost_is_drawn_from_the_cheapest_mechanism_to_the_dearest(folder: Path) -> None:
+    """A machine that lacks a mechanism has a gap there, not a line that turns back."""
+    rows = atlas.read(folder).query("frame == '04-cost'")
+    assert rows["line"].unique().tolist() == ["all mechanisms"]
+    known = next(known for known in FRAMES if known.key == "04-cost")
+    ax = atlas.plot(rows, known, ax=style.figure().subplots())
+    labels = [tick.get_text() for tick in ax.get_xticklabels()]
+    assert labels == ["nothing", "fentry at entry", "tracepoint at entry", "uprobe at entry"]
+    drawn = {tuple(line.get_xdata()) for line in ax.lines}
+    assert drawn == {(0, 1, 2, 3), (0, 2, 3)}
+    assert [text.get_text() for text in ax.texts] == ["slow one: 0.19x"]
+
+
 def test_machines_that_are_alike_have_no_outlier(tmp_path: Path) -> None:
     for number in range(6):
         machine(tmp_path, f"m{number}", 1.0 if number else 1.2)
@@ -73,7 +91,7 @@ def test_the_page_has_every_table_and_loads_nothing(folder: Path, capsys: pytest
     assert main(["atlas", str(folder), "--colour", "cpu"]) == 0
     page = (folder / "atlas.html").read_text()
     assert capsys.readouterr().out.strip() == str(folder / "atlas.html")
-    assert page.count("<img") == 5  # two engines, two arms, one call
+    assert page.count("<img") == 6  # two engines, two arms, one call, one for all mechanisms
     assert "slow one" in page
     assert "http" not in page.replace("http://www.w3.org", "")
 
