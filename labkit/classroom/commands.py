@@ -73,7 +73,9 @@ def _add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the class folder")
     parser.add_argument("--lesson", nargs="+", default=[], metavar="NN", help="only these lessons, such as 01")
     parser.add_argument("--again", action="store_true", help="grade what was graded before, too")
-    parser.add_argument("--timeout", type=int, default=600, metavar="S", help="seconds per notebook (default: 600)")
+    parser.add_argument(
+        "--timeout", type=int, default=600, metavar="S", help="seconds per notebook on a quiet machine (default: 600)"
+    )
     parser.add_argument("--kernel", type=Path, metavar="FILE", help="the kernel image of the virtual machine")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--in-container", action="store_true", help="in namespaces on this kernel: quicker, less safe")

@@ -92,7 +92,8 @@ def grade(
     place : one of `places.PLACES`.
     wanted : only these lessons, such as "01"; all that were handed in if empty.
     again : grade what was graded before, too.
-    seconds : how long one notebook may take, 10 to 86400.
+    seconds : how long the learner's cells of a notebook may take on a quiet machine, 10 to 86400; a place that is
+        slower gives as much more.
     kernel : the image that a virtual machine boots.
     say : prints a line of progress.
 
@@ -178,6 +179,7 @@ def _told(result: Path, ended: str) -> dict[str, Any]:
             "ended": str(told["ended"])[:500] or ended,
             "seconds": float(told["seconds"]),
             "kernel": str(told["kernel"])[:100],
+            "slowness": float(told["slowness"]),
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {"answers": {}, "cells": [], "signs": [], "ended": f"not graded: {ended or 'no result'}", "seconds": 0}

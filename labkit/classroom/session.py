@@ -73,8 +73,7 @@ class Session:
     def __init__(self, path: Path, result: Path, seconds: int) -> None:
         self._path = path
         self._result = result
-        self._ends_s = time.monotonic() + seconds
-        self._last_s = time.monotonic() + MOST_TIMES * seconds
+        self._ends_s = self._last_s = 0.0
         self._seconds = seconds
         self._sent: dict[str, int] = {}
         self._requests = 0
@@ -108,6 +107,8 @@ class Session:
         labkit.check = self._judge  # type: ignore[assignment]
         try:
             with Box(self._seconds) as box:
+                self._ends_s = time.monotonic() + self._seconds
+                self._last_s = time.monotonic() + MOST_TIMES * self._seconds
                 for step in found:
                     self._cell = step.number
                     self._execute(step, box.end)
