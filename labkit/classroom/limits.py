@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a graded notebook may take: so many times longer as the place is slower than a quiet machine.
+"""How long a graded notebook may take: a place that is slower than a quiet machine gives it more time.
 
 A virtual machine without KVM, or a machine with much other work, is many times slower. A limit that is right there
 would let a notebook that hangs hold up a quiet machine. So the place is measured before a learner's code runs in it.
