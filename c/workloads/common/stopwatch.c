@@ -8,7 +8,7 @@ uint64_t stopwatch_scale;
 static bool stopwatch_is_trusted(void)
 {
 	static const char path[] = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
-	char name[16] = "";
+	char name[32] = "";
 	FILE *file = fopen(path, "re");
 
 	if (file) {
@@ -16,7 +16,7 @@ static bool stopwatch_is_trusted(void)
 			name[0] = '\0';
 		fclose(file);
 	}
-	return !strcmp(name, "tsc\n");
+	return !strcmp(name, STOPWATCH_SOURCE "\n");
 }
 
 /* Both clocks at the same moment: of some tries the one during which least time went by. */
@@ -45,5 +45,5 @@ void stopwatch_calibrate(void)
 	while (now_ns() - from_ns < CALIBRATE_NS)
 		;
 	stopwatch_both(&to_ns, &to_ticks);
-	stopwatch_scale = ((to_ns - from_ns) << 32) / (to_ticks - from_ticks);
+	stopwatch_scale = (uint64_t)(((unsigned __int128)(to_ns - from_ns) << 32) / (to_ticks - from_ticks));
 }
