@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes as ct
+import mmap
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ __all__ = ["STEPS"]
 
 LAB, PEER = "lab", "BCC callback"
 PROGRAM = Path(__file__).with_name("events.c")
+PAGES = (16 << 20) // mmap.PAGESIZE
 FIELDS = ["time_ns", "number", "pid", "tid", "cpu"]
 
 
@@ -83,7 +85,7 @@ def _rate(frame: pd.DataFrame, events: int, took_s: float) -> float:
 
 def _against_callback(progress: Progress) -> list[Figure]:
     events = quick(300_000, 20_000)
-    with Program(source=PROGRAM, flags={"PAGES": 4096}) as program:
+    with Program(source=PROGRAM, flags={"PAGES": PAGES}) as program:
         arms = {LAB: lambda: _by_lab(program, events), PEER: lambda: _by_callback(program, events)}
         return [compare("events.rate_vs_bcc", arms, arm=LAB, baseline=PEER, slices=quick(8, 2), progress=progress)]
 
@@ -92,7 +94,7 @@ def _sustained(progress: Progress) -> list[Figure]:
     """A producer at a million a second: is each event delivered? Counted by the producer, not by the lab."""
     rate, seconds = 1_000_000, quick(10, 1)
     asked = rate * seconds
-    with Program(source=PROGRAM, flags={"PAGES": 4096}) as program, exclusive("bench: events.sustained", progress):
+    with Program(source=PROGRAM, flags={"PAGES": PAGES}) as program, exclusive("bench: events.sustained", progress):
         program.clear("made", "labkit_lost")
         with RingReader(program, "events", max_events=asked) as ring:
             options = ["--getppid", str(asked), "--calls-per-s", str(rate)]

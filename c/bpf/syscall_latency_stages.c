@@ -49,7 +49,7 @@ struct place {
 
 BPF_HASH(requests, struct place, struct io, 16384);
 BPF_HASH(disk_of, u32, u32, 1024);	/* partition -> its disk: block_getrq names the one, the others the other */
-BPF_RINGBUF_OUTPUT(events, 512);
+BPF_RINGBUF_OUTPUT(events, (2 << 20) / PAGE_SIZE);	/* 2 MiB, whatever the size of a page */
 
 static __always_inline struct place place_of(u64 sector, u32 device)
 {

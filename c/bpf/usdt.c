@@ -23,7 +23,7 @@ struct request {		/* as in usdt_app.c: the probe gives its address */
 	u32 body_bytes;
 };
 
-BPF_RINGBUF_OUTPUT(events, 1024);
+BPF_RINGBUF_OUTPUT(events, (4 << 20) / PAGE_SIZE);	/* 4 MiB, whatever the size of a page */
 BPF_PERCPU_ARRAY(latencies, u64, LABKIT_BUCKETS);
 
 static __always_inline struct usdt_event *new_event(struct pt_regs *ctx, u32 probe)

@@ -15,7 +15,7 @@ struct python_event {
 	char path[96];
 };
 
-BPF_RINGBUF_OUTPUT(events, 2048);
+BPF_RINGBUF_OUTPUT(events, (8 << 20) / PAGE_SIZE);	/* 8 MiB, whatever the size of a page */
 
 static __always_inline int note(struct pt_regs *ctx, u32 kind, void *function, void *path, s64 number)
 {

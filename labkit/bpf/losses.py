@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +85,8 @@ def _words(kind: int, name: str, told: MapShape | None) -> tuple[str, str]:
         if told is not None and told.kind == PERF_BUFFER:
             return f"records are missing: the buffer of a CPU in {where} was full", "send less, or smaller records"
         size = f" ({told.entries} bytes)" if told is not None else ""
-        larger = f"BPF_RINGBUF_OUTPUT({where}, {2 * told.entries // 4096})" if told is not None else "more pages"
+        twice = 2 * told.entries // mmap.PAGESIZE if told is not None else 0
+        larger = f"BPF_RINGBUF_OUTPUT({where}, {twice})" if twice else "more pages"
         return f"records are missing: the ring buffer {where}{size} was full", f"make it larger: {larger}"
     if kind == _RACE:
         return f"counts are missing in {where}: two CPUs made the same entry at once", (

@@ -134,6 +134,17 @@ def test_what_a_witness_does_not_confirm_is_a_doubt(
     assert (said is None and found == []) or (said is not None and len(found) == 1 and said in found[0])
 
 
+@pytest.mark.parametrize(("page_bytes", "said"), [(4096, []), (16384, ["16384 bytes"]), (65536, ["65536 bytes"])])
+def test_blocks_that_share_a_page_are_not_all_cold(
+    page_bytes: int, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Job("pool", cache="cold", queue_depth=8)
+    told = honest(job)
+    monkeypatch.setattr("os.sysconf", lambda name: page_bytes)
+    found = doubts(job, told)
+    assert len(found) == len(said) and all(f"a page of this kernel has {size}" in found[0] for size in said)
+
+
 @pytest.mark.parametrize("absent", ["device_read_bytes", "resident_pages", "in_flight"])
 def test_what_the_kernel_does_not_say_raises_no_doubt(absent: str) -> None:
     job = Job("pool", queue_depth=8)

@@ -29,7 +29,7 @@ def doubts(job: Job, told: Mapping[str, Any]) -> list[str]:
     told : the JSON line of the workload, with `bytes`, `device_read_bytes`, `device_write_bytes`, `resident_pages`,
         `file_bytes`, `file_bytes_wanted`, `in_flight` and `ios`. A key that the kernel could not fill is absent.
     """
-    checks = (_device(job, told), _warm(job, told), _depth(job, told), _file(job, told))
+    checks = (_device(job, told), _page(job), _warm(job, told), _depth(job, told), _file(job, told))
     return [warning for warning in checks if warning]
 
 
@@ -45,6 +45,18 @@ def _device(job: Job, told: Mapping[str, Any]) -> str:
         f"{job.engine}, {job.cache}: only {100 * device / moved:.0f} % of the bytes {way}. The file system "
         f"({told['filesystem']}) keeps them in memory, or the kernel does not count what it moves. These are not the "
         "numbers of a disk."
+    )
+
+
+def _page(job: Job) -> str:
+    """Only whole pages come into the page cache: what shares one with an earlier block is no longer cold."""
+    page_bytes = os.sysconf("SC_PAGE_SIZE")
+    if job.cache != "cold" or job.operation != "read" or job.block_bytes >= page_bytes:
+        return ""
+    return (
+        f"{job.engine}, cold, {job.block_bytes} bytes: a page of this kernel has {page_bytes} bytes. The first read of "
+        "a page brings all of it into the page cache, and the other blocks of the page are warm. Choose a block size "
+        f"of at least {page_bytes}."
     )
 
 

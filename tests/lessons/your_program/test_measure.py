@@ -190,7 +190,8 @@ def test_the_page_faults_are_those_of_proc_stat(obedient: Obedient) -> None:
 
     def work() -> None:
         before = minor()
-        obedient("m = mmap.mmap(-1, 4096 * 997); [m.__setitem__(4096 * n, 1) for n in range(997)]; m.close()")
+        touch = "[m.__setitem__(p * n, 1) for n in range(997)]"
+        obedient(f"p = mmap.PAGESIZE; m = mmap.mmap(-1, p * 997); {touch}; m.close()")
         told.append(minor() - before)
 
     frame = obedient.watched("faults", work)
