@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import ctypes as ct
 import os
-import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tree import ROOT, named, short
 
 from labkit.bpf import bcc
 from labkit.bpf.capture import captured
@@ -121,27 +118,3 @@ def test_symbols_of_this_process_and_of_the_kernel() -> None:
 
 def test_the_online_cpus_are_those_of_this_machine() -> None:
     assert set(bcc.online_cpus()) >= os.sched_getaffinity(0)
-
-
-# what only one file may know
-DOORS = {
-    # names that BCC does not document, and the types of its library's functions
-    "labkit/bpf/bcc.py": re.compile(
-        r"_trace_autoload|\b(?!pass_fds)\w+_fds\b|open_perf_events|\.funcs\b|\._fields_|bcc_func_load|bpf_module_create|bcc\.lib\b|"
-        r"from bcc"
-    ),
-    # where BCC is
-    "labkit/machine/bcc.py": re.compile(r"libbcc\.so|import_module\(\"bcc"),
-}
-
-
-@pytest.mark.parametrize("path", named(".py", under="labkit"), ids=short)
-@pytest.mark.parametrize("door", DOORS)
-def test_nobody_else_opens_bcc(path: Path, door: str) -> None:
-    if str(path.relative_to(ROOT)) != door:
-        assert DOORS[door].findall(path.read_text()) == []
-
-
-@pytest.mark.parametrize("door", DOORS)
-def test_what_only_a_door_may_know_it_knows(door: str) -> None:
-    assert DOORS[door].search((ROOT / door).read_text())
