@@ -134,7 +134,7 @@ PREDICTIONS = {
             "they are equal": "You expected the same copy to take the same time. The copy is the same, but a "
             "worker does it: see the ratio and its interval.",
             "sync": "You expected workers to cost a lot. In this run the interval says otherwise: perhaps your "
-            "kernel reads a tmpfs without one.",
+            "kernel reads a tmpfs without one, as all did before Linux 6.5.",
         },
     ),
     "07-p7": Replies(

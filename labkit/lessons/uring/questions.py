@@ -139,9 +139,10 @@ PREDICTIONS = {
     "08-p6": Replies(
         {
             "none": "You thought that data in memory needs no worker. tmpfs cannot say in advance that it will "
-            "not block, so each read goes to a worker: see punted.",
+            "not block, so since Linux 6.5 each read goes to a worker: see punted.",
             "some": "You expected it to depend on the block. It depends on the file system: all of them, or none.",
-            "all": "You expected tmpfs to need workers. On this kernel it does not: see punted.",
+            "all": "You expected tmpfs to need workers. On this kernel it does not, as on all before Linux 6.5: see "
+            "punted.",
         },
         usual="all",
     ),

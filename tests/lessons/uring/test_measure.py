@@ -18,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from running_kernel import since
 
 from labkit import schema
 from labkit.bpf.program import TRACING
@@ -264,7 +265,8 @@ def test_workers_are_seen_where_they_are_asked_for_and_not_where_the_page_is_the
         assert row["submits"] + row["waits"] == row["calls"], arm
     if "tmpfs" in frame.index:
         tmpfs = frame.loc["tmpfs"]
-        assert tmpfs["punted"] in (0, 211)  # a newer tmpfs may need no worker
+        # "io_uring: rely solely on FMODE_NOWAIT" (6.5); what a later tmpfs than that of 6.18 does is not known
+        assert tmpfs["punted"] in ((0, 211) if since("6.19") else (211,) if since("6.5") else (0,))
         assert (tmpfs["punted"] > 0) == (tmpfs["workers"] > 0)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from running_kernel import since
 
 from labkit.bpf.program import Program
 from labkit.bpf.text import BPF_FOLDER
@@ -136,6 +137,13 @@ def test_who_loads_a_program_matters() -> None:
     """The same program: root may keep an address in a map, a loader with CAP_BPF alone may not."""
     assert verifier.judge("leaked_pointer", trusted=True).kind == explain.ACCEPTED
     assert verifier.judge("leaked_pointer", trusted=False).kind == "leak"
+
+
+@pytest.mark.bpf
+def test_root_may_read_what_was_never_set_since_linux_6_3() -> None:
+    """ "bpf: Allow reads from uninit stack" (6.3) is for a loader that may read kernel memory anyway."""
+    assert verifier.judge("never_set", trusted=True).kind == (explain.ACCEPTED if since("6.3") else "stack")
+    assert verifier.judge("never_set", trusted=False).kind == "stack"
 
 
 # -- loops ---------------------------------------------------------------------------------------
