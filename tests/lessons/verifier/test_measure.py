@@ -142,8 +142,8 @@ def test_who_loads_a_program_matters() -> None:
 @pytest.mark.bpf
 def test_root_may_read_what_was_never_set_since_linux_6_3() -> None:
     """ "bpf: Allow reads from uninit stack" (6.3) is for a loader that may read kernel memory anyway."""
-    assert verifier.judge("never_set", trusted=True).kind == (explain.ACCEPTED if since("6.3") else "stack")
-    assert verifier.judge("never_set", trusted=False).kind == "stack"
+    assert verifier.judge("never_set", trusted=True).kind == (explain.ACCEPTED if since("6.3") else "uninitialised")
+    assert verifier.judge("never_set", trusted=False).kind == "uninitialised"
 
 
 # -- loops ---------------------------------------------------------------------------------------
