@@ -1,7 +1,7 @@
 # The commands of the lab. `make` alone lists them. Each sets up what it needs first.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab lessons test faults soak bench test-kernels docs test-docs clean lock container test-container \
+.PHONY: help setup lab lessons test faults soak bench bench-peers test-kernels docs test-docs clean lock container test-container \
 	classroom classroom-image classroom-stop test-hub test-classroom
 
 # Debian gives /usr/sbin (bpftool, ip) to root only.
@@ -39,6 +39,9 @@ soak: ## run all experiments in a loop, then all lessons, and look whether anyth
 
 bench: setup ## measure the lab against its peers, into build/bench.json and bench.html (ONLY=io.warm: some figures)
 	@scripts/as-root.sh python -m bench $(ONLY)
+
+bench-peers: setup ## fetch nginx for the bench into the lab's cache folder; it is unpacked, not installed
+	@scripts/as-root.sh python -m bench.peers
 
 test-kernels: ## run the kernel-facing tests on other kernels, under emulation (ARCH=arm64, QUICK=1, MINUTES=90, ADD=1, KERNELS=6.12, TESTS=...)
 	@scripts/setup.sh test

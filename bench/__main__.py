@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import cells, events, frames, io, report, sockmap, trace, ui
+from bench import cells, events, frames, io, report, serve, sockmap, trace, ui
 from bench.figure import Figure, Step
 from bench.goals import GOALS
 from labkit.bpf.shelf import forget_loaded
@@ -32,6 +32,7 @@ STEPS: tuple[Step, ...] = (
     *trace.STEPS,
     *events.STEPS,
     *sockmap.STEPS,
+    *serve.STEPS,
     *ui.STEPS,
     *cells.STEPS,
     *frames.STEPS,
@@ -121,7 +122,7 @@ def _facts(figures: list[Figure], absent: dict[str, str], took_s: float) -> dict
     """Return what goes with the figures: the machine, the peers' versions, what each figure had to say."""
     told = {figure.name: {"warnings": figure.warnings, "near_goal": figure.near, **figure.facts} for figure in figures}
     load: dict[str, Any] = {"load_average": os.getloadavg()[0], "niceness": os.getpriority(os.PRIO_PROCESS, 0)}
-    peers = {"fio": "fio", "bpftrace": "bpftrace", "strace": "strace", "redis-server": "redis-server"}
+    peers = {"fio": "fio", "bpftrace": "bpftrace", "strace": "strace", "redis-server": "redis-server", "wrk": "wrk"}
     versions = {name: _version(program) for name, program in peers.items()}
     return provenance(
         command="make bench", took_s=round(took_s, 1), peers=versions, figures=told, missing=absent, **load

@@ -22,7 +22,7 @@ from labkit.running.lock import exclusive
 from labkit.running.pinning import cpus_for
 from labkit.running.progress import Progress
 
-__all__ = ["wrk"]
+__all__ = ["ask", "wrk"]
 
 _ANSWERED = re.compile(r"(\d+) requests in ([\d.]+)(ms|s|m)")
 _LATENCY = re.compile(r"^\s+(50|99)%\s+([\d.]+)(us|ms|s)$", re.MULTILINE)
@@ -74,24 +74,44 @@ def _ask(way: str, setting: Setting, seconds: int) -> dict[str, Any]:
     client_cpu, _ = cpus_for(setting.pinning)
     with serving(way, setting, protocol="http", seconds=60 + 2 * seconds) as (server, address):
         server.start()
-        command = ["taskset", "--cpu-list", str(client_cpu), "wrk", "--threads", "1", "--latency"]
-        command += ["--connections", str(setting.connections), "--duration", f"{seconds}s", f"http://{address}/"]
-        try:
-            said = run(command, timeout_s=30 + 2 * seconds).stdout
-        except subprocess.TimeoutExpired:
-            raise WorkloadError("wrk did not end.", "run the cell again") from None
+        told = ask(address, setting.connections, seconds, client_cpu)
         server.stop()
         counted = server.result()
-    answered = _ANSWERED.search(said)
-    if answered is None or "Socket errors" in said:
-        raise WorkloadError("wrk reports errors.", "run the cell again; if it stays so, report it", said)
-    requests, took, unit = answered.groups()
-    latency = {share: float(value) * _NS[scale] for share, value, scale in _LATENCY.findall(said)}
     return {
         "generator": "wrk",
         "arm": way,
         "connections": setting.connections,
         "answered": counted["requests"],
+        **told,
+    }
+
+
+def ask(address: str, connections: int, seconds: int, cpu: int) -> dict[str, Any]:
+    """Let wrk ask a server by HTTP from one CPU, and return what it reports.
+
+    Parameters
+    ----------
+    address : such as "127.0.0.1:4711".
+    seconds : how long, a whole number.
+
+    Returns requests, requests_per_s, p50_ns, p99_ns.
+
+    Raises
+    ------
+    WorkloadError : wrk reports errors, or does not end.
+    """
+    command = ["taskset", "--cpu-list", str(cpu), "wrk", "--threads", "1", "--latency"]
+    command += ["--connections", str(connections), "--duration", f"{seconds}s", f"http://{address}/"]
+    try:
+        said = run(command, timeout_s=30 + 2 * seconds).stdout
+    except subprocess.TimeoutExpired:
+        raise WorkloadError("wrk did not end.", "run the cell again") from None
+    answered = _ANSWERED.search(said)
+    if answered is None or "Socket errors" in said or "Non-2xx" in said:
+        raise WorkloadError("wrk reports errors.", "run the cell again; if it stays so, report it", said)
+    requests, took, unit = answered.groups()
+    latency = {share: float(value) * _NS[scale] for share, value, scale in _LATENCY.findall(said)}
+    return {
         "requests": int(requests),
         "requests_per_s": int(requests) / (float(took) * _NS[unit] / 1e9),
         "p50_ns": latency["50"],
