@@ -42,14 +42,14 @@ def _against_nginx(name: str, place: str, slices: int, progress: Progress) -> li
 
 def _multishot(name: str, place: str, progress: Progress) -> list[Figure]:
     made = serve.measure(
-        [OURS, "multishot"], 256, pinning=place, slices=quick(8, 2), slice_s=quick(0.3, 0.05), progress=progress
+        [OURS, "multishot"], 256, pinning=place, slices=quick(6, 2), slice_s=quick(0.3, 0.05), progress=progress
     )
     return [ratio(name, made, "requests_per_s", "multishot", OURS)]
 
 
 STEPS = (
-    Step(("serve.wrk",), partial(_against_nginx, "serve.wrk", SAME, 8), 32, ("wrk",)),
-    Step(("serve.wrk.cross",), partial(_against_nginx, "serve.wrk.cross", CROSS, 6), 24, ("wrk",)),
-    Step(("serve.uring",), partial(_multishot, "serve.uring", SAME), 10),
-    Step(("serve.uring.cross",), partial(_multishot, "serve.uring.cross", CROSS), 10),
+    Step(("serve.wrk",), partial(_against_nginx, "serve.wrk", SAME, 8), 28, ("wrk",)),
+    Step(("serve.wrk.cross",), partial(_against_nginx, "serve.wrk.cross", CROSS, 6), 21, ("wrk",)),
+    Step(("serve.uring",), partial(_multishot, "serve.uring", SAME), 6),
+    Step(("serve.uring.cross",), partial(_multishot, "serve.uring.cross", CROSS), 6),
 )

@@ -56,7 +56,7 @@ def _slowdown(cache: str, ios: int, slices: int) -> Step:
             }
             return [compare(name, arms, arm=LAB, baseline=NOBODY, slices=quick(slices, 2), progress=progress)]
 
-    return Step((name,), measure, 25)
+    return Step((name,), measure, 22)
 
 
 def _cost_vs(name: str, peer: str, watch: str, ios: int) -> Step:
@@ -87,7 +87,7 @@ def _cost_vs(name: str, peer: str, watch: str, ios: int) -> Step:
         noise = trial.ratios(frame).attrs["warnings"]
         return [Figure(name, told["ratio"], told["low"], told["high"], int(told["slices"]), noise, frame, facts)]
 
-    return Step((name,), measure, 40, (peer,))
+    return Step((name,), measure, 36, (peer,))
 
 
 def _bystander(progress: Progress) -> list[Figure]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from labkit.lessons.serve.exercises import count_by_calls, count_in_the_ring, how_many_connections, which_way
 from labkit.lessons.serve.findings import compared, fastest, served
+from labkit.lessons.serve.herd import herd, wakers
 from labkit.lessons.serve.open_loop import offered_load
 from labkit.lessons.serve.others import wrk
 from labkit.lessons.serve.panels import panel
@@ -21,6 +22,7 @@ __all__ = [
     "count_by_calls",
     "count_in_the_ring",
     "fastest",
+    "herd",
     "how_many_connections",
     "integrity",
     "measure",
@@ -31,6 +33,7 @@ __all__ = [
     "plot",
     "ratios",
     "served",
+    "wakers",
     "which_way",
     "wrk",
 ]

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from labkit import schema
+from labkit.lessons.serve.herd import SHARES
 from labkit.lessons.serve.runs import CALLS, WAYS
 from labkit.notebook.plotting import style
 
@@ -132,11 +133,29 @@ def _per_way(frame: pd.DataFrame, ax: Axes) -> Axes:
     return style.finish(ax, frame, title="The same servers, asked by wrk", legend=False)
 
 
+def _herd(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw the wake-ups of all threads, and their CPU time, for one connection, against the number of threads."""
+    left, right = style.split(ax, columns=2)
+    for one, column in ((left, "wakeups_per_connection"), (right, "cpu_ns_per_connection")):
+        for arm, how in style.series(SHARES).items():
+            rows = frame[frame["arm"] == arm].sort_values("threads")
+            if len(rows):
+                one.plot(rows["threads"], rows[column], label=arm, **how)
+        style.axis(one, "x", "threads", log=2, ticks=frame["threads"])
+        style.axis(one, "y", column)
+        one.set_ylim(bottom=0)
+        one.set_title(schema.label(column), loc="left", fontsize=10, color=style.INK)
+        one.set_ylabel("")
+    style.finish(left, frame)
+    return style.finish(right, frame, legend=False)
+
+
 # the first of these columns that a frame has names its picture
 _PICTURES: dict[str, Callable[[pd.DataFrame, Axes], Axes]] = {
     "ratio": _ratios,
     "loop": _offered,
     "event": _calls,
     "generator": _per_way,
+    "wakeups_per_connection": _herd,
     "own_calls_per_request": _rates,
 }

@@ -33,6 +33,7 @@ __all__ = [
     "Answered",
     "Setting",
     "attached",
+    "call_flags",
     "check_setting",
     "check_settings",
     "check_ways",
@@ -198,12 +199,12 @@ def _seen(program: Program | None) -> tuple[dict[str, int] | None, int]:
 @contextmanager
 def attached() -> Iterator[Program]:
     """Attach c/bpf/serve.c during a block and yield it, for `run_once`."""
-    with watching("serve", _flags, None) as program:
+    with watching("serve", call_flags, None) as program:
         assert program is not None  # without warnings, what is missing is an error
         yield program
 
 
-def _flags() -> dict[str, int]:
+def call_flags() -> dict[str, int]:
     """Return what this kernel does not have, as macros of the C file."""
     events = TRACING / "events"
     has_wait = (events / "syscalls" / "sys_enter_epoll_wait").is_dir()

@@ -118,3 +118,20 @@ def test_the_sentence_names_the_last_rate_that_was_served() -> None:
 def test_wrks_rates_are_a_bar_per_way() -> None:
     frame = schema.frame({"generator": ["wrk"] * 2, "arm": ["threads", "epoll"], "requests_per_s": [5e4, 1e5]})
     assert [bar.get_width() for bar in serve.plot(frame, fresh()).patches] == [5e4, 1e5]
+
+
+def test_wake_ups_and_their_cost_are_drawn_against_the_threads() -> None:
+    frame = schema.frame(
+        {
+            "arm": ["plain", "exclusive"] * 2,
+            "threads": [1, 1, 16, 16],
+            "wakeups_per_connection": [1.0, 1.0, 16.0, 1.0],
+            "cpu_ns_per_connection": [12e3, 12e3, 35e3, 12e3],
+        }
+    )
+    left, right = serve.plot(frame, fresh()).get_figure().axes
+    assert {line.get_label(): line.get_ydata().tolist() for line in left.lines} == {
+        "plain": [1, 16],
+        "exclusive": [1, 1],
+    }
+    assert right.lines[0].get_xydata().tolist() == [[1, 12e3], [16, 35e3]]

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lesson 11: threads that wait for the connections of one port, and who wakes them.
+
+Rests on c/workloads/serve_herd.c and c/bpf/serve_herd.c (the tracepoint sched:sched_waking), and on epoll_ctl(2) and
+socket(7) for EPOLLEXCLUSIVE and SO_REUSEPORT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from labkit import schema
+from labkit.bpf.program import Program
+from labkit.errors import check_choices, check_int, check_ints
+from labkit.lessons._io.watch import watching
+from labkit.lessons.serve.runs import call_flags
+from labkit.machine.folders import quick
+from labkit.machine.provenance import provenance
+from labkit.running.lock import exclusive
+from labkit.running.progress import Progress
+from labkit.running.workload import Workload
+
+__all__ = ["SHARES", "herd", "wakers"]
+
+SHARES = ("plain", "exclusive", "reuseport")
+ENDER = "main"  # the name of the thread that ends the others
+THREADS = (1, 4, 16)
+_UNWATCHED = 3  # runs, for the CPU time
+
+
+def herd(
+    share: str | Sequence[str] = SHARES,
+    threads: int | Sequence[int] = THREADS,
+    connections: int | None = None,
+    *,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Let connections come, one at a time, to threads that all wait for them, and count whom the kernel wakes.
+
+    Parameters
+    ----------
+    share : how the threads share the port. "plain": each has an epoll set, with the one listening socket in each;
+        "exclusive": the same with EPOLLEXCLUSIVE; "reuseport": each has a listening socket of its own.
+    threads : one number or several, 1 to 64.
+    connections : 1 to 100,000; None is 499 (97 with LABKIT_QUICK=1). Each comes when all threads sleep again.
+
+    Returns
+    -------
+    One row per way to share and number of threads: arm, threads, connections, wakeups (of the threads, by a new
+    connection, counted in the kernel), wakeups_per_connection, own_sleeps (of the threads, as getrusage(2) counts
+    them), empty_accepts (accept4() found no connection any more), cpu_ns_per_connection (of the threads; the median of
+    three runs that nobody watches).
+
+    Raises
+    ------
+    Missing : BPF cannot be loaded here.
+    """
+    arms, counts, wanted = _checked(share, threads, connections)
+    rows: list[dict[str, Any]] = []
+    lost = 0
+    with exclusive("lesson 11: wake-ups", progress) as report, watching("serve_herd", call_flags, None) as program:
+        assert program is not None
+        jobs = [(arm, count) for count in counts for arm in arms]
+        for number, (arm, count) in enumerate(jobs):
+            report(number / len(jobs), f"{arm}, {count} threads")
+            told, seen = _run(arm, count, wanted, program)
+            woken = sum(times for waker, times in seen.items() if waker != ENDER)
+            lost += program.lost_events
+            rows.append(
+                {
+                    "arm": arm,
+                    "threads": count,
+                    "connections": told["accepted"],
+                    "wakeups": woken,
+                    "wakeups_per_connection": woken / told["accepted"],
+                    "own_sleeps": told["server"]["voluntary_switches"],
+                    "empty_accepts": told["empty_accepts"],
+                }
+            )
+        program.detach()
+        for row, (arm, count) in zip(rows, jobs, strict=True):
+            costs = [_run(arm, count, wanted)[0]["server"]["cpu_ns"] / wanted for _ in range(_UNWATCHED)]
+            row["cpu_ns_per_connection"] = float(np.median(costs))
+        facts = provenance(command=["serve_herd", "--share", *arms], lost_events=lost)
+    return schema.frame(rows, **facts)
+
+
+def wakers(
+    share: str | Sequence[str] = SHARES,
+    threads: int = 16,
+    connections: int | None = None,
+    *,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Return who wakes the threads: one row per way to share and waker, with arm, threads, waker, wakeups.
+
+    Parameters
+    ----------
+    share, threads, connections : as of `herd`; one number of threads.
+
+    A waker is a thread of the program: "client" connects, "main" ends the threads after the last connection. Or it is
+    "elsewhere": the kernel handled the connection in an interrupt that came while another process ran.
+    """
+    arms, (count,), wanted = _checked(share, check_int("threads", threads, 1, 64, "threads"), connections)
+    rows: list[dict[str, Any]] = []
+    lost = 0
+    with exclusive("lesson 11: wake-ups", progress) as report, watching("serve_herd", call_flags, None) as program:
+        assert program is not None
+        for number, arm in enumerate(arms):
+            report(number / len(arms), arm)
+            _, seen = _run(arm, count, wanted, program)
+            lost += program.lost_events
+            rows += [
+                {"arm": arm, "threads": count, "waker": waker, "wakeups": times}
+                for waker, times in sorted(seen.items(), key=lambda each: -each[1])
+            ]
+        facts = provenance(command=["serve_herd", "--share", *arms], lost_events=lost)
+    return schema.frame(rows, **facts)
+
+
+def _checked(share: object, threads: object, connections: object) -> tuple[list[str], list[int], int]:
+    arms = check_choices("share", share, SHARES)
+    counts = check_ints("threads", threads, 1, 64, "threads")
+    wanted = quick(499, 97) if connections is None else connections
+    return arms, counts, check_int("connections", wanted, 1, 100_000, "connections")
+
+
+def _run(arm: str, threads: int, connections: int, program: Program | None = None) -> tuple[dict[str, Any], Any]:
+    """Return what the program reports, and waker -> wake-ups where somebody watches."""
+    options = ["--share", arm, "--threads", str(threads), "--connections", str(connections)]
+    with Workload("serve_herd", options) as workload:
+        if program is not None:
+            program.clear("servers", "wakeups", "labkit_lost")
+            program.aim(pid=workload.pid)
+        told = workload.go()
+    if program is None:
+        return told, {}
+    seen = {_name(key): int(times) for key, times in program.hash("wakeups").items()}
+    return told, seen
+
+
+def _name(key: Any) -> str:
+    (name,) = key if isinstance(key, tuple) else (key,)
+    return name.decode() if isinstance(name, bytes) else str(name)
