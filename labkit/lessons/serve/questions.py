@@ -151,4 +151,21 @@ PREDICTIONS = {
             f"Each request adds {n} ms to the wait of all that follow.",
         ),
     ),
+    "11-p6": Replies(
+        {
+            "1": "You expected the kernel to choose. It does so only if the program asks for it: see plain and "
+            "exclusive in the column of the wake-ups per connection.",
+            "2, one per CPU": "You expected as many as can run at the same time. The kernel wakes whoever waits, "
+            "however many CPUs there are: see the wake-ups per connection.",
+            "all 16": "You expected the worst. In this run the kernel woke fewer: see the wake-ups per connection.",
+        },
+        usual="all 16",
+        again=lambda n: Again(
+            f"{n + 3} threads share a port with EPOLLEXCLUSIVE, and {n} connections come one after the other. How "
+            "many wake-ups?",
+            [n, n + 3, n * (n + 3)],
+            n,
+            "One thread for each connection; the others sleep on.",
+        ),
+    ),
 }
