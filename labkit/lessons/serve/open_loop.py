@@ -32,6 +32,7 @@ def offered_load(
     message_bytes: int = 64,
     pinning: str | None = None,
     *,
+    transport: str = "tcp",
     slices: int | None = None,
     slice_s: float | None = None,
     seed: int | None = None,
@@ -43,7 +44,7 @@ def offered_load(
 
     Parameters
     ----------
-    way, connections, message_bytes, pinning : as of `serve.measure`; one of each.
+    way, connections, message_bytes, pinning, transport : as of `serve.measure`; one of each.
     share : one offered rate or several, as a share of the closed loop's (of the best of three runs), 0.01 to 2.
     slices, slice_s, seed : as of `serve.measure`; None is 6 slices of 0.3 seconds (2 of 0.05 with LABKIT_QUICK=1).
 
@@ -56,7 +57,7 @@ def offered_load(
     """
     check_choice("way", way, WAYS)
     shares = [check_float("share", each, 0.01, 2, "of the closed loop's rate") for each in several("share", share)]
-    setting = check_setting(connections, message_bytes, pinning)
+    setting = check_setting(connections, message_bytes, pinning, transport)
     slices = trial.check_slices(slices, 6, 2)
     slice_s = check_float("slice_s", quick(0.3, 0.05) if slice_s is None else slice_s, 0.005, 60, "seconds")
     seed = check_seed(seed)

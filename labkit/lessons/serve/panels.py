@@ -33,6 +33,8 @@ def panel(subject: str = "ways") -> Panel:
                 "share": controls.several("share", SHARES, [0.4, 0.8, 1.2], label="offered rate"),
                 "connections": controls.choose("connections", CONNECTIONS, 64),
                 "message_bytes": controls.choose("message_bytes", SIZES, 64),
+                "pinning": controls.choose("pinning", PINNINGS, usual_place()),
+                "transport": controls.choose("transport", TRANSPORTS),
                 "slices": controls.whole("slices", 6, 2, 100),
             },
             measure=open_loop.offered_load,

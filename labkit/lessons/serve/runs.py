@@ -222,11 +222,13 @@ def check_ways(way: object) -> list[str]:
     return check_choices("way", way, WAYS)
 
 
-def check_setting(connections: object, message_bytes: object, pinning: object = None) -> Setting:
-    """Return one setting over TCP, or raise `BadArgument`; the parameters are as of `check_settings`."""
+def check_setting(
+    connections: object, message_bytes: object, pinning: object = None, transport: object = "tcp"
+) -> Setting:
+    """Return one setting, or raise `BadArgument`; the parameters are as of `check_settings`."""
     count = check_int("connections", connections, 1, MOST_CONNECTIONS, "connections")
     size = check_int("message_bytes", message_bytes, 1, MOST_BYTES, "bytes")
-    return Setting(count, size, _place(pinning))
+    return Setting(count, size, _place(pinning), check_choice("transport", transport, TRANSPORTS))
 
 
 def check_settings(connections: object, message_bytes: object, pinning: object, transport: object) -> list[Setting]:

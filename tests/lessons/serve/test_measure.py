@@ -16,7 +16,7 @@ from labkit.errors import BadArgument, Missing, Stopped, WorkloadUnable
 from labkit.lessons import serve
 from labkit.lessons.serve import exercises, runs
 from labkit.running import truths
-from labkit.running.pinning import SAME
+from labkit.running.pinning import PINNINGS, SAME
 from labkit.stats import trial
 
 bpf = pytest.mark.bpf
@@ -81,6 +81,19 @@ def test_unix_sockets_are_measured_too() -> None:
     assert set(frame["transport"]) == {"unix"} and set(frame["arm"]) == {"epoll", "epoll (again)"}
 
 
+@pytest.mark.parametrize(("pinning", "transport"), zip(PINNINGS, runs.TRANSPORTS, strict=True))
+def test_both_loops_take_a_thousand_connections_and_64_kib_in_each_place(pinning: str, transport: str) -> None:
+    where: dict[str, Any] = {"pinning": pinning, "transport": transport, **QUICK}
+    try:
+        frame = serve.measure("epoll", [1, 1000], [64, 65536], **where)
+    except Missing as error:
+        pytest.skip(str(error))
+    assert set(zip(frame["pinning"], frame["transport"], strict=True)) == {(pinning, transport)}
+    assert (frame["requests"] > 0).all() and len(frame) == 4 * 2 * 2
+    opened = serve.offered_load(share=0.1, connections=1000, message_bytes=65536, **where)
+    assert opened["loop"].tolist() == ["closed", "open"]
+
+
 def test_a_way_that_this_machine_refuses_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
     from labkit.lessons.serve import rates
 
@@ -118,7 +131,8 @@ def test_the_open_loop_answers_or_reports_all_that_was_offered() -> None:
     low, high = frame.iloc[1], frame.iloc[2]
     served = frame["requests"] / (frame["requests"] + frame["never_asked"])
     assert served[1] > served[2]
-    assert high["never_asked"] > low["never_asked"] and high["p99_ns"] >= high["service_p99_ns"]
+    assert high["never_asked"] > low["never_asked"]
+    assert not high["p99_ns"] < high["service_p99_ns"]  # there is none of fewer than 1000 requests
 
 
 # -- wrk ---------------------------------------------------------------------------------------------------
@@ -220,6 +234,7 @@ def test_littles_law_gives_the_clients() -> None:
         (serve.calls, {"requests": 0}, "from 1 to 10000000 requests"),
         (serve.integrity, {"connections": 9}, "from 10 to 1000"),
         (serve.offered_load, {"share": 2.5}, "from 0.01 to 2"),
+        (serve.offered_load, {"transport": "udp"}, "tcp, unix"),
         (serve.offered_load, {"connections": [1, 2]}, "pass connections as a whole number from 1 to 1000"),
         (serve.wrk, {"seconds": 0.5}, "from 1 to 60"),
     ],

@@ -12,7 +12,9 @@ from runner.learner import Followed, follow
 pytestmark = pytest.mark.bpf
 
 FACTS = """{
-    "recorded": [bool(frame.attrs.get("recorded")) for frame in (intact, watched, rates, copies, offered, abc, law)],
+    "recorded": [
+        bool(frame.attrs.get("recorded")) for frame in (intact, watched, rates, copies, woken, offered, abc, law)
+    ],
     "lost": watched.attrs["lost_events"],
     "intact": intact[["arm", "requests", "answered", "wrong_bytes"]].values.tolist(),
     "counts": watched.loc[watched["own_count"] >= 0, ["count", "own_count"]].values.tolist(),
@@ -21,6 +23,7 @@ FACTS = """{
     },
     "arms": sorted(rates["arm"].unique()),
     "notifications": copies.loc[copies["arm"] == "zerocopy", ["notifications", "copied_notifications"]].sum().tolist(),
+    "woken": woken.loc[woken["threads"] == 16].set_index("arm")["wakeups_per_connection"].to_dict(),
     "offered": offered.loc[offered["loop"] == "open", ["requests", "never_asked"]].values.tolist(),
     "tools": [type(answers).__name__, type(sends).__name__],
     "wrk": by_wrk[["answered", "requests"]].values.tolist(),
@@ -38,7 +41,7 @@ def test_it_runs_to_its_end(lesson: Followed) -> None:
 
 
 def test_nothing_of_it_is_a_recording_and_nothing_is_lost(lesson: Followed) -> None:
-    assert lesson.facts["recorded"] == [False] * 7
+    assert lesson.facts["recorded"] == [False] * 8
     assert lesson.facts["lost"] == 0
 
 
@@ -64,6 +67,16 @@ def test_the_ways_are_compared_and_epoll_with_itself(lesson: Followed) -> None:
 def test_on_loopback_each_zero_copy_send_is_copied(lesson: Followed) -> None:
     sent, copied = lesson.facts["notifications"]
     assert copied in (0, sent)  # 0: no report before 6.2
+
+
+def test_one_connection_wakes_sixteen_threads_or_one(lesson: Followed) -> None:
+    woken = lesson.facts["woken"]
+    assert woken["plain"] > 15 and woken["exclusive"] < 2 and woken["reuseport"] < 2
+
+
+def test_the_lowest_rate_that_is_offered_is_answered_and_the_highest_is_not(lesson: Followed) -> None:
+    shares = [answered / (answered + never_asked) for answered, never_asked in lesson.facts["offered"]]
+    assert shares[0] > 0.9 > shares[-1]
 
 
 @pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
