@@ -51,9 +51,9 @@ def herd(
     Returns
     -------
     One row per way to share and number of threads: arm, threads, connections, wakeups (of the threads, by a new
-    connection, counted in the kernel), wakeups_per_connection, own_sleeps (of the threads, as getrusage(2) counts
-    them), empty_accepts (accept4() found no connection any more), cpu_ns_per_connection (of the threads; the median of
-    three runs that nobody watches).
+    connection, counted in the kernel), wakeups_per_connection, voluntary_switches (the sleeps of the threads, as
+    getrusage(2) counts them), empty_accepts (accept4() found no connection any more), cpu_ns_per_connection (of the
+    threads; the median of three runs that nobody watches).
 
     Raises
     ------
@@ -74,10 +74,10 @@ def herd(
                 {
                     "arm": arm,
                     "threads": count,
-                    "connections": told["accepted"],
+                    "connections": told["connections"],
                     "wakeups": woken,
-                    "wakeups_per_connection": woken / told["accepted"],
-                    "own_sleeps": told["server"]["voluntary_switches"],
+                    "wakeups_per_connection": woken / told["connections"],
+                    "voluntary_switches": told["server"]["voluntary_switches"],
                     "empty_accepts": told["empty_accepts"],
                 }
             )

@@ -32,7 +32,7 @@ def test_a_plain_set_wakes_all_threads_and_the_other_ways_wake_one(frame: pd.Dat
 @bpf
 def test_each_sleep_that_the_threads_count_ends_with_a_wake_up_that_the_kernel_counts(frame: pd.DataFrame) -> None:
     """The witness is getrusage(2). The last wake-up of each thread is the end, which is not a connection's."""
-    apart = frame["own_sleeps"] - frame["wakeups"] - frame["threads"]
+    apart = frame["voluntary_switches"] - frame["wakeups"] - frame["threads"]
     assert (apart.abs() <= 9).all()
 
 
