@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from labkit.lessons.serve.exercises import count_by_calls, count_in_the_ring, how_many_connections, which_way
 from labkit.lessons.serve.findings import compared, fastest, served
-from labkit.lessons.serve.herd import herd, wakers
 from labkit.lessons.serve.open_loop import offered_load
 from labkit.lessons.serve.others import wrk
 from labkit.lessons.serve.panels import panel
 from labkit.lessons.serve.plots import plot
 from labkit.lessons.serve.rates import measure, medians, ratios
 from labkit.lessons.serve.runs import CALLS, WAYS
+from labkit.lessons.serve.sharing import herd, wakers
 from labkit.lessons.serve.watched import calls, integrity, per_request
 
 __all__ = [

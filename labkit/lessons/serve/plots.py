@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from labkit import schema
-from labkit.lessons.serve.herd import SHARES
 from labkit.lessons.serve.runs import CALLS, WAYS
+from labkit.lessons.serve.sharing import SHARES
 from labkit.notebook.plotting import style
 
 __all__ = ["plot"]
