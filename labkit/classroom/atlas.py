@@ -151,7 +151,7 @@ def plot(rows: pd.DataFrame, known: ClassFrame, *, colour: str = "disk", ax: Axe
             ax.annotate(f"{machine}: {named[machine]:.2g}x", (xs[-1], ys[-1]), fontsize=8, ha="right", va="bottom")
     if known.x != "arm":
         style.axis(ax, "x", known.x, log=2, ticks=rows["x"].astype(float))
-    style.axis(ax, "y", known.y, log=10)
+    style.axis(ax, "y", known.y, log=2 if known.y.startswith("bytes") else 10)
     machines = rows["machine"].nunique()
     title = f"{known.title}: {rows['line'].iloc[0]}, {machines} machines, coloured by {colour}"
     style.finish(ax, pd.DataFrame(), title=title, legend=False)

@@ -53,8 +53,8 @@ FRAMES = (
     ClassFrame("07", "sizes", "Block-size sweep", "block_bytes", "bytes_per_s", "engine"),
     ClassFrame("07", "curves", "Queue-depth curve", "queue_depth", "ios_per_s", "engine"),
     ClassFrame("09", "trips", "Round trips", "message_bytes", "rtt_ns", "arm", (("pinning", "same core"),)),
-    ClassFrame("04", "cost", "One call of a function that is probed", "arm", "ns_per_call"),
-    ClassFrame("06", "cost", "One system call that is probed", "arm", "ns_per_call", "call"),
+    ClassFrame("04", "cost", "A probed function, per call", "arm", "ns_per_call"),
+    ClassFrame("06", "cost", "A probed system call, per call", "arm", "ns_per_call", "call"),
 )
 
 
