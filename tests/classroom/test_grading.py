@@ -14,6 +14,7 @@ from classroom.learners import HOSTILE, START, WRONG, make, solutions
 
 from labkit.classroom import places, report
 from labkit.classroom.grading import Graded, grade
+from labkit.cli import main
 from labkit.errors import BadArgument, Missing
 from labkit.machine.folders import build_folder
 
@@ -137,3 +138,32 @@ def test_bad_calls_start_nothing(tmp_path: Path) -> None:
         run(tmp_path, wanted=["77"])
     with pytest.raises(Missing, match="No kernel image"):
         places.check_place(places.VM, tmp_path / "vmlinuz")
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ([], places.VM),
+        (["--in-container"], places.CONTAINER),
+        (["--on-this-machine-as-root"], places.BARE),
+    ],
+    ids=str,
+)
+def test_the_machine_itself_is_used_only_by_the_flag_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], place: str
+) -> None:
+    used = []
+
+    def pretend(folder: Path, **given: object) -> list[Graded]:
+        used.append(given["place"])
+        return []
+
+    monkeypatch.setattr("labkit.classroom.grading.grade", pretend)
+    assert main(["grade", str(tmp_path), *options]) == 0
+    assert used == [place]
+
+
+def test_two_places_at_once_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["grade", "class", "--in-container", "--on-this-machine-as-root"])
+    assert "not allowed with argument" in capsys.readouterr().err

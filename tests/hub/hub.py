@@ -15,13 +15,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from browser.lab import CELL_MS, free_port, picture
+from browser.lab import free_port, picture
 from container.box import BUILD_FLAGS, BUILD_S, ENGINE, engine
 from playwright.sync_api import Browser, Page, expect
 from tree import ROOT
 
 NAME = "labkit-test-class"
 START_S = 120
+LAB_MS = 600_000  # until a lab is open: seconds on a quiet machine
 PYTHON = ROOT / "build/classroom/venv/bin/python"
 LEARNERS = ("teacher", "ada", "bob", "cem", "dora")
 
@@ -130,7 +131,7 @@ class Learner:
         self.page.get_by_role("button", name="Sign in").click()
 
     def wait_for_the_lab(self) -> None:
-        self.page.wait_for_url(re.compile(f"/user/{self.name}/lab"), timeout=180_000)
+        self.page.wait_for_url(re.compile(f"/user/{self.name}/lab"), timeout=LAB_MS, wait_until="commit")
         self.wait_until_idle()
 
     def open(self, notebook: str) -> None:
@@ -138,7 +139,7 @@ class Learner:
         self.wait_until_idle()
 
     def wait_until_idle(self) -> None:
-        expect(self.page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=CELL_MS)
+        expect(self.page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=LAB_MS)
 
     def run_all(self) -> None:
         """Choose Run, Run All Cells; does not wait."""
