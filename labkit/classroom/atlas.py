@@ -212,7 +212,8 @@ def page(folder: Path, *, colour: str = "disk") -> str:
     warnings = "".join(f"<li>{escape(each)}</li>" for each in made.attrs["warnings"])
     left_out = f"<h2>Left out</h2><ul>{warnings}</ul>" if warnings else ""
     return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Atlas of the class</title>'
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Atlas of the class</title>'
         "<style>:root { color-scheme: light dark; } body { font: 16px/1.5 system-ui, sans-serif; max-width: 60em; "
         "margin: 2em auto; padding: 0 1em; }</style></head><body><h1>Atlas of the class</h1>"
         f"<p>A line per machine, {made['machine'].nunique()} machines. Why is yours different?</p>"

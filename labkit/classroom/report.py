@@ -150,10 +150,12 @@ _PAGE = """<!DOCTYPE html>
 <title>Grades of the class</title>
 <style>
 :root {{ color-scheme: light dark; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 90em; margin: 2em auto; padding: 0 1em; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 90em; margin: 2em auto; padding: 0 1em;
+  overflow-wrap: anywhere; }}
 .wide {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; }}
 th {{ text-align: left; padding: 2px 8px; font-weight: 600; white-space: nowrap; }}
+th[scope=row] {{ position: sticky; left: 0; background: Canvas; }}
 td {{ text-align: center; padding: 2px 8px; border: 1px solid #8886; }}
 .right {{ background: #1f7a3a; color: #fff; }}
 .wrong {{ background: #b3401f; color: #fff; }}
