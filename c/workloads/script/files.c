@@ -44,6 +44,62 @@ static void perform_pwrite(const struct act *act, struct result *result)
 	close(fd);
 }
 
+/* Asks for 4096 bytes of which only the last ones of a page are there: what follows is no memory. */
+static void perform_partial(const struct act *act, struct result *result)
+{
+	int fd = must(memfd_create("partial", MFD_CLOEXEC), "memfd_create");
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), size = size_of(act);
+	char *own = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (own == MAP_FAILED || munmap(own + page, page) || size < 1 || size > page)
+		die("partial of %zu bytes", "Allowed: 1 byte to a page.", size);
+	own[page - 1] = 1;
+	for (result->fd = fd; result->done < act->times && !workload_stopped;)
+		count(result, pwrite(fd, own + page - size, 4096, 0));
+	munmap(own, page);
+	close(fd);
+}
+
+static void perform_full(const struct act *act, struct result *result)
+{
+	int fd = must(open("/dev/full", O_WRONLY | O_CLOEXEC), "open /dev/full");
+	size_t size = size_of(act);
+
+	for (result->fd = fd; result->done < act->times && !workload_stopped;)
+		count(result, pwrite(fd, bytes, size, 0));
+	close(fd);
+}
+
+/* Opens `path` again and again; each call succeeds (0), or fails with this error. */
+static void open_often(const struct act *act, struct result *result, const char *path, int error)
+{
+	for (; result->done < act->times && !workload_stopped; result->done++) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+		if ((fd < 0 ? errno : 0) != error)
+			die("open %s: %s", "Look at `ulimit -n` and at /dev.", path, strerror(errno));
+		if (fd < 0)
+			result->failed++;
+		else
+			close(fd);
+	}
+}
+
+static void perform_opened(const struct act *act, struct result *result)
+{
+	open_often(act, result, "/dev/null", 0);
+}
+
+static void perform_missing(const struct act *act, struct result *result)
+{
+	open_often(act, result, "/nowhere/labkit", ENOENT);
+}
+
+static void perform_nofolder(const struct act *act, struct result *result)
+{
+	open_often(act, result, "/dev/null/labkit", ENOTDIR);
+}
+
 static void perform_pread(const struct act *act, struct result *result)
 {
 	int fd = must(open("/dev/zero", O_RDONLY | O_CLOEXEC), "open /dev/zero");
@@ -151,6 +207,11 @@ static void perform_late(const struct act *act, struct result *result)
 
 const struct act_kind file_acts[] = {
 	{ "pwrite", perform_pwrite, "N BYTES: write to /dev/null" },
+	{ "partial", perform_partial, "N BYTES: ask to write 4096 bytes of which only BYTES can be read" },
+	{ "full", perform_full, "N BYTES: write to a full disk: fails" },
+	{ "opened", perform_opened, "N: open /dev/null, and close it" },
+	{ "missing", perform_missing, "N: open what does not exist: ENOENT" },
+	{ "nofolder", perform_nofolder, "N: open a file in a file: ENOTDIR" },
 	{ "pread", perform_pread, "N BYTES: read /dev/zero" },
 	{ "short", perform_short, "N BYTES: ask for 4096 bytes of a file that has BYTES" },
 	{ "badread", perform_badread, "N: read from no file: fails" },

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from labkit.lessons.your_program.exercises import failing_opens, hidden_delay, hidden_memory, written_bytes
+from labkit.lessons.your_program.exercises import hidden_delay, hidden_memory
 from labkit.lessons.your_program.panels import panel
 from labkit.lessons.your_program.plots import plot
 from labkit.lessons.your_program.programs import git_status, sqlite_query, web_server
@@ -12,7 +12,6 @@ from labkit.lessons.your_program.watching import VIEWS, cost, watch, watch_all
 __all__ = [
     "VIEWS",
     "cost",
-    "failing_opens",
     "git_status",
     "hidden_delay",
     "hidden_memory",
@@ -22,5 +21,4 @@ __all__ = [
     "watch",
     "watch_all",
     "web_server",
-    "written_bytes",
 ]

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from labkit.notebook.question import Hint, Question, number, whole
+from labkit.lessons.your_program.tools import FAILING, WRITTEN
+from labkit.notebook.question import Hint, Question, number
 from labkit.notebook.replies import Again, Replies
 
 __all__ = ["PREDICTIONS", "QUESTIONS"]
@@ -25,29 +26,14 @@ QUESTIONS = {
         tolerance=0.15,
     ),
     "12-q2": Question(
-        ask="How many of the calls of openat() failed?",
-        read=whole,
-        first="load a program with %%bpf, and run the cell with your_program.failing_opens",
-        hints=(
-            Hint(lambda answer, truth: answer == 0, "Nothing was counted. Does your program see the exit of openat?"),
-            Hint(lambda answer, truth: answer > truth, "Too many: count only those whose result is below zero."),
-        ),
-        otherwise="Count the exits of openat with args->ret < 0.",
-        why="Only the exit of a call knows whether it failed.",
+        ask="Which program counts the calls of openat that failed, by error number?",
+        judge=FAILING.judge,
+        why="Only the exit of a call knows whether it failed, and its result says why.",
     ),
     "12-q3": Question(
-        ask="How many bytes did pwrite64() write?",
-        read=whole,
-        first="load a program with %%bpf, and run the cell with your_program.written_bytes",
-        hints=(
-            Hint(lambda answer, truth: answer == 0, "Nothing was counted. The call is pwrite64."),
-            Hint(
-                lambda answer, truth: answer > truth,
-                "Too many: what a program asks to write is not what is written. Look at the result.",
-            ),
-        ),
-        otherwise="Add args->ret at the exit of pwrite64, if it is above zero.",
-        why="A call may write less than was asked, or nothing: its result says how much.",
+        ask="Which program adds up, by descriptor, the bytes that pwrite64 wrote?",
+        judge=WRITTEN.judge,
+        why="The entry knows the descriptor, the exit knows the result, and the thread ties the two together.",
     ),
     "12-q4": Question(
         ask="How many pages of memory did the program touch? (5 % off is good enough.)",

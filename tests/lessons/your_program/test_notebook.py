@@ -16,7 +16,7 @@ FACTS = """{
     "scans": times,
     "web": web[(web["phase"] == "slow") & (web["wait"] == "in recvfrom()")]["count"].tolist(),
     "faults": int(memory["count"].sum()),
-    "tools": [type(opens).__name__, type(writes).__name__],
+    "tools": [type(failing).__name__, type(written).__name__],
 }"""
 
 
@@ -48,6 +48,11 @@ def test_the_learners_tools_are_loaded(lesson: Followed) -> None:
 def test_the_solutions_pass(lesson: Followed) -> None:
     assert len(lesson.questions) == 4
     assert lesson.solved == sorted(lesson.questions)
+
+
+def test_the_programs_to_begin_with_are_wrong_as_the_text_says(lesson: Followed) -> None:
+    assert "Wrong in the case: files that exist" in lesson.starts["12-q2"]
+    assert "Wrong in the case: short writes" in lesson.starts["12-q3"]
 
 
 def test_wrong_answers_do_not(lesson: Followed) -> None:

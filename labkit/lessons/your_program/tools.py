@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The programs that learners write in lesson 12, and the cases in which they are tried."""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter
+
+from labkit.lessons._judge.cases import Act, Case
+from labkit.lessons._judge.kept import Kept, Key
+from labkit.lessons._judge.tool import Tool, Truth
+
+__all__ = ["FAILING", "WRITTEN"]
+
+_BLIND = "Calls of a process that is not watched are in it. Ask labkit_is_target() first."
+_ERRORS = {"missing": errno.ENOENT, "nofolder": errno.ENOTDIR}
+
+
+def _failing(acts: list[Act]) -> Truth:
+    found: Counter[Key] = Counter()
+    for act in acts:
+        if act.failed:
+            found[_ERRORS[act.act]] += act.failed
+    return {"errors": found}
+
+
+def _written(acts: list[Act]) -> Truth:
+    found: Counter[Key] = Counter()
+    for act in acts:
+        if act.bytes:
+            found[act.fd] += act.bytes
+    return {"written": found}
+
+
+FAILING = Tool(
+    "12",
+    (Kept("errors", "BPF_HASH(errors, u32, u64);", key="u32", label="error number"),),
+    _failing,
+    (
+        Case(
+            "files that do not exist",
+            "main: missing 11-97",
+            more="A call that fails returns the error number with a minus sign. The key is the number without it.",
+            less="The result of a call that failed is below 0: for a file that does not exist, -2.",
+        ),
+        Case("a process that is not watched", "main: missing 3-9", beside="main: missing 11-97", more=_BLIND),
+        Case(
+            "files that exist",
+            "main: opened 11-97, missing 3-9",
+            more="Calls that did not fail are counted, too. The result of those is a descriptor: 0 or more.",
+        ),
+        Case(
+            "another error",
+            "main: missing 3-9, nofolder 11-23",
+            more="Each error has its own number, and its own key: -args->ret.",
+            less="There are more errors than ENOENT: each that is below 0 counts, under its own number.",
+        ),
+        Case("threads", "main: missing 99-200; thread: missing 99-200", less="Both threads belong to the process."),
+    ),
+)
+
+WRITTEN = Tool(
+    "12",
+    (Kept("written", "BPF_HASH(written, u32, u64);", key="u32", label="descriptor"),),
+    _written,
+    (
+        Case(
+            "full writes",
+            "main: pwrite 11-97 100-900",
+            less="written is a sum of bytes, not a number of calls. Its key is the descriptor, args->fd of the entry.",
+        ),
+        Case("a process that is not watched", "main: pwrite 3-9 100", beside="main: pwrite 11-97 4096", more=_BLIND),
+        Case(
+            "short writes",
+            "main: partial 11-23 100-900, pwrite 3-9 50-99",
+            more="A call may write less than it was asked to. Only its exit knows how much: args->ret.",
+        ),
+        Case(
+            "a full disk",
+            "main: full 5-20 1000, pwrite 3-9 100",
+            more="A call that fails writes nothing. Its result is below 0, such as -28 for ENOSPC: leave it out.",
+            less="A call that fails writes nothing. Its result is below 0, such as -28 for ENOSPC: leave it out.",
+        ),
+        Case("threads", "main: pwrite 99-200 64; thread: pwrite 99-200 128", less="Both threads belong to the process."),
+    ),
+)
