@@ -4,11 +4,18 @@
  * OFF_CPU) while they are off the CPU.
  */
 #include "labkit_watched.h"
+#include "labkit_python.h"
 #include <uapi/linux/bpf_perf_event.h>
 
 enum { TICK, MINOR, MAJOR, OFF };
 
-struct stack_key { u32 pid; int user; int kernel; u32 kind; };	/* numbers in `stacks`, or an error below zero */
+struct stack_key {	/* numbers in `stacks`, or an error below zero; of the Python functions, in `python_stacks` */
+	u64 python;
+	u32 pid;
+	int user;
+	int kernel;
+	u32 kind;
+};
 struct stack_sum { u64 count; u64 total_ns; };
 
 BPF_STACK_TRACE(stacks, 16384);
@@ -34,6 +41,7 @@ static __always_inline int note(struct bpf_perf_event_data *ctx, u32 kind)
 		return 0;
 	key.pid = labkit_pid();
 	key.user = stacks.get_stackid(ctx, BPF_F_USER_STACK);
+	key.python = python_stack_number();
 	if (kind == TICK)
 		key.kernel = stacks.get_stackid(ctx, 0);	/* -EFAULT while the process is not in the kernel */
 	add(&key, 0);
@@ -60,6 +68,7 @@ TRACEPOINT_PROBE(sched, sched_switch)
 		left.key.pid = labkit_pid();
 		left.key.user = stacks.get_stackid(args, BPF_F_USER_STACK);
 		left.key.kernel = stacks.get_stackid(args, 0);
+		left.key.python = python_stack_number();
 		if (off_cpu.update(&tid, &left))
 			labkit_count_lost();
 	}

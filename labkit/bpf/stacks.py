@@ -117,7 +117,7 @@ class Symbols:
             return str(name.decode(errors="replace")).replace(";", ",")
         if made := self._perf_map(address):
             return made
-        file = Path(module.decode()).name if module else ""
+        file = Path(module.decode()).name.strip("[]") if module else ""  # "[vdso]" has its brackets already
         return f"[{file}]" if file and not file.startswith("perf-") else UNKNOWN
 
     def kernel(self, address: int) -> str:

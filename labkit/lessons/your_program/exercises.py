@@ -44,4 +44,3 @@ def hidden_memory() -> pd.DataFrame:
     truths.expect("12-q4", pages)
     made.attrs["command"] = ""
     return made[["fault", "stack", "count"]]
-

@@ -25,6 +25,7 @@ class Look:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.lost = 0
+        self.warnings: list[str] = []  # what a learner must know to read the frames
         self.cost = pd.DataFrame()
 
     def __enter__(self) -> Look:

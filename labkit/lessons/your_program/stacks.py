@@ -6,20 +6,25 @@ from __future__ import annotations
 import contextlib
 import errno
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from labkit.bpf.program import Program
-from labkit.bpf.stacks import UNKNOWN, Symbols, addresses
+from labkit.bpf.stacks import KERNEL_MARK, UNKNOWN, Symbols, addresses
 from labkit.lessons.your_program.look import Look, sorted_frame
+from labkit.lessons.your_program.pythons import VERSIONS, Pythons
+from labkit.lessons.your_program.target import Running
 
 __all__ = ["HZ", "Stacks"]
 
 HZ = 499  # ticks per second and CPU
 _SOFTWARE, _CPU_CLOCK, _MINOR_FAULTS, _MAJOR_FAULTS = 1, 0, 5, 6  # linux/perf_event.h
 _TICK, _MINOR, _MAJOR, _OFF = range(4)  # kinds in the C file
+_SHARE = 0.1
+_LOOP = "_PyEval_EvalFrameDefault"  # of CPython
 _FAULTS = {_MINOR: "minor", _MAJOR: "major"}
 
 
@@ -33,6 +38,7 @@ class Stacks(Look):
     def opened(self) -> None:
         """Begin with no names."""
         self._symbols: dict[int, tuple[str, Symbols]] = {}
+        self._pythons = Pythons(self.program)
         self._held.callback(self._forget)
 
     def attach(self) -> None:
@@ -44,14 +50,21 @@ class Stacks(Look):
             for function, kind in (("on_minor", _MINOR_FAULTS), ("on_major", _MAJOR_FAULTS)):
                 self.program.attach_perf_event(function, ev_type=_SOFTWARE, ev_config=kind, sample_period=1)
 
+    def prepare(self, running: Running) -> None:
+        """Find the interpreters that run already."""
+        for pid in running.pids if running.target.pid is not None else ():
+            with contextlib.suppress(OSError):
+                self._pythons.look_for(pid, Path(f"/proc/{pid}/maps").read_text())
+
     def before_the_end(self) -> None:
         """Read the symbols of each process that was seen, again after an exec or a dlopen."""
-        for pid in {key[0] for key in self.program.hash("sums")}:
+        for pid in {key[1] for key in self.program.hash("sums")}:
             with contextlib.suppress(OSError):
                 text = Path(f"/proc/{pid}/maps").read_text()
                 parts = "\n".join(re.findall(r"^\S+ \S*x.*$", text, re.MULTILINE))
                 known = self._symbols.get(pid)
                 if parts and (known is None or known[0] != parts):
+                    self._pythons.look_for(pid, text)
                     fresh = Symbols(pid)
                     self._symbols[pid] = parts, fresh
                     if known is not None:
@@ -61,13 +74,15 @@ class Stacks(Look):
         """Return the frames that are wanted; a stack whose place another one had is counted as lost."""
         found: dict[tuple[int, str], list[int]] = {}
         stacks = self.program.table("stacks")
-        for (pid, user, kernel, kind), one in self.program.hash("sums").items():
+        self._pythons.read()
+        for (python, pid, user, kernel, kind), one in self.program.hash("sums").items():
             if -errno.EEXIST in (user, kernel):
                 self.lost += one["count"]
                 continue
-            sums = found.setdefault((kind, self._folded(stacks, pid, user, kernel)), [0, 0])
+            sums = found.setdefault((kind, self._folded(stacks, pid, python, user, kernel)), [0, 0])
             sums[0] += one["count"]
             sums[1] += one["total_ns"]
+        self._warn({stack: count for (_, stack), (count, _) in found.items()})
         frames = {}
         if "on_cpu" in self.views:
             rows: list[dict[str, Any]] = [{"stack": s, "count": n} for (k, s), (n, _) in found.items() if k == _TICK]
@@ -80,9 +95,36 @@ class Stacks(Look):
             frames["faults"] = sorted_frame(rows, ["fault", "stack", "count"], "count")
         return frames
 
-    def _folded(self, stacks: Any, pid: int, user: int, kernel: int) -> str:
+    def _warn(self, counts: dict[str, int]) -> None:
+        """Say in words what names are missing, and why, where that is more than a tenth."""
+        total, files, broken = sum(counts.values()), Counter[str](), 0
+        for stack, count in counts.items():
+            own = [name for name in stack.split(";") if not name.endswith(KERNEL_MARK)]
+            if own == [UNKNOWN]:
+                broken += count
+            elif own and own[-1].startswith("["):
+                files[own[-1]] += count
+        for file, count in files.most_common(1):
+            if count > _SHARE * total:
+                self.warnings.append(
+                    f"{count} of {total} stacks end in {file}: a file whose symbols were removed (stripped), so its "
+                    "functions have no names. Install its debug symbols, or compile it again without -s."
+                )
+        if broken > _SHARE * total:
+            self.warnings.append(
+                f"{broken} of {total} stacks have no names at all ({UNKNOWN}): a process ended before its symbols were "
+                "read, or its stack could not be followed."
+            )
+        for version in self._pythons.unknown:
+            self.warnings.append(
+                f"The functions of Python {version} are not named: the lab knows the frames of {VERSIONS}."
+            )
+
+    def _folded(self, stacks: Any, pid: int, python: int, user: int, kernel: int) -> str:
         known = self._symbols.get(pid)
         names = [known[1].user(at) if known else UNKNOWN for at in addresses(stacks, user)][::-1]
+        if functions := self._pythons.names(pid, python):
+            names = functions + _below_python(names)
         if kernel >= 0:
             one = known[1] if known else next((each for _, each in self._symbols.values()), None)
             names += [one.kernel(at) if one else UNKNOWN for at in addresses(stacks, kernel)][::-1]
@@ -93,3 +135,9 @@ class Stacks(Look):
         for _, each in self._symbols.values():
             each.close()
         self._symbols.clear()
+
+
+def _below_python(names: list[str]) -> list[str]:
+    """Return what a function of Python called: the frames below the interpreter's loop, or below a break."""
+    places = [at for at, name in enumerate(names) if name == UNKNOWN or name.startswith(_LOOP)]
+    return names[places[-1] + 1 :] if places else names[-1:]

@@ -81,6 +81,8 @@ WRITTEN = Tool(
             more="A call that fails writes nothing. Its result is below 0, such as -28 for ENOSPC: leave it out.",
             less="A call that fails writes nothing. Its result is below 0, such as -28 for ENOSPC: leave it out.",
         ),
-        Case("threads", "main: pwrite 99-200 64; thread: pwrite 99-200 128", less="Both threads belong to the process."),
+        Case(
+            "threads", "main: pwrite 99-200 64; thread: pwrite 99-200 128", less="Both threads belong to the process."
+        ),
     ),
 )

@@ -53,7 +53,7 @@ def watch(
         "files": bytes and time by file; all sockets that it opened are one row;
         "waits": time off the CPU, by what it waited for;
         "locks": calls of futex(2) that waited, by the address of the lock;
-        "on_cpu": stacks at each tick of a timer, 499 per second;
+        "on_cpu": stacks at each tick of a timer, 499 per second; functions of CPython 3.11 to 3.13 begin with "py::";
         "off_cpu": stacks where it left the CPU, and for how long;
         "faults": page faults, by stack;
         "tcp": round trips of the TCP connections from which it received.
@@ -163,7 +163,7 @@ def _price(running: Running, look: Look) -> dict[str, Any]:
 
 
 def _facts(target: Target, running: Running, look: Look) -> dict[str, Any]:
-    warnings = list(running.warnings)
+    warnings = [*running.warnings, *look.warnings]
     if look.lost:
         warnings.append(f"Up to {look.lost} events were lost: the counts may be too small by that.")
     command = list(target.command) or target.name

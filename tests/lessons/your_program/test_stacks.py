@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lesson 12: the stacks have the names of the program, and the times that the program itself and bpftrace measure."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from witness import bpftrace
+
+import labkit
+from labkit.lessons.your_program import pythons
+from labkit.lessons.your_program.stacks import _below_python
+from labkit.lessons.your_program.target import check_target
+from labkit.lessons.your_program.watching import look_at
+from labkit.running.progress import silent
+from labkit.running.workload import Workload, build
+
+bpf = pytest.mark.bpf
+
+# three functions: one computes, one sleeps in a thread, one is deep; at the end it says its own times
+FRUIT = """
+import json, sys, threading, time
+took = {}
+def timed(name, began):
+    took[name] = took.get(name, 0) + time.monotonic_ns() - began
+def apple(seconds):
+    began = time.monotonic_ns()
+    while time.monotonic_ns() < began + 1e9 * seconds: pass
+    timed("apple", began)
+class Tree:
+    def rest(self):
+        for _ in range(7):
+            began = time.monotonic_ns()
+            time.sleep(0.03)
+            timed("rest", began)
+def deep(n):
+    return deep(n - 1) if n else apple(0.1)
+thread = threading.Thread(target=Tree().rest)
+thread.start()
+apple(0.3)
+thread.join()
+deep(60)
+print(json.dumps(took), file=open(sys.argv[1], "w"))
+"""
+
+
+def interpreters() -> list[str]:
+    """Return the Pythons of this machine, of different versions, that start."""
+    found = {}
+    for name in ("/usr/bin/python3", "python3.11", "python3.12", "python3.13", "python3.14"):
+        path = shutil.which(name)
+        made = path and subprocess.run(
+            [path, "-c", "import sys; print(sys.version_info[1], sys.executable)"], capture_output=True, text=True
+        )
+        if made and made.returncode == 0:
+            minor, real = made.stdout.split()
+            found.setdefault(int(minor), real)
+    return [path for minor, path in found.items() if 11 <= minor <= 13]
+
+
+def share(frame: pd.DataFrame, *names: str) -> int:
+    return int(frame[frame["stack"].str.contains(";".join(names), regex=False)]["count"].sum())
+
+
+@bpf
+@pytest.mark.parametrize("python", interpreters(), ids=lambda path: Path(path).name)
+def test_functions_of_python_have_their_names_and_their_times(python: str, tmp_path: Path) -> None:
+    script = tmp_path / "fruit.py"
+    script.write_text(FRUIT)
+    found = labkit.watch_all(["on_cpu", "off_cpu"], command=[python, str(script), str(tmp_path / "took")])
+    took = json.loads((tmp_path / "took").read_text())
+    on, off = found["on_cpu"], found["off_cpu"]
+    assert share(on, "py::<module>:fruit.py", "py::apple:fruit.py") > 0.5 * share(on, "py::")
+    rest = off[off["stack"].str.contains("py::Tree.rest:fruit.py")]
+    assert rest["count"].sum() >= 7
+    assert 7 * 30e6 <= rest["total_ns"].sum() <= took["rest"]
+    cut = on[on["stack"].str.startswith(pythons.CUT)]
+    assert cut["stack"].str.contains("py::deep:fruit.py;py::deep:fruit.py").all() and len(cut)
+
+
+@bpf
+def test_sleeps_have_the_function_and_the_time_that_the_program_and_bpftrace_see() -> None:
+    text = (
+        'tracepoint:sched:sched_switch /args->prev_comm == "script"/ { @at[args->prev_pid] = nsecs; } '
+        "tracepoint:sched:sched_switch /@at[args->next_pid]/ "
+        '{ printf("off %d %d\\n", args->next_pid, nsecs - @at[args->next_pid]); delete(@at[args->next_pid]); }'
+    )
+    told = {}
+    with Workload("script", ["--script", "main: nap 23 5000, fall 3 7 20000"]) as run, bpftrace(text) as witness:
+        target = check_target(run.pid, None, None)
+        frame = look_at(target, ["off_cpu"], 60.0, silent, lambda: told.update(run.go()))["off_cpu"]
+        said = witness.end()
+    acts = {act["act"]: act["elapsed_ns"] for act in told["acts"]}
+    nap, fall = (frame[frame["stack"].str.contains(f";{name}")] for name in ("nap", "fall"))
+    assert nap["count"].sum() >= 23 and fall["count"].sum() >= 3
+    assert 23 * 5e6 <= nap["total_ns"].sum() <= acts["nap"] and 3 * 20e6 <= fall["total_ns"].sum() <= acts["fall"]
+    assert fall["stack"].str.contains(";".join(["fall"] * 7)).all()
+    seen = [int(ns) for ns in re.findall(rf"^off {run.pid} (\d+)$", said, re.MULTILINE) if int(ns) > 4e6]
+    long_ones = nap["total_ns"].sum() + fall["total_ns"].sum()
+    assert sum(seen) == pytest.approx(long_ones, rel=0.02)  # two clocks, read a moment apart at each switch
+
+
+@bpf
+def test_the_samples_are_as_many_as_the_cpu_time_says() -> None:
+    arguments = ["--work", "burn", "--seconds", "0.5", "--apple", "100", "--pear", "0", "--plum", "0"]
+    with Workload("probes", arguments) as run:  # it burns half a second of its own CPU clock
+        frame = look_at(check_target(run.pid, None, None), ["on_cpu"], 60.0, silent, run.go)["on_cpu"]
+    assert frame["count"].sum() / 499 == pytest.approx(0.5, rel=0.2)
+
+
+@bpf
+@pytest.mark.skipif(not shutil.which("strip"), reason="strip is not installed")
+def test_a_stripped_binary_is_named_in_brackets_and_in_words(tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    subprocess.run(["strip", "-o", bare, build("probes")], check=True)
+    words = [str(bare), "--go", "--work", "burn", "--seconds", "0.3", "--apple", "100", "--pear", "0", "--plum", "0"]
+    frame = labkit.watch("on_cpu", command=words)
+    named = frame[frame["stack"].str.contains("[bare]", regex=False)]
+    assert named["count"].sum() > 0.5 * frame["count"].sum()
+    assert any("end in [bare]: a file whose symbols were removed" in line for line in frame.attrs["warnings"])
+
+
+def test_what_a_python_function_called_is_below_the_interpreters_loop() -> None:
+    assert _below_python(["main", "_PyEval_EvalFrameDefault", "time_sleep", "clock_nanosleep"]) == [
+        "time_sleep",
+        "clock_nanosleep",
+    ]
+    assert _below_python(["[unknown]", "PyObject_Free"]) == ["PyObject_Free"]
+    assert _below_python(["[unknown]"]) == [] and _below_python([]) == []
+    assert _below_python(["_start", "main"]) == ["main"]
+
+
+def test_python_says_its_own_layout_or_is_not_known() -> None:
+    table = bytearray(pythons._OWN_BYTES)
+    table[:8] = b"xdebugpy"
+    struct.pack_into("<Q", table, 40, 632)
+    layout = pythons._own_layout(bytes(table))
+    assert layout is not None and layout[0] == 632
+    table[16] = 1
+    assert pythons._own_layout(bytes(table)) is None and pythons._own_layout(bytes(304)) is None
