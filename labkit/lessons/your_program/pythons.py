@@ -24,7 +24,7 @@ __all__ = ["CUT", "VERSIONS", "Pythons"]
 CUT = "[more frames]"  # of a stack that is deeper than MOST_FRAMES of the C file
 VERSIONS = "3.11 to 3.13"
 _NOT_ASCII = 1
-_FIELDS = ("interpreters", "threads", "next", "thread_id", "chunk", "frame")
+_FIELDS: tuple[str, ...] = ("interpreters", "threads", "next", "thread_id", "chunk", "frame")
 _FIELDS += ("previous", "code", "owner", "file", "name", "text")
 _LAYOUTS = {
     (3, 11): (40, 16, 8, 160, 56, 8, 48, 32, 69, 112, 128, 48),
