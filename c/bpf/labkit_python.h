@@ -10,7 +10,8 @@
 #define MOST_FRAMES 48
 #define MOST_THREADS 64
 #define NOT_ASCII 1		/* the first character of a name that is not read */
-enum { ASCII = 1 << 6, ON_C_STACK = 3 };	/* a flag of a str; a frame that is no function's */
+enum { TEXT_LENGTH = 16, TEXT_STATE = 32, ASCII = 1 << 6 };	/* fields of a str; a flag of its state */
+enum { ON_C_STACK = 3 };	/* owner of a frame that is no function's */
 
 struct python {
 	u64 runtime;		/* address of _PyRuntime */
@@ -25,7 +26,7 @@ struct python {
 	u32 text;
 };
 struct python_stack { u64 codes[MOST_FRAMES]; u64 is_cut; };	/* innermost first; 0: no function */
-struct python_code_key { u64 code; u32 pid; u32 pad; };
+struct python_code_key { u64 number; u32 pid; u32 pad; };
 struct python_code { char name[64]; char file[128]; };
 
 BPF_HASH(pythons, u32, struct python, 256);
@@ -62,28 +63,39 @@ static __always_inline void python_text(char *to, u32 size, u64 object, u32 text
 {
 	u32 state = 0;
 
-	bpf_probe_read_user(&state, sizeof(state), (void *)(object + 32));
+	bpf_probe_read_user(&state, sizeof(state), (void *)(object + TEXT_STATE));
 	if (state & ASCII)
 		bpf_probe_read_user_str(to, size, (void *)(object + text));
 	else
 		to[0] = NOT_ASCII;
 }
 
-static __always_inline void python_note_code(struct python *python, u64 code)
+static __always_inline u64 python_mixed(u64 number, u64 with)
 {
-	struct python_code_key key = { .code = code, .pid = labkit_pid() };
+	return (number ^ with) * 0x100000001b3;	/* as FNV-1a does */
+}
+
+/* Returns the number of a function in `python_codes`: another one may get the memory of a code object that is gone. */
+static __always_inline u64 python_function(struct python *python, u64 code)
+{
+	u64 name = python_pointer(code + python->name), file = python_pointer(code + python->file);
+	struct python_code_key key = { .pid = labkit_pid() };
 	struct python_code *made;
+	u64 length = python_pointer(file + TEXT_LENGTH);
 	u32 first = 0;
 
+	key.number = python_mixed(python_mixed(python_mixed(code, name), file), length);
+	key.number = python_mixed(key.number, python_pointer(file + python->text + length - 7));	/* the end of the path */
 	if (python_codes.lookup(&key))
-		return;
+		return key.number;
 	made = python_code_now.lookup(&first);
 	if (!made)
-		return;
-	python_text(made->name, sizeof(made->name), python_pointer(code + python->name), python->text);
-	python_text(made->file, sizeof(made->file), python_pointer(code + python->file), python->text);
+		return 0;
+	python_text(made->name, sizeof(made->name), name, python->text);
+	python_text(made->file, sizeof(made->file), file, python->text);
 	if (python_codes.update(&key, made))
 		labkit_count_lost();
+	return key.number;
 }
 
 /* Returns the number of the stack in `python_stacks`, 0 if there is none. */
@@ -108,9 +120,8 @@ static __always_inline u64 python_stack_number(void)
 
 		bpf_probe_read_user(&owner, sizeof(owner), (void *)(frame + python->owner));
 		if (owner != ON_C_STACK && code && python_pointer(code + 8) == python->code_type) {
-			stack->codes[i] = code;
-			number = (number ^ code) * 0x100000001b3;	/* FNV-1a */
-			python_note_code(python, code);
+			stack->codes[i] = python_function(python, code);
+			number = python_mixed(number, stack->codes[i]);
 		}
 		frame = python_pointer(frame + python->previous);
 	}

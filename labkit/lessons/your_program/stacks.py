@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from labkit.bpf.program import Program
-from labkit.bpf.stacks import KERNEL_MARK, UNKNOWN, Symbols, addresses
+from labkit.bpf.stacks import KERNEL_MARK, PYTHON_MARK, UNKNOWN, Symbols, addresses
 from labkit.lessons.your_program.look import Look, sorted_frame
 from labkit.lessons.your_program.pythons import VERSIONS, Pythons
 from labkit.lessons.your_program.target import Running
@@ -102,7 +102,7 @@ class Stacks(Look):
             own = [name for name in stack.split(";") if not name.endswith(KERNEL_MARK)]
             if own == [UNKNOWN]:
                 broken += count
-            elif own and own[-1].startswith("["):
+            elif own and own[-1].startswith("[") and PYTHON_MARK not in stack:
                 files[own[-1]] += count
         for file, count in files.most_common(1):
             if count > _SHARE * total:

@@ -165,7 +165,8 @@ def _price(running: Running, look: Look) -> dict[str, Any]:
 def _facts(target: Target, running: Running, look: Look) -> dict[str, Any]:
     warnings = [*running.warnings, *look.warnings]
     if look.lost:
-        warnings.append(f"Up to {look.lost} events were lost: the counts may be too small by that.")
+        events = "1 event was" if look.lost == 1 else f"Up to {look.lost:,} events were"
+        warnings.append(f"{events} lost: the counts may be too small by that.")
     command = list(target.command) or target.name
     return provenance(command=command, lost_events=look.lost, warnings=warnings)
 
@@ -173,7 +174,7 @@ def _facts(target: Target, running: Running, look: Look) -> dict[str, Any]:
 def cost(frame: pd.DataFrame) -> str:
     """Return in a sentence what it cost to look, and what was lost; of several phases, in the first."""
     lost = frame.attrs["lost_events"]
-    end = "No event was lost." if lost == 0 else f"Up to {lost:,} events were lost."
+    end = "No event was lost." if lost == 0 else f"Up to {lost:,} event{'s were' if lost > 1 else ' was'} lost."
     if frame.empty:
         return end
     one = frame.iloc[0]
