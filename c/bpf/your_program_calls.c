@@ -4,45 +4,83 @@
  *
  * A call is counted when it returns. Python writes `kinds`: what this machine's system call numbers mean.
  */
-#include "labkit_watched.h"
+#include "labkit_in_call.h"
+#include <linux/socket.h>
+#include <linux/net.h>
 
 enum {	/* bits of `kinds` */
 	READS = 1, WRITES = 2,			/* moves bytes from or to the file in its first argument */
 	OPENS = 4, OPENS_AT = 8,		/* its first, or second, argument is the name of the file that it opens */
-	MAKES_SOCKET = 16,
-	CLOSES = 32,
+	MAKES_SOCKET = 16, ACCEPTS = 32,
+	CONNECTS = 64, BINDS = 128,		/* its second argument is the address */
+	CLOSES = 256,
 };
+enum { MADE = 1, TO, AT, FROM };		/* how a socket got its name */
 
 #define NAME_BYTES 96
 
-struct started { u64 at_ns; u64 number; u64 first; u64 second; };
 struct call_sum { u64 count; u64 errors; u64 total_ns; u64 max_ns; u64 bytes; };
 struct file_at { u32 pid; s32 fd; };		/* a file by its number in one process */
 struct file_key { u32 pid; s32 fd; char name[NAME_BYTES]; };	/* with a name, pid and fd are 0 */
 struct file_name { char name[NAME_BYTES]; };
+struct socket_name {	/* in the place of a name: no file's name begins with `mark` */
+	u8 mark;
+	u8 how;
+	u8 family;
+	u8 type;
+	u16 port;		/* big endian */
+	char address[80];	/* 4 or 16 bytes, or the path of a Unix socket */
+};
 struct file_sum { u64 opens; u64 reads; u64 writes; u64 read_bytes; u64 written_bytes; u64 total_ns; };
 
 BPF_ARRAY(kinds, u32, 1024);
 BPF_PERCPU_ARRAY(calls, struct call_sum, 1024);
-BPF_HASH(in_call, u32, struct started, 16384);	/* by thread */
 BPF_HASH(names, struct file_at, struct file_name, 16384);
 BPF_HASH(files, struct file_key, struct file_sum, 32768);
 BPF_PERCPU_ARRAY(scratch, struct file_key, 1);	/* too large for the stack, with the rest */
 
-TRACEPOINT_PROBE(raw_syscalls, sys_enter)
+static __always_inline void read_address(struct socket_name *name, u64 at)
 {
-	u32 tid = bpf_get_current_pid_tgid();
-	struct started now = {};
+	struct { u16 family; u16 port; } head = {};
 
-	if (!is_watched())
-		return 0;
-	now.at_ns = bpf_ktime_get_ns();
-	now.number = args->id;
-	now.first = args->args[0];
-	now.second = args->args[1];
-	if (in_call.update(&tid, &now))
-		labkit_count_lost();
-	return 0;
+	if (!at || bpf_probe_read_user(&head, sizeof(head), (void *)at))
+		return;
+	name->family = head.family;
+	if (head.family == AF_UNIX) {
+		bpf_probe_read_user_str(name->address, sizeof(name->address), (void *)(at + 2));
+		return;
+	}
+	name->port = head.port;
+	if (head.family == AF_INET)
+		bpf_probe_read_user(name->address, 4, (void *)(at + 4));
+	else if (head.family == AF_INET6)
+		bpf_probe_read_user(name->address, 16, (void *)(at + 8));
+}
+
+/* A new socket, or what is known of it after connect() or bind(). */
+static __always_inline void name_socket(struct socket_name *name, struct started *call, u32 kind)
+{
+	name->mark = 1;
+	if (kind & MAKES_SOCKET) {
+		name->how = MADE;
+		name->family = call->first;
+		name->type = call->second & 15;		/* without SOCK_NONBLOCK and SOCK_CLOEXEC */
+		return;
+	}
+	name->how = kind & ACCEPTS ? FROM : kind & BINDS ? AT : TO;
+	read_address(name, call->second);
+	if (kind & ACCEPTS) {
+		name->type = SOCK_STREAM;
+		name->port = 0;				/* each client has another one */
+	}
+}
+
+static __always_inline void rename_socket(struct file_at *at, struct started *call, u32 kind, s64 result)
+{
+	struct file_name *name = names.lookup(at);
+
+	if (name && (!result || result == -EINPROGRESS))
+		name_socket((struct socket_name *)name->name, call, kind);
 }
 
 static __always_inline void count_file(struct started *call, u32 kind, s64 result, u64 took_ns)
@@ -52,7 +90,7 @@ static __always_inline void count_file(struct started *call, u32 kind, s64 resul
 	struct file_name *name;
 	struct file_key *key;
 	u32 first = 0;
-	bool opened = result >= 0 && kind & (OPENS | OPENS_AT | MAKES_SOCKET);
+	bool opened = result >= 0 && kind & (OPENS | OPENS_AT | MAKES_SOCKET | ACCEPTS);
 
 	key = scratch.lookup(&first);
 	if (!key)
@@ -60,13 +98,16 @@ static __always_inline void count_file(struct started *call, u32 kind, s64 resul
 	__builtin_memset(key, 0, sizeof(*key));
 	if (opened) {
 		at.fd = result;
-		if (kind & MAKES_SOCKET)
-			__builtin_memcpy(key->name, "(a socket)", 11);
+		if (kind & (MAKES_SOCKET | ACCEPTS))
+			name_socket((struct socket_name *)key->name, call, kind);
 		else
 			bpf_probe_read_user_str(key->name, NAME_BYTES,
 						(void *)(kind & OPENS ? call->first : call->second));
 		if (names.update(&at, (struct file_name *)key->name))
 			labkit_count_lost();
+	} else if (kind & (CONNECTS | BINDS)) {
+		rename_socket(&at, call, kind, result);
+		return;
 	} else if (kind & CLOSES) {
 		names.delete(&at);
 		return;
@@ -102,17 +143,13 @@ static __always_inline void count_file(struct started *call, u32 kind, s64 resul
 
 TRACEPOINT_PROBE(raw_syscalls, sys_exit)
 {
-	u32 tid = bpf_get_current_pid_tgid(), number;
-	struct started *call = in_call.lookup(&tid);
 	struct started began;
 	struct call_sum *sum;
 	u64 took_ns;
-	u32 *kind;
+	u32 number, *kind;
 
-	if (!call)
+	if (!take_call(&began))
 		return 0;
-	began = *call;
-	in_call.delete(&tid);
 	took_ns = bpf_ktime_get_ns() - began.at_ns;
 	number = began.number;
 	sum = calls.lookup(&number);

@@ -4,18 +4,16 @@
  *
  * FUTEX is the number of futex(2) on this machine.
  */
-#include "labkit_watched.h"
+#include "labkit_in_call.h"
 
 enum { ON_RUN_QUEUE, ASLEEP };
 
-struct started { u64 at_ns; s64 number; u64 address; u64 operation; };
 struct off { u64 at_ns; u64 woken_ns; s64 number; };	/* woken_ns 0: it sleeps */
 struct wait_key { s64 number; u32 kind; u32 pad; };	/* number -1: not in a system call */
 struct lock_key { u64 address; u32 pid; u32 pad; };
 struct wait_sum { u64 count; u64 total_ns; };
 
-BPF_HASH(in_call, u32, struct started, 16384);		/* by thread, as the next one */
-BPF_HASH(off_cpu, u32, struct off, 16384);
+BPF_HASH(off_cpu, u32, struct off, 16384);		/* by thread */
 BPF_HASH(waits, struct wait_key, struct wait_sum, 4096);
 BPF_HASH(locks, struct lock_key, struct wait_sum, 16384);
 
@@ -32,37 +30,20 @@ static __always_inline void add_wait(s64 number, u32 kind, u64 ns)
 	__sync_fetch_and_add(&sum->total_ns, ns);
 }
 
-TRACEPOINT_PROBE(raw_syscalls, sys_enter)
-{
-	u32 tid = bpf_get_current_pid_tgid();
-	struct started now = {};
-
-	if (!is_watched())
-		return 0;
-	now.at_ns = bpf_ktime_get_ns();
-	now.number = args->id;
-	now.address = args->args[0];
-	now.operation = args->args[1] & 127;		/* without FUTEX_PRIVATE_FLAG and FUTEX_CLOCK_REALTIME */
-	if (in_call.update(&tid, &now))
-		labkit_count_lost();
-	return 0;
-}
-
 TRACEPOINT_PROBE(raw_syscalls, sys_exit)
 {
-	u32 tid = bpf_get_current_pid_tgid();
-	struct started *call = in_call.lookup(&tid), began;
+	struct started began;
 	struct lock_key key = {};
 	struct wait_sum zero = {}, *sum;
+	u32 operation;
 
-	if (!call)
+	if (!take_call(&began))
 		return 0;
-	began = *call;
-	in_call.delete(&tid);
+	operation = began.second & 127;		/* without FUTEX_PRIVATE_FLAG and FUTEX_CLOCK_REALTIME */
 	/* FUTEX_WAIT, FUTEX_LOCK_PI, FUTEX_WAIT_BITSET */
-	if (began.number != FUTEX || (began.operation != 0 && began.operation != 6 && began.operation != 9))
+	if (began.number != FUTEX || (operation != 0 && operation != 6 && operation != 9))
 		return 0;
-	key.address = began.address;
+	key.address = began.first;
 	key.pid = labkit_pid();
 	sum = locks.lookup_or_try_init(&key, &zero);
 	if (!sum) {

@@ -3,30 +3,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import struct
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from labkit.bpf import maps
 from labkit.bpf.program import Program
 from labkit.bpf.syscalls import call_names
 from labkit.lessons.your_program.look import Look, sorted_frame
+from labkit.lessons.your_program.sockets import name_of, open_before
 from labkit.lessons.your_program.target import Running
 
 __all__ = ["Calls"]
 
 # bits of `kinds` in the C file
-_READS, _WRITES, _OPENS, _OPENS_AT, _MAKES_SOCKET, _CLOSES = 1, 2, 4, 8, 16, 32
+_READS, _WRITES, _OPENS, _OPENS_AT, _MAKES_SOCKET, _ACCEPTS, _CONNECTS, _BINDS, _CLOSES = (1 << n for n in range(9))
 KINDS = {
     **dict.fromkeys(["read", "pread64", "readv", "preadv", "preadv2", "recvfrom", "recvmsg"], _READS),
     **dict.fromkeys(["write", "pwrite64", "writev", "pwritev", "pwritev2", "sendto", "sendmsg"], _WRITES),
     **dict.fromkeys(["open", "creat"], _OPENS),
     **dict.fromkeys(["openat", "openat2"], _OPENS_AT),
-    **dict.fromkeys(["socket", "accept", "accept4"], _MAKES_SOCKET),
+    **dict.fromkeys(["accept", "accept4"], _ACCEPTS),
+    "socket": _MAKES_SOCKET,
+    "connect": _CONNECTS,
+    "bind": _BINDS,
     "close": _CLOSES,
 }
+_KEY = struct.Struct("=Ii96s")  # struct file_key
+_FILE_COLUMNS = ("opens", "reads", "writes", "read_bytes", "written_bytes", "total_ns")
 _SUM = np.dtype([(name, "u8") for name in ("count", "errors", "total_ns", "max_ns", "bytes")])
 
 
@@ -48,12 +58,11 @@ class Calls(Look):
 
     def before_the_end(self) -> None:
         """Find the names of files that were open before, while the process lives."""
-        for pid, fd, *_ in self.program.hash("files"):
+        for pid, fd, _, _ in self._found():
             if pid and (pid, fd) not in self._links:
-                try:
-                    self._links[pid, fd] = os.readlink(f"/proc/{pid}/fd/{fd}")
-                except OSError:
-                    continue
+                with contextlib.suppress(OSError):
+                    link = os.readlink(f"/proc/{pid}/fd/{fd}")
+                    self._links[pid, fd] = open_before(pid, link) if link.startswith("socket:") else link
 
     def opened(self) -> None:
         """Begin with no names."""
@@ -85,11 +94,16 @@ class Calls(Look):
 
     def _files(self) -> pd.DataFrame:
         sums: dict[str, dict[str, Any]] = {}
-        for (pid, fd, raw), found in self.program.hash("files").items():
-            name = raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw)
-            name = name or self._links.get((pid, fd), "") or f"file {fd} of process {pid}"
-            row = sums.setdefault(name, {"path": name, **dict.fromkeys(found, 0)})
-            for column, value in found.items():
-                row[column] += value
-        columns = ["path", "opens", "reads", "writes", "read_bytes", "written_bytes", "total_ns"]
-        return sorted_frame(list(sums.values()), columns, "total_ns")
+        for pid, fd, raw, found in self._found():
+            name = name_of(raw) or self._links.get((pid, fd), "") or f"file {fd} of process {pid}"
+            row = sums.setdefault(name, {"path": name, **dict.fromkeys(_FILE_COLUMNS, 0)})
+            for column, value in zip(_FILE_COLUMNS, found, strict=True):
+                row[column] += int(value)
+        return sorted_frame(list(sums.values()), ["path", *_FILE_COLUMNS], "total_ns")
+
+    def _found(self) -> Iterator[tuple[int, int, bytes, npt.NDArray[np.uint64]]]:
+        """Yield of each file: process and descriptor, or 0 and its name; and the sums."""
+        keys, values = maps.read_raw(self.program.map_fd("files"))
+        for key, value in zip(keys, values, strict=True):
+            pid, fd, name = _KEY.unpack(key.tobytes())
+            yield pid, fd, name, value.view(np.uint64)
