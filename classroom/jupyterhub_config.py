@@ -86,7 +86,7 @@ c.DockerSpawner.read_only_volumes = {
 }
 c.Spawner.notebook_dir = "/lab"
 c.Spawner.default_url = "/lab/tree/learner/00-start.ipynb"
-c.Spawner.start_timeout = c.Spawner.http_timeout = 180
+c.Spawner.start_timeout = c.Spawner.http_timeout = 600  # on a busy host it takes minutes
 c.Spawner.env_keep = ["LABKIT_QUICK"]
 c.Spawner.mem_limit = os.environ.get("CLASS_MEMORY", "2G")
 c.Spawner.cpu_limit = float(os.environ.get("CLASS_CPUS", min(2, os.cpu_count() or 1)))  # a lesson uses two at most
