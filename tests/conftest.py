@@ -103,25 +103,30 @@ def nothing_left_behind(request: pytest.FixtureRequest, data_folder: Path) -> It
     if ONCE_A_FILE or request.node.get_closest_marker("bpf") is None:
         yield
     else:
-        yield from _nothing_left_behind(data_folder)
+        yield from _nothing_left_behind(data_folder, kept=keeps_programs(request))
 
 
 @pytest.fixture(autouse=True, scope="module")
-def nothing_left_behind_by_a_file(data_folder: Path) -> Iterator[None]:
-    """Check the same after each file where a test alone takes long: under emulation."""
-    if ONCE_A_FILE:
+def nothing_left_behind_by_a_file(request: pytest.FixtureRequest, data_folder: Path) -> Iterator[None]:
+    """Check the same after each file: under emulation, where a test alone takes long, and if programs are kept."""
+    if ONCE_A_FILE or (keeps_programs(request) and not why_no_bpf()):
         yield from _nothing_left_behind(data_folder)
     else:
         yield
 
 
-def _nothing_left_behind(data_folder: Path) -> Iterator[None]:
+def keeps_programs(request: pytest.FixtureRequest) -> bool:
+    """Return whether the tests of this file use the same programs: they stay loaded, not attached, until its end."""
+    return request.node.get_closest_marker("programs_kept") is not None
+
+
+def _nothing_left_behind(data_folder: Path, *, kept: bool = False) -> Iterator[None]:
     mark = f"{os.getpid()}-{next(_NUMBERS)}"
     os.environ[MARK] = mark
-    before = snapshot(mark, data_folder)
+    before = snapshot(mark, data_folder, loaded=not kept)
     yield
-    if "labkit.bpf.shelf" in sys.modules:
+    if not kept and "labkit.bpf.shelf" in sys.modules:
         sys.modules["labkit.bpf.shelf"].forget_loaded()  # kept on purpose, so that a rerun does not compile
-    remains = left_behind(before, mark, data_folder)
+    remains = left_behind(before, mark, data_folder, loaded=not kept)
     if remains:
         pytest.fail("left behind:\n" + "\n".join(remains), pytrace=False)

@@ -20,16 +20,19 @@ MARK = "LABKIT_TEST_MARK"  # in the environment of every process that a test sta
 _FREEING_S = 5.0  # the kernel frees programs, maps and cgroups after a grace period, not at close()
 
 
-def snapshot(mark: str, data: Path) -> set[str]:
-    """Return what exists now, one line each; two snapshots are compared."""
-    return {*_bpf_objects(), *_processes(mark), *_cgroups(), *_files(data)}
+def snapshot(mark: str, data: Path, *, loaded: bool = True) -> set[str]:
+    """Return what exists now, one line each; two snapshots are compared.
+
+    loaded : False: without programs and maps, but with what this process has attached.
+    """
+    return {*(_bpf_objects() if loaded else _attached()), *_processes(mark), *_cgroups(), *_files(data)}
 
 
-def left_behind(before: set[str], mark: str, data: Path) -> list[str]:
+def left_behind(before: set[str], mark: str, data: Path, *, loaded: bool = True) -> list[str]:
     """Return what has come since `before` and stays, waiting as long as the kernel may take to free it."""
     deadline = time.monotonic() + _FREEING_S
     while True:
-        new = snapshot(mark, data) - before
+        new = snapshot(mark, data, loaded=loaded) - before
         if new:
             new -= _of_others(new)
         if not new or time.monotonic() > deadline:
@@ -37,12 +40,19 @@ def left_behind(before: set[str], mark: str, data: Path) -> list[str]:
         time.sleep(0.02)
 
 
-def _bpf_objects() -> Iterator[str]:
-    for kind in ("prog", "map", "link"):
+def _bpf_objects(*kinds: str) -> Iterator[str]:
+    for kind in kinds or ("prog", "map", "link"):
         listed = subprocess.run(["bpftool", "-j", kind, "list"], capture_output=True, text=True, check=False)
         for entry in json.loads(listed.stdout or "[]") if listed.returncode == 0 else []:
             name = entry.get("name", "") or entry.get("type", "")
             yield f"{kind} {entry['id']} ({name})"
+
+
+def _attached() -> Iterator[str]:
+    """Yield the links, and this process's perf events with a program: tracepoints, kprobes, uprobes, timers."""
+    yield from _bpf_objects("link")
+    listed = subprocess.run(["bpftool", "perf", "list"], capture_output=True, text=True, check=False).stdout
+    yield from (f"attached {line}" for line in listed.splitlines() if line.startswith(f"pid {os.getpid()} "))
 
 
 def _processes(mark: str) -> Iterator[str]:

@@ -72,6 +72,21 @@ def test_a_program_that_this_process_holds_is_found(mark: str, tmp_path: Path) -
 
 
 @pytest.mark.bpf
+def test_where_programs_stay_loaded_an_attached_one_is_found(mark: str, tmp_path: Path) -> None:
+    from labkit.machine.bcc import load_bcc
+
+    before = snapshot(mark, tmp_path, loaded=False)
+    program = load_bcc().BPF(text=b"int labkit_left(void *ctx) { return 0; }")
+    program.load_func(b"labkit_left", program.TRACEPOINT)
+    only_loaded = left_behind(before, mark, tmp_path, loaded=False)
+    program.attach_tracepoint(tp=b"syscalls:sys_enter_getppid", fn_name=b"labkit_left")
+    found = left_behind(before, mark, tmp_path, loaded=False)
+    program.cleanup()
+    assert only_loaded == []
+    assert [line.split()[:2] for line in found] == [["attached", "pid"]]
+
+
+@pytest.mark.bpf
 def test_a_program_that_another_lab_holds_is_not_ours(mark: str, tmp_path: Path) -> None:
     before = snapshot(mark, tmp_path)
     code = (
@@ -98,7 +113,7 @@ def run_inner(
     here = Path(__file__).parent
     pytester.makeconftest(conftest or (here / "conftest.py").read_text())
     pytester.makepyfile(f"import pytest\n{body}")
-    pytester.makeini("[pytest]\nmarkers =\n    bpf\n    kernel\n")
+    pytester.makeini("[pytest]\nmarkers =\n    bpf\n    kernel\n    programs_kept\n")
     monkeypatch.setenv("PYTHONPATH", f"{here}:{here.parent}")
     for name, value in env.items():
         monkeypatch.setenv(name, value)
@@ -144,3 +159,18 @@ def test_a_leaking_test_is_an_error(pytester: pytest.Pytester, monkeypatch: pyte
     ran = run_inner(pytester, monkeypatch, body)
     ran.assert_outcomes(passed=1, errors=1)
     ran.stdout.fnmatch_lines(["*left behind*", "*file *labkit-left"])
+
+
+@pytest.mark.bpf
+def test_where_programs_stay_loaded_one_that_leaks_is_an_error_at_the_end_of_its_file(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = (
+        "from labkit.machine.bcc import load_bcc\npytestmark = [pytest.mark.bpf, pytest.mark.programs_kept]\n"
+        "held = []\ndef test_it():\n    held.append(load_bcc().BPF(text=b'int labkit_left(void *ctx) { return 0; }'))\n"
+        "    held[0].load_func(b'labkit_left', held[0].RAW_TRACEPOINT)\n"
+        "def test_the_next(): pass\n"
+    )
+    ran = run_inner(pytester, monkeypatch, body)
+    ran.assert_outcomes(passed=2, errors=1)
+    ran.stdout.fnmatch_lines(["*ERROR at teardown of test_the_next*", "*left behind*", "*prog *labkit_left*"])

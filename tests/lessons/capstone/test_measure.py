@@ -25,6 +25,7 @@ from labkit.machine.doctor.rows import Finding
 from labkit.running.workload import Workload
 
 bpf = pytest.mark.bpf
+pytestmark = pytest.mark.programs_kept
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed: run `make setup`")
 SMALL: dict[str, Any] = {"transactions": 23, "slices": 2}
 MEMORY_CALLS = {"brk", "mmap", "munmap", "mremap", "madvise"}  # the allocator's business, not SQLite's

@@ -33,6 +33,7 @@ from labkit.running import truths
 from labkit.running.workload import Workload, build
 
 bpf = pytest.mark.bpf
+pytestmark = pytest.mark.programs_kept
 
 
 def job(engine: str, **more: Any) -> Job:

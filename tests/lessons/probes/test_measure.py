@@ -23,6 +23,7 @@ from labkit.running import truths
 from labkit.running.workload import Workload
 
 bpf = pytest.mark.bpf
+pytestmark = pytest.mark.programs_kept
 COUNTERS = [name for name in probes.MECHANISMS if name != "timer"]
 
 

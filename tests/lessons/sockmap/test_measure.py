@@ -24,6 +24,7 @@ from labkit.running.pinning import CROSS, SAME
 from labkit.stats import trial
 
 bpf = pytest.mark.bpf
+pytestmark = pytest.mark.programs_kept
 
 
 # -- the measurements -----------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from labkit.machine.folders import repo_folder
 from labkit.running.workload import Workload
 
 bpf = pytest.mark.bpf
+pytestmark = pytest.mark.programs_kept
 
 
 # -- where the messages go ------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from labkit.running.workload import Workload
 from labkit.stats import trial
 
 bpf = pytest.mark.bpf
+pytestmark = pytest.mark.programs_kept
 
 
 def run_job(*more: str, ios: int = 211, depth: int = 8, cache: str = "warm") -> UringRun:

@@ -25,7 +25,7 @@ from labkit.running import truths
 from labkit.running.workload import Workload, build
 from labkit.stats import trial
 
-pytestmark = pytest.mark.bpf
+pytestmark = [pytest.mark.bpf, pytest.mark.programs_kept]
 
 PROBES = ["request_start", "request_detail", "request_done"]
 
