@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 from labkit.machine import bcc as distribution
 from labkit.machine import header_trial as header_trials
 from labkit.machine import refusals
+from labkit.machine.libbcc import library
 from labkit.running.interrupts import uninterrupted
 
 __all__ = [
@@ -121,7 +122,7 @@ _OPTIONAL: dict[str, tuple[object, list[object]]] = {
 def libbcc() -> ct.CDLL:
     """Return the library, with the types above set. Raises Missing where BCC is."""
     distribution.load_bcc()
-    lib = distribution.library()
+    lib = library()
     for name, (result, arguments) in {**SIGNATURES, **_OPTIONAL}.items():
         function = getattr(lib, name, None) if name in _OPTIONAL else getattr(lib, name)
         if function is not None:
@@ -170,7 +171,7 @@ def header_trial() -> NoReturn:
     For a process of its own (`labkit.machine.header_trial`): clang may end it, and writes on descriptor 2.
     """
     try:
-        create: Any = distribution.library().bpf_module_create_c_from_string
+        create: Any = library().bpf_module_create_c_from_string
     except OSError:
         os._exit(header_trials.NO_BCC)
     create.restype, create.argtypes = SIGNATURES["bpf_module_create_c_from_string"]

@@ -9,7 +9,6 @@ names such a folder in a `.pth` file; `load_bcc` makes one by itself where setup
 
 from __future__ import annotations
 
-import ctypes as ct
 import importlib
 import importlib.util
 import os
@@ -26,8 +25,6 @@ __all__ = [
     "NEWER_CXX_LIBRARY",
     "SYSTEM_BCC",
     "impostor",
-    "library",
-    "library_files",
     "link_bcc",
     "load_bcc",
     "old_cxx_library",
@@ -55,16 +52,6 @@ def load_bcc(headers: Headers | None = None) -> ModuleType:
     if CHOICE not in os.environ:  # the reader's own choice stands
         os.environ.update((headers or kernel_headers()).environment)
     return module
-
-
-def library() -> ct.CDLL:
-    """Load BCC's library and return a new handle on it; raises OSError where that fails."""
-    return ct.CDLL("libbcc.so.0", use_errno=True)
-
-
-def library_files() -> list[Path]:
-    """Return the files of BCC's library that are installed: others mean another BCC."""
-    return sorted([*Path("/usr/lib").glob("*/libbcc.so.0.*"), *Path("/usr/lib").glob("libbcc.so.0.*")])
 
 
 def impostor() -> str:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from labkit.machine.folders import repo_folder
+from labkit.machine.libbcc import library_files
 from labkit.machine.patience import run_while_it_works
 
 __all__ = ["COMPILES", "NO_BCC", "REFUSED", "why_not"]
@@ -33,8 +34,6 @@ def why_not(tree: Path, environment: Mapping[str, str], choice: str, cache: Path
     choice : the variable that must not come from elsewhere.
     cache : the folder in which the results are kept.
     """
-    from labkit.machine.bcc import library_files
-
     mark = tree / "include/generated/autoconf.h"
     library = " ".join(f"{path} {path.stat().st_mtime_ns}" for path in library_files())
     key = hashlib.sha256(f"{mark.resolve()} {mark.stat().st_ctime_ns} {library}".encode()).hexdigest()[:16]

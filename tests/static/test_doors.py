@@ -15,7 +15,8 @@ DOORS = {
         r"from bcc"
     ),
     # where BCC is
-    "labkit/machine/bcc.py": re.compile(r"libbcc\.so|import_module\(\"bcc"),
+    "labkit/machine/bcc.py": re.compile(r"import_module\(\"bcc"),
+    "labkit/machine/libbcc.py": re.compile(r"libbcc\.so"),
 }
 
 

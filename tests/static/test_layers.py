@@ -76,6 +76,32 @@ def test_imports_go_down_only(path: Path) -> None:
     assert up == []
 
 
+def circles(imports: dict[str, set[str]]) -> list[str]:
+    """Return the modules that import each other in a circle: no order is left in which they can be read."""
+    left = dict(imports)
+    while ground := [name for name, wanted in left.items() if not wanted & left.keys()]:
+        for name in ground:
+            del left[name]
+    while tops := [name for name in left if not any(name in wanted for wanted in left.values())]:
+        for name in tops:
+            del left[name]
+    return sorted(left)
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    paths = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in PYTHON}
+    imports = {
+        # `from package import module` is of the module, anything else of the file that has the name
+        name: {found if found in paths else found.rpartition(".")[0] for found in imported(path)} - {name}
+        for name, path in paths.items()
+    }
+    assert circles(imports) == []
+
+
+def test_a_circle_is_seen() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}) == ["b", "c"]
+
+
 @pytest.mark.parametrize("path", named(".py", under="labkit/lessons"), ids=short)
 def test_no_lesson_imports_another(path: Path) -> None:
     own = path.relative_to(ROOT / "labkit/lessons").parts[0]

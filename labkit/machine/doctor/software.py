@@ -18,13 +18,14 @@ from pathlib import Path
 from time import monotonic
 
 from labkit.errors import Missing
-from labkit.machine.bcc import NEWER_CXX_LIBRARY, library, old_cxx_library
+from labkit.machine.bcc import NEWER_CXX_LIBRARY, old_cxx_library
 from labkit.machine.btf import KERNEL_BTF
 from labkit.machine.doctor import privileges
 from labkit.machine.doctor.programs import libbpf as load_libbpf
 from labkit.machine.doctor.rows import Finding, as_root, missing, ok, package, refused
 from labkit.machine.folders import build_folder, repo_folder
 from labkit.machine.headers import CHOICE, kernel_headers, lacks
+from labkit.machine.libbcc import library
 from labkit.machine.patience import run_while_it_works
 
 __all__ = ["bcc", "compiled", "compiler", "headers", "includes", "libbpf", "python", "strace", "tool"]
