@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from leftovers import MARK, left_behind, snapshot
+from leftovers import MARK, left_behind, snapshot, still_held
 
 from labkit.machine.folders import build_folder
 
@@ -108,11 +108,21 @@ def nothing_left_behind(request: pytest.FixtureRequest, data_folder: Path) -> It
 
 @pytest.fixture(autouse=True, scope="module")
 def nothing_left_behind_by_a_file(request: pytest.FixtureRequest, data_folder: Path) -> Iterator[None]:
-    """Check the same after each file: under emulation, where a test alone takes long, and if programs are kept."""
-    if ONCE_A_FILE or (keeps_programs(request) and not why_no_bpf()):
+    """Check the same after each file under emulation, where a test alone takes long; and the programs that are kept."""
+    if ONCE_A_FILE:
         yield from _nothing_left_behind(data_folder)
-    else:
-        yield
+        return
+    yield
+    if keeps_programs(request):
+        _forget_loaded()
+        if remains := still_held():
+            pytest.fail("left behind: programs or maps that nobody uses:\n" + "\n".join(remains), pytrace=False)
+
+
+def _forget_loaded() -> None:
+    """Unload what is kept on purpose, so that a rerun does not compile."""
+    if "labkit.bpf.shelf" in sys.modules:
+        sys.modules["labkit.bpf.shelf"].forget_loaded()
 
 
 def keeps_programs(request: pytest.FixtureRequest) -> bool:
@@ -125,8 +135,8 @@ def _nothing_left_behind(data_folder: Path, *, kept: bool = False) -> Iterator[N
     os.environ[MARK] = mark
     before = snapshot(mark, data_folder, loaded=not kept)
     yield
-    if not kept and "labkit.bpf.shelf" in sys.modules:
-        sys.modules["labkit.bpf.shelf"].forget_loaded()  # kept on purpose, so that a rerun does not compile
+    if not kept:
+        _forget_loaded()
     remains = left_behind(before, mark, data_folder, loaded=not kept)
     if remains:
         pytest.fail("left behind:\n" + "\n".join(remains), pytrace=False)

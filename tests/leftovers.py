@@ -40,6 +40,17 @@ def left_behind(before: set[str], mark: str, data: Path, *, loaded: bool = True)
         time.sleep(0.02)
 
 
+def still_held() -> list[str]:
+    """Return the programs and maps that this process holds, waiting as long as the kernel may take to free them."""
+    deadline = time.monotonic() + _FREEING_S
+    while True:
+        files = Path("/proc/self/fdinfo").glob("*")
+        held = {line for path in files for line in re.findall(r"^((?:prog|map)_id:\s+\d+)$", _read(path), re.MULTILINE)}
+        if not held or time.monotonic() > deadline:
+            return sorted(held)
+        time.sleep(0.02)
+
+
 def _bpf_objects(*kinds: str) -> Iterator[str]:
     for kind in kinds or ("prog", "map", "link"):
         listed = subprocess.run(["bpftool", "-j", kind, "list"], capture_output=True, text=True, check=False)
@@ -102,7 +113,11 @@ def _of_others(new: set[str]) -> set[str]:
 
 
 def _read_pids(path: Path) -> set[int]:
+    return {int(pid) for pid in _read(path).split()}
+
+
+def _read(path: Path) -> str:
     try:
-        return {int(pid) for pid in path.read_text().split()}
-    except OSError:
-        return set()
+        return path.read_text()
+    except OSError:  # it has just gone
+        return ""

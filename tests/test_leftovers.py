@@ -173,4 +173,4 @@ def test_where_programs_stay_loaded_one_that_leaks_is_an_error_at_the_end_of_its
     )
     ran = run_inner(pytester, monkeypatch, body)
     ran.assert_outcomes(passed=2, errors=1)
-    ran.stdout.fnmatch_lines(["*ERROR at teardown of test_the_next*", "*left behind*", "*prog *labkit_left*"])
+    ran.stdout.fnmatch_lines(["*ERROR at teardown of test_the_next*", "*left behind*", "*prog_id:*"])
