@@ -85,11 +85,11 @@ def test_unix_sockets_are_measured_too() -> None:
 def test_both_loops_take_a_thousand_connections_and_64_kib_in_each_place(pinning: str, transport: str) -> None:
     where: dict[str, Any] = {"pinning": pinning, "transport": transport, **QUICK}
     try:
-        frame = serve.measure("epoll", [1, 1000], [64, 65536], **where)
+        frame = serve.measure("epoll", 1000, 65536, **where)
     except Missing as error:
         pytest.skip(str(error))
     assert set(zip(frame["pinning"], frame["transport"], strict=True)) == {(pinning, transport)}
-    assert (frame["requests"] > 0).all() and len(frame) == 4 * 2 * 2
+    assert (frame["requests"] > 0).all() and len(frame) == 2 * 2
     opened = serve.offered_load(share=0.1, connections=1000, message_bytes=65536, **where)
     assert opened["loop"].tolist() == ["closed", "open"]
 
