@@ -12,8 +12,9 @@ from browser.chromium import chromium
 from container.box import STORE, make_base
 from hub.hub import Hub, Learner, build_image
 from leftovers import MARK
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
+EXPECT_MS = 60_000  # until a page shows what it must: a second on a quiet machine
 # `make test` does not build images: `make test-hub` does
 collect_ignore_glob = [] if os.environ.get("LABKIT_TEST_HUB") else ["test_*.py"]
 
@@ -46,6 +47,7 @@ def hub(image: None) -> Iterator[Hub]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=EXPECT_MS)
     with chromium() as started:
         yield started
 

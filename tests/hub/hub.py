@@ -22,7 +22,7 @@ from tree import ROOT
 
 NAME = "labkit-test-class"
 START_S = 120
-LAB_MS = 600_000  # until a lab is open: seconds on a quiet machine
+LAB_MS = 600_000  # until a lab is open, or a page answers: seconds on a quiet machine
 PYTHON = ROOT / "build/classroom/venv/bin/python"
 LEARNERS = ("teacher", "ada", "bob", "cem", "dora")
 
@@ -118,6 +118,7 @@ class Learner:
         self.name, self.hub = name, hub
         self.container = f"{NAME}-{name}"
         self._context = browser.new_context(viewport={"width": 1280, "height": 800})
+        self._context.set_default_timeout(LAB_MS)
         self.page: Page = self._context.new_page()
         self.page.on("dialog", lambda dialog: dialog.accept())
 
