@@ -1,7 +1,7 @@
 # The commands of the lab. `make` alone lists them. Each sets up what it needs first.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab lessons test faults soak bench bench-peers test-kernels docs test-docs clean lock container test-container \
+.PHONY: help setup lab lessons test faults soak fuzz bench bench-peers test-kernels docs test-docs clean lock container test-container \
 	classroom classroom-image classroom-stop test-hub test-classroom
 
 # Debian gives /usr/sbin (bpftool, ip) to root only.
@@ -36,6 +36,11 @@ soak: ## run all experiments in a loop, then all lessons, and look whether anyth
 	@scripts/setup.sh test
 	@LABKIT_QUICK=1 scripts/as-root.sh env PYTHONPATH=tests python -m faults.soak $(MINUTES)
 	@scripts/as-root.sh env PYTHONPATH=tests python -m faults.soak_lessons $(MINUTES)
+
+fuzz: ## give a million damaged texts to all that reads what others wrote, and odd arguments to each experiment (INPUTS=, SEED=)
+	@scripts/setup.sh test
+	@scripts/as-root.sh env PYTHONPATH=tests python -W ignore -m fuzz $(or $(INPUTS),1000000) $(or $(SEED),1)
+	@LABKIT_FUZZ=1 scripts/as-root.sh python -m pytest tests/lessons/test_odd_arguments.py $(ARGS)
 
 bench: setup ## measure the lab against its peers, into build/bench.json and bench.html (ONLY=io.warm: some figures)
 	@scripts/as-root.sh python -m bench $(ONLY)

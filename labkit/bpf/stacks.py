@@ -25,6 +25,7 @@ from labkit import schema
 from labkit.bpf.bcc import kernel_symbol, symbols
 from labkit.bpf.program import Program
 from labkit.errors import check_int
+from labkit.machine import proc
 
 __all__ = ["KERNEL_MARK", "PYTHON_MARK", "UNKNOWN", "StackSampler", "Symbols", "addresses"]
 
@@ -90,6 +91,9 @@ class StackSampler:
         )
 
 
+_PERF_MAP_LINE = re.compile(r"([0-9a-f]{1,16}) ([0-9a-f]{1,16}) (.*)", re.DOTALL)
+
+
 def addresses(stacks: Any, number: int) -> list[int]:
     """Return the addresses of a stack, innermost first; none where the kernel gave an error instead of a number."""
     return list(stacks.walk(number)) if number >= 0 else []
@@ -102,7 +106,7 @@ class Symbols:
         self._pid, self._held = pid, contextlib.ExitStack()
         self._cache = self._held.enter_context(symbols(pid))
         # BCC reads a file's symbols when it is first asked about it; ask while the process lives
-        for start in re.findall(r"^([0-9a-f]+)-\S+ \S*x", Path(f"/proc/{pid}/maps").read_text(), re.MULTILINE):
+        for start in re.findall(r"^([0-9a-f]+)-\S+ \S*x", proc.text(Path(f"/proc/{pid}/maps")), re.MULTILINE):
             self._cache.resolve(int(start, 16), True)
         self._python: tuple[list[int], list[tuple[int, str]]] | None = None
 
@@ -138,7 +142,7 @@ class Symbols:
 def _perf_map_of(pid: int) -> Path:
     """Return where a process writes its names: in its own /tmp, under the number that it has in its own namespace."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        status = proc.text(Path(f"/proc/{pid}/status"))
         own = re.findall(r"^NSpid:.*?(\d+)$", status, re.MULTILINE)
         if own and own[0] != str(pid):
             return Path(f"/proc/{pid}", "root", "tmp", f"perf-{own[0]}.map")
@@ -151,9 +155,9 @@ def _read_perf_map(path: Path) -> tuple[list[int], list[tuple[int, str]]]:
     """Return the starts, sorted, and the (length, name) of each; the format is linux/tools/perf's jit-interface.txt."""
     rows = []
     if path.exists():
-        for line in path.read_text(errors="replace").splitlines():
-            start, length, name = line.split(" ", 2)
-            rows.append((int(start, 16), int(length, 16), name))
+        for line in path.read_text(errors="replace").split("\n"):
+            if row := _PERF_MAP_LINE.fullmatch(line):  # anybody may have written the file
+                rows.append((int(row[1], 16), int(row[2], 16), row[3]))
     rows.sort()
     return [row[0] for row in rows], [row[1:] for row in rows]
 

@@ -195,7 +195,7 @@ def _read(folder: Path, learner: str, number: str, notebook: Path) -> Graded:
         if told["sha256"] != hashlib.sha256(notebook.read_bytes()).hexdigest():
             signs.append("changed since it was graded: --again grades it afresh")
         return Graded(learner, lesson, known, told["cells"], signs, told["ended"], told["seconds"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise LabkitError(f"The result {path} is damaged: {error!r}.", "remove it, and grade again") from None
 
 

@@ -61,7 +61,7 @@ def grade_one(notebook: Path, result: Path, seconds: int, slow: float) -> dict[s
         last = log.read_text(errors="replace")[-300:].strip()
     try:
         found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         found = {"answers": {}, "cells": [], "signs": [], "ended": ended or "no result was written"}
     if ended and not found["ended"]:
         found["ended"] = f"{ended}: {last.splitlines()[-1]}" if last else ended

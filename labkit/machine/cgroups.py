@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from labkit.errors import Missing
+from labkit.machine import proc
 from labkit.machine.mounts import Mount, mounts
 
 __all__ = ["SCRATCH_PREFIX", "cgroup_mounts", "own_cgroup", "scratch_cgroup"]
@@ -51,13 +52,13 @@ def own_cgroup() -> Path:
 
 
 def _own_folder(mount: Mount) -> Path:
-    lines = Path("/proc/self/cgroup").read_text().splitlines()
+    lines = proc.lines(Path("/proc/self/cgroup"))
     own = Path(next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "/"))
     # A container may show only its part of the tree, and a process may be outside what is shown ("/../other").
     if ".." in own.parts or not own.is_relative_to(mount.root):
         return mount.folder
     folder = mount.folder / own.relative_to(mount.root)
-    return folder if folder.is_dir() else mount.folder
+    return folder if os.path.isdir(folder) else mount.folder
 
 
 @contextlib.contextmanager

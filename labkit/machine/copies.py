@@ -183,7 +183,7 @@ def _read_ledger(folder: Path) -> dict[str, str]:
     try:
         read = json.loads((folder / _LEDGER).read_text(encoding="utf-8"))
         return {str(name): str(digest) for name, digest in read.items()}
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return {}
 
 

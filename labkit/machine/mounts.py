@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from labkit.machine import proc
+
 __all__ = ["IN_MEMORY", "Mount", "mount_of", "mounts"]
 
 IN_MEMORY = ("tmpfs", "ramfs")  # kinds whose page cache is all there is of them
@@ -40,10 +42,12 @@ class Mount:
 
 def mounts() -> Iterator[Mount]:
     """Yield every mount that this process sees; a later one may cover an earlier one."""
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+    for line in proc.lines(Path("/proc/self/mountinfo")):
         # 36 35 254:0 /root /folder rw,noatime [optional fields] - ext4 /dev/vda rw
-        left, right = line.split(" - ", 1)
-        number, _parent, device_number, root, folder, options = left.split(" ")[:6]
+        left, _, right = line.partition(" - ")
+        number, _parent, device_number, root, folder, options = [*left.split(" "), *[""] * 6][:6]
+        if not number.isdecimal() or not right:
+            continue
         kind, source, super_options = [*right.split(" "), ""][:3]
         read_only = "ro" in options.split(",") or "ro" in super_options.split(",")
         yield Mount(

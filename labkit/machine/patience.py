@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 
+from labkit.machine.proc import stat_fields
+
 __all__ = ["run_while_it_works"]
 
 _IDLE_S = 120.0
@@ -57,5 +59,5 @@ def run_while_it_works(
 
 def _cpu_s(pid: int) -> float:
     """Return the CPU seconds of a process and of its children that have ended: fields 14 to 17 of proc_pid_stat(5)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = stat_fields(Path(f"/proc/{pid}"))
     return sum(map(int, fields[11:15])) * _TICK_S

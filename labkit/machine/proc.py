@@ -1,11 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read what the kernel says of a process or a thread (proc_pid_stat(5))."""
+"""Read what the kernel says of processes and mounts (proc(5)): lines in which there are names, of any bytes.
+
+Whoever starts a process or makes a folder chooses its name. The kernel writes names as they are but for a few letters,
+so a name may be no UTF-8, and may hold what Python takes for the end of a line (str.splitlines() knows ten of them).
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["stat_fields"]
+__all__ = ["lines", "stat_fields", "text"]
+
+
+def text(path: Path) -> str:
+    """Return the text of a file of the kernel's; bytes that are no UTF-8 come back by `os.fsencode`.
+
+    Raises
+    ------
+    OSError : the file cannot be read.
+    """
+    return path.read_text(encoding="utf-8", errors="surrogateescape")
+
+
+def lines(path: Path) -> list[str]:
+    """Return the lines of such a file: only a newline ends one, which the kernel escapes in names."""
+    return text(path).removesuffix("\n").split("\n")
 
 
 def stat_fields(folder: Path) -> list[str]:
@@ -19,4 +38,4 @@ def stat_fields(folder: Path) -> list[str]:
     ------
     OSError : there is no such process any more.
     """
-    return (folder / "stat").read_text().rpartition(")")[2].split()
+    return text(folder / "stat").rpartition(")")[2].split()

@@ -38,7 +38,7 @@ def block_queue(mount: Mount | None) -> Path | None:
 def sector_bytes(path: Path) -> int:
     """Return the smallest size that O_DIRECT moves on the device below a path; 512 where it cannot be seen."""
     queue = block_queue(mount_below(path))
-    return int(read_text(queue / "logical_block_size") or SMALLEST_SECTOR_BYTES) if queue else SMALLEST_SECTOR_BYTES
+    return _number(queue / "logical_block_size", SMALLEST_SECTOR_BYTES) if queue else SMALLEST_SECTOR_BYTES
 
 
 def device_facts(mount: Mount | None) -> dict[str, Any]:
@@ -62,12 +62,18 @@ def device_facts(mount: Mount | None) -> dict[str, Any]:
     chosen = re.search(r"\[(.+)\]", read_text(queue / "scheduler"))
     return {
         "scheduler": chosen[1] if chosen else read_text(queue / "scheduler"),
-        "device_queue_depth": int(read_text(queue / "nr_requests") or 0),
-        "logical_sector_bytes": int(read_text(queue / "logical_block_size") or 0),
-        "physical_sector_bytes": int(read_text(queue / "physical_block_size") or 0),
+        "device_queue_depth": _number(queue / "nr_requests", 0),
+        "logical_sector_bytes": _number(queue / "logical_block_size", 0),
+        "physical_sector_bytes": _number(queue / "physical_block_size", 0),
         "rotational": read_text(queue / "rotational") == "1",
         "write_cache": read_text(queue / "write_cache"),
     }
+
+
+def _number(file: Path, other: int) -> int:
+    """Return the number in a file of sysfs; `other` where there is none."""
+    text = read_text(file)
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else other
 
 
 def read_text(file: Path) -> str:

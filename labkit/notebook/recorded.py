@@ -68,16 +68,17 @@ def recorded(lesson: str, name: str, *, because: Missing | None = None) -> pd.Da
     try:
         attrs = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))
         rows = _read(table)
-    except (OSError, ValueError) as error:
+        kept = {"lost_events": 0, "warnings": [], **attrs, "recorded": True}
+        made = schema.frame({str(name): rows[name].tolist() for name in rows}, **kept)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         what = because.what if because else f"There is no recording {table.name}."
         fix = because.fix if because else "run `git checkout notebooks/recorded` to bring it back"
         raise Missing(what, fix, f"(No recording either: {error})") from error
-    kept = {"lost_events": 0, "warnings": [], **attrs, "recorded": True}
     lines = [f"RECORDED on kernel {kept.get('kernel', '?')}: these numbers are not from this machine."]
     if because:
         lines += [f"Why: {because.what}", f"Fix: {because.fix}"]
     display(note("warning", lines), metadata={MARK: f"{lesson}-{name}"})
-    return schema.frame({str(name): rows[name].tolist() for name in rows}, **kept)
+    return made
 
 
 def save_recording(frame: pd.DataFrame, lesson: str, name: str) -> Path:

@@ -60,7 +60,7 @@ def describe(text: str) -> str:
         if LEAST_SHARE <= share <= 1.0:
             words.append(f"about {gone_s * (1 - share) / share:.0f} s left")
         return f"{_printable(told['purpose'], PURPOSE_LETTERS)} ({', '.join(words)})"
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return "another measurement"
 
 
@@ -71,7 +71,7 @@ def is_alive_here(text: str) -> bool:
         if (told["boot"], told["pid_namespace"]) != (_boot(), own_pid_namespace().inode):
             return False
         return bool(_start_time(int(told["pid"])) == told["started"])
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+    except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError):
         return False
 
 

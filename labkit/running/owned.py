@@ -119,7 +119,11 @@ def _is_left_behind(folder: Path) -> bool:
     try:
         if re.fullmatch(PREFIX + RANDOM, folder.name):
             marker = folder / MARKER
-            return marker.is_file() and not holder.is_alive_here(marker.read_text()) and not _is_held(folder)
+            return (
+                marker.is_file()
+                and not holder.is_alive_here(marker.read_text(errors="replace"))
+                and not _is_held(folder)
+            )
         if re.fullmatch(re.escape(_NEW_PREFIX) + RANDOM, folder.name):
             is_new = time.time() - folder.stat().st_mtime < _NEW_FOR_S
             return not is_new and set(os.listdir(folder)) <= {MARKER} and not _is_held(folder)

@@ -13,6 +13,7 @@ __all__ = ["CROSS", "PINNINGS", "SAME", "check_pinning", "cpus_for"]
 
 SAME, CROSS = "same core", "cross core"
 PINNINGS = (SAME, CROSS)
+_MOST_CPUS = 8192  # CONFIG_NR_CPUS on x86-64
 
 
 def check_pinning(pinning: str | Sequence[str] | None) -> list[str]:
@@ -38,7 +39,7 @@ def cpus_for(place: str) -> tuple[int, int]:
 def _threads_of_core(cpu: int) -> set[int]:
     try:
         text = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text()
-    except OSError:
+        ranges = [[int(end) for end in part.split("-")] for part in text.strip().split(",")]
+    except (OSError, ValueError):
         return {cpu}
-    ranges = [part.split("-") for part in text.strip().split(",")]
-    return {number for ends in ranges for number in range(int(ends[0]), int(ends[-1]) + 1)}
+    return {number for ends in ranges for number in range(ends[0], min(ends[-1], _MOST_CPUS) + 1)}

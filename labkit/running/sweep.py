@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from labkit.errors import Missing
+from labkit.machine import proc
 from labkit.machine.folders import build_folder, data_folder
 from labkit.machine.lock_places import tracefs
 from labkit.machine.pidns import own_pid_namespace
@@ -45,7 +46,7 @@ def _sweep_uprobes() -> list[Path]:
     if folder is None or not own_pid_namespace().is_initial:
         return []
     with contextlib.suppress(OSError):
-        for line in (folder / "uprobe_events").read_text(errors="replace").splitlines():
+        for line in proc.lines(folder / "uprobe_events"):
             found = _UPROBE.match(line)
             if found is None or build_folder() not in Path(found["path"]).parents:
                 continue

@@ -203,7 +203,7 @@ class Workload:
         line = self._line(timeout_s, tick, "to finish")
         try:
             told = json.loads(line)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             raise self._nonsense(line, "one line of JSON") from None
         if not isinstance(told, dict):
             raise self._nonsense(line, "a JSON object")

@@ -13,11 +13,17 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from labkit.errors import LabkitError
+
 SUB_BUCKETS = 64
 BUCKETS = 2368
 ENOUGH_FOR_P99 = 1000  # ten of them are above it
 
 Counts = npt.NDArray[np.int64]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
 
 
 def bucket_low(bucket: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -41,9 +47,23 @@ def bucket_of(value: npt.ArrayLike) -> npt.NDArray[np.int64]:
 
 
 def from_buckets(pairs: Iterable[tuple[int, int]]) -> Counts:
-    """Return counts by bucket from a workload's `[[low, count], ...]`."""
+    """Return counts by bucket from a workload's `[[low, count], ...]`.
+
+    Raises
+    ------
+    LabkitError : it is something else, or a number is below 0.
+    """
     counts = np.zeros(BUCKETS, dtype=np.int64)
-    rows = np.array(list(pairs), dtype=np.int64).reshape(-1, 2)
+    try:
+        made = list(pairs)
+        rows = np.array(made, dtype=np.int64) if made else np.zeros((0, 2), dtype=np.int64)
+        if rows.ndim != 2 or rows.shape[1] != 2 or (rows < 0).any():
+            raise ValueError("each row is a bucket's lowest value and a count, 0 or more")
+    except (ValueError, TypeError, OverflowError) as error:
+        raise LabkitError(
+            f"A histogram of a workload is damaged: {_first_line(error)}.",
+            "run the cell again; if it happens again, this is a bug of the workload",
+        ) from None
     np.add.at(counts, bucket_of(rows[:, 0]), rows[:, 1])
     return counts
 

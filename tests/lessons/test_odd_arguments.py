@@ -23,7 +23,9 @@ from labkit.errors import BadArgument, LabkitError
 from labkit.running import owner
 
 LONGEST_LINE = 1500  # the list of what is allowed may be long
-EXAMPLES = 300
+IS_LONG = os.environ.get("LABKIT_FUZZ", "") not in ("", "0")  # `make fuzz`
+EXAMPLES = 30_000 if IS_LONG else 300
+OF_EACH_ARGUMENT = 1000 if IS_LONG else 20
 _LETTER = st.characters(codec="utf-8")
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(_LETTER, max_size=30), st.binary(max_size=9)
@@ -116,7 +118,7 @@ def test_an_odd_argument_is_taken_or_refused_in_two_lines(function: Callable[...
 
 
 @pytest.mark.parametrize(("function", "parameter"), EXPERIMENTS)
-@settings(max_examples=20)
+@settings(max_examples=OF_EACH_ARGUMENT)
 @given(value=st.one_of(SCALARS, st.lists(SCALARS, max_size=4), st.integers(1, 5000), st.lists(st.integers(1, 99))))
 def test_any_argument_is_taken_or_refused_in_two_lines(
     function: Callable[..., object], parameter: str, value: object

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,7 +23,7 @@ def near(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
 def fields(category: str, event: str) -> list[str]:
     """Return the fields of a tracepoint, without those that all have; none where tracefs does not show them."""
     try:
-        text = (_EVENTS / category / event / "format").read_text()
+        text = (_EVENTS / category / event / "format").read_text(errors="replace")
     except OSError:
         return []
     names = re.findall(r"field:[^;]*?(\w+)(?:\[[^\]]*\])?;", text)
@@ -32,7 +33,7 @@ def fields(category: str, event: str) -> list[str]:
 def field_type(category: str, event: str, field: str) -> str:
     """Return the C type of a tracepoint's field, empty where it is not known."""
     try:
-        text = (_EVENTS / category / event / "format").read_text()
+        text = (_EVENTS / category / event / "format").read_text(errors="replace")
     except OSError:
         return ""
     found = re.search(rf"field:\s*([^;]*?)\s*\b{re.escape(field)};", text) if field else None
@@ -50,13 +51,13 @@ def helpers() -> list[str]:
 
 def event_problem(category: str, event: str) -> tuple[str, str] | None:
     """Return (what is wrong, the fix) of a tracepoint that this kernel does not have; None if it has it."""
-    if not (_EVENTS / "syscalls").is_dir() or (_EVENTS / category / event).is_dir():
+    if not (_EVENTS / "syscalls").is_dir() or os.path.isdir(_EVENTS / category / event):
         return None
     what = f"this kernel has no tracepoint {category}:{event}"
     other = [path.parent.name for path in _EVENTS.glob(f"*/{event}")]
     if other:
         return what, f"{event} is in the category {other[0]}: TRACEPOINT_PROBE({other[0]}, {event})"
-    if not (_EVENTS / category).is_dir():
+    if not os.path.isdir(_EVENTS / category):  # not Path.is_dir: a name may be too long
         close = near(category, (path.name for path in _EVENTS.iterdir()))
         return what, f"did you mean the category {close}?" if close else "see the folders of /sys/kernel/tracing/events"
     close = near(event, (path.name for path in (_EVENTS / category).iterdir()))

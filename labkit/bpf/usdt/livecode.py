@@ -13,6 +13,7 @@ from pathlib import Path
 
 from labkit.bpf import disassemble
 from labkit.errors import LabkitError
+from labkit.machine import proc
 
 __all__ = ["MappedFile", "address_of", "instruction", "mappings", "read_memory"]
 
@@ -35,7 +36,7 @@ class MappedFile:
 def mappings(pid: int) -> list[MappedFile]:
     """Return what a process has mapped."""
     try:
-        text = Path(f"/proc/{pid}/maps").read_text()
+        text = proc.text(Path(f"/proc/{pid}/maps"))
     except OSError:
         text = ""
     if not text:  # a process that has ended but was not waited for still has the file, empty

@@ -21,6 +21,7 @@ import numpy.typing as npt
 __all__ = ["ARGUMENTS", "OPERAND", "Operand", "packed", "parse"]
 
 ARGUMENTS = 12  # USDT_ARGUMENTS in labkit_usdt.h
+_MOST_DIGITS = 22  # of 64 bits in the octal digits that the assembler knows too
 UNREADABLE, CONSTANT, REGISTER, MEMORY = range(4)  # enum usdt_kind
 
 OPERAND = np.dtype(
@@ -43,7 +44,7 @@ _X86_64 = """
     rdx edx dx dl; rsi esi si sil; rdi edi di dil; (orig_rax); (rip); (cs); (eflags); rsp esp sp spl; (ss)
 """
 _HEAD = re.compile(r"(-?)([1248])(f?)@")  # sign, size in bytes; f for a floating-point number
-_HEX = r"-?(?:0x[0-9a-f]+|\d+)"
+_HEX = r"-?(?:0x[0-9a-f]+|[0-9]+)"
 _X86_OPERAND = re.compile(
     rf"\$(?P<constant>{_HEX})"
     rf"|%(?P<register>\w+)"
@@ -106,8 +107,11 @@ def _operand(head: re.Match[str], text: str, machine: str) -> Operand:
     if found is None or head[3]:
         return operand
     part = found.groupdict()
+    constant, offset = _number(part["constant"]), _number(part["offset"])
+    if constant is None or offset is None or not -(1 << 31) <= offset < 1 << 31:
+        return operand
     if part["constant"] is not None:
-        return replace(operand, kind=CONSTANT, constant=int(part["constant"], 0))
+        return replace(operand, kind=CONSTANT, constant=constant)
     if part["register"] in ("xzr", "wzr"):  # aarch64's register that is always zero
         return replace(operand, kind=CONSTANT)
     if any(name is not None and name not in registers for name in (part["register"], part["base"], part["index"])):
@@ -117,9 +121,21 @@ def _operand(head: re.Match[str], text: str, machine: str) -> Operand:
     if part["index"] is not None:
         scale = 1 << int(part["shift"] or 0) if "shift" in part else int(part["scale"] or 1)
         operand = replace(operand, index_at=registers[part["index"]], scale=scale)
-    return replace(
-        operand, kind=MEMORY, constant=int(part["offset"] or "0", 0), register_at=registers[part["base"] or ""]
+    return replace(operand, kind=MEMORY, constant=offset, register_at=registers[part["base"] or ""])
+
+
+def _number(text: str | None) -> int | None:
+    """Return a number as the 64 bits of a register have it, with a sign; None where it does not fit, 0 for no text."""
+    digits = (text or "0").lstrip("-").removeprefix("0x")
+    if len(digits) > _MOST_DIGITS:
+        return None
+    number = int(
+        digits, 16 if "0x" in (text or "") else 8 if digits.startswith("0") and set(digits) <= set("01234567") else 10
     )
+    number = -number if (text or "").startswith("-") else number
+    if not -(1 << 63) <= number < 1 << 64:
+        return None
+    return number - (1 << 64) if number >= 1 << 63 else number
 
 
 @cache

@@ -21,6 +21,7 @@ import numpy as np
 from labkit.bpf import maps
 from labkit.bpf.attach import CGROUP_SOCK_OPS, SK_MSG_VERDICT, attached_to_cgroup, attached_to_map
 from labkit.bpf.program import Program
+from labkit.machine import proc
 from labkit.running.cgroup import Cgroup
 
 __all__ = ["LoTraffic", "Shortcut", "ShortcutCounts", "lo_traffic"]
@@ -110,7 +111,7 @@ class LoTraffic:
 
 def lo_traffic() -> LoTraffic:
     """Return the counters of the device `lo` (proc_net(5), /proc/net/dev), a witness that is not the lab's."""
-    for line in Path("/proc/net/dev").read_text().splitlines():
+    for line in proc.lines(Path("/proc/net/dev")):
         name, _, numbers = line.partition(":")
         if name.strip() == "lo":
             received_bytes, received_packets = map(int, numbers.split()[:2])

@@ -15,8 +15,12 @@ import pandas as pd
 from labkit.bpf.program import Program
 from labkit.bpf.stacks import KERNEL_MARK, PYTHON_MARK, UNKNOWN, Symbols, addresses
 from labkit.lessons.your_program.look import Look, sorted_frame
+<<<<<<< HEAD
 from labkit.lessons.your_program.pythons import VERSIONS, Pythons
 from labkit.lessons.your_program.target import Running
+=======
+from labkit.machine import proc
+>>>>>>> ef4dab9 (Whatever others wrote is read or refused in two lines: make fuzz; names of processes and folders are names only)
 
 __all__ = ["HZ", "Stacks"]
 
@@ -60,7 +64,7 @@ class Stacks(Look):
         """Read the symbols of each process that was seen, again after an exec or a dlopen."""
         for pid in {key[1] for key in self.program.hash("sums")}:
             with contextlib.suppress(OSError):
-                text = Path(f"/proc/{pid}/maps").read_text()
+                text = proc.text(Path(f"/proc/{pid}/maps"))
                 parts = "\n".join(re.findall(r"^\S+ \S*x.*$", text, re.MULTILINE))
                 known = self._symbols.get(pid)
                 if parts and (known is None or known[0] != parts):

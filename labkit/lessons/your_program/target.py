@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from labkit.errors import BadArgument, bad_argument, check_int, check_words
+from labkit.machine import proc
 from labkit.machine.proc import stat_fields
 from labkit.running import owner
 
@@ -95,14 +96,14 @@ def _stat(pid: int) -> tuple[str, int] | None:
     """Return the state and the flags of a process; None if there is none."""
     try:
         fields = stat_fields(Path(f"/proc/{pid}"))
-    except OSError:
+        return fields[0], int(fields[6])
+    except (OSError, ValueError, IndexError):
         return None
-    return fields[0], int(fields[6])
 
 
 def _group(pid: int) -> int:
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in proc.lines(Path(f"/proc/{pid}/status")):
             if line.startswith("Tgid:"):
                 return int(line.split()[1])
     return 0
@@ -208,7 +209,7 @@ class Running:
 
 def _comm(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
     except OSError:
         return ""
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from labkit.errors import Missing
+from labkit.machine import proc
 from labkit.machine.doctor import host
 from labkit.machine.doctor.instructions import count
 from labkit.machine.doctor.programs import Counter, Program
@@ -182,7 +183,7 @@ def _counted(hits: Counter, where: str) -> Finding:
 
 def _libc() -> Path:
     """Return the C library that this process has mapped."""
-    found = re.search(r"(/\S*/libc[.-]\S*)$", Path("/proc/self/maps").read_text(), re.MULTILINE)
+    found = re.search(r"(/\S*/libc[.-]\S*)$", proc.text(Path("/proc/self/maps")), re.MULTILINE)
     if found is None:
         raise OSError(errno.ENOENT, "this Python has no C library mapped", "looking for getppid")
     return Path(found[1])

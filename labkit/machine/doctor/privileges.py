@@ -7,6 +7,8 @@ import os
 import re
 from pathlib import Path
 
+from labkit.machine import proc
+
 __all__ = [
     "CONTAINER",
     "NEEDED",
@@ -63,5 +65,5 @@ def initial_user_namespace() -> bool:
 
 
 def _status(field: str) -> str:
-    found = re.search(rf"^{field}:\s*(\S+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    found = re.search(rf"^{field}:\s*(\S+)$", proc.text(Path("/proc/self/status")), re.MULTILINE)
     return found[1] if found else "0"
