@@ -1,7 +1,7 @@
 # The commands of the lab. `make` alone lists them. Each sets up what it needs first.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab lessons test faults soak fuzz bench bench-peers test-kernels docs test-docs clean lock container test-container \
+.PHONY: help setup lab lessons test faults soak tally fuzz bench bench-peers test-kernels docs test-docs clean lock container test-container \
 	classroom classroom-image classroom-stop test-hub test-classroom
 
 # Debian gives /usr/sbin (bpftool, ip) to root only.
@@ -36,6 +36,10 @@ soak: ## run all experiments in a loop, then all lessons, and look whether anyth
 	@scripts/setup.sh test
 	@LABKIT_QUICK=1 scripts/as-root.sh env PYTHONPATH=tests python -m faults.soak $(MINUTES)
 	@scripts/as-root.sh env PYTHONPATH=tests python -m faults.soak_lessons $(MINUTES)
+
+tally: ## delivered + lost = produced over EVENTS=100000000 (half an hour)
+	@scripts/setup.sh test
+	@scripts/as-root.sh env PYTHONPATH=tests python -m faults.tally $(or $(EVENTS),100000000)
 
 fuzz: ## give a million damaged texts to all that reads what others wrote, and odd arguments to each experiment (INPUTS=, SEED=)
 	@scripts/setup.sh test

@@ -219,9 +219,9 @@ class Workload:
             if not option.startswith("--") or name not in SETTINGS or name not in told:
                 continue
             reported = told[name]
-            if reported != (asked if isinstance(reported, str) else float(asked)):
+            if not _is_same(reported, asked):
                 raise WorkloadError(
-                    f"{self.name} was asked for {option} {asked} and reports {reported}.",
+                    f"{self.name} was asked for {option} {asked} and reports {str(reported)[:40]!r}.",
                     "this is a bug of the workload: its numbers are not those of the settings asked for",
                     self.stderr,
                 )
@@ -324,3 +324,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
     if process.stdout is not None:
         process.stdout.close()
+
+
+def _is_same(reported: Any, asked: str) -> bool:
+    """Return whether a workload reports the setting that it was asked for: a text, or a number in whatever spelling."""
+    if isinstance(reported, str):
+        return reported == asked
+    try:
+        return bool(reported == float(asked))
+    except ValueError:
+        return False

@@ -17,6 +17,7 @@ from labkit.errors import LabkitError
 
 SUB_BUCKETS = 64
 BUCKETS = 2368
+_MOST_COUNTED = 2.0**62
 ENOUGH_FOR_P99 = 1000  # ten of them are above it
 
 Counts = npt.NDArray[np.int64]
@@ -59,6 +60,8 @@ def from_buckets(pairs: Iterable[tuple[int, int]]) -> Counts:
         rows = np.array(made, dtype=np.int64) if made else np.zeros((0, 2), dtype=np.int64)
         if rows.ndim != 2 or rows.shape[1] != 2 or (rows < 0).any():
             raise ValueError("each row is a bucket's lowest value and a count, 0 or more")
+        if rows[:, 1].astype(float).sum() >= _MOST_COUNTED:
+            raise ValueError("the counts add up to more than 63 bits hold")
     except (ValueError, TypeError, OverflowError) as error:
         raise LabkitError(
             f"A histogram of a workload is damaged: {_first_line(error)}.",

@@ -122,11 +122,13 @@ _RESULT = {
     "seconds": 1.5,
     "kernel": "6.1",
 }
-_NOTEBOOK = {"cells": [
-    {"cell_type": "code", "source": "labkit.check('01-q1', 3)", "execution_count": 3},
-    {"cell_type": "markdown", "source": ["## Exercises\n", "x"]},
-    {"cell_type": "code", "source": ["%%bpf x\n", "int y;"], "execution_count": None},
-]}  # fmt: skip
+_NOTEBOOK = {
+    "cells": [
+        {"cell_type": "code", "source": "labkit.check('01-q1', 3)", "execution_count": 3},
+        {"cell_type": "markdown", "source": ["## Exercises\n", "x"]},
+        {"cell_type": "code", "source": ["%%bpf x\n", "int y;"], "execution_count": None},
+    ]
+}
 _PLAIN = {"$dict": [["a", [1, 2.5, {"$dots": 0}]], ["f", {"$frame": [["x", [1, 2]]], "index": [0, 1]}]]}
 _PROGRAMS = _files("c/bpf/*.c", "c/bpf/verifier/*.c", "tests/bpf/verifier/rejected/*.c", "tests/cells/cells/*.c")
 

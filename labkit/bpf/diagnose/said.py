@@ -16,7 +16,7 @@ __all__ = ["Answer", "Match", "Said", "edit", "in_file"]
 Match = re.Match[str]
 Answer = tuple[str, str] | tuple[str, str, dict[int, str]] | None  # the third is the fix as an edit: line -> its text
 
-_DIAGNOSTIC = re.compile(r"^(.+?):(\d+):(\d+): (?:fatal )?(error|warning|note): (.*)$")
+_DIAGNOSTIC = re.compile(r"^(.+?):(\d{1,9}):(\d{1,9}): (?:fatal )?(error|warning|note): (.*)$")
 _GUTTER = re.compile(r"^ *\d+ \| ")  # clang 16 and later number the line that they quote
 _SHIFTED = 3  # lines by which BCC's second pass may be off
 

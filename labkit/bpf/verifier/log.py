@@ -27,14 +27,14 @@ CUT = "(the log is cut here)"  # a line of the lab's own: kernels before 6.4 kee
 GIVEN_BACK = "given back"  # the state of a register whose memory was given back, which the log does not show
 _GIVES_BACK = re.compile(r"call bpf_(?:ringbuf_submit|ringbuf_discard|sk_release)\w*#")
 
-_STEP = re.compile(r"(\d+): \([0-9a-f]{2}\) ([^;]*?)\s*(?:;(.*))?$")
+_STEP = re.compile(r"(\d{1,9}): \([0-9a-f]{2}\) ([^;]*?)\s*(?:;(.*))?$")
 _STATE = re.compile(r"(?:(\d+):|from \d+ to \d+[^:]*:)(?= |$)(.*)$")
 # "expected prog array map for tail call" and a few others come without a line's end.
 _RUN_ON = re.compile(
     r"(?<=[^\n])(processed \d+ insns|verification time \d+|"
     r"(?<= )(?:infinite loop detected at|\d+: R\d+=|from \d+ to \d+: ))"
 )
-_EFFORT = re.compile(r"processed (\d+) insns")
+_EFFORT = re.compile(r"processed (\d{1,18}) insns")
 _ITEM = re.compile(r"(?<![^\s:])(R\d+|fp-\d+|refs)(?:_[a-z]+)?=")
 
 # Lines that tell how the verifier works, not what it found.
