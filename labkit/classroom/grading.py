@@ -181,7 +181,7 @@ def _told(result: Path, ended: str) -> dict[str, Any]:
             "kernel": str(told["kernel"])[:100],
             "slowness": float(told["slowness"]),
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return {"answers": {}, "cells": [], "signs": [], "ended": f"not graded: {ended or 'no result'}", "seconds": 0}
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from labkit.errors import LabkitError
 from labkit.machine.folders import data_folder, open_own
+from labkit.running.interrupts import uninterrupted
 
 __all__ = ["changed", "progress_file", "read", "trouble"]
 
@@ -77,14 +78,18 @@ def changed() -> Iterator[dict[str, dict[str, Any]]]:
 def _locked(path: Path) -> Iterator[Path]:
     """Let nobody else change the file at `path` meanwhile; raise OSError where it could not be written."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = open_own(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    locks: list[int] = []
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with uninterrupted():  # or an interrupt leaves it open
+            locks.append(open_own(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600))
+        fcntl.flock(locks[0], fcntl.LOCK_EX)
         yield path
     finally:
-        os.close(lock)
+        for lock in locks:
+            os.close(lock)
 
 
+@uninterrupted()
 def _parts() -> dict[str, dict[str, Any]]:
     with open(open_own(progress_file()), encoding="utf-8") as file:
         kept = json.load(file)

@@ -167,10 +167,12 @@ class _FileNote:
     def __init__(self, path: Path) -> None:
         self._path = path
 
+    @uninterrupted()  # a descriptor that no file object has yet would be left
     def write(self, text: str) -> None:
         with contextlib.suppress(OSError), open(open_own(self._path, os.O_WRONLY | os.O_TRUNC), "w") as file:
             file.write(text)
 
+    @uninterrupted()
     def read(self) -> str:
         with contextlib.suppress(OSError), open(open_own(self._path), errors="replace") as file:
             return file.read(_NOTE_BYTES)

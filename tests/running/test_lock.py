@@ -16,9 +16,10 @@ import time
 from pathlib import Path
 
 import pytest
+from running.interrupting import every_interrupt
 
 from labkit.errors import Busy, Missing, Stopped
-from labkit.machine import lock_places, provenance
+from labkit.machine import folders, lock_places, provenance
 from labkit.running import holder, lock
 from labkit.running.cgroup import Cgroup
 from labkit.running.lock import exclusive
@@ -239,3 +240,14 @@ def test_a_note_of_somebody_elses_making_is_not_believed(tmp_path: Path, monkeyp
 def _stop(notes: list[str], note: str) -> None:
     notes.append(note)
     raise Stopped
+
+
+@pytest.mark.parametrize("use", ["write", "read"])
+def test_an_interrupt_leaves_no_descriptor_of_the_note(use: str, tmp_path: Path) -> None:
+    """Found by 200 interrupts of lesson 09 in a kernel: one came between os.open() and open()."""
+    path = tmp_path / "lock"
+    path.touch()
+    note = lock._FileNote(path)
+    before = len(os.listdir("/proc/self/fd"))
+    for number in every_interrupt(lambda: note.write("x") if use == "write" else note.read(), [lock, folders]):
+        assert len(os.listdir("/proc/self/fd")) == before, f"line {number}"

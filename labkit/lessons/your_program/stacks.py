@@ -15,12 +15,9 @@ import pandas as pd
 from labkit.bpf.program import Program
 from labkit.bpf.stacks import KERNEL_MARK, PYTHON_MARK, UNKNOWN, Symbols, addresses
 from labkit.lessons.your_program.look import Look, sorted_frame
-<<<<<<< HEAD
 from labkit.lessons.your_program.pythons import VERSIONS, Pythons
 from labkit.lessons.your_program.target import Running
-=======
 from labkit.machine import proc
->>>>>>> ef4dab9 (Whatever others wrote is read or refused in two lines: make fuzz; names of processes and folders are names only)
 
 __all__ = ["HZ", "Stacks"]
 
