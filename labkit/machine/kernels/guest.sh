@@ -23,6 +23,12 @@ done
 for folder in /run /dev/shm; do
     mount -t tmpfs tmpfs $root$folder
 done
+# On a very busy machine udev gives up before it has loaded the disks' driver; the kernel itself makes their files.
+modprobe virtio_blk || true
+for _ in $(seq 60); do
+    [ ! -b /dev/vda ] || [ ! -b /dev/vdb ] || break
+    sleep 1
+done
 mkdir -p "$root$tree/build/test-data"
 mount -t ext4 /dev/vda "$root$tree/build/test-data"
 mount -t ext4 -o ro /dev/vdb $root/usr/src
