@@ -42,6 +42,7 @@ def module() -> Iterator[Any]:
     made.cleanup()
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize("name", sorted(bcc.SIGNATURES))
 def test_the_library_has_the_function(name: str) -> None:
     assert callable(getattr(ct.CDLL("libbcc.so.0"), name))
@@ -76,6 +77,7 @@ def test_a_function_is_loaded_once_and_bcc_attaches_and_detaches_it(module: Any)
     assert not module.tracepoint_fds
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize(
     "name",
     [
@@ -93,6 +95,7 @@ def test_a_module_keeps_what_is_attached_under_this_name(module: Any, name: str)
     assert getattr(module, name) in ({}, module.funcs)
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize("name", ["KPROBE", "TRACEPOINT", "RAW_TRACEPOINT", "PERF_EVENT", "SOCK_OPS", "SK_MSG", "XDP"])
 def test_a_program_type_has_bccs_name(name: str) -> None:
     assert bcc.program_type(name) > 0
@@ -104,6 +107,7 @@ def test_the_debug_output_has_what_the_places_are_read_from() -> None:
     assert "Running from kernel directory" in said.text() or f"{FUNCTION}:" in said.text() or FUNCTION in said.text()
 
 
+@pytest.mark.anywhere
 def test_a_text_that_clang_refuses_gives_no_pointer() -> None:
     with captured() as said, bcc.compiled("this is no C", []) as pointer:
         assert not pointer

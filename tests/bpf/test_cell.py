@@ -313,6 +313,7 @@ def test_set_writes_what_map_reads_and_bpftool_sees(make: Make) -> None:
         assert len(cell.map("m")) == 0
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize(
     ("call_it", "says"),
     [

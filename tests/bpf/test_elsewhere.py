@@ -167,6 +167,7 @@ def test_no_emulator_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.bpf
+@pytest.mark.anywhere
 def test_what_does_not_compile_here_is_an_error_before_anything_starts(tmp_path: Path) -> None:
     (tmp_path / "bad.c").write_text("TRACEPOINT_PROBE(syscalls, sys_enter_openat) { return nothing; }\n")
     with pytest.raises(CompileError, match="nothing"):
@@ -177,6 +178,7 @@ def test_what_does_not_compile_here_is_an_error_before_anything_starts(tmp_path:
 
 
 @pytest.mark.bpf
+@pytest.mark.anywhere
 @pytest.mark.parametrize(
     ("text", "verdict"),
     [

@@ -44,6 +44,8 @@ _WAYS = (["--report=/mnt/report-1.jsonl"], ["--report=/mnt/report-2.jsonl", "--b
 
 FACING = ("bpf", "running", "stats", "lessons")
 
+_FACING = "(bpf or kernel) and not anywhere"
+
 # Slow there, with nothing that another kernel does differently.
 DESELECTED = (
     "tests/stats/test_trial.py",  # statistics
@@ -90,7 +92,7 @@ def _boot(series: str, tests: Sequence[str], total_s: float, *, add: bool) -> di
     share = (total_s * _SHARED - _START_S) / len(lessons) * len(_WAYS)
     known = build_folder() / "kernels" / f"{series}.jsonl"
     before = settled(read_report(known), NO_TIME) if add else []
-    words = ["env", "PYTHONPATH=tests", "LABKIT_CLEANUP_ONCE_A_FILE=1", "python", "-m", "pytest", "-m", "bpf or kernel"]
+    words = ["env", "PYTHONPATH=tests", "LABKIT_CLEANUP_ONCE_A_FILE=1", "python", "-m", "pytest", "-m", _FACING]
     words += ["-p", "kernels.reporter", "-p", "no:cacheprovider", "--tb=short"]
     words += [f"--share={share:.0f}", "--claims=/dev/shm/claims", *([f"--done={known}"] if before else []), *tests]
     both = [f"{shlex.join([*words, *way])} >/mnt/output-{number} 2>&1 &" for number, way in enumerate(_WAYS, start=1)]

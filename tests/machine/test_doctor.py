@@ -271,6 +271,7 @@ def test_data_folder_has_the_room_that_df_sees(rows: Rows, data_folder: Path) ->
     assert room and abs(float(room[1]) - free) < max(1, free / 10)  # others write meanwhile
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize(
     "name", ["bpftool", "strace", "bpftrace", "fio", "readelf", "redis", "redis_benchmark", "sqlite"]
 )
