@@ -16,7 +16,7 @@ from labkit.machine.folders import build_folder
 from labkit.machine.kernels import fetch
 from labkit.machine.kernels.boot import why_not
 
-pytestmark = [pytest.mark.browser, pytest.mark.bpf]
+pytestmark = [pytest.mark.browser, pytest.mark.bpf, pytest.mark.kernel]  # kernel: may skip, since it boots another
 
 KERNEL = fetch.HEADERS_OF  # the one kernel that a trial needs in any case
 BOOT_MS = 900_000
