@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from labkit.bpf.diagnose import grammar, habits, records, texts
+from labkit.bpf.diagnose import grammar, habits, loops, records, texts
 from labkit.bpf.diagnose.code import Code, Map, number
 from labkit.bpf.diagnose.events import event_problem, near, nearest_event
 from labkit.bpf.diagnose.finding import Finding
@@ -21,7 +21,6 @@ __all__ = ["first_mistake", "map_mistakes", "warnings"]
 _PERCPU_BYTES = 32 << 10  # PCPU_MIN_UNIT_SIZE: the most that one per-CPU value may have
 _STACK_BYTES = 512  # a key is at most MAX_BPF_STACK
 _DEFAULT_ENTRIES = 10240
-_UNROLLED = 10_000
 _ARRAY_BYTES = 4 << 30  # an array takes its memory when it is made; the kernel takes minutes to clear more
 # BCC has no such macro -> what to write (docs/reference_guide.md of BCC, "Maps")
 _SPELLINGS = {
@@ -45,7 +44,7 @@ def first_mistake(code: Code) -> Finding | None:
                 _macros,
                 map_mistakes,
                 _events,
-                _unrolled,
+                loops.endless,
             )
             for found in check(code)
         ),
@@ -213,19 +212,6 @@ def _events(code: Code) -> Iterator[Finding]:
             named = re.compile(rf"\b{probe.category}(\s*,\s*){probe.event}\b")
             fixed = named.sub(rf"{right[0]}\g<1>{right[1]}", text) if right else text
             yield Finding(probe.line, 0, *problem, edits={probe.line: fixed} if fixed != text else {})
-
-
-def _unrolled(code: Code) -> Iterator[Finding]:
-    """Yield a loop that clang would write out so often that nobody waits for it."""
-    found = code.find(r"#\s*pragma\s+(?:clang\s+loop\s+)?unroll[^\n]*\n\s*for\s*\([^;]*;[^;<]*<=?\s*([^;]+);")
-    rounds = number(found[1][1]) if found else None
-    if found and rounds and rounds > _UNROLLED:
-        yield Finding(
-            found[0],
-            0,
-            f"clang would write out this loop {rounds:,} times, which takes minutes",
-            "take `#pragma unroll` away; the kernel's verifier follows a loop up to a constant limit",
-        )
 
 
 _USER = re.compile(r"\bbpf_probe_read_kernel(?P<str>_str)?\s*\([^;]*?,\s*(?:\([^)]*\)\s*)?(?P<from>args->\w+)\s*\)")

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from labkit.bpf.diagnose import ends, refused, written
+from labkit.bpf.diagnose import ends, loops, refused, written
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.finding import Finding, excerpt
 from labkit.bpf.rehearse import rehearse
@@ -25,7 +25,7 @@ from labkit.bpf.verifier.numberline import numberline
 from labkit.bpf.verifier.places import Place, debug_output, place_in_rewritten, without_line_directives
 from labkit.bpf.verifier.repair import Repair, passes
 from labkit.bpf.verifier.rules import BY_NAME, RULES, STACK_BYTES, Rule
-from labkit.errors import VerifierError
+from labkit.errors import CompileError, VerifierError
 
 __all__ = ["ACCEPTED", "Verdict", "diagnose", "explain", "judge", "nothing_left", "refused_by_clang"]
 
@@ -82,13 +82,15 @@ def judge(source: Source, function: str, kind: int) -> Verdict:
 
 def refused_by_clang(source: Source) -> Verdict | None:
     """Return a verdict if clang would end this process over a program (see `labkit.bpf.rehearse`), else None."""
-    text, path = source.text, source.path
+    text, path, name = source.text, source.path, source.path.name
     code = Code(path.read_text(encoding="utf-8"))
     if mistake := written.first_mistake(code):
         return _of_finding(mistake, code, source)
-    said = rehearse(without_line_directives(text), source.cflags)
-    if said is None:
-        return None
+    try:
+        if (said := rehearse(without_line_directives(text), source.cflags)) is None:
+            return None
+    except CompileError as stopped:
+        return _of_finding(loops.stopped(code, stopped), code, source)
     error = re.search(r"^error: \S+?:(\d+):\d+: in function (\w+) .*?: (.*)$", said, re.MULTILINE)
     line, function, words = (int(error[1]), error[2], error[3]) if error else (0, "", said.strip()[-300:])
     if error is None and (fatal := re.search(r"^(?:Error at line (\d+): |LLVM ERROR: )(.*)$", said, re.MULTILINE)):
@@ -101,7 +103,6 @@ def refused_by_clang(source: Source) -> Verdict | None:
     if "stack limit" in words and (large := code.large_variable(STACK_BYTES)):
         place = Place(str(path), large[0], 0)
         words = f"{large[1]} alone has {large[2]} bytes. {words}"
-    name = path.name
     rule = BY_NAME["TOO_LARGE_STACK"] if "stack limit" in words else None
     what, fix = (rule.means, rule.fix) if rule else ("clang ended without a result", "read clang's words below")
     verified, proof = False, ""
