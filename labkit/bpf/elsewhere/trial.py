@@ -12,8 +12,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from labkit.bpf.cell import Cell
 from labkit.bpf.elsewhere.guest import ACCEPTED, NOT_TRIED, REFUSED
 from labkit.bpf.elsewhere.plan import Candidate, Place
@@ -25,7 +23,7 @@ from labkit.running.lock import exclusive
 from labkit.running.owned import run_folder
 from labkit.running.progress import Progress, part, silent
 
-__all__ = ["Answer", "answers", "as_frame", "as_text", "check_here"]
+__all__ = ["Answer", "answers", "as_text", "check_here"]
 
 _SAID_LINES = 3
 
@@ -133,12 +131,6 @@ def _tried(name: str, place: Place, given: Mapping[str, str], out: Path, limit_s
     output = out / "output"
     said = output.read_text(errors="replace").strip().splitlines()[-_SAID_LINES:] if output.is_file() else []
     return Answer(name, "", NOT_TRIED, f"the machine gave no answer: {' / '.join(said) or 'it did not boot'}", seconds)
-
-
-def as_frame(found: Sequence[Answer]) -> pd.DataFrame:
-    """Return one row per kernel: kernel, release, verdict, headline, seconds."""
-    names = ("kernel", "release", "verdict", "headline", "seconds")
-    return pd.DataFrame([{name: getattr(answer, name) for name in names} for answer in found], columns=list(names))
 
 
 def as_text(found: Sequence[Answer]) -> str:
