@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from labkit.course import LESSONS
 from labkit.notebook import exercises, overview, solved
 from labkit.notebook.predict import Prediction, predict
 from labkit.notebook.predicted import predictions
@@ -180,3 +181,34 @@ def test_the_progress_page_says_how_often_predictions_were_right_by_lesson() -> 
 
 def test_every_lesson_has_its_replies() -> None:
     assert len(exercises.all_replies()) >= 61
+
+
+LATER = [lesson.number for lesson in LESSONS]
+
+
+@pytest.mark.parametrize("lesson", LATER[:-1])
+def test_each_idea_that_is_missed_comes_back_once_in_a_later_lesson(lesson: str) -> None:
+    """Also the last but one: lesson 12 asks for what was missed in lesson 11."""
+    names = [name for name in exercises.all_replies() if name.startswith(lesson)]
+    for name in names:
+        reply = exercises.all_replies()[name]
+        wrong = next(choice for choice in reply.wrong if choice != reply.usual)
+        measured = reply.usual or "measured"
+        commit(predict("Which?", [wrong, measured], name=name), wrong).against(measured)
+    shown = []
+    later = [name for name in exercises.all_replies() if name[:2] > lesson]
+    for where in sorted(later):
+        again = ask(where).again
+        if again is not None:
+            shown.append(again.name)
+            again._entry.value = str(again.again.right)
+            again._button.click()
+    assert shown == sorted(names)[: len(later)]  # one below each prediction
+
+
+def test_each_prediction_is_kept_and_calibration_counts_each_lesson() -> None:
+    for lesson in LESSONS:
+        commit(ask(f"{lesson.number}-p1"), "23").against(23)
+    shown = overview.progress()
+    assert (shown.right, shown.predicted) == (len(LESSONS), len(LESSONS))
+    assert [lesson.number for lesson in LESSONS if not re.search(rf"1 of 1  {lesson.number} ", shown.text)] == []

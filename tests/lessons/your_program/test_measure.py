@@ -11,11 +11,10 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pandas as pd
 import pytest
+from obedient import Obedient
 
 import labkit
 from labkit.errors import BadArgument
@@ -28,43 +27,6 @@ from labkit.running.workload import Workload
 
 bpf = pytest.mark.bpf
 SLEEP = ["sleep", "30"]
-
-# a process that runs one line of Python at each line that it gets, and says so when it is done
-OBEYS = "import sys\nfor line in sys.stdin:\n exec(line)\n print('done', flush=True)\n"
-
-
-class Obedient:
-    """A process of the test's own that runs one line of Python at a time."""
-
-    def __enter__(self) -> Obedient:
-        words = ["/usr/bin/python3", "-c", OBEYS]
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self("import os, mmap, time, socket")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-    def __call__(self, line: str) -> None:
-        assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        assert self.process.stdout.readline() == "done\n"
-
-    def read(self, file: str) -> str:
-        return Path(f"/proc/{self.process.pid}/{file}").read_text()
-
-    def watched(self, what: str, meanwhile: Callable[[], object]) -> pd.DataFrame:
-        """Look at it while `meanwhile` runs."""
-        return look_at(check_target(self.process.pid, None, None), [what], 60.0, silent, meanwhile)[what]
-
-
-@pytest.fixture
-def obedient() -> Iterator[Obedient]:
-    with Obedient() as process:
-        yield process
-
 
 # -- calls and bytes ---------------------------------------------------------------------------------------
 
@@ -251,44 +213,6 @@ def test_a_cgroup_is_watched_and_its_neighbour_is_not() -> None:
 
         found = look_at(check_target(None, None, str(cgroup.path)), ["calls"], 30.0, silent, work)["calls"]
     assert found.set_index("call")["count"]["getpgid"] == 23
-
-
-@bpf
-def test_a_process_in_a_pid_namespace_of_its_own_is_watched_from_outside() -> None:
-    words = ["unshare", "--pid", "--fork", "--mount-proc", "cat", "/dev/null"]
-    frame = labkit.watch(command=words).set_index("call")
-    assert frame["count"]["fadvise64"] == 1
-
-
-@bpf
-def test_a_million_calls_are_counted_and_nothing_is_lost() -> None:
-    words = ["dd", "if=/dev/zero", "of=/dev/null", "bs=1", "count=500000"]
-    frame = labkit.watch(command=words).set_index("call")
-    assert frame["count"]["write"] >= 500_000 and frame["bytes"]["write"] >= 500_000
-    assert frame["count"]["read"] + frame.attrs["lost_events"] >= 500_000
-
-
-@bpf
-def test_a_process_that_ends_or_execs_is_reported_and_a_long_command_is_ended() -> None:
-    ends = subprocess.Popen(["sleep", "0.2"])
-    said = labkit.watch(pid=ends.pid, seconds=20).attrs["warnings"]
-    ends.wait()
-    assert any("ended after" in line for line in said)
-    execs = subprocess.Popen(["sh", "-c", "read -r _; exec sleep 20"], stdin=subprocess.PIPE, text=True)
-
-    def work() -> None:
-        assert execs.stdin
-        execs.stdin.write("\n")
-        execs.stdin.flush()
-        while Path(f"/proc/{execs.pid}/comm").read_text() != "sleep\n":
-            pass
-
-    said = look_at(check_target(execs.pid, None, None), ["calls"], 10, silent, work)["calls"].attrs["warnings"]
-    execs.kill()
-    execs.communicate()
-    assert any("'sleep' (exec)" in line for line in said)
-    said = labkit.watch(command=SLEEP, seconds=0.2).attrs["warnings"]
-    assert any("ended by the lab" in line for line in said)
 
 
 @bpf

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lesson 12: targets that end, exec, start threads, are in a container or call a million times; and no privileges."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from obedient import Obedient
+
+import labkit
+from labkit.errors import BadArgument
+from labkit.lessons import your_program
+from labkit.lessons.your_program.target import check_target
+from labkit.lessons.your_program.watching import look_at
+from labkit.running.progress import silent
+from labkit.running.workload import build
+
+bpf = pytest.mark.bpf
+needs_root = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root and util-linux")
+SLEEP = ["sleep", "30"]
+
+
+# -- threads, exec, end ------------------------------------------------------------------------------------
+
+
+@bpf
+def test_calls_of_threads_that_come_and_go_are_counted(obedient: Obedient) -> None:
+    order = "[(t.start(), t.join()) for t in [threading.Thread(target=lambda: os.getpgid(0)) for _ in range(97)]]"
+    obedient("import threading")
+    found = look_at(
+        check_target(obedient.process.pid, None, None), ["calls", "waits"], 60.0, silent, lambda: obedient(order)
+    )
+    assert found["calls"].set_index("call")["count"]["getpgid"] == 97
+    assert found["waits"].set_index("wait")["count"]["for a CPU (run queue)"] >= 97
+    assert all("lost" in line for line in found["calls"].attrs["warnings"])
+
+
+@bpf
+def test_a_process_that_execs_is_watched_on_and_reported() -> None:
+    words = ["sh", "-c", "read -r _; exec dd if=/dev/zero of=/dev/null bs=1 count=23 status=none"]
+    execs = subprocess.Popen(words, stdin=subprocess.PIPE, text=True)
+    long = subprocess.Popen(["sh", "-c", "read -r _; exec sleep 20"], stdin=subprocess.PIPE, text=True)
+
+    def start(process: subprocess.Popen[str], until: str) -> None:
+        assert process.stdin
+        process.stdin.write("\n")
+        process.stdin.flush()
+        while until and Path(f"/proc/{process.pid}/comm").read_text() != until:
+            pass
+
+    frame = look_at(
+        check_target(execs.pid, None, None), ["calls"], 30, silent, lambda: (start(execs, ""), execs.wait())
+    )["calls"]
+    execs.communicate()
+    assert frame.set_index("call")["count"]["write"] == 23
+    found = look_at(check_target(long.pid, None, None), ["calls"], 10, silent, lambda: start(long, "sleep\n"))
+    long.kill()
+    long.communicate()
+    assert any("'sleep' (exec)" in line for line in found["calls"].attrs["warnings"])
+
+
+@bpf
+def test_a_process_that_ends_is_reported_and_a_long_command_is_ended() -> None:
+    ends = subprocess.Popen(["sleep", "0.2"])
+    said = labkit.watch(pid=ends.pid, seconds=20).attrs["warnings"]
+    ends.wait()
+    assert any("ended after" in line for line in said)
+    said = labkit.watch(command=SLEEP, seconds=0.2).attrs["warnings"]
+    assert any("ended by the lab" in line for line in said)
+
+
+def test_the_number_of_a_thread_is_no_process() -> None:
+    ready, end = threading.Event(), threading.Event()
+    thread = threading.Thread(target=lambda: (ready.set(), end.wait()))
+    thread.start()
+    ready.wait()
+    try:
+        with pytest.raises(BadArgument, match=f"is a thread of process {os.getpid()}"):
+            labkit.watch(pid=thread.native_id)
+    finally:
+        end.set()
+        thread.join()
+
+
+# -- a million calls, and more files than there is room for ---------------------------------------------------
+
+
+@bpf
+def test_a_million_calls_are_counted_and_the_target_does_its_work(tmp_path: Path) -> None:
+    source, copy = tmp_path / "source", tmp_path / "copy"
+    source.write_bytes(os.urandom(500_003))
+    frame = labkit.watch(command=["dd", f"if={source}", f"of={copy}", "bs=1", "status=none"])
+    calls, lost = frame.set_index("call"), frame.attrs["lost_events"]
+    assert copy.read_bytes() == source.read_bytes()
+    for call in ("read", "write"):
+        # the loader reads, too: one call, or a few
+        assert 500_003 <= calls["count"][call] + lost and calls["count"][call] <= 500_010
+        assert 500_003 <= calls["bytes"][call] + lost and calls["errors"][call] == 0
+    assert calls["bytes"]["write"] == 500_003 or lost
+
+
+@bpf
+def test_what_has_no_room_is_counted_as_lost(obedient: Obedient) -> None:
+    order = (
+        "[os.close(os.open('/dev' + ''.join('/.' if n >> b & 1 else '//' for b in range(16)) + '/null', 0))"
+        " for n in range(33_997)]"
+    )
+    frame = obedient.watched("files", lambda: obedient(order))
+    kept = frame[frame["path"].str.startswith("/dev")]["opens"].sum()
+    assert kept < 33_997 == kept + frame.attrs["lost_events"]
+    assert any("events were lost" in line for line in frame.attrs["warnings"])
+
+
+# -- containers ---------------------------------------------------------------------------------------------
+
+
+@bpf
+@needs_root
+def test_a_process_in_namespaces_has_the_names_of_its_own_files() -> None:
+    """As a container's: numbers of its own, and a program and a file that only its own mounts have."""
+    work = "--work burn --seconds 0.3 --apple 100 --pear 0 --plum 0"
+    script = (
+        f"mount -t tmpfs none /mnt && cp {build('probes')} /mnt/own && touch /mnt/before && exec 7>/mnt/before "
+        f"&& echo started && read -r _ && echo x >&7 && cat /mnt/before >/mnt/after && /mnt/own --go {work}"
+    )
+    words = ["unshare", "--pid", "--fork", "--mount", "--mount-proc", "sh", "-c", script]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as outside:
+        assert outside.stdin and outside.stdout and outside.stdout.readline() == "started\n"
+        (inside,) = Path(f"/proc/{outside.pid}/task/{outside.pid}/children").read_text().split()
+        target = check_target(int(inside), None, None)
+
+        def work_on() -> None:
+            assert outside.stdin
+            outside.stdin.write("\n")
+            outside.stdin.flush()
+            outside.wait()
+
+        found = look_at(target, ["on_cpu", "files"], 60.0, silent, work_on)
+    stacks, files = found["on_cpu"], found["files"].set_index("path")
+    assert stacks[stacks["stack"].str.contains(";apple")]["count"].sum() > 0.5 * stacks["count"].sum() > 0
+    assert files["read_bytes"]["/mnt/before"] == 2 and files["written_bytes"]["/mnt/after"] == 0
+    assert not Path("/mnt/own").exists()
+
+
+# -- without privileges ------------------------------------------------------------------------------------------
+
+REFUSED = """
+import labkit
+from labkit.errors import Missing
+from labkit.lessons import your_program
+for what in ("calls", "on_cpu", "tcp"):
+    try:
+        labkit.watch(what, command=["true"])
+    except Missing as error:
+        print(what, "IS MISSING:", error)
+made = your_program.panel()
+made.run()
+made.wait(60)
+print("PANEL:", made._message.value)
+print("RECORDED:", labkit.measured("12", "faults", labkit.watch, what="faults", command=["true"]).attrs["recorded"])
+"""
+
+
+@bpf
+@needs_root
+def test_without_its_capabilities_it_says_so_in_plain_words_and_the_lesson_shows_a_recording() -> None:
+    command = ["setpriv", "--bounding-set=-bpf,-perfmon,-sys_admin", sys.executable, "-c", REFUSED]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0 and "Traceback" not in done.stdout + done.stderr, done.stderr
+    for what in ("calls", "on_cpu", "tcp"):
+        assert f"{what} IS MISSING: " in done.stdout
+    assert "--privileged" in done.stdout.partition("PANEL:")[2] and "RECORDED: True" in done.stdout
+
+
+@bpf
+@needs_root
+def test_where_perf_events_are_refused_the_timer_is_missing() -> None:
+    code = REFUSED.replace('("calls", "on_cpu", "tcp")', '("on_cpu", "faults")').partition("made =")[0]
+    broken = Path(__file__).parents[2] / "faults" / "broken.py"
+    command = [sys.executable, str(broken), "refuse:perf_event_open:1", "--", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0 and "Traceback" not in done.stdout + done.stderr, done.stderr
+    assert "on_cpu IS MISSING: " in done.stdout and "faults IS MISSING: " in done.stdout
+
+
+def test_the_panel_refuses_a_wrong_process_in_words() -> None:
+    made = your_program.panel()
+    made.controls["pid"].value = 4_000_000
+    made.run()
+    made.wait(60)
+    assert "pid=4000000 is not a running process" in made._message.value
