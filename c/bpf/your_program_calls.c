@@ -14,6 +14,8 @@ enum {	/* bits of `kinds` */
 	MAKES_SOCKET = 16, ACCEPTS = 32,
 	CONNECTS = 64, BINDS = 128,		/* its second argument is the address */
 	CLOSES = 256,
+	SENDS_FILE = 512,			/* to the file in its first argument, from the one in its second */
+	COPIES = 1024,				/* from the file in its first argument, to the one in its third */
 };
 enum { MADE = 1, TO, AT, FROM };		/* how a socket got its name */
 
@@ -164,9 +166,14 @@ TRACEPOINT_PROBE(raw_syscalls, sys_exit)
 		sum->max_ns = took_ns;
 	if (args->ret < 0 && args->ret >= -4095)
 		sum->errors++;
-	else if (*kind & (READS | WRITES))
+	else if (*kind & (READS | WRITES | SENDS_FILE | COPIES))
 		sum->bytes += args->ret;
-	if (*kind)
+	if (*kind & (SENDS_FILE | COPIES)) {
+		count_file(&began, *kind & COPIES ? READS : WRITES, args->ret, took_ns);
+		began.first = *kind & COPIES ? began.third : began.second;
+		count_file(&began, *kind & COPIES ? WRITES : READS, args->ret, took_ns);
+	} else if (*kind) {
 		count_file(&began, *kind, args->ret, took_ns);
+	}
 	return 0;
 }

@@ -43,7 +43,11 @@ two.sendto(b"z" * 13, one.getsockname())
 one.recv(100)
 sent["UDP at 127.0.0.1"] = [13, 0]
 sent["(UDP socket)"] = [0, 13]
-sent[sys.argv[1] + "/file"] = [997, 997]
+with open(sys.argv[1] + "/file", "rb", 0) as source, open(sys.argv[1] + "/copy", "wb", 0) as copy:
+    os.sendfile(copy.fileno(), source.fileno(), 0, 997)
+    os.copy_file_range(source.fileno(), copy.fileno(), 500)
+sent[sys.argv[1] + "/file"] = [997 + 997 + 500, 997]
+sent[sys.argv[1] + "/copy"] = [0, 997 + 500]
 json.dump(sent, open(sys.argv[1] + "/sent", "w"))
 """
 
@@ -53,7 +57,7 @@ def test_each_socket_has_its_protocol_its_other_end_and_its_bytes(tmp_path: Path
     frame = labkit.watch("files", command=["/usr/bin/python3", "-c", TALK, str(tmp_path)])
     found = {row["path"]: [row["read_bytes"], row["written_bytes"]] for row in frame.to_dict("records")}
     sent = json.loads((tmp_path / "sent").read_text())
-    assert len(sent) == 8
+    assert len(sent) == 9
     assert {name: found.get(name) for name in sent} == sent
 
 

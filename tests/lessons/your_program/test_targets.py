@@ -113,7 +113,8 @@ def test_what_has_no_room_is_counted_as_lost(obedient: Obedient) -> None:
     )
     frame = obedient.watched("files", lambda: obedient(order))
     kept = frame[frame["path"].str.startswith("/dev")]["opens"].sum()
-    assert kept < 33_997 == kept + frame.attrs["lost_events"]
+    # the orders themselves come and go through files, too
+    assert kept < 33_997 <= kept + frame.attrs["lost_events"] <= 33_997 + 20
     assert any("events were lost" in line for line in frame.attrs["warnings"])
 
 
@@ -144,7 +145,7 @@ def test_a_process_in_namespaces_has_the_names_of_its_own_files() -> None:
         found = look_at(target, ["on_cpu", "files"], 60.0, silent, work_on)
     stacks, files = found["on_cpu"], found["files"].set_index("path")
     assert stacks[stacks["stack"].str.contains(";apple")]["count"].sum() > 0.5 * stacks["count"].sum() > 0
-    assert files["read_bytes"]["/mnt/before"] == 2 and files["written_bytes"]["/mnt/after"] == 0
+    assert files["read_bytes"]["/mnt/before"] == 2 and files["written_bytes"]["/mnt/after"] == 2
     assert not Path("/mnt/own").exists()
 
 
@@ -183,7 +184,7 @@ def test_without_its_capabilities_it_says_so_in_plain_words_and_the_lesson_shows
 def test_where_perf_events_are_refused_the_timer_is_missing() -> None:
     code = REFUSED.replace('("calls", "on_cpu", "tcp")', '("on_cpu", "faults")').partition("made =")[0]
     broken = Path(__file__).parents[2] / "faults" / "broken.py"
-    command = [sys.executable, str(broken), "refuse:perf_event_open:1", "--", code]
+    command = [sys.executable, str(broken), "refuse:perf_event_open:EPERM", "--", code]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0 and "Traceback" not in done.stdout + done.stderr, done.stderr
     assert "on_cpu IS MISSING: " in done.stdout and "faults IS MISSING: " in done.stdout
