@@ -6,6 +6,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
+from labkit import schema
 from labkit.notebook.plotting import style
 from labkit.notebook.plotting.flame import flame
 
@@ -28,8 +29,11 @@ def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     if frame.empty:
         ax.text(0.5, 0.5, "nothing was seen", ha="center", transform=ax.transAxes, color=style.INK)
         return style.finish(ax, frame, legend=False)
+    if "stack" in frame and "total_ns" in frame:
+        total = f"{schema.si_ns(frame['total_ns'].sum())} off the CPU"
+        return flame(frame.assign(count=frame["total_ns"]), ax, total=total, of="time off the CPU")
     if "stack" in frame:
-        return flame(frame.assign(count=frame["total_ns"]) if "total_ns" in frame else frame, ax)
+        return flame(frame, ax, of="page faults" if "fault" in frame else "samples")
     return _bars(frame, ax)
 
 

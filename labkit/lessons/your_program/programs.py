@@ -206,7 +206,7 @@ def _run(words: list[str]) -> None:
 def _phases(runs: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Return the frames of several runs as one, with the facts of the first."""
     facts = {str(name): value for name, value in next(iter(runs.values())).attrs.items()}
-    facts["warnings"] = list(dict.fromkeys(said for frame in runs.values() for said in frame.attrs["warnings"]))
+    facts["warnings"] = [f"{phase}: {said}" for phase, frame in runs.items() for said in frame.attrs["warnings"]]
     facts["lost_events"] = sum(frame.attrs.get("lost_events", 0) for frame in runs.values())
     parts = []
     for phase, frame in runs.items():

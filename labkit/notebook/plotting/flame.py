@@ -48,8 +48,8 @@ def _laid_out(
         left += share
 
 
-def flame(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw a frame of stacks: `stack`, `count`."""
+def flame(frame: pd.DataFrame, ax: Axes | None = None, *, total: str = "", of: str = "samples") -> Axes:
+    """Draw a frame of stacks: `stack`, `count`. `of` is what is counted; `total` in words, if it is no plain number."""
     ax = style.axes(ax)
     drawn = boxes(frame)
     drawn = drawn[drawn["share"] >= SMALLEST]
@@ -73,10 +73,11 @@ def flame(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set_xlim(0, 1)
     ax.set_ylim(max(drawn["depth"], default=0) + 0.6, -0.6)
     ax.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-    ax.set_xlabel("share of the samples")
+    ax.set_xlabel(f"share of the {of}")
     ax.set_yticks([])
     ax.grid(False)
-    title = f"{int(frame['count'].sum())} samples; below each function, those that it called (hatched: kernel)"
+    title = f"{total or int(frame['count'].sum())} {'' if total else of}".strip()
+    title += "; below each function, those that it called (hatched: kernel)"
     return style.finish(ax, frame, title=title, legend=False)
 
 

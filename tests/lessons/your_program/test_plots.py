@@ -17,6 +17,14 @@ def test_stacks_are_a_flame_graph_of_their_time() -> None:
     assert sorted(bar.get_width() for bar in plot(schema.frame(rows)).patches) == [0.25, 0.75, 1.0]
 
 
+def test_a_flame_graph_of_waits_says_time_and_one_of_faults_says_faults() -> None:
+    waits = plot(schema.frame([{"stack": "main;rest", "count": 9, "total_ns": 2_000_000}]))
+    assert "2 ms off the CPU" in waits.get_title(loc="left") + waits.get_title()
+    assert waits.get_xlabel() == "share of the time off the CPU"
+    faults = plot(schema.frame([{"fault": "minor", "stack": "main", "count": 9}]))
+    assert "9 page faults" in faults.get_title(loc="left") + faults.get_title()
+
+
 def test_an_empty_frame_says_so() -> None:
     drawn = plot(schema.frame({"call": [], "total_ns": []}))
     assert [text.get_text() for text in drawn.texts] == ["nothing was seen"]
