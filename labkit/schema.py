@@ -307,7 +307,7 @@ COLUMNS: dict[str, Column] = {
     "never_asked": Column("", "int64", "due, and never sent", plain),
     "generator": Column("", "str", "load generator", plain),
     "wakeups": Column("", "int64", "wake-ups by the kernel's count", plain),
-    "wakeups_per_connection": Column("", "float64", "wake-ups per connection", lambda v: f"{v:.2f}"),
+    "wakeups_per_connection": Column("", "float64", "wake-ups per connection", lambda v: f"{v:.4g}"),
     "voluntary_switches": Column("", "int64", "sleeps by the threads' own count", plain),
     "empty_accepts": Column("", "int64", "accepts that found nothing", plain),
     "cpu_ns_per_connection": Column("ns", "float64", "CPU time of the threads per connection", si_ns),

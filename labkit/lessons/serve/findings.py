@@ -6,7 +6,7 @@ from __future__ import annotations
 import pandas as pd
 
 from labkit import schema
-from labkit.lessons.serve.rates import ratios
+from labkit.lessons.serve.rates import many_connections, ratios
 from labkit.lessons.serve.runs import BASELINE
 from labkit.notebook.tables import times
 
@@ -26,8 +26,7 @@ def compared(frame: pd.DataFrame, column: str, words: str) -> list[str]:
     found = found[~found["arm"].str.endswith("(again)")]
     said: dict[str, list[str]] = {}
     for row in found.to_dict("records"):
-        many = "1 connection" if row["connections"] == 1 else f"{row['connections']} connections"
-        where = f"{many}, {schema.si_bytes(row['message_bytes'])}"
+        where = f"{many_connections(row['connections'])}, {schema.si_bytes(row['message_bytes'])}"
         said.setdefault(where, []).append(f"{row['arm']} {times(row['ratio'], row['low'], row['high'])}")
     return [
         f"{where}: the {words}, compared with {found.attrs['baseline']}: {'; '.join(arms)}."
@@ -57,8 +56,11 @@ def served(frame: pd.DataFrame) -> str:
     if kept.empty:
         return "Even at the lowest rate, not all that was offered was answered in time."
     row = kept.iloc[-1]
+    answered = f"At {row['share']:.0%} of the closed loop's rate the server still answers what is offered"
+    due, sent = row["p99_ns"], row["service_p99_ns"]
+    if pd.isna(due) or pd.isna(sent):
+        return f"{answered}. There were too few requests for a p99: take longer slices (`slice_s`)."
     return (
-        f"At {row['share']:.0%} of the closed loop's rate the server still answers what is offered; the p99 is "
-        f"{schema.si_ns(row['p99_ns'])} from when a request was due, and {schema.si_ns(row['service_p99_ns'])} from "
-        "when it was sent."
+        f"{answered}; the p99 is {schema.si_ns(due)} from when a request was due, and {schema.si_ns(sent)} from when "
+        "it was sent."
     )

@@ -18,7 +18,7 @@ from labkit.running.progress import Progress, Tick, part
 from labkit.stats import trial
 from labkit.stats.histogram import p99, quantile
 
-__all__ = ["SETTING", "measure", "medians", "ratios"]
+__all__ = ["SETTING", "many_connections", "measure", "medians", "ratios"]
 
 SETTING = ["pinning", "transport", "connections", "message_bytes"]
 CONNECTIONS = (1, 16, 256)
@@ -138,12 +138,17 @@ def ratios(frame: pd.DataFrame, column: str = "requests_per_s", baseline: str | 
         found = trial.ratios(rows.assign(value=rows[column])[["arm", "slice", "value"]], baseline)
         parts.append(found.assign(**here)[[*SETTING, "arm", "ratio", "low", "high", "slices"]])
         warnings += [
-            said if said == trial.TOO_FEW else f"{here['connections']} connections: {said}"
+            said if said == trial.TOO_FEW else f"{many_connections(here['connections'])}: {said}"
             for said in found.attrs["warnings"]
         ]
     made = schema.frame(pd.concat(parts, ignore_index=True))
     made.attrs = {**frame.attrs, "baseline": baseline, "warnings": list(dict.fromkeys(warnings))}
     return made
+
+
+def many_connections(connections: int) -> str:
+    """Return a number of connections in words, such as "1 connection"."""
+    return "1 connection" if connections == 1 else f"{connections} connections"
 
 
 def medians(frame: pd.DataFrame) -> pd.DataFrame:

@@ -115,6 +115,11 @@ def test_the_sentence_names_the_last_rate_that_was_served() -> None:
     assert serve.served(offered()).startswith("At 40% of the closed loop's rate the server still answers")
 
 
+def test_the_sentence_says_where_there_were_too_few_requests_for_a_p99() -> None:
+    said = serve.served(offered().assign(p99_ns=float("nan")))
+    assert "nan" not in said and "too few requests for a p99" in said
+
+
 def test_wrks_rates_are_a_bar_per_way() -> None:
     frame = schema.frame({"generator": ["wrk"] * 2, "arm": ["threads", "epoll"], "requests_per_s": [5e4, 1e5]})
     assert [bar.get_width() for bar in serve.plot(frame, fresh()).patches] == [5e4, 1e5]
