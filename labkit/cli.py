@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "doctor",
-        help="say what this machine can do of the lessons, and how to fix the rest",
+        help="show which lessons this machine can run, and how to fix the rest",
         description="Try everything that the lessons need, and print one row for each: ok, missing or refused.",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -75,8 +75,8 @@ def _add_lessons(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "summary.json. Exits with 1 if a lesson fails.",
     )
     parser.add_argument("lesson", nargs="*", metavar="NN", help="only these lessons, such as 07")
-    parser.add_argument("--quick", action="store_true", help="sizes as small as can still show the point")
-    parser.add_argument("--timeout", type=int, default=300, metavar="S", help="seconds a cell may take (default: 300)")
+    parser.add_argument("--quick", action="store_true", help="the smallest sizes that still show the point")
+    parser.add_argument("--timeout", type=int, default=300, metavar="S", help="most seconds per cell (default: 300)")
     parser.add_argument("--to", type=Path, metavar="FOLDER", help="where the pages go (default: build/lessons)")
     parser.set_defaults(run=_lessons)
 
@@ -97,8 +97,8 @@ def _lessons(arguments: argparse.Namespace) -> int:
 def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "bench",
-        help="measure the lab against its peers",
-        description="Measure the lab against what you would take instead; write build/bench.json and bench.html.",
+        help="compare the lab with other tools",
+        description="Compare the lab with the tools that you would use instead; write build/bench.json and bench.html.",
     )
     parser.add_argument("name", nargs="?", default="", help="one figure, or how its name begins, such as io.direct")
     parser.set_defaults(run=_bench)

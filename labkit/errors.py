@@ -106,7 +106,7 @@ class Stopped(LabkitError):
     """The learner pressed Stop."""
 
     def __init__(self, what: str = "The measurement was stopped before its end.") -> None:
-        super().__init__(what, "press Run, or run the cell again, to measure afresh")
+        super().__init__(what, "press Run, or run the cell again, to measure again")
 
 
 def bad_argument(name: str, value: object, allowed: str) -> BadArgument:

@@ -4,7 +4,7 @@
     python scripts/teaching-questions.py            write the page
     python scripts/teaching-questions.py --check    say whether it is as the lessons are; 1 if not
 
-The predictions are those of the notebooks; what is said to a wrong one, and the exercises, are those of
+The predictions are those of the notebooks; the reply to each wrong choice, and the exercises, are those of
 labkit/lessons/*/questions.py.
 """
 
@@ -65,7 +65,7 @@ def made() -> str:
         replies = importlib.import_module(f"labkit.lessons.{lesson.stem}.questions").PREDICTIONS
         rows = list(predictions(lesson.notebook))
         if rows:
-            parts.append("\n| predict | choices | what is said to a wrong one |\n|---|---|---|\n")
+            parts.append("\n| predict | choices | reply to a wrong choice |\n|---|---|---|\n")
             for name, question, choices in rows:
                 said = " · ".join(f"*{choice}*: {text}" for choice, text in replies[name].wrong.items())
                 parts.append(f"| {cell(question)} | {cell(' / '.join(choices))} | {cell(said)} |\n")

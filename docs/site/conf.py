@@ -28,6 +28,7 @@ highlight_language = "none"
 # The lessons were executed by `make lessons`; the site shows what they printed then.
 nb_execution_mode = "off"
 nb_number_source_lines = False
+nb_merge_streams = True  # lines that were printed one by one belong together
 nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
 nb_render_markdown_format = "myst"
 myst_enable_extensions = ["attrs_inline", "colon_fence", "html_image"]

@@ -298,7 +298,7 @@ class Cell(Program):
         held = [name for name in self.own_maps if self._holds(name)]
         if not held:
             return None
-        return f"{', '.join(held)}: the counts of before go on. To begin afresh: {self.name}.clear()"
+        return f"{', '.join(held)}: the earlier counts continue. To start from zero: {self.name}.clear()"
 
     # -- within ----------------------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ def less_trusted() -> Iterator[None]:
     for capability in (_CAP_SYS_ADMIN, _CAP_PERFMON):
         fewer[capability // 32].effective &= ~(1 << capability % 32)
     if libc.capset(ct.byref(header), fewer) != 0:
-        raise Missing(f"Capabilities cannot be laid down: {os.strerror(ct.get_errno())}.", "run as root: sudo make lab")
+        raise Missing(f"Capabilities cannot be dropped: {os.strerror(ct.get_errno())}.", "run as root: sudo make lab")
     try:
         yield
     finally:

@@ -81,7 +81,9 @@ def query(fd: int, info: BpfProgInfo | None = None) -> BpfProgInfo:
     info = info or BpfProgInfo()
     size = ct.c_uint32(ct.sizeof(info))
     if libbcc().bpf_obj_get_info(fd, ct.byref(info), ct.byref(size)) != 0:
-        raise LabkitError(f"The kernel told nothing of program {fd}: {os.strerror(ct.get_errno())}.", "run as root")
+        raise LabkitError(
+            f"The kernel gave no information about program {fd}: {os.strerror(ct.get_errno())}.", "run as root"
+        )
     return info
 
 

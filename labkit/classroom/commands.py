@@ -65,7 +65,7 @@ def _collect(arguments: argparse.Namespace) -> int:
 def _add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "grade",
-        help="for teachers: execute the learners' notebooks afresh and judge their answers",
+        help="for teachers: execute the learners' notebooks again and judge their answers",
         description="Grade a class folder (a folder per learner, or archives of labkit hand-in) with fresh secrets, in "
         "a throw-away virtual machine. Writes graded/, grades.csv (for Canvas and Moodle) and grades.html. What was "
         "graded stays as it is.",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`labkit grade FOLDER`: every learner's notebooks are executed afresh and judged; what was graded stays as it is.
+"""`labkit grade FOLDER`: every learner's notebooks are executed again and judged; what was graded stays as it is.
 
 A class folder holds one folder per learner, with notebooks in it (or in its `notebooks/`), or the archives that
 `labkit hand-in` made. Results go to `FOLDER/graded/LEARNER/NN-STEM.json`; `report` makes the class's tables of them.
@@ -193,7 +193,7 @@ def _read(folder: Path, learner: str, number: str, notebook: Path) -> Graded:
         known = {name: told["answers"][name] for name in points_of(lesson) if name in told["answers"]}
         signs = list(told["signs"])
         if told["sha256"] != hashlib.sha256(notebook.read_bytes()).hexdigest():
-            signs.append("changed since it was graded: --again grades it afresh")
+            signs.append("changed since it was graded: --again grades it again")
         return Graded(learner, lesson, known, told["cells"], signs, told["ended"], told["seconds"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise LabkitError(f"The result {path} is damaged: {error!r}.", "remove it, and grade again") from None

@@ -108,7 +108,7 @@ def open_own(path: Path, flags: int = os.O_RDONLY, mode: int = 0o644) -> int:
 
 
 def is_quick() -> bool:
-    """Return True when `LABKIT_QUICK=1` asks for sizes as small as can still show the point."""
+    """Return True when `LABKIT_QUICK=1` asks for the smallest sizes that still show the point."""
     return os.environ.get("LABKIT_QUICK", "") not in ("", "0")
 
 

@@ -51,7 +51,7 @@ def check(question: str, answer: object = ..., *, questions: Mapping[str, Questi
         return _verdict(
             "warning",
             f"There is no exercise named {question!r}.",
-            f"Did you mean {near[0]!r}?" if near else f"The names are: {', '.join(questions) or 'none yet'}.",
+            f"Did you mean {near[0]!r}?" if near else f"The names are: {', '.join(sorted(questions)) or 'none yet'}.",
         )
     if answer is None or answer is ... or (isinstance(answer, str) and not answer.strip()):
         return _verdict(
@@ -71,6 +71,8 @@ def _compare(name: str, questions: Mapping[str, Question], answer: object) -> Ch
         truth = truths.expected(name) if question.truth is None else question.truth()
     except truths.Unknown:
         return _verdict("note", f"{name}: there is nothing to compare with yet.", f"First {question.first}.")
+    if callable(answer):
+        return _verdict("warning", f"{name}: the answer is a function, not its result.", "Hint: you forgot the ().")
     try:
         read = question.read(answer)
     except ValueError as error:

@@ -247,7 +247,7 @@ def _report(program: NotebookCell, options: argparse.Namespace, loaded: dict[str
         lines.append(f"Not attached yet: {options.name}.attach()")
     aimed = options.pid or options.cgroup or options.everybody
     if "labkit_target" in program.map_names and not aimed:
-        lines.append(f"It watches nobody yet: {options.name}.aim(pid=…)")
+        lines.append(f"It watches no process yet: {options.name}.aim(pid=…)")
     lines += [
         f"Line {found.line}: {found.what}. {found.fix[:1].upper()}{found.fix[1:]}".strip()
         for found in refused.remarks(program.warnings, str(program.path), Code(program.path.read_text("utf-8")))

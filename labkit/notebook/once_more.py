@@ -70,7 +70,9 @@ def _again(missed: Predicted) -> Again | None:
     chance = random.SystemRandom()
     replies: Any = all_replies().get(missed.name)
     if replies is not None and replies.again is not None:
-        made: Again = replies.again(chance.randint(11, 97))
+        made: Again = replies.again(
+            chance.choice([number for number in range(11, 98) if number != 23])
+        )  # 23 is the number of most lessons
         return Again(made.ask, chance.sample(list(made.choices), len(made.choices)), made.right, made.why)
     if missed.measured not in missed.choices:
         return None

@@ -27,6 +27,10 @@ __all__ = ["Prediction", "predict"]
 _NO_ANSWER = "What did you assume that is not so?"
 
 
+def _sentence(text: str) -> str:
+    return text if text.endswith("…") else f"{text}."
+
+
 class Prediction:
     """A question with choices (or an empty line), open until the learner commits.
 
@@ -81,15 +85,15 @@ class Prediction:
         """Return the prediction and what was measured, side by side."""
         measured = str(truth).strip()
         if self.answer is None:
-            return note("note", [f"Measured: {truth}."])
+            return note("note", [_sentence(f"Measured: {truth}")])
         is_right = self.answer.casefold() == measured.casefold()
         if self.name:
             note_measured(self.name, measured, is_right)
         if is_right:
-            return note("ok", [f"You said {self.answer}, and {truth} it is."])
+            return note("ok", [_sentence(f"You said {self.answer}, and that is what was measured")])
         replies = all_replies().get(self.name)
         answer = replies.wrong.get(self.answer, "") if replies is not None else ""
-        return note("note", [f"You said {self.answer}; measured: {truth}.", answer or _NO_ANSWER])
+        return note("note", [_sentence(f"You said {self.answer}; measured: {truth}"), answer or _NO_ANSWER])
 
     def __repr__(self) -> str:
         lines = [f"Predict: {self.question}", *(f"  ( ) {choice}" for choice in self.choices)]

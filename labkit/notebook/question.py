@@ -26,7 +26,7 @@ def whole(answer: Any) -> int:
     """Read a whole number: 23, 23.0, "23", or a Series of length one."""
     value = _single(answer)
     if isinstance(value, bool):
-        raise ValueError("a whole number is wanted, such as 23")
+        raise ValueError("give a whole number, such as 23")
     try:
         if isinstance(value, str):
             return int(value.strip().replace("_", "").replace(",", ""))
@@ -34,7 +34,7 @@ def whole(answer: Any) -> int:
             return int(value)
         return operator.index(value)
     except (TypeError, ValueError):
-        raise ValueError("a whole number is wanted, such as 23") from None
+        raise ValueError("give a whole number, such as 23") from None
 
 
 def number(answer: Any) -> float:
@@ -45,9 +45,9 @@ def number(answer: Any) -> float:
             raise TypeError
         read = float(value)
     except (TypeError, ValueError):
-        raise ValueError("a number is wanted, such as 1.5") from None
+        raise ValueError("give a number, such as 1.5") from None
     if read != read:
-        raise ValueError("a number is wanted, and this is not a number (NaN)")
+        raise ValueError("give a number; this is NaN, not a number")
     return read
 
 
@@ -55,7 +55,7 @@ def text(answer: Any) -> str:
     """Read a word or a name; capitals and the spaces around it do not count."""
     value = _single(answer)
     if not isinstance(value, str):
-        raise ValueError('a text is wanted, such as "read"')
+        raise ValueError('give a text, such as "read"')
     return value.strip().casefold()
 
 
@@ -66,7 +66,7 @@ def names(answer: Any) -> frozenset[str]:
     elif isinstance(answer, Iterable):
         parts = answer
     else:
-        raise ValueError('names are wanted, such as ["read", "write"]')
+        raise ValueError('give names, such as ["read", "write"]')
     return frozenset(text(part) for part in parts)
 
 

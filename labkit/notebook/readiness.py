@@ -24,7 +24,7 @@ __all__ = ["Readiness", "doctor", "ready"]
 HEADS = ("what", "state", "why", "fix", "lessons")
 REST = {
     "full": "",
-    "partial": "The rest of the lesson is live; it says where it takes another way.",
+    "partial": "The rest of the lesson is live. Where it uses another mechanism, it says so.",
     "recorded only": "So the lesson shows recordings from another machine.",
 }
 UNRECORDED = "So its cells say in two lines why they cannot run."  # of a lesson that has no recordings
@@ -38,7 +38,7 @@ class Readiness(Rendered):
 
 
 def ready(lesson: str) -> Readiness:
-    """Return what this machine lacks of what a lesson ("01") needs, in one line where that is nothing."""
+    """Return which of the things that a lesson ("01") needs this machine lacks; one line if it lacks none."""
     _show_waiting_plainly()
     rows = examine(lesson=lesson)
     lacking = [row for row in rows if row.state != "ok"]

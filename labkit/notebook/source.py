@@ -49,7 +49,8 @@ def source(path: str | Path, part: str | None = None) -> Rendered:
     shown = enumerate((line.expandtabs(8) for line in lines[first - 1 : last]), first)
     numbered = [(number, line) for number, line in shown if not _MARK.match(line)]
     name = file.relative_to(repo_folder()) if file.is_relative_to(repo_folder()) else file
-    return _render(f"{name}, lines {first} to {last}" if part else str(name), numbered, _lexer(file))
+    place = f"line {first}" if first == last else f"lines {first} to {last}"
+    return _render(f"{name}, {place}" if part else str(name), numbered, _lexer(file))
 
 
 def _lexer(file: Path) -> Lexer:

@@ -29,7 +29,7 @@ def table(
     caption: str = "",
     warn: bool = True,
 ) -> Rendered:
-    """Return a frame as a table whose values are written as people say them, and below it what to beware of.
+    """Return a frame as a table whose values are written with their units, with the frame's warnings below it.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def finding(sentence: str, frame: pd.DataFrame | None = None) -> Rendered:
 
 
 def provenance(frame: pd.DataFrame) -> Rendered:
-    """Return where the numbers of a frame come from, what was lost and what to beware of."""
+    """Return where the numbers of a frame come from, how many events were lost, and its warnings."""
     facts = frame.attrs
     where = [f"Linux {facts['kernel']}"] if "kernel" in facts else []
     if "cpus" in facts:
@@ -108,7 +108,8 @@ def compared_ns(frame: pd.DataFrame, arm: str, other: str, column: str = "ns_per
     middle, low, high = (float(found[name]) for name in ("difference", "low", "high"))
     sure = "95 % interval" if found["slices"] >= ENOUGH else f"range of {found['slices']} slices, too few to be sure"
     if low <= 0 <= high:
-        return f"{arm}, {other}: no difference shown ({sure} {schema.si_ns(low)} to {schema.si_ns(high)})."
+        interval = f"{sure} {schema.si_ns(low)} to {schema.si_ns(high)}"
+        return f"Between {arm} and {other} no difference was shown ({interval})."
     more = "more" if middle > 0 else "less"
     low, high = sorted((abs(low), abs(high)))
     interval = f"{sure} {schema.si_ns(low)} to {schema.si_ns(high)}"

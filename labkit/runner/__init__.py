@@ -60,7 +60,7 @@ def run(
     ----------
     notebooks : from `find`.
     to : `build/lessons` if None.
-    quick : sizes as small as can still show the point (`LABKIT_QUICK=1`).
+    quick : the smallest sizes that still show the point (`LABKIT_QUICK=1`).
     timeout_s : how long one cell may take.
     say : prints a line of progress.
     """

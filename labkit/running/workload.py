@@ -107,7 +107,7 @@ class Workload:
     Raises
     ------
     BadArgument : no such workload, or a CPU that this process may not use.
-    WorkloadError : it did not compile, failed (exit 1), was killed, hung, or printed something else than its JSON.
+    WorkloadError : it did not compile, failed (exit 1), was killed, hung, or printed something other than its JSON.
     WorkloadUnable : it said (exit 77) that it cannot run on this machine, and why.
     """
 
@@ -213,7 +213,7 @@ class Workload:
         return told
 
     def _check_settings(self, told: dict[str, Any]) -> None:
-        """Raise `WorkloadError` if the workload did something else than it was asked for."""
+        """Raise `WorkloadError` if the workload did something other than it was asked for."""
         for option, asked in pairwise(self.command):
             name = option.removeprefix("--").replace("-", "_")
             if not option.startswith("--") or name not in SETTINGS or name not in told:
@@ -222,7 +222,7 @@ class Workload:
             if not _is_same(reported, asked):
                 raise WorkloadError(
                     f"{self.name} was asked for {option} {asked} and reports {str(reported)[:40]!r}.",
-                    "this is a bug of the workload: its numbers are not those of the settings asked for",
+                    "this is a bug in the workload: its numbers are not those of the settings asked for",
                     self.stderr,
                 )
 
@@ -262,7 +262,7 @@ class Workload:
             return self._running.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise WorkloadError(
-                f"{self.name} told its result but did not end.", "this is a fault of the workload", self.stderr
+                f"{self.name} reported its result but did not end.", "this is a bug in the workload", self.stderr
             ) from None
 
     def _failure(self) -> WorkloadError:
@@ -297,7 +297,7 @@ class Workload:
     def _nonsense(self, line: str, wanted: str) -> WorkloadError:
         return WorkloadError(
             f"{self.name} printed {line[:80]!r} where {wanted} was due.",
-            "this is a fault of the workload: run it by hand with --go",
+            "this is a bug in the workload: run it by hand with --go",
             self.stderr,
         )
 

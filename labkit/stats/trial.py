@@ -33,7 +33,7 @@ WIDE = 0.10  # an A/A interval wider than this to either side hides any effect o
 CONFIDENCE = 0.95
 ENOUGH = 6  # the range of n slices holds the true median with a chance of 1 - 2 * 0.5^n: 94 % of five, 97 % of six
 TOO_FEW = (
-    "Too few slices for a 95 % interval: low and high are their range, and A/A tells nothing of noise; "
+    "Too few slices for a 95 % interval: low and high are their range, and A/A says nothing about noise; "
     "take six or more."
 )
 

@@ -357,7 +357,7 @@ def test_aiming_again_says_that_counts_go_on(make: Make) -> None:
             cell.attach()
             run.go()
         with Workload("maps", ["--work", "count", "--calls", "23"]) as run:
-            assert "the counts of before go on" in str(cell.aim(pid=run.pid))
+            assert "the earlier counts continue" in str(cell.aim(pid=run.pid))
             assert cell.aim(pid=run.pid, clear=True) is None
             assert len(cell.map("m")) == 0
             assert isinstance(cell.losses(), pd.DataFrame)

@@ -18,7 +18,7 @@ from labkit.machine.folders import repo_folder
 
 PICTURE = repo_folder() / "docs" / "images" / "panel.png"
 VERDICT = repo_folder() / "docs" / "images" / "verdict.png"
-CELLS = ("import labkit", "io_engines.panel()")
+CELLS = ("from labkit.lessons import io_engines", "io_engines.panel()")
 MARGIN_PX = 10
 
 

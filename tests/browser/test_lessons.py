@@ -37,7 +37,7 @@ BRIEF_SLICES = ("seconds per slice", "0.02")
 CHANGES = {
     "00-start": Change("Time each read", "block size", "1 MiB", r"Half of the 97 reads of 1 MiB took .+ or less"),
     "01-hello": Change("Hello, eBPF", "runs", "29", "started a program 29 times; eBPF saw 29 starts"),
-    "02-maps": Change("Lost updates", "calls a thread", "10007", r"20014|lost", ("slices", "2")),
+    "02-maps": Change("Lost updates", "calls per thread", "10007", r"20014|lost", ("slices", "2")),
     "03-verifier": Change("Loops", "rounds of the loop", ["10", "100"], r"round"),
     "04-probes": Change("What a probe costs", "mechanism", ["uprobe"], r"uprobe"),
     "05-usdt": Change("Listen to probes", "requests", "53", r"53"),

@@ -71,6 +71,16 @@ def test_an_empty_answer_shows_the_question_again(answer: object) -> None:
     assert "How many?" in ask(answer).text
 
 
+def test_a_method_without_its_brackets_gets_that_hint() -> None:
+    verdict = ask([23].count)
+    assert not verdict.ok and "you forgot the ()" in verdict.text and "bound method" not in verdict.text
+
+
+def test_the_names_of_the_exercises_are_in_order() -> None:
+    known = {name: Question(ask="?") for name in ("02-q1", "01-q2", "01-q1")}
+    assert "01-q1, 01-q2, 02-q1" in check("nothing like it", 1, questions=known).text
+
+
 def test_before_its_experiment_ran_it_says_what_to_run() -> None:
     verdict = check("99-q7", 1, questions={"99-q7": Question(ask="?", first="run the decoys")})
     assert not verdict.ok

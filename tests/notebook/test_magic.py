@@ -126,7 +126,7 @@ def test_a_cell_gets_an_attached_program_that_counts(shell: InteractiveShell) ->
 
 @pytest.mark.bpf
 def test_a_cell_that_aims_at_nobody_says_so(shell: InteractiveShell) -> None:
-    assert "It watches nobody yet: opens.aim(pid=…)" in run(shell, "opens", OPENS).text
+    assert "It watches no process yet: opens.aim(pid=…)" in run(shell, "opens", OPENS).text
 
 
 @pytest.mark.bpf

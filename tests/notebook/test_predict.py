@@ -34,6 +34,10 @@ def test_commit_keeps_the_answer_and_closes_the_question() -> None:
     assert guess._entry.disabled and guess._button.disabled
 
 
+def test_an_ellipsis_gets_no_full_stop() -> None:
+    assert predict("Which order?", ["1, 3, …"]).against("1, 3, …").text == "Measured: 1, 3, …"
+
+
 def test_it_cannot_be_changed_afterwards() -> None:
     guess = commit(predict("How many?", [0, 23]), "23")
     assert commit(guess, "0").answer == "23"
@@ -47,7 +51,7 @@ def test_nothing_chosen_is_no_answer() -> None:
 def test_prediction_and_measurement_are_shown_side_by_side() -> None:
     guess = commit(predict("How many?", [0, 23]), "0")
     assert re.search(r"said 0.*23", guess.against(23).text)
-    assert "it is" in guess.against(0).text
+    assert "that is what was measured" in guess.against(0).text
 
 
 def test_without_a_prediction_the_measurement_is_shown_alone() -> None:
@@ -116,7 +120,7 @@ def test_a_file_that_cannot_be_written_is_reported_and_the_prediction_holds(monk
     monkeypatch.setenv("LABKIT_PROGRESS", "/proc/nowhere/progress.json")
     guess = commit(ask(), "23")
     assert guess.answer == "23" and "could not be saved" in guess._reply.value
-    assert "it is" in guess.against(23).text
+    assert "that is what was measured" in guess.against(23).text
 
 
 def test_a_missed_idea_comes_back_once_in_a_later_lesson_with_fresh_numbers() -> None:

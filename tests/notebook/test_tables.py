@@ -109,7 +109,7 @@ def test_an_interval_that_holds_one_shows_no_difference(interval: tuple[float, f
     [
         (100.0, "two: a call takes 100 ns more than with one (95 % interval 100 ns to 100 ns)."),
         (-50.0, "two: a call takes 50 ns less than with one (95 % interval 50 ns to 50 ns)."),
-        (0.0, "two, one: no difference shown (95 % interval 0 ns to 0 ns)."),
+        (0.0, "Between two and one no difference was shown (95 % interval 0 ns to 0 ns)."),
     ],
 )
 def test_two_arms_are_compared_in_words(added: float, said: str) -> None:

@@ -30,7 +30,7 @@ HEIGHT = {
     "__main__": 9,
     "__init__": 9,
 }
-ONLY_IN_NOTEBOOKS = {"IPython", "ipywidgets", "matplotlib"}
+ONLY_IN_NOTEBOOKS = {"IPython", "ipympl", "ipywidgets", "matplotlib"}
 # of a lesson, what a learner sees; the rest measures, and knows nothing of notebooks
 SHOWING = ("panel", "plot", "questions", "findings", "__init__")
 # names of others that begin with an underscore: protocols of IPython and ctypes; what nbclient gives to atexit

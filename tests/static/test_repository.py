@@ -9,10 +9,19 @@ from typing import Any
 
 import pytest
 import yaml
+from check_jsonschema import main as check_jsonschema
+from click.testing import CliRunner
 from tree import ROOT
 
 FORMS = sorted(path for path in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml")
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+SCHEMAS = [
+    *(("vendor.github-workflows", path) for path in WORKFLOWS),
+    *(("vendor.github-issue-forms", path) for path in FORMS),
+    ("vendor.github-issue-config", ROOT / ".github/ISSUE_TEMPLATE/config.yml"),
+    ("vendor.citation-file-format", ROOT / "CITATION.cff"),
+    ("vendor.compose-spec", ROOT / "compose.yaml"),
+]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
@@ -52,3 +61,15 @@ def test_a_workflow_calls_the_make_targets_and_has_a_limit(path: Any) -> None:
         assert job["timeout-minutes"] and job["runs-on"]
         commands = [step["run"] for step in job["steps"] if "run" in step]
         assert commands and all(re.match(r"make ([a-z-]+)", command)[1] in targets for command in commands)  # type: ignore[index]
+
+
+def test_the_workflows_run_tests_lessons_and_site() -> None:
+    steps = [step for path in WORKFLOWS for job in load(path)["jobs"].values() for step in job["steps"]]
+    called = {step["run"].split()[1] for step in steps if "run" in step}
+    assert {"test", "lessons", "test-docs"} <= called  # test-docs builds the site with `make docs`
+
+
+@pytest.mark.parametrize(("schema", "path"), SCHEMAS, ids=lambda value: getattr(value, "name", value))
+def test_a_file_for_others_conforms_to_their_schema(schema: str, path: Any) -> None:
+    done = CliRunner().invoke(check_jsonschema, ["--builtin-schema", schema, str(path)])
+    assert done.exit_code == 0, done.output

@@ -26,7 +26,7 @@ def certain(code: Code) -> Iterator[Finding]:
 
 
 def warnings(code: Code) -> Iterator[Finding]:
-    """Yield what is accepted and sends, counts or tests something else than it says."""
+    """Yield what is accepted and sends, counts or tests something other than it says."""
     kinds: dict[str, dict[str, int]] = {}
     for line, data, size, buffer in _sent(code):
         name = data.lstrip("& ")

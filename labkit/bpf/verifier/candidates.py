@@ -94,7 +94,7 @@ def _with_copy(code: Code, at: int, text: str, found: re.Match[str]) -> str:
 def _given_back_later(code: Code, line: int) -> Iterator[Repair]:
     """Yield a submit or discard that is moved behind the last use of its record, or is the second one."""
     if re.match(r"\s*\w+\.ringbuf_(?:submit|discard)\s*\([^;]*;\s*$", code.lines[line - 1]):
-        yield Repair("", f"give it back once: take line {line} away", {line: ""})
+        yield Repair("", f"give it back once: remove line {line}", {line: ""})
         return
     for at in range(line - 1, 0, -1):
         given = re.match(r"\s*\w+\.ringbuf_(?:submit|discard)\s*\(\s*(\w+)[^;]*;\s*$", code.lines[at - 1])

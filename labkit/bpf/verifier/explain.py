@@ -189,7 +189,7 @@ def nothing_left(source: Source, function: str) -> VerifierError:
     what = f"clang left nothing of {function}: what it does is not defined in C"
     if null and used:
         what = f"{null[1][1]} is NULL (line {null[0]}), and is written through: clang leaves nothing of the function"
-    found = Finding(used[0] if used else 0, 0, what, "point it to a variable, or take the line away")
+    found = Finding(used[0] if used else 0, 0, what, "point it to a variable, or remove the line")
     return VerifierError(found.headline(source.path.name), found.fix, found.detail(code.text, source.path.name))
 
 

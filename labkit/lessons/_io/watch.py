@@ -29,7 +29,7 @@ def watching(name: str, flags: Callable[[], Mapping[str, int]], warnings: list[s
         except Missing as error:
             if warnings is None:
                 raise
-            warnings.append(f"Nobody watches from the kernel: {error.what} Fix: {error.fix}")
+            warnings.append(f"No program watches from the kernel: {error.what} Fix: {error.fix}")
         if program is not None:
             program.attach()
         yield program

@@ -19,7 +19,7 @@ _RANGE = re.compile(r"(?<![\w-])(\d+)-(\d+)\b")
 
 @dataclass(frozen=True)
 class Case:
-    """One situation in which a program is tried.
+    """One situation in which a program is tested.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ def fit(answer: object, *, aimed: bool = True) -> Cell:
     """
     if not isinstance(answer, Cell):
         raise Unfit(
-            f"A program is wanted, and this is something else ({type(answer).__name__}).",
+            f"This is not a program ({type(answer).__name__}).",
             "pass the name after %%bpf, without quotation marks",
         )
     if not answer.is_loaded:
@@ -88,7 +88,7 @@ class Tool:
         for kept in self.keeps:
             kept.check(program)
         passed: list[str] = []
-        with exclusive(f"lesson {self.lesson}: a program is tried"), self._attached(program):
+        with exclusive(f"lesson {self.lesson}: testing a program"), self._attached(program):
             for case in self.cases:
                 if wrong := self._try(program, case, tuple(passed)):
                     return self._of_strangers(program, case, tuple(passed)) or wrong

@@ -7,7 +7,6 @@ Rests on the distribution's redis-server and redis-benchmark, which speak plain 
 from __future__ import annotations
 
 import csv
-import shutil
 import socket
 import subprocess
 import time
@@ -15,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from labkit.errors import LabkitError, WorkloadError
+from labkit.machine.tools import find_tool
 from labkit.running.cgroup import Cgroup
 from labkit.running.pinning import cpus_for
 from labkit.running.progress import Tick
@@ -28,10 +28,10 @@ _TRIES = 5
 
 def why_not() -> str:
     """Return why Redis cannot be measured here, with the fix, or an empty string."""
-    absent = [name for name in ("redis-server", "redis-benchmark") if shutil.which(name) is None]
+    absent = [name for name in ("redis-server", "redis-benchmark") if find_tool(name) is None]
     if not absent:
         return ""
-    return f"{' and '.join(absent)} not installed: sudo apt-get install redis-server redis-tools"
+    return f"{' and '.join(absent)} not installed: sudo apt-get install redis-tools, then: make setup"
 
 
 class Server:
@@ -88,7 +88,16 @@ class Server:
     def _start(self) -> bool:
         """Start it and wait until it listens; return False if another program took the port meanwhile."""
         log = self._folder / f"{self._file.stem}.log"
-        command = ["taskset", "-c", str(self._cpu), "redis-server", "--bind", "127.0.0.1", "--port", str(self._port)]
+        command = [
+            "taskset",
+            "-c",
+            str(self._cpu),
+            _path("redis-server"),
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            str(self._port),
+        ]
         command += ["--unixsocket", str(self._file), "--save", "", "--dir", str(self._folder), *self._settings]
         with log.open("wb") as output:
             process = self._process = subprocess.Popen(
@@ -108,7 +117,7 @@ class Server:
     def ask(self, arguments: Sequence[str], *, by_file: bool = False, tick: Tick | None = None) -> dict[str, str]:
         """Let redis-benchmark ask it from inside the same cgroup, and return the numbers that it reports."""
         where = ["-s", str(self._file)] if by_file else ["-h", "127.0.0.1", "-p", str(self._port)]
-        command = ["taskset", "-c", str(self._client_cpu), "redis-benchmark", "--csv", *where, *self._options]
+        command = ["taskset", "-c", str(self._client_cpu), _path("redis-benchmark"), "--csv", *where, *self._options]
         pipe, started = subprocess.PIPE, time.monotonic()
         with subprocess.Popen(
             self._cgroup.command([*command, *arguments]), stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
@@ -138,6 +147,10 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _path(name: str) -> str:
+    return find_tool(name) or name
+
+
 def redis_version() -> str:
-    result = subprocess.run(["redis-server", "--version"], capture_output=True, text=True, check=False).stdout
+    result = subprocess.run([_path("redis-server"), "--version"], capture_output=True, text=True, check=False).stdout
     return " ".join(result.split()[:3])

@@ -29,7 +29,7 @@ def options() -> argparse.Namespace:
     add("--transactions", type=int, default=101, help="how many")
     add("--rows-per-transaction", type=int, default=1, help="rows put in by each of them")
     add("--row-bytes", type=int, default=4096, help="size of a row")
-    add("--leave-open", action="store_true", help="do not close the database: SQLite cannot tidy up")
+    add("--leave-open", action="store_true", help="do not close the database: SQLite cannot clean up")
     add("--marks", action="store_true", help="call getppid() before each transaction, for whoever watches")
     add("--go", action="store_true", help="do not wait for `go`")
     return parser.parse_args()

@@ -86,7 +86,7 @@ def log_size(watch: object) -> str:
     sizes: list[int] = []
     _watch(watch, [job], "--leave-open", look=lambda own: sizes.append((own / f"{DATABASE}-wal").stat().st_size))
     truths.expect("10-q4", sizes[0])
-    return "SQLite has written its log, and was ended before it could tidy up. How many bytes did it write?"
+    return "SQLite has written its log, and was ended before it could clean up. How many bytes did it write?"
 
 
 # -- inside --------------------------------------------------------------------------------------

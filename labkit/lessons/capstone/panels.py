@@ -70,7 +70,7 @@ def _transactions(frame: pd.DataFrame) -> str:
     found = transactions.ratios(frame, fast["arm"]).set_index("arm").loc[slow["arm"]]
     return (
         f"{slow['arm']}: {_syncs(slow)} per transaction. {fast['arm']}: {_syncs(fast)}. "
-        f"To store a row takes {times(found['ratio'], found['low'], found['high'])} as long the first way."
+        f"Storing a row takes {times(found['ratio'], found['low'], found['high'])} as long the first way."
     )
 
 

@@ -109,7 +109,7 @@ PREDICTIONS = {
     ),
     "10-p4": Replies(
         {
-            "as long as before": "You thought that a row costs what it costs. Most of its time is the wait, "
+            "as long as before": "You expected each row to cost the same. Most of its time is the wait, "
             "which 16 rows now share: see ns_per_row.",
             "half as long": "You expected a moderate gain. The syncs are shared by 16 rows, and little else "
             "costs time: see ns_per_row.",

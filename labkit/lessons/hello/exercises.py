@@ -14,7 +14,7 @@ _NOBODY = Case(
     "a process that is not watched",
     "main: getppid 3-9",
     beside="main: run 11-23 3",
-    more="Programs that nobody asked for are in your buffer. Ask labkit_is_target() before you reserve a record.",
+    more="Your buffer holds processes that are not watched. Ask labkit_is_target() before you reserve a record.",
 )
 _CHILDREN = "Your program does not see children. LABKIT_FOLLOW_CHILDREN must be defined before labkit.h is included."
 

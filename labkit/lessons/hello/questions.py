@@ -43,12 +43,12 @@ QUESTIONS = {
         read=text,
         truth=lambda: "no",
         otherwise="Look at the table of before, during and after once more.",
-        why="A probe sees what happens while it is attached. What was before, nobody wrote down.",
+        why="A probe sees what happens while it is attached. What happened earlier was not recorded.",
     ),
     "01-q5": Question(
         ask="Which program sends one record for each process that ends?",
         judge=ENDS.judge,
-        why="The kernel tells the end of each thread. A tool decides what it counts.",
+        why="The kernel reports the end of each thread. A tool decides what it counts.",
     ),
     "01-q6": Question(
         ask="Which program sends a record with the exit code of each process that calls exit_group?",
@@ -96,7 +96,7 @@ PREDICTIONS = {
             "0, 23, 23": "You expected the program to stay until it is removed. After detach the table shows 0: "
             "nothing runs at the event any more.",
             "23, 23, 23": "You expected a log that can be read later. The first row of the table is 0: what "
-            "happened before nobody wrote down.",
+            "happened before was not recorded.",
             "0, 23, 46": "You added up the phases. Each row of the table is one phase, and in the last one "
             "nothing was counted.",
         },

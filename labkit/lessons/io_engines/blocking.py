@@ -134,7 +134,7 @@ def in_memory(ios: int | None = None, *, slices: int | None = None, progress: Pr
     ios = check_int("ios", quick(1999, 499) if ios is None else ios, 1, MOST_IOS, "I/Os")
     slices = trial.check_slices(slices, 8, 2)
     if not MEMORY.is_dir() or mount_of(MEMORY).kind != "tmpfs":
-        raise Missing(f"{MEMORY} is no tmpfs here.", f"mount -t tmpfs tmpfs {MEMORY}")
+        raise Missing(f"{MEMORY} is not a tmpfs here.", f"mount -t tmpfs tmpfs {MEMORY}")
     if mount_of(data_folder()).kind in IN_MEMORY:
         raise Missing(
             f"The data folder {data_folder()} is in memory too, so there is no disk to compare with.",

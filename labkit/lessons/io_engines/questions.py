@@ -118,7 +118,7 @@ PREDICTIONS = {
     "07-p5": Replies(
         {
             "none": "You thought that asynchronous calls never wait. Look at slept in the row of io_submit.",
-            "io_uring_enter": "You took the new interface for the one that waits. It hands such a read to a "
+            "io_uring_enter": "You expected the new interface to be the one that waits. It hands such a read to a "
             "worker: compare slept of io_submit and of io_uring_enter (submit).",
             "io_submit, io_uring_enter": "You thought that a cold file must make both wait. io_uring first asks "
             "whether it would have to wait, and then does not: its row has hardly any sleeps.",

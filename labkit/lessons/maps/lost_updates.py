@@ -100,7 +100,9 @@ def forgotten_test() -> str:
             pass
     except VerifierError as refusal:
         return str(refusal)
-    raise LabkitError("The kernel took a program that uses a lookup untested.", "report this, with `uname -r`")
+    raise LabkitError(
+        "The kernel accepted a program that uses the result of a lookup without a test.", "report this, with `uname -r`"
+    )
 
 
 def _slice(arm: str, way: int | None, arguments: list[str], calls: int, tick: Tick) -> dict[str, Any]:

@@ -25,7 +25,9 @@ def panel(subject: str = "lost updates") -> Panel:
         return Panel(
             "Lost updates",
             controls={
-                "calls": controls.choose("calls", [1009, 10_007, 100_003, 1_000_003], 100_003, label="calls a thread"),
+                "calls": controls.choose(
+                    "calls", [1009, 10_007, 100_003, 1_000_003], 100_003, label="calls per thread"
+                ),
                 "threads": controls.whole("threads", 2, 1, 16),
                 "ways": controls.several("arm", list(lost_updates.WAYS), list(lost_updates.WAYS), label="ways"),
                 "same_cpu": controls.switch("all threads on one CPU"),
@@ -66,7 +68,7 @@ def panel(subject: str = "lost updates") -> Panel:
     return Panel(
         "Ring buffer and perf buffer",
         controls={
-            "calls": controls.choose("calls", [1009, 10_007, 100_003], 10_007, label="calls a thread"),
+            "calls": controls.choose("calls", [1009, 10_007, 100_003], 10_007, label="calls per thread"),
             "threads": controls.whole("threads", 2, 1, 16),
             "pages": controls.choose("count", [1 << bit for bit in range(1, 12)], 512, label="pages of room"),
             "slices": controls.whole("slices", 3, 2, 20),

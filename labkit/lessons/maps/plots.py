@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -28,7 +28,7 @@ def _lost_updates(frame: pd.DataFrame, ax: Axes) -> Axes:
     counted = frame[frame["count"] > 0]
     left, right = style.split(ax)
     totals = counted.groupby("arm", sort=True)["lost_updates"].median()
-    _bars(left, totals, "lost_updates", "Updates lost in each run (median)")
+    _bars(left, totals, "lost_updates", "Updates lost in each run (median)", of=_arms(frame))
     _spread(right, _arms(frame), frame)
     return style.finish(left, frame, legend=False)
 
@@ -39,7 +39,8 @@ def _channels(frame: pd.DataFrame, ax: Axes) -> Axes:
     _spread(left, arms, frame, log=10)
     sent = frame[frame["room_bytes"] > 0]
     share = 100 * (1 - sent["received"] / sent["records"]).groupby(sent["arm"]).mean()
-    _bars(right, share.reindex([arm for arm in arms if arm in share.index]), "lost_events", "Records lost of 100")
+    share = share.reindex([arm for arm in arms if arm in share.index])
+    _bars(right, share, "lost_events", "Records lost of 100", of=arms)
     right.set_xlim(0, 119)
     return style.finish(left, frame, legend=False)
 
@@ -144,10 +145,11 @@ def _cpus(frame: pd.DataFrame, ax: Axes) -> Axes:
     return style.finish(ax, frame, title="Each CPU has a slot of its own; the count is their sum")
 
 
-def _bars(ax: Axes, totals: pd.Series, column: str, title: str) -> None:
-    """Draw one horizontal bar for each row."""
-    for place, (how, value) in enumerate(zip(style.bars(totals.index).values(), totals, strict=True)):
-        ax.bar_label(ax.barh(place, value, height=0.6, **how), [f"{value:,.0f}"], padding=3)
+def _bars(ax: Axes, totals: pd.Series, column: str, title: str, *, of: Sequence[str] = ()) -> None:
+    """Draw one horizontal bar for each row, in its colour among `of`: the same as in the picture next to it."""
+    looks = style.bars(of or totals.index)
+    for place, (name, value) in enumerate(totals.items()):
+        ax.bar_label(ax.barh(place, value, height=0.6, **looks[name]), [f"{value:,.0f}"], padding=3)
     ax.set_yticks(range(len(totals)), list(totals.index))
     ax.set_ylim(len(totals) - 0.5, -0.5)
     style.axis(ax, "x", column)

@@ -27,7 +27,7 @@ QUESTIONS = {
             Hint(lambda answer, truth: answer == truth - 64, "Those were refused. What about the keys in the map?"),
         ),
         otherwise="Each size came once. Some are in the map, and the others were refused.",
-        why="A full map that counts what it refuses still tells the truth about how much there was.",
+        why="A full map that counts what it refuses still shows how many there were.",
     ),
     "02-q3": Question(
         ask="Which size, in bytes, did the workload write?",
@@ -40,10 +40,10 @@ QUESTIONS = {
             ),
         ),
         otherwise="Call maps.hidden_size() again, with a first_bytes and a bar_bytes that look closer at your bar.",
-        why="A log2 histogram says how large, about; a linear one says it as exactly as its bars are narrow.",
+        why="A log2 histogram gives the rough size. A linear one is as exact as its bars are narrow.",
     ),
     "02-q4": Question(
-        ask="You count a million events per second on 64 CPUs. In which map does each CPU count without wait or loss?",
+        ask="You count a million events per second on 64 CPUs. Which map needs no waiting and loses nothing?",
         read=text,
         truth=lambda: "per-CPU array",
         right=lambda answer, truth: "cpu" in answer,
@@ -85,7 +85,7 @@ PREDICTIONS = {
     ),
     "02-p2": Replies(
         {
-            "exactly 200006": "You took += for one step. It is three: read, add, write. In the table the row of "
+            "exactly 200006": "You expected += to be one step. It is three: read, add, write. In the table the row of "
             "the plain array has lost updates; those of the atomic and the per-CPU array have none.",
             "more than 200006": "You expected something to be counted twice. Two CPUs read the same old value "
             "and write the same new one: the table shows fewer, never more.",
@@ -100,7 +100,7 @@ PREDICTIONS = {
     ),
     "02-p3": Replies(
         {
-            "log2: 1, linear: 1": "You took 600 and 1000 for the same in both. The linear bars are 64 bytes "
+            "log2: 1, linear: 1": "You expected 600 and 1000 to share a bar in both. The linear bars are 64 bytes "
             "wide, so the two sizes are in bars far apart: the table has two linear rows.",
             "log2: 2, linear: 2": "You expected log2 bars to be narrow. The bar from 512 to 1023 holds both "
             "sizes: the table has one log2 row, with all 1009 writes.",
@@ -136,7 +136,7 @@ PREDICTIONS = {
             "1, 2, 3, 4, …": "You thought that records come in the order of their events. There is one perf "
             "buffer for each CPU, and they are read one after another: the printed line begins with one thread's "
             "numbers only.",
-            "in no order at all": "You expected a mess. Each CPU's own records keep their order: look at the "
+            "in no order at all": "You expected no order at all. Each CPU's own records keep their order: look at the "
             "printed line, each half of it is sorted.",
         },
         usual="1, 3, 5, … and then 2, 4, 6, …",
@@ -147,7 +147,7 @@ PREDICTIONS = {
             "table compares the two: what costs several times as much is the pair of rows with waking.",
             "waking the reader each time": "You expected waking to be the most. In this run it is not: a reader "
             "that is awake already need not be woken.",
-            "nothing: all the same": "You thought that a record is a record. The rows with waking in the table "
+            "nothing: all the same": "You expected every record to cost the same. The rows with waking in the table "
             "take several times as long as those without.",
         },
     ),

@@ -66,7 +66,7 @@ QUESTIONS = {
 PREDICTIONS = {
     "04-p1": Replies(
         {
-            "the same arguments, other results": "You expected the probe to see something else than the caller "
+            "the same arguments, other results": "You expected the probe to see something other than the caller "
             "does. The return probe reads the register in which the result comes back: the two columns are the "
             "same.",
             "only the decorator sees results": "You thought that a probe sees only how a function is entered. "
@@ -76,7 +76,7 @@ PREDICTIONS = {
     ),
     "04-p2": Replies(
         {
-            "each of them 997, the timer too": "You took the timer for a probe of step(). It looks at fixed "
+            "each of them 997, the timer too": "You expected the timer to be a probe on step(). It looks at fixed "
             "moments, whatever runs then: its count follows from the time, not from the calls.",
             "about 997 each": "You thought of sampling. Only the timer samples: all others have exactly 997 in "
             "the table.",

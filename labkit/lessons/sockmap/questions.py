@@ -113,7 +113,7 @@ PREDICTIONS = {
             "the shortcut.",
             "up to twice as many": "You expected a moderate gain. See the ratio of TCP to the shortcut, and its "
             "interval.",
-            "more than twice as many": "You took the round trip for all of it. Redis and the client have work of "
+            "more than twice as many": "You expected the round trip to be all of it. Redis and the client have work of "
             "their own, which the shortcut does not shorten: see the ratio.",
         },
         usual="up to twice as many",

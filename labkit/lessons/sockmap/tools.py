@@ -97,7 +97,7 @@ class SocketTool:
         function = program.load_function(_FUNCTION, "SK_MSG")
         passed: list[str] = []
         with (
-            exclusive("lesson 09: a program is tried"),
+            exclusive("lesson 09: testing a program"),
             attached_to_map(function, program.map_fd("sockets"), SK_MSG_VERDICT),
         ):
             for case in self.cases:
@@ -262,7 +262,7 @@ KINDS = SocketTool(
         SocketCase(
             "a byte above 127",
             _some("\xff\x80", 10, 99),
-            more="A byte above 127 is no negative number: read it as u8.",
+            more="A byte above 127 is not a negative number: read it as u8.",
         ),
     ),
     redirects=False,

@@ -157,15 +157,17 @@ def _witnesses(frame: pd.DataFrame, ax: Axes) -> Axes:
 def _cost(frame: pd.DataFrame, ax: Axes) -> Axes:
     arms = sorted(frame["arm"].unique(), key=lambda arm: _WATCHERS.index(arm) if arm in _WATCHERS else -1)
     medians = frame.groupby("arm")["ns_per_call"].median().loc[arms]
-    for place, (arm, how) in enumerate(style.series(medians.index).items()):
+    looks = style.series([*_WATCHERS, *arms])  # the same watcher has the same colour in every picture
+    for place, arm in enumerate(arms):
+        how = looks[arm]
         values = frame.loc[frame["arm"] == arm, "ns_per_call"]
         ax.plot(values, [place] * len(values), **{**how, "linestyle": "none"})
         ax.plot([medians[arm]] * 2, [place - 0.3, place + 0.3], color=how["color"], linewidth=2)
         ax.annotate(schema.si_ns(medians[arm]), (medians[arm], place - 0.34), ha="center", va="bottom", fontsize=9)
-    ax.set_yticks(range(len(medians)), [arm.replace(", ", ",\n") for arm in medians.index])
+    ax.set_yticks(range(len(medians)), [arm.replace(" on ", "\non ") for arm in medians.index])
     ax.set_ylim(len(medians) - 0.4, -0.8)
     style.axis(ax, "x", "ns_per_call", log=10 if STRACE in arms else None)
-    title = "One getppid() of a process that nobody watches"
+    title = "One getppid() of a process that is not watched"
     if "block_bytes" in frame:
         way = schema.formatter("cache")(frame["cache"].iloc[0])
         title = f"One {schema.si_bytes(frame['block_bytes'].iloc[0])} read, {way}"

@@ -116,13 +116,13 @@ PREDICTIONS = {
             "of the block layer is thin.",
             "device": "You expected the device to take most of the time. In this run it does not: a cache in it, "
             "or in the host, answers at once.",
-            "wake-up": "You thought that to be woken takes long. It takes some microseconds; see its part of the bar.",
+            "wake-up": "You thought that waking takes long. It takes some microseconds; see its part of the bar.",
         },
     ),
     "06-p5": Replies(
         {
-            "less than 50 ns": "You thought of a few instructions. Two tracepoints, a map that is written and one "
-            "that is read: the row of the timer has the sum.",
+            "less than 50 ns": "You thought of a few instructions. The timer is two tracepoints, one write to a map "
+            "and one read: its row has the sum.",
             "50 ns to 3 µs": "You expected what most machines show. Look at the interval in the row of the timer.",
             "more than 3 µs": "You thought of a switch to another process, as strace needs it. The BPF program runs "
             "inside the call: compare the rows of the timer and of strace.",
@@ -131,8 +131,8 @@ PREDICTIONS = {
     "06-p6": Replies(
         {
             "the tracepoints of pread64": "You thought that the precise hook must be the expensive one. A "
-            "bystander that does not call pread64 never comes by it; every call of everybody comes by the raw "
-            "one.",
+            "bystander that does not call pread64 never reaches it; every call of every process reaches the "
+            "raw one.",
             "the raw tracepoints of all calls": "That is what most machines show. Here the two intervals "
             "overlap: this run cannot tell.",
         },

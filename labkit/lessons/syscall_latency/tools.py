@@ -44,7 +44,7 @@ BYTES_READ = Tool(
         Case(
             "end of file",
             "main: short 5-20 0, pread 3-9 100",
-            more="A read at the end of a file returns 0. That is no error, and no bytes.",
+            more="A read at the end of a file returns 0. That is not an error, and there are no bytes.",
         ),
         Case(
             "errors",

@@ -69,7 +69,7 @@ QUESTIONS = {
     "08-q5": Question(
         ask="Which program counts the requests, and those that failed?",
         judge=RESULTS.judge,
-        why="A call that succeeds says nothing of its requests: each has its own result.",
+        why="A call that succeeds says nothing about its requests: each has its own result.",
     ),
     "08-q6": Question(
         ask="Which program counts the requests that went to a worker, by opcode?",
@@ -117,10 +117,10 @@ PREDICTIONS = {
         {
             "the program": "You expected a call to be cheap enough. In this run another way needs less: compare "
             "the CPU time per I/O of the arms, with their intervals.",
-            "iou-sqp on its own CPU, the program sleeps": "You thought that no call to submit means no cost. The "
+            "iou-sqp on its own CPU (the program sleeps)": "You thought that no call to submit means no cost. The "
             "kernel thread looks at the ring all the time, and its time counts: see the CPU time per I/O of its "
             "row.",
-            "iou-sqp on its own CPU, the program looks": "You thought that no calls at all means no cost. Two "
+            "iou-sqp on its own CPU (the program looks)": "You thought that no calls at all means no cost. Two "
             "threads look all the time, and both need a CPU: see the CPU time per I/O of that row.",
             "iou-sqp on the program's CPU": "You thought that one CPU costs less than two. The two threads take "
             "it from each other, and each switch costs time: see the CPU time per I/O of that row.",
@@ -130,7 +130,7 @@ PREDICTIONS = {
         {
             "512 B": "You expected the fixed part to weigh most in the smallest read. In this run the intervals "
             "say otherwise, or say nothing.",
-            "4 KiB": "You took the usual block for the best one. What is saved is the same for each read, so its "
+            "4 KiB": "You expected the usual block size to be best. What is saved is the same for each read, so its "
             "share is largest where the read is shortest: compare the ratios.",
             "64 KiB": "You expected more bytes to save more. What is saved does not grow with the bytes, and the "
             "copy does: compare the ratios.",

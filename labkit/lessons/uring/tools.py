@@ -51,7 +51,7 @@ RESULTS = Tool(
             less="The call succeeded, and the requests failed: what became of a request is in its result, args->res.",
             more="A request that failed is done, too, and it failed: its result is below 0.",
         ),
-        Case("0 bytes", "main: ends 5-20, reads 3-9 10", more="A result of 0 is no error: only one below 0 is."),
+        Case("0 bytes", "main: ends 5-20, reads 3-9 10", more="A result of 0 is not an error: only one below 0 is."),
         Case("workers", "main: worked 5-20 100, reads 3-9 10", less="Requests that a worker does have results, too."),
     ),
 )
@@ -77,7 +77,7 @@ HANDED = Tool(
         Case(
             "two kinds",
             "main: worked 3-9 10, workednops 11-23, reads 3-9 10",
-            less="NOP has the opcode 0, and that is a key as any other.",
+            less="NOP has the opcode 0, which is a key like any other.",
             more="Each request is counted under its own opcode.",
         ),
         Case(

@@ -95,7 +95,7 @@ PREDICTIONS = {
         {
             "1 (it knows the limit)": "You expected it to understand the loop. It walks through each round: the "
             "column of instructions grows with the rounds.",
-            "about 1000": "You took the number of rounds for the factor. It is a ratio: 1000 rounds to 100 "
+            "about 1000": "You used the number of rounds as the factor. It is a ratio: 1000 rounds to 100 "
             "rounds, and the two numbers in the table are about ten to one.",
         },
         usual="about 10",

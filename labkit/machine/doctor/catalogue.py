@@ -78,7 +78,7 @@ CATALOGUE: Sequence[Entry] = (
     _entry("bpftrace", software.tool("bpftrace", ["--version"])),
     _entry("fio", software.tool("fio", ["--version"])),
     _entry("readelf", software.tool("readelf", ["--version"], package_name="binutils")),
-    _entry("redis", software.tool("redis-server", ["--version"])),
+    _entry("redis", software.tool("redis-server", ["--version"], package_name="redis-tools", then="make setup")),
     _entry("redis_benchmark", software.tool("redis-benchmark", ["--version"], package_name="redis-tools")),
     _entry("sqlite", software.tool("sqlite3", ["--version"])),
 )

@@ -27,6 +27,7 @@ from labkit.machine.folders import build_folder, repo_folder
 from labkit.machine.headers import CHOICE, kernel_headers, lacks
 from labkit.machine.libbcc import library
 from labkit.machine.patience import run_while_it_works
+from labkit.machine.tools import find_tool
 
 __all__ = ["bcc", "compiled", "compiler", "headers", "includes", "libbpf", "python", "strace", "tool"]
 
@@ -117,7 +118,9 @@ def compiler() -> Finding:
     return ok(f"{_first_line([_cc(), '--version'])}: compiled and ran a program; {', '.join(_HEADERS)} are there")
 
 
-def tool(name: str, ask: Sequence[str], *, package_name: str = "", ubuntu: str = "") -> Callable[[], Finding]:
+def tool(
+    name: str, ask: Sequence[str], *, package_name: str = "", ubuntu: str = "", then: str = ""
+) -> Callable[[], Finding]:
     """Return a probe that runs a tool, asking its version.
 
     Parameters
@@ -125,11 +128,12 @@ def tool(name: str, ask: Sequence[str], *, package_name: str = "", ubuntu: str =
     name : the program, looked for on the path and where root's tools are.
     ask : the arguments that make it say its version.
     package_name, ubuntu : who brings it in Debian, and in Ubuntu where that differs.
+    then : a command that is needed after the package.
     """
 
     def probe() -> Finding:
-        path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-        install = package(package_name or name, ubuntu=ubuntu)
+        path = find_tool(name)
+        install = package(package_name or name, ubuntu=ubuntu) + (f" && {then}" if then else "")
         if path is None:
             return missing("not installed", install)
         try:

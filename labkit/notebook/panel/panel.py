@@ -26,10 +26,11 @@ import pandas as pd
 from labkit.errors import Stopped
 from labkit.machine.folders import data_folder
 from labkit.notebook import tables
-from labkit.notebook.panel import view
+from labkit.notebook.panel import view, zoom
 from labkit.notebook.panel.controls import Several
 from labkit.notebook.panel.controls import words as control_words
 from labkit.notebook.panel.run import Run, stop_on_interrupt, stop_others
+from labkit.notebook.panel.zoom import Zoom
 from labkit.notebook.render import TEXT, box
 
 __all__ = ["Panel"]
@@ -85,12 +86,15 @@ class Panel:
         self._clear_button = _button("Clear", "eraser", "Forget the runs so far", self.clear)
         self._save_button = _button("Save CSV", "save", "Save the numbers in the data folder", self.save)
         self._save_plot_button = _button("Save PNG", "image", "Save the plot in the data folder", self.save_plot)
+        self._zoom = Zoom()
+        self._zoom_button = _button("Zoom", "search-plus", "Enlarge parts of the plot and read values", self.zoom)
         self._bar = widgets.FloatProgress(min=0.0, max=1.0, layout=widgets.Layout(width="16em", display="none"))
         self._status = widgets.HTML()
         self._message = widgets.HTML()
         self._result = widgets.HTML()
         self._buttons = [self._run_button, self._stop_button, *([self._clear_button] if accumulate else [])]
         self._buttons += [self._save_button, *([self._save_plot_button] if plot else [])]
+        self._buttons += [self._zoom_button] if plot and zoom.available() else []
         self._box = self._lay_out()
 
     def run(self) -> None:
@@ -125,6 +129,7 @@ class Panel:
     def clear(self) -> None:
         """Forget what was measured."""
         self.frame = pd.DataFrame()
+        self._close_zoom()
         self._result.value = ""
         self._say("")
 
@@ -137,6 +142,24 @@ class Panel:
         if self._plot is not None:
             plot = self._plot
             self._save("png", "the plot", lambda: view.png(plot, self.frame))
+
+    def zoom(self) -> None:
+        """Show the plot so that parts of it can be enlarged and values read; shown so already, show the picture."""
+        if self._zoom.is_open:
+            self._close_zoom()
+        elif self.frame.empty:
+            self._say(box("note", "There is nothing to zoom yet: press Run."))
+        elif self._plot is not None:
+            try:
+                self._zoom.show(view.figure(self._plot, self.frame))
+                self._zoom_button.description = "Picture"
+            except Exception as error:  # nothing above would show it
+                self._close_zoom()
+                self._say(view.failure(error))
+
+    def _close_zoom(self) -> None:
+        self._zoom.close()
+        self._zoom_button.description = "Zoom"
 
     def _save(self, kind: str, said: str, content: Callable[[], bytes]) -> None:
         if self.frame.empty:
@@ -154,6 +177,7 @@ class Panel:
     def close(self) -> None:
         """Stop what is running and take the panel off the page."""
         self.stop()
+        self._close_zoom()
         self._box.close()
 
     def _work(self, values: dict[str, Any], progress: Callable[[float, str], None]) -> None:
@@ -211,6 +235,7 @@ class Panel:
             control.disabled = running and name not in self._live
         self._bar.layout.display = None if running else "none"
         if running:
+            self._close_zoom()
             self._bar.value, self._status.value = 0.0, _line("Starting …")
             self._say("")
 
@@ -221,6 +246,7 @@ class Panel:
             widgets.HBox(list(self.controls.values()), layout=wrap),
             widgets.HBox([*self._buttons, self._bar, self._status], layout=wrap),
             self._message,
+            self._zoom.box,
             self._result,
         ]
         edge = "1px solid var(--jp-border-color1, #bbb)"

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 import traceback
 from collections.abc import Callable
 from html import escape
@@ -13,36 +12,36 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from labkit.errors import LabkitError
+from labkit.notebook.panel import zoom
+from labkit.notebook.panel.zoom import DRAWING
 from labkit.notebook.plotting import style
 from labkit.notebook.render import CODE, box, note
 
-__all__ = ["STYLE", "failure", "fitted", "newest_first", "picture", "png", "stopped", "time_left"]
+__all__ = ["STYLE", "failure", "figure", "fitted", "newest_first", "picture", "png", "stopped", "time_left"]
 
 # What belongs to the run before is pale while another one runs. The class "disconnected" is ipywidgets' own.
-STYLE = """<style>
-.labkit-stale { opacity: 0.4; }
-.labkit-panel.jupyter-widgets-disconnected::before {
+STYLE = f"""<style>{zoom.STYLE}
+.labkit-stale {{ opacity: 0.4; }}
+.labkit-panel.jupyter-widgets-disconnected::before {{
   content: "The kernel of this panel has ended: run the cell again."; font: bold 14px/2 sans-serif;
-}
+}}
 </style>"""
-
-# matplotlib's text layout keeps caches that two threads must not fill at once
-_DRAWING = threading.Lock()
 
 
 def picture(plot: Callable[..., Any], frame: pd.DataFrame, described: str) -> str:
     """Return a plot as an image in HTML, sharp at twice its size, with `described` for who cannot see it."""
-    with _DRAWING:
-        return style.image(_drawn(plot, frame), described)
+    with DRAWING:
+        return style.image(figure(plot, frame), described)
 
 
 def png(plot: Callable[..., Any], frame: pd.DataFrame) -> bytes:
     """Return a plot as the content of a PNG file."""
-    with _DRAWING:
-        return style.png(_drawn(plot, frame))
+    with DRAWING:
+        return style.png(figure(plot, frame))
 
 
-def _drawn(plot: Callable[..., Any], frame: pd.DataFrame) -> Figure:
+def figure(plot: Callable[..., Any], frame: pd.DataFrame) -> Figure:
+    """Return a plot as a figure of its own."""
     drawn = style.figure()
     plot(frame, ax=drawn.subplots())
     return drawn
@@ -68,8 +67,8 @@ def failure(error: BaseException) -> str:
         evidence = error.detail
     else:
         lines = [
-            f"Something nobody expected: {type(error).__name__}: {error}",
-            "Fix: press Run again; if it stays, run `labkit doctor` and report it with the details below",
+            f"An unexpected error: {type(error).__name__}: {error}",
+            "Fix: press Run again; if it happens again, run `labkit doctor` and report it with the details below",
         ]
         evidence = "".join(traceback.format_exception(error))
     shown = f'<pre tabindex="0" style="overflow-x: auto; {CODE}">{escape(evidence)}</pre>'
@@ -79,7 +78,7 @@ def failure(error: BaseException) -> str:
 
 def stopped() -> str:
     """Return what is shown after Stop."""
-    return note("note", ["Stopped. Nothing was kept of this run.", "Press Run to measure afresh."]).html
+    return note("note", ["Stopped. Nothing was kept of this run.", "Press Run to measure again."]).html
 
 
 def time_left(left_s: float | None) -> str:

@@ -45,6 +45,7 @@ __all__ = [
     "image",
     "legend_below",
     "png",
+    "prepare",
     "series",
     "split",
     "words",
@@ -199,11 +200,16 @@ def grow(ax: Axes, by_in: float) -> None:
 def png(drawn: Figure) -> bytes:
     """Return a figure as PNG with two pixels for each of the screen's, so that it is sharp when enlarged."""
     buffer = io.BytesIO()
-    _write_plainly(drawn)
-    _clear_of_lines(drawn)
+    prepare(drawn)
     # a figure of the learner's own may have no layout of ours: nothing of it is cut off
     drawn.savefig(buffer, format="png", dpi=200, bbox_inches=None if drawn.get_layout_engine() else "tight")
     return buffer.getvalue()
+
+
+def prepare(drawn: Figure) -> None:
+    """Make the texts of a figure of the lab's ready to be drawn: no formulas, and no line strikes through a value."""
+    _write_plainly(drawn)
+    _clear_of_lines(drawn)
 
 
 # A plot is drawn on white. In a dark theme its lightness is turned round, and its hues stay.

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 
 from labkit import schema
 from labkit.lessons.maps.plots import plot
@@ -72,6 +73,17 @@ def test_lost_updates_are_bars_and_each_slice_is_a_mark() -> None:
     assert widths(left) == [30, 0]
     assert [label.get_text() for label in left.get_yticklabels()] == ["array", "per-CPU array"]
     assert [label.get_text() for label in right.get_yticklabels()][:2] == ["no program", "no program (again)"]
+
+
+def names(ax: Any) -> list[str]:
+    return [label.get_text() for label in ax.get_yticklabels()]
+
+
+def test_an_arm_has_one_colour_in_both_halves() -> None:
+    left, right = drawn(RACE).axes
+    marks = {name: line.get_color() for name, line in zip(names(right), right.lines[::2], strict=True)}
+    bars = {name: to_hex(bar.get_facecolor()) for name, bar in zip(names(left), left.patches, strict=True)}
+    assert {arm: marks[arm].lower() for arm in bars} == bars
 
 
 def test_lost_records_are_shown_as_a_share() -> None:
