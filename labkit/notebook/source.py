@@ -45,6 +45,8 @@ def source(path: str | Path, part: str | None = None) -> Rendered:
     except OSError as error:
         raise BadArgument(f"path={str(path)!r} cannot be read: {error.strerror}.", "pass a file of the tree") from error
     first, last = (1, len(lines)) if part is None else _find(file, lines, part)
+    while last > first and not lines[last - 1].strip():
+        last -= 1
     # tabs become spaces: behind a line number they would reach to the wrong column
     shown = enumerate((line.expandtabs(8) for line in lines[first - 1 : last]), first)
     numbered = [(number, line) for number, line in shown if not _MARK.match(line)]

@@ -87,6 +87,12 @@ def test_a_body_wins_over_a_declaration_and_braces_in_strings_do_not_count(c_fil
     assert [line.split()[0] for line in source(c_file, "count").text.splitlines()[1:]] == [str(n) for n in range(4, 12)]
 
 
+def test_a_part_has_no_empty_lines_at_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "two.py"
+    path.write_text("def one() -> int:\n    return 1\n\n\ndef two() -> int:\n    return 2\n")
+    assert repr(source(path, "one")).splitlines()[-1].endswith("return 1")
+
+
 def test_marks_of_sections_are_not_shown(c_file: Path) -> None:
     assert "show:" not in source(c_file).text
 

@@ -164,7 +164,7 @@ def _cost(frame: pd.DataFrame, ax: Axes) -> Axes:
         ax.plot(values, [place] * len(values), **{**how, "linestyle": "none"})
         ax.plot([medians[arm]] * 2, [place - 0.3, place + 0.3], color=how["color"], linewidth=2)
         ax.annotate(schema.si_ns(medians[arm]), (medians[arm], place - 0.34), ha="center", va="bottom", fontsize=9)
-    ax.set_yticks(range(len(medians)), [arm.replace(" on ", "\non ") for arm in medians.index])
+    ax.set_yticks(range(len(medians)), [arm.replace(", ", ",\n") for arm in medians.index])
     ax.set_ylim(len(medians) - 0.4, -0.8)
     style.axis(ax, "x", "ns_per_call", log=10 if STRACE in arms else None)
     title = "One getppid() of a process that is not watched"

@@ -27,11 +27,7 @@ from labkit.stats import trial
 __all__ = ["CALL_HOOKS", "NOBODY", "NO_TIMER", "RAW_HOOKS", "STAGES", "STRACE", "TIMER", "bystander", "cost"]
 
 NOBODY, TIMER, STAGES, STRACE = "nobody watches", "eBPF timer", "eBPF stages", "strace"
-NO_TIMER, CALL_HOOKS, RAW_HOOKS = (
-    "no timer",
-    "timer on the tracepoints of one call",
-    "timer on the raw tracepoints of all calls",
-)
+NO_TIMER, CALL_HOOKS, RAW_HOOKS = "no timer", "timer, tracepoints of one call", "timer, raw tracepoints of all calls"
 MOST_EVENTS = 10_000_000
 
 

@@ -126,9 +126,7 @@ def _submitters(frame: pd.DataFrame, ax: Axes) -> Axes:
         slices = frame[frame["arm"] == row["arm"]]
         _marks(left, slices["cpu_ns_per_io"], place + 0.38, limits[0], marker="|", color=style.INK)
         _marks(right, slices["ios_per_s"], place + 0.38, limits[1], schema.si_count, marker="|", color=style.INK)
-    left.set_yticks(
-        range(len(rows)), [row["arm"].replace(" (the", "\n(the").replace(" on ", "\non ", 1) for row in rows]
-    )
+    left.set_yticks(range(len(rows)), [row["arm"].replace(", ", ",\n").replace(" on ", "\non ", 1) for row in rows])
     left.set_ylim(len(rows) - 0.2, -0.5)
     left.set_xlim(0, limits[0])
     right.set_xlim(0, limits[1])
@@ -178,7 +176,7 @@ def _savings(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def _workers(frame: pd.DataFrame, ax: Axes) -> Axes:
-    arms = zip(frame["arm"].str.replace(" with ", "\nwith "), frame["filesystem"], strict=True)
+    arms = zip(frame["arm"].str.replace(", ", ",\n"), frame["filesystem"], strict=True)
     names = [arm if arm == kind else f"{arm}\n({kind})" for arm, kind in arms]
     kinds = style.bars(["done in the call itself", "handed to a worker"])
     for place, row in enumerate(frame.to_dict("records")):

@@ -257,7 +257,7 @@ def test_savings_are_medians_and_ratios() -> None:
 @bpf
 def test_workers_are_seen_where_they_are_asked_for_and_not_where_the_page_is_there() -> None:
     frame = uring.workers(211).set_index("arm")
-    cached, forced = frame.loc["page cache"], frame.loc["page cache with workers"]
+    cached, forced = frame.loc["page cache"], frame.loc["page cache, workers asked for"]
     assert forced["punted"] == forced["ios"] == 211
     assert forced["workers"] >= 1 and forced["worker_runs"] >= 1
     if cached["filesystem"] in ("ext4", "xfs", "btrfs"):  # they can promise not to block
