@@ -190,6 +190,7 @@ COLUMNS: dict[str, Column] = {
     "fdatasync_p50_ns": Column("ns", "float64", "median fdatasync", known(si_ns)),
     "device_written_share": Column("", "float64", "charged as written", known(lambda v: f"{v:.0%}")),
     "file_bytes": Column("B", "int64", "working set", si_bytes),
+    "database_bytes": Column("B", "int64", "size of the database", si_bytes),
     "comparison": Column("", "str", "comparison", plain),
     "filesystem": Column("", "str", "file system", plain),
     "punted": Column("", "int64", "handed to a worker", plain),

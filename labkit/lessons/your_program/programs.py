@@ -82,7 +82,7 @@ def sqlite_query(lookups: int | None = None, *, progress: Progress | None = None
     Returns
     -------
     One row per run (phase "no index" or "index") and file: phase, path, opens, reads, writes, read_bytes,
-    written_bytes, total_ns, file_bytes (size of the database). `attrs` as of `watch`.
+    written_bytes, total_ns, database_bytes. `attrs` as of `watch`.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def sqlite_query(lookups: int | None = None, *, progress: Progress | None = None
         runs["index"] = look_at(target, ["files"], _LIMIT_S, report)["files"]
         for frame in runs.values():
             frame["path"] = frame["path"].map(lambda name: Path(name).name if name.startswith(str(folder)) else name)
-    return _phases({phase: frame.assign(file_bytes=sizes[phase]) for phase, frame in runs.items()})
+    return _phases({phase: frame.assign(database_bytes=sizes[phase]) for phase, frame in runs.items()})
 
 
 def web_server(

@@ -17,6 +17,7 @@ from labkit.notebook.plotting import style
 __all__ = ["boxes", "flame"]
 
 SMALLEST = 0.003  # share of the samples below which a box cannot be seen
+DEEP, SMALLEST_OF_DEEP = 12, 0.02  # where stacks are deeper than that, narrow towers would flatten all other boxes
 _KERNEL, _PYTHON, _OTHER = "#E69F00", "#009E73", "#9ecae1"
 _LETTER = 0.0093  # width of a letter as a share of the picture's
 
@@ -53,6 +54,8 @@ def flame(frame: pd.DataFrame, ax: Axes | None = None, *, total: str = "", of: s
     ax = style.axes(ax)
     drawn = boxes(frame)
     drawn = drawn[drawn["share"] >= SMALLEST]
+    if drawn["depth"].max() >= DEEP:
+        drawn = drawn[drawn["share"] >= SMALLEST_OF_DEEP]
     columns = (drawn[column].tolist() for column in ("function", "depth", "left", "share"))
     for name, depth, left, share in zip(*columns, strict=True):
         kernel, python = name.endswith("_[k]"), name.startswith("py::")

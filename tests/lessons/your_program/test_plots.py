@@ -25,6 +25,11 @@ def test_a_flame_graph_of_waits_says_time_and_one_of_faults_says_faults() -> Non
     assert "9 page faults" in faults.get_title(loc="left") + faults.get_title()
 
 
+def test_a_narrow_tower_does_not_flatten_the_other_boxes() -> None:
+    rows = [{"stack": "main;work", "count": 99}, {"stack": ";".join(["main", *["import"] * 40]), "count": 1}]
+    assert [bar.get_width() for bar in plot(schema.frame(rows)).patches] == [1.0, 0.99]
+
+
 def test_an_empty_frame_says_so() -> None:
     drawn = plot(schema.frame({"call": [], "total_ns": []}))
     assert [text.get_text() for text in drawn.texts] == ["nothing was seen"]
