@@ -16,6 +16,8 @@ enum {	/* bits of `kinds` */
 	CLOSES = 256,
 	SENDS_FILE = 512,			/* to the file in its first argument, from the one in its second */
 	COPIES = 1024,				/* from the file in its first argument, to the one in its third */
+	DUPLICATES = 2048,			/* its result is one more descriptor of the file in its first argument */
+	CONTROLS = 4096,			/* fcntl(): the same if its second argument is F_DUPFD or F_DUPFD_CLOEXEC */
 };
 enum { MADE = 1, TO, AT, FROM };		/* how a socket got its name */
 
@@ -85,6 +87,20 @@ static __always_inline void rename_socket(struct file_at *at, struct started *ca
 		name_socket((struct socket_name *)name->name, call, kind);
 }
 
+static __always_inline void name_duplicate(struct file_key *key, struct file_at at, s64 result)
+{
+	struct file_name *name = names.lookup(&at);
+
+	at.fd = result;
+	if (!name) {
+		names.delete(&at);
+		return;
+	}
+	__builtin_memcpy(key->name, name->name, NAME_BYTES);
+	if (names.update(&at, (struct file_name *)key->name))
+		labkit_count_lost();
+}
+
 static __always_inline void count_file(struct started *call, u32 kind, s64 result, u64 took_ns)
 {
 	struct file_sum zero = {}, *sum;
@@ -107,6 +123,10 @@ static __always_inline void count_file(struct started *call, u32 kind, s64 resul
 						(void *)(kind & OPENS ? call->first : call->second));
 		if (names.update(&at, (struct file_name *)key->name))
 			labkit_count_lost();
+	} else if (kind & (DUPLICATES | CONTROLS)) {
+		if (result >= 0 && (kind & DUPLICATES || call->second == 0 || call->second == 1030))
+			name_duplicate(key, at, result);
+		return;
 	} else if (kind & (CONNECTS | BINDS)) {
 		rename_socket(&at, call, kind, result);
 		return;

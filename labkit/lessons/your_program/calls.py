@@ -23,9 +23,21 @@ from labkit.lessons.your_program.target import Running
 __all__ = ["Calls"]
 
 # bits of `kinds` in the C file
-_READS, _WRITES, _OPENS, _OPENS_AT, _MAKES_SOCKET, _ACCEPTS, _CONNECTS, _BINDS, _CLOSES, _SENDS_FILE, _COPIES = (
-    1 << n for n in range(11)
-)
+(
+    _READS,
+    _WRITES,
+    _OPENS,
+    _OPENS_AT,
+    _MAKES_SOCKET,
+    _ACCEPTS,
+    _CONNECTS,
+    _BINDS,
+    _CLOSES,
+    _SENDS_FILE,
+    _COPIES,
+    _DUPLICATES,
+    _CONTROLS,
+) = (1 << n for n in range(13))
 KINDS = {
     **dict.fromkeys(["read", "pread64", "readv", "preadv", "preadv2", "recvfrom", "recvmsg"], _READS),
     **dict.fromkeys(["write", "pwrite64", "writev", "pwritev", "pwritev2", "sendto", "sendmsg"], _WRITES),
@@ -36,6 +48,8 @@ KINDS = {
     "connect": _CONNECTS,
     "bind": _BINDS,
     "close": _CLOSES,
+    **dict.fromkeys(["dup", "dup2", "dup3"], _DUPLICATES),
+    "fcntl": _CONTROLS,
     **dict.fromkeys(["sendfile", "sendfile64"], _SENDS_FILE),
     **dict.fromkeys(["copy_file_range", "splice"], _COPIES),
 }

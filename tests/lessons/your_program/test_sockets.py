@@ -46,8 +46,10 @@ sent["(UDP socket)"] = [0, 13]
 with open(sys.argv[1] + "/file", "rb", 0) as source, open(sys.argv[1] + "/copy", "wb", 0) as copy:
     os.sendfile(copy.fileno(), source.fileno(), 0, 997)
     os.copy_file_range(source.fileno(), copy.fileno(), 500)
+    os.write(os.dup(copy.fileno()), b"d" * 11)
+    os.write(os.dup2(copy.fileno(), 99), b"d" * 13)
 sent[sys.argv[1] + "/file"] = [997 + 997 + 500, 997]
-sent[sys.argv[1] + "/copy"] = [0, 997 + 500]
+sent[sys.argv[1] + "/copy"] = [0, 997 + 500 + 11 + 13]
 json.dump(sent, open(sys.argv[1] + "/sent", "w"))
 """
 
