@@ -4,17 +4,23 @@
 Faults: `refuse:CALL:ERRNO` (a seccomp filter answers a system call), `limit:NAME:NUMBER` (setrlimit(2)),
 `drop:CAPABILITY`, `unmount:FOLDER`, `set:VARIABLE=VALUE`, `cpus:NUMBER` (sched_setaffinity(2)), `disk:KIND:MIB:OPTIONS`
 (the data folder is on a file system of its own: tmpfs, overlay, or ext4, xfs, btrfs in a file), `fill:LEAVE_KIB` (that
-file system is filled up). The process is in a mount namespace of its own.
+file system is filled up), `says:FILE=TEXT` (a file of the kernel's says something else), `userns` (root in a user
+namespace), `meanwhile:truncate`, `meanwhile:delete`, `meanwhile:cpu` (while it measures, a data file is cut short or
+removed, or all but one CPU are taken away). The process is in a mount namespace of its own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
 import resource
 import subprocess
 import sys
+import threading
+import time
+from pathlib import Path
 
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000  # SCMP_ACT_ALLOW, SCMP_ACT_ERRNO
 
@@ -58,6 +64,40 @@ def mount(kind: str, mib: str, options: str = "") -> None:
     subprocess.run(["mount", *how, folder], check=True)
 
 
+def say(path: str, text: str) -> None:
+    """Let a file say something else in this mount namespace."""
+    aside = f"{os.environ['LABKIT_DATA']}.says-{path.replace('/', '-')}"
+    with open(aside, "w") as file:
+        file.write(f"{text}\n")
+    subprocess.run(["mount", "--bind", aside, path], check=True)
+
+
+def meanwhile(what: str) -> None:
+    """Do something to the machine as soon as a data file has been written and a workload runs."""
+    pid = os.getpid()
+
+    def watch() -> None:
+        while True:
+            files = [path for path in Path(os.environ["LABKIT_DATA"]).glob("labkit-*/*") if path.is_file()]
+            runs = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+            if runs and (what == "cpu" or any(path.stat().st_size for path in files)):
+                break
+            time.sleep(0.002)
+        time.sleep(0.05)
+        for path in files:
+            with contextlib.suppress(OSError):
+                if what == "truncate":
+                    os.truncate(path, 0)
+                elif what == "delete":
+                    path.unlink()
+        for each in (pid, *runs) if what == "cpu" else ():
+            for thread in Path(f"/proc/{each}/task").iterdir():
+                with contextlib.suppress(OSError):
+                    os.sched_setaffinity(int(thread.name), {min(os.sched_getaffinity(int(thread.name)))})
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def fill(kib: int) -> None:
     """Fill up the file system of the data folder, so that some KiB are left."""
     path = f"{os.environ['LABKIT_DATA']}/full"
@@ -71,7 +111,8 @@ def main() -> None:
     faults, code = sys.argv[1:here], sys.argv[here + 1]
     if "LABKIT_APART" not in os.environ:
         os.environ["LABKIT_APART"] = "1"
-        os.execvp("unshare", ["unshare", "-m", sys.executable, *sys.argv])
+        how = ["-m", "-U", "-r"] if "userns" in faults else ["-m"]
+        os.execvp("unshare", ["unshare", *how, sys.executable, *sys.argv])
     dropped = [fault[5:] for fault in faults if fault.startswith("drop:")]
     calls = {}
     if "LABKIT_DROPPED" not in os.environ:
@@ -94,6 +135,10 @@ def main() -> None:
         elif kind == "set":
             name, _, value = rest.partition("=")
             os.environ[name] = value
+        elif kind == "says":
+            say(*rest.split("="))
+        elif kind == "meanwhile":
+            meanwhile(rest)
         elif kind == "refuse":
             name, error = rest.split(":")
             calls[name] = getattr(errno, error)

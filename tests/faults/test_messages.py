@@ -16,6 +16,7 @@ from tree import ROOT
 
 pytestmark = pytest.mark.bpf
 
+IS_LONG = int(os.environ.get("LABKIT_FAULTS", "2")) >= 10  # `make faults`
 FILTER = r"by a seccomp filter, as containers have"
 MEASURE = {
     "start": "start.measure(blocks=23)",
@@ -31,6 +32,8 @@ MEASURE = {
     "sqlite": "capstone.measure(transactions=5)",
     "cold": "uring.steps(cache='cold')",
     "direct": "io_engines.measure(cache='direct')",
+    "libaio": "io_engines.calls('libaio', 'direct')",
+    "sync": "io_engines.calls('sync', 'direct')",
     "warm": "io_engines.measure(cache='warm')",
     "stages": "syscall_latency.stages(4096, ios=23)",
     "cross": "sockmap.measure(64, 'cross core', slices=2, slice_s=0.02)",
@@ -84,6 +87,17 @@ FAULTS = [
     Fault("cpus:1", "cross", r"This process may use one CPU only", "same core"),
     Fault("unmount:CGROUP2", "sockmap", r"cgroup v2 is not mounted", "mount -t cgroup2"),
 ]
+if IS_LONG:
+    FAULTS += [
+        Fault("refuse:io_setup:EAGAIN", "libaio", r"libaio allows \d+ I/Os .* fs\.aio-max-nr", "doctor"),
+        Fault(
+            "says:/proc/sys/kernel/io_uring_disabled=2 refuse:io_uring_setup:EPERM",
+            "rings",
+            r"kernel\.io_uring_disabled is 2",
+            "doctor",
+        ),
+        Fault("meanwhile:truncate", "sync", r"only a part was moved", "The file was cut short", False),
+    ]
 UNTOUCHED = [  # what is broken is not needed here, so the measurement runs
     ("set:LABKIT_DATA=/proc/nowhere", "hello"),
     ("set:LABKIT_DATA=/proc/nowhere", "usdt"),
@@ -98,6 +112,8 @@ UNTOUCHED = [  # what is broken is not needed here, so the measurement runs
     ("disk:btrfs:400", "direct"),
     ("disk:btrfs:400", "cold"),
 ]
+if IS_LONG:
+    UNTOUCHED += [("meanwhile:delete", "sync"), ("meanwhile:cpu", "sync")]
 TRY = """
 import importlib, json, warnings
 warnings.simplefilter("ignore")

@@ -82,7 +82,7 @@ def raw(found: Match, code: Code, said: Said) -> Answer:
 
 def undeclared(found: Match, code: Code, said: Said) -> Answer:
     name, probe = found[1], code.probe_at(said.line)
-    line = code.lines[said.line - 1] if 0 < said.line <= len(code.lines) else ""
+    line = code.line(said.line) if 0 < said.line <= len(code.lines) else ""
     if name == "ctx" and probe and probe.kind == "TRACEPOINT_PROBE":
         right = re.sub(r"\bctx\b", "args", line)
         return "in TRACEPOINT_PROBE the record is called args, not ctx", f"write {right.strip()}", {said.line: right}
@@ -203,7 +203,7 @@ def declared_below(found: Match, code: Code, said: Said) -> Answer:
     first, lines = at[0], at[1][0].strip("\n").count("\n") + 1
     whole = " ".join(" ".join(code.bare.splitlines()[first - 1 : first - 1 + lines]).split())
     edits = dict.fromkeys(range(first, first + lines), "")
-    edits[said.line] = f"{whole} {code.lines[said.line - 1]}"
+    edits[said.line] = f"{whole} {code.line(said.line)}"
     what = f"struct {found[1]} is used here, and declared only below (line {first})"
     return what, f"move its declaration above line {said.line}", edits
 
@@ -248,7 +248,7 @@ def cast(found: Match, code: Code, said: Said) -> Answer:
     if " passing " in found[0]:
         what = "a number is passed where the address of a variable is wanted"
         return what, "put the number into a variable, and pass its address with &"
-    called = re.search(r"=\s*(bpf_get_current_task\s*\(\s*\))", code.lines[said.line - 1])
+    called = re.search(r"=\s*(bpf_get_current_task\s*\(\s*\))", code.line(said.line))
     value = called[1] if called else "value"
     return (
         f"a number becomes a pointer ({found[1]}) without a cast",
@@ -280,7 +280,7 @@ def kernel_function(found: Match, code: Code, said: Said) -> Answer:
     passed, wanted = (re.sub(r"\b(?:const|struct)\b|[\s*]", "", each) for each in found.groups())
     if structures is None or passed != wanted or passed not in structures.spelled.values():
         return None
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     called = re.findall(r"(\w+)\s*\(", line[: said.column - 1] if said.column else line)
     name = called[-1] if called else "this function"
     what = (
@@ -291,7 +291,7 @@ def kernel_function(found: Match, code: Code, said: Said) -> Answer:
 
 def helper_arguments(found: Match, code: Code, said: Said) -> Answer:
     """Answer a helper that is called as if it returned what it writes."""
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     if "bpf_get_current_comm" in line:
         into = re.match(r"(\s*)(?:char\s*\*?\s*)?([\w.>-]+)\s*=\s*bpf_get_current_comm\s*\(\s*\)\s*;(.*)", line)
         what = "bpf_get_current_comm writes the name into an array that it gets, and needs its size"
@@ -309,7 +309,7 @@ def helper_arguments(found: Match, code: Code, said: Said) -> Answer:
 
 
 def assignment(found: Match, code: Code, said: Said) -> Answer:
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     right = re.sub(r"(?<![=!<>+\-*/&|^%])=(?!=)", "==", line, count=1)
     return "= stores, == compares", f"write {right.strip()}", {said.line: right}
 
@@ -320,7 +320,7 @@ def always(found: Match, code: Code, said: Said) -> Answer:
 
 
 def semicolon(found: Match, code: Code, said: Said) -> Answer:
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     if told := grammar.structs(line):
         return told[0], told[1], {said.line: told[2]}
     if said.column and re.match(r"\s*[^\s/;]", line[said.column - 1 :]):
@@ -339,18 +339,18 @@ def semicolon(found: Match, code: Code, said: Said) -> Answer:
 
 
 def quotes(found: Match, code: Code, said: Said) -> Answer:
-    plain = code.lines[said.line - 1].translate(str.maketrans("“”„‘’", '"""\'\''))
+    plain = code.line(said.line).translate(str.maketrans("“”„‘’", '"""\'\''))
     return "these are typographic quotes", f"write the plain quotes: {plain.strip()}", {said.line: plain}
 
 
 def comment(found: Match, code: Code, said: Said) -> Answer:
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     return "# begins no comment in C", "write // before a comment", {said.line: line.replace("#", "//", 1)}
 
 
 def one_name(found: Match, code: Code, said: Said) -> Answer:
     """Answer a tracepoint with one name, or with both in one."""
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     if "TRACEPOINT_PROBE" not in line:
         return None
     given = re.search(r"TRACEPOINT_PROBE\s*\(\s*(?:(\w+)\s*[:/.]\s*)?(\w+)\s*\)", line)
@@ -363,7 +363,7 @@ def one_name(found: Match, code: Code, said: Said) -> Answer:
 
 
 def event_names(found: Match, code: Code, said: Said) -> Answer:
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     plain = line.replace('"', "")
     return "the names of a tracepoint take no quotes", f"write {plain.strip()}", {said.line: plain}
 
@@ -373,7 +373,7 @@ def fixed(what: str, fix: str) -> Callable[[Match, Code, Said], Answer]:
 
 
 def macro(found: Match, code: Code, said: Said) -> Answer:
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     for number, text in enumerate(code.lines, 1):
         defined = re.match(r"\s*#\s*define\s+(\w+)\s.*;\s*$", text)
         if defined and re.search(rf"\b{defined[1]}\b", line):
@@ -386,7 +386,7 @@ def macro(found: Match, code: Code, said: Said) -> Answer:
 
 
 def cpp(found: Match, code: Code, said: Said) -> Answer:
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     if re.search(r"\bauto\s*&|\w\s*&\s*\w+\s*=|::|\bclass\b|\btemplate\b", line):
         return "this is C++, and a BPF program is C", "write C: a map is used by its own name, a reference is a pointer"
     return None

@@ -67,6 +67,10 @@ class Code:
     def lines(self) -> list[str]:
         return self.text.splitlines()
 
+    def line(self, number: int) -> str:
+        """Return a line, counted from 1; an empty text where there is none, as behind the last one."""
+        return self.lines[number - 1] if 1 <= number <= len(self.lines) else ""
+
     @cached_property
     def bare(self) -> str:
         """The text with blanks for its comments."""

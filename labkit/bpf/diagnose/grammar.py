@@ -53,13 +53,13 @@ _TYPE = r"(?:[us](?:8|16|32|64)|int|char|long|unsigned|size_t|struct\s+\w+)"
 
 def struct_word(found: Match, code: Code, said: Said) -> Answer:
     name = found[1]
-    whole = re.sub(rf"(?<!struct )(?<![\w.>]){name}\b", f"struct {name}", code.lines[said.line - 1])
+    whole = re.sub(rf"(?<!struct )(?<![\w.>]){name}\b", f"struct {name}", code.line(said.line))
     return f"{name} is a struct, and C wants the word", f"write struct {name}", {said.line: whole}
 
 
 def member(found: Match, code: Code, said: Said) -> Answer:
     wrong, right = ("->", ".") if found[1] == "." else (".", "->")
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     used = re.search(
         rf"([\w\])]+)\s*{re.escape(wrong)}\s*(\w+)", line[max(said.column - 12, 0) :] if said.column else line
     )
@@ -71,7 +71,7 @@ def member(found: Match, code: Code, said: Said) -> Answer:
 
 
 def lookup_in_if(found: Match, code: Code, said: Said) -> Answer:
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     parts = re.match(rf"(\s*)if\s*\(\s*({_TYPE}\s*\*?\s*(\w+)\s*=\s*.+)\)\s*(\{{?)\s*$", line)
     if parts is None:
         return None
@@ -81,7 +81,7 @@ def lookup_in_if(found: Match, code: Code, said: Said) -> Answer:
 
 def not_called(found: Match, code: Code, said: Said) -> Answer:
     """Answer a helper that is named and not called."""
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     name = re.search(r"\b(bpf_\w+)\b(?!\s*\()", line)
     if name is None:
         return None
@@ -91,7 +91,7 @@ def not_called(found: Match, code: Code, said: Said) -> Answer:
 
 def no_arguments(found: Match, code: Code, said: Said) -> Answer:
     """Answer a helper without arguments that gets some."""
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     for name in re.findall(r"\b(bpf_\w+)\s*\(", line[: said.column] if said.column else line)[::-1]:
         if code.arguments(said.line, name) not in ([], [""]):
             return f"{name} has no arguments", f"write {name}()", replaced_call(code, said.line, name, f"{name}()")
@@ -110,7 +110,7 @@ def switched(found: Match, code: Code, said: Said) -> Answer:
 
 
 def unsigned_below_zero(found: Match, code: Code, said: Said) -> Answer:
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     name = re.search(r"([A-Za-z_]\w*)\s*(?:<\s*0|>=\s*0)", line)
     declared = code.declared(name[1], said.line) if name else None
     if name is None or declared is None:
@@ -123,7 +123,7 @@ def unsigned_below_zero(found: Match, code: Code, said: Said) -> Answer:
 
 def declared_late(found: Match, code: Code, said: Said) -> Answer:
     """Answer a function that is called above the line that declares it."""
-    name, text = found[1], code.lines[said.line - 1]
+    name, text = found[1], code.line(said.line)
     begin = next((each.line for each in code.probes), 0)
     head = re.match(r"\s*([^{]*\))\s*\{?\s*$", text)
     what = f"the function {name} is called above this line, which declares it"
@@ -144,7 +144,7 @@ def below(name: str, code: Code) -> tuple[str, str, dict[int, str]] | None:
 
 
 def map_within(found: Match, code: Code, said: Said) -> Answer:
-    line, probe = code.lines[said.line - 1], code.probe_at(said.line)
+    line, probe = code.line(said.line), code.probe_at(said.line)
     if not re.match(r"\s*BPF_\w+\s*\(", line) or probe is None:
         return None
     edits = {said.line: "", probe.line: f"{line.strip()}\n{code.lines[probe.line - 1]}"}
@@ -153,7 +153,7 @@ def map_within(found: Match, code: Code, said: Said) -> Answer:
 
 def macro_form(found: Match, code: Code, said: Said) -> Answer:
     """Answer one of BCC's macros that gets too few or too many arguments."""
-    name = re.search(r"\b(BPF_\w+)\s*\(", code.lines[said.line - 1])
+    name = re.search(r"\b(BPF_\w+)\s*\(", code.line(said.line))
     if name is None or name[1] not in _FORMS:
         return None
     return f"{name[1]} gets too {found[1]} arguments", f"write {_FORMS[name[1]]}"
@@ -196,7 +196,7 @@ def slips(code: Code) -> Iterator[Finding]:
 
 def other_language(found: Match, code: Code, said: Said) -> Answer:
     """Answer a condition or a loop as Python and other languages have it."""
-    return other_words("", code.lines[said.line - 1], said.line)
+    return other_words("", code.line(said.line), said.line)
 
 
 def other_words(name: str, line: str, number: int) -> tuple[str, str, dict[int, str]] | None:
@@ -222,7 +222,7 @@ def other_words(name: str, line: str, number: int) -> tuple[str, str, dict[int, 
 
 
 def macro_with_equals(found: Match, code: Code, said: Said) -> Answer:
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     for number, text in enumerate(code.lines, 1):
         defined = re.match(r"(\s*#\s*define\s+(\w+))\s*=\s*(.*)$", text)
         if defined and re.search(rf"\b{defined[2]}\b", line):
@@ -232,7 +232,7 @@ def macro_with_equals(found: Match, code: Code, said: Said) -> Answer:
 
 
 def size_missing(found: Match, code: Code, said: Said) -> Answer:
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     call = re.search(r"ringbuf_reserve\s*\(\s*(struct\s+\w+)\s*(?:,[^()]*)?\)", line)
     if call is None:
         return None
@@ -241,7 +241,7 @@ def size_missing(found: Match, code: Code, said: Said) -> Answer:
 
 
 def extra_brace(found: Match, code: Code, said: Said) -> Answer:
-    edits = {said.line: ""} if code.lines[said.line - 1].strip() == "}" else {}
+    edits = {said.line: ""} if code.line(said.line).strip() == "}" else {}
     return "there is one } too many", "take this one away, or one above", edits
 
 

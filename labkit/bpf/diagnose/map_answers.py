@@ -92,7 +92,7 @@ def method(found: Match, code: Code, said: Said) -> Answer:
 
 def _of_another(method: str, name: str, kind: str, home: str, known: str, code: Code, said: Said) -> Answer:
     """Answer a method that another kind of map has."""
-    line, given = code.lines[said.line - 1], code.arguments(said.line, method)
+    line, given = code.line(said.line), code.arguments(said.line, method)
     declared = code.map_named(name)
     at = f" (line {declared.line})" if declared else ""
     what = f"{name} is {_IS[kind]}{at}, and {method} is a method of {home}"
@@ -119,7 +119,7 @@ def passed(found: Match, code: Code, said: Said) -> Answer:
 
 def by_value(found: Match, code: Code, said: Said) -> Answer:
     """Answer a struct that is passed where its address is wanted."""
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     name = re.match(r"\w+", line[said.column - 1 :]) if said.column else None
     if name is None:
         return None
@@ -129,7 +129,7 @@ def by_value(found: Match, code: Code, said: Said) -> Answer:
 
 def not_followed(found: Match, code: Code, said: Said) -> Answer:
     """Answer a computation with a pointer where the number that it points to is meant."""
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     for name in dict.fromkeys(re.findall(r"(?<![\w*.>&])([A-Za-z_]\w*)(?!\w|\s*[(\[.]|->)", line)):
         pointer = re.search(rf"\b[us]\d+\s*\*\s*{name}\b", "\n".join(code.bare.splitlines()[: said.line - 1]))
         if pointer:
@@ -140,7 +140,7 @@ def not_followed(found: Match, code: Code, said: Said) -> Answer:
 
 
 def subscript(found: Match, code: Code, said: Said) -> Answer:
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     used = next((each for each in code.maps if re.search(rf"\b{each.name}\s*\[", line)), None)
     if used is None:
         return None
@@ -165,7 +165,7 @@ def subscript(found: Match, code: Code, said: Said) -> Answer:
 
 
 def hidden(found: Match, code: Code, said: Said) -> Answer:
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     for each in code.maps:
         declared = re.compile(rf"^\s*(?:u\d+|s\d+|int|long|unsigned|char|size_t|struct \w+)[\s*]+{each.name}\b")
         hiding = next((n for n, text in enumerate(code.lines[: said.line], 1) if declared.match(text)), None)
@@ -193,7 +193,7 @@ def clash(found: Match, code: Code, said: Said) -> Answer:
 def key(found: Match, code: Code, said: Said) -> Answer:
     passed, wanted = (re.sub(r"\s*\*$", "", each) for each in found.groups())
     one, other = code.size_of(passed), code.size_of(wanted)
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     used = next((each for each in code.maps if re.search(rf"\b{each.name}\s*\.\s*\w+\s*\(", line)), None)
     if one is None or other is None or one == other or used is None or "(" in passed:
         return None
@@ -211,7 +211,7 @@ def key(found: Match, code: Code, said: Said) -> Answer:
 
 
 def lookup(found: Match, code: Code, said: Said) -> Answer:
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     used = re.search(r"\*\s*(\w+)\.lookup\w*\(([^)]*)\)", line)
     if used is None:
         return None
@@ -225,7 +225,7 @@ def lookup(found: Match, code: Code, said: Said) -> Answer:
 
 def followed(found: Match, code: Code, said: Said) -> Answer:
     """Answer a struct that gets what lookup returns."""
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     copied = re.match(r"(\s*)(struct\s+\w+)\s+(\w+)\s*=\s*(\*?)\s*(\w+\.lookup\w*\([^()]*\))\s*;(.*)", line)
     if copied is None:
         return None
@@ -237,7 +237,7 @@ def followed(found: Match, code: Code, said: Said) -> Answer:
 
 def value_type(found: Match, code: Code, said: Said) -> Answer:
     """Answer a pointer of another size than the values of the map that it comes from."""
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     parts = re.search(r"\b((?:struct\s+)?\w+)\s*\*\s*(\w+)\s*=\s*(?:\([^()]*\)\s*)?(\w+)\.lookup", line)
     declared = code.map_named(parts[3]) if parts else None
     if parts is None or declared is None or not declared.value:
@@ -254,11 +254,11 @@ def value_type(found: Match, code: Code, said: Said) -> Answer:
 def pointer(found: Match, code: Code, said: Said) -> Answer:
     into, what = found[1], found[2]
     if "(" in what:
-        called = re.search(r"=\s*(\w+)\s*;", code.lines[said.line - 1])
+        called = re.search(r"=\s*(\w+)\s*;", code.line(said.line))
         name = called[1] if called else "the function"
         return f"{name} is named here, not called", f"write {name}()"
-    if ".lookup" in code.lines[said.line - 1]:
-        name = re.search(r"(\w+)\s*=", code.lines[said.line - 1])
+    if ".lookup" in code.line(said.line):
+        name = re.search(r"(\w+)\s*=", code.line(said.line))
         mine = name[1] if name else "p"
         return (
             f"lookup gives a pointer, and {mine} is a number ({into})",
@@ -268,7 +268,7 @@ def pointer(found: Match, code: Code, said: Said) -> Answer:
 
 
 def arguments(found: Match, code: Code, said: Said) -> Answer:
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     call = next((each for each in re.finditer(r"\b(\w+)\.(\w+)\s*\(", line) if code.map_named(each[1])), None)
     if call is None or call[2] not in _CALLS:
         return None

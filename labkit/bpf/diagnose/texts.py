@@ -133,7 +133,7 @@ def _text_of(code: Code, argument: str) -> str | None:
 
 def assigned(found: Match, code: Code, said: Said) -> Answer:
     """Answer an array of letters that gets a value by =."""
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     parts = re.match(r"(\s*)(.*?)([\w.>\[\]-]+)\s*=\s*(.+?)\s*;(.*)$", line)
     if parts is None:
         return None
@@ -155,7 +155,7 @@ def assigned(found: Match, code: Code, said: Said) -> Answer:
 
 def address(found: Match, code: Code, said: Said) -> Answer:
     """Answer & before a value that is in no variable."""
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     begin = line.find("&", max(said.column - 1, 0)) if said.column else line.find("&")
     call = re.search(r"\b(\w+)\.(update|insert|lookup\w*|delete)\s*\(", line)
     declared = code.map_named(call[1]) if call else None
@@ -202,7 +202,7 @@ def format_variable(found: Match, code: Code, said: Said) -> Answer:
 
 def open_text(code: Code, said: Said) -> tuple[str, str] | tuple[str, str, dict[int, str]]:
     """Answer a text that does not end in its line."""
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     what = "the text that begins in this line does not end in it"
     if closed := re.match(r"(.*?)(\)?\s*;\s*)$", line):
         return what, 'write " where it ends', {said.line: f'{closed[1]}"{closed[2]}'}
@@ -211,7 +211,7 @@ def open_text(code: Code, said: Said) -> tuple[str, str] | tuple[str, str, dict[
 
 def conversion(found: Match, code: Code, said: Said) -> Answer:
     """Answer a conversion of bpf_trace_printk that BCC does not know."""
-    line = code.lines[said.line - 1] if 0 < said.line <= len(code.lines) else ""
+    line = code.line(said.line) if 0 < said.line <= len(code.lines) else ""
     given = code.arguments(said.line, "bpf_trace_printk") or [line]
     odd = [f"%{each}" for each in _CONVERSION.findall(given[0]) if each != "%"]
     odd = [each for each in odd if not re.fullmatch(r"%(?:l{0,2}[dux]|[ps])", each)]
@@ -258,7 +258,7 @@ def stored_addresses(code: Code) -> Iterator[Finding]:
 
 def text_compared(found: Match, code: Code, said: Said) -> Answer:
     """Answer == with a text: what is compared is a letter, or an address."""
-    line = code.lines[said.line - 1]
+    line = code.line(said.line)
     sides = re.search(r'([\w.>-]+(?:\[[^\]]*\])?)\s*([!=])=\s*"((?:\\.|[^"\\])*)"', line)
     if sides is None or sides[1].endswith("]"):
         letter = sides[3] if sides and len(_letters(sides[3])) == 1 else "p"
