@@ -275,6 +275,8 @@ def test_sqlite_reads_its_file_once_per_lookup_and_with_an_index_hardly_at_all()
 
 @bpf
 def test_the_web_server_waits_for_a_slow_client() -> None:
-    frame = your_program.web_server(30, 7).set_index(["phase", "wait"])
-    assert frame["count"]["slow", "in recvfrom()"] == 7
+    made = your_program.web_server(30, 7)
+    frame = made.set_index(["phase", "wait"])
+    # next to a busy neighbour the kernel skips a program now and then: each wait that is left out is a counted loss
+    assert 7 - made.attrs["lost_events"] <= frame["count"]["slow", "in recvfrom()"] <= 7
     assert frame["mean_ns"]["slow", "in recvfrom()"] >= 25e6
