@@ -67,7 +67,7 @@ GOALS: dict[str, Goal] = {
     "sockmap.rtt_vs_unix.same.64": Goal("round trip of 64 B on one CPU, sockmap / Unix socket", LOWER, 0.85),
     "sockmap.redis": Goal("Redis requests per second on one CPU, with / without sockmap", HIGHER),
     "serve.wrk": Goal("requests per second by wrk on one CPU, the lab's epoll server / nginx", HIGHER, 1.0),
-    "serve.wrk.cross": Goal("the same, with wrk on another CPU", HIGHER),
+    "serve.wrk.cross": Goal("the same, with wrk on another CPU", HIGHER, 1.0),
     "serve.uring": Goal("requests per second of 256 connections on one CPU, multishot / epoll", HIGHER),
     "serve.uring.cross": Goal("the same, with the clients on another CPU", HIGHER),
     "ui.rerun": Goal("time, (cell run to plot - window) / window of 1 s", LOWER, 0.5),
