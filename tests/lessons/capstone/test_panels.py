@@ -29,7 +29,7 @@ def test_it_measures_several_journal_modes(monkeypatch: pytest.MonkeyPatch) -> N
     assert list(dict.fromkeys(frame["arm"])) == ["truncate, full", "wal, full", "truncate, full (again)"]
     assert frame.loc[(frame["call"] == "ftruncate") & (frame["file"] == "journal"), "count"].tolist() == [11, 11]
     assert "truncate, full: 5 syncs per transaction" in made._result.value
-    assert "To store a row takes " in made._result.value and ") as long the first way." in made._result.value
+    assert "Storing a row takes " in made._result.value and ") as long the first way." in made._result.value
 
 
 def test_a_single_way_is_told_alone(monkeypatch: pytest.MonkeyPatch) -> None:
