@@ -68,7 +68,7 @@ def program(tmp_path: Path) -> Iterator[Cell]:
 @pytest.mark.parametrize("answer", [23, "calls", {"calls": 3}, object(), True])
 def test_a_number_or_a_name_is_no_program(answer: object) -> None:
     said, fix = refusal(answer)
-    assert "A program is wanted" in said and "%%bpf" in fix
+    assert "This is not a program" in said and "%%bpf" in fix
 
 
 def test_a_refused_program_is_named_with_what_the_verifier_said() -> None:

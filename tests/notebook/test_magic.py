@@ -120,7 +120,7 @@ def test_a_cell_gets_an_attached_program_that_counts(shell: InteractiveShell) ->
         told = run(shell, f"opens --pid {workload.pid}", OPENS)
         workload.go()
     assert "accepted and attached to syscalls:sys_enter_openat" in told.text
-    assert "watches nobody" not in told.text
+    assert "watches no process" not in told.text
     assert shell.user_ns["opens"].hash("counts") == {1: 23}
 
 

@@ -220,7 +220,7 @@ def test_without_bpf_the_engines_are_measured_all_the_same(monkeypatch: pytest.M
     frame = io_engines.measure("sync", seconds=0.01, slices=2)
     assert frame["calls"].tolist() == frame["ios"].tolist()
     assert frame["calls_per_io"].isna().all()
-    assert "Nobody watches" in frame.attrs["warnings"][0]
+    assert "No program watches" in frame.attrs["warnings"][0]
     with pytest.raises(Missing, match="refused BPF"):
         io_engines.calls(ios=5)
 
@@ -237,7 +237,7 @@ def test_a_data_folder_in_memory_is_no_disk_to_compare_with(monkeypatch: pytest.
 
 def test_without_a_tmpfs_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(blocking, "MEMORY", tmp_path / "nowhere")
-    with pytest.raises(Missing, match="no tmpfs"):
+    with pytest.raises(Missing, match="is not a tmpfs"):
         io_engines.in_memory()
 
 

@@ -283,7 +283,7 @@ def test_without_a_tmpfs_it_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(punting, "MEMORY", tmp_path / "nowhere")
     frame = uring.workers(23)
     assert "tmpfs" not in frame["arm"].tolist()
-    assert "no tmpfs" in frame.attrs["warnings"][0]
+    assert "is not a tmpfs" in frame.attrs["warnings"][0]
 
 
 # ---- the tour ----
@@ -435,7 +435,7 @@ def test_without_bpf_batches_are_measured_all_the_same(monkeypatch: pytest.Monke
     monkeypatch.setattr(watch, "Program", refuse)
     frame = uring.measure(8, seconds=0.02)
     assert pd.isna(frame["calls_per_io"][0]) and frame["calls"][0] > 0
-    assert "Nobody watches" in frame.attrs["warnings"][0]
+    assert "No program watches" in frame.attrs["warnings"][0]
     for name in ("readers", "sqpoll", "workers", "tour", "files"):
         with pytest.raises(Missing, match="refused BPF"):
             getattr(uring, name)()
