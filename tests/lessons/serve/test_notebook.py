@@ -74,9 +74,9 @@ def test_one_connection_wakes_sixteen_threads_or_one(lesson: Followed) -> None:
     assert woken["plain"] > 15 and woken["exclusive"] < 2 and woken["reuseport"] < 2
 
 
-def test_the_lowest_rate_that_is_offered_is_answered_and_the_highest_is_not(lesson: Followed) -> None:
-    shares = [answered / (answered + never_asked) for answered, never_asked in lesson.facts["offered"]]
-    assert shares[0] > 0.9 > shares[-1]
+def test_the_lowest_rate_that_is_offered_is_answered(lesson: Followed) -> None:
+    answered, never_asked = lesson.facts["offered"][0]  # saturation, at twice the rate: test_measure.py
+    assert answered / (answered + never_asked) > 0.9
 
 
 @pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
