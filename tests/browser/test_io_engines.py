@@ -46,7 +46,7 @@ def test_lesson_07_block_sizes_are_compared_over_two_runs_and_a_third_is_stopped
     press(panel, "Run")
     expect(panel.get_by_role("cell", name="page cache, warm").first).to_be_visible(timeout=CELL_MS)
     expect(panel.get_by_role("cell", name="O_DIRECT").first).to_be_visible()
-    note = panel.locator(".labkit-note").first
+    note = panel.locator(".labkit-note", has_text="Run 2.")
     said = note.inner_text()
     picture(page, "lesson-07-two-runs")
 

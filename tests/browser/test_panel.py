@@ -167,6 +167,7 @@ def test_the_last_plot_is_pale_while_the_next_run_goes_on(panel: Locator) -> Non
     assert panel.get_by_role("img").evaluate(pale) == "0.4"
     press(panel, "Stop")
     expect(panel.get_by_text("Stopped. Nothing was kept")).to_be_visible(timeout=CELL_MS)
+    expect(panel.locator(".labkit-stale")).to_have_count(0)
     assert panel.get_by_role("img").evaluate(pale) == "1"
 
 
@@ -214,6 +215,39 @@ def test_a_panel_is_readable_in_the_dark_theme(panel: Locator, page: Page) -> No
     picture(panel, "panel-dark")
     assert hindrances(page) == []
     change_theme(page, "Light")
+
+
+def test_a_part_of_the_plot_is_enlarged_and_values_are_read_off(panel: Locator, page: Page) -> None:
+    press(panel, "Run")
+    expect(panel.get_by_text("120 blocks were hashed.")).to_be_visible(timeout=CELL_MS)
+    still = panel.get_by_role("img", name=re.compile("Hash a block"))
+    press(panel, "Zoom")
+    canvas = panel.locator(".labkit-zoom canvas").last
+    expect(canvas).to_be_visible(timeout=CELL_MS)
+    expect(still).to_be_hidden()  # on the screen; print and export have it
+    page.emulate_media(media="print")
+    expect(still).to_be_visible()
+    expect(canvas).to_be_hidden()
+    page.emulate_media(media="screen")
+    canvas.scroll_into_view_if_needed()
+    place = canvas.bounding_box()
+    assert place is not None
+    x, y, width, height = (place[name] for name in ("x", "y", "width", "height"))
+    page.mouse.move(x + 0.5 * width, y + 0.5 * height)
+    read = panel.locator(".labkit-zoom").get_by_text(re.compile(r"KiB.*[nµm]?s"))
+    expect(read).to_be_visible(timeout=CELL_MS)
+    before = canvas.screenshot()
+    page.mouse.down()
+    page.mouse.move(x + 0.7 * width, y + 0.7 * height, steps=4)
+    page.mouse.up()
+    page.wait_for_function("() => !document.querySelector('.jp-mod-busy')")
+    expect(panel.get_by_text("Drag over a part")).to_be_visible()
+    picture(panel, "panel-zoomed")
+    assert canvas.screenshot() != before
+    assert hindrances(page) == []
+    press(panel, "Picture")
+    expect(canvas).to_have_count(0)
+    expect(still).to_be_visible()
 
 
 @pytest.mark.parametrize("width", [700, 1000])
@@ -273,36 +307,3 @@ Panel("Endless", {}, measure)"""
     [session] = [one for one in server.ask("/api/sessions") if one["name"] == "restart.ipynb"]
     server.ask(f"/api/kernels/{session['kernel']['id']}/restart", "POST")  # answers when the old process is gone
     assert (server.folder / "cleaned").exists()
-
-
-def test_a_part_of_the_plot_is_enlarged_and_values_are_read_off(panel: Locator, page: Page) -> None:
-    press(panel, "Run")
-    expect(panel.get_by_text("120 blocks were hashed.")).to_be_visible(timeout=CELL_MS)
-    still = panel.get_by_role("img", name=re.compile("Hash a block"))
-    press(panel, "Zoom")
-    canvas = panel.locator(".labkit-zoom canvas").last
-    expect(canvas).to_be_visible(timeout=CELL_MS)
-    expect(still).to_be_hidden()  # on the screen; print and export have it
-    page.emulate_media(media="print")
-    expect(still).to_be_visible()
-    expect(canvas).to_be_hidden()
-    page.emulate_media(media="screen")
-    canvas.scroll_into_view_if_needed()
-    place = canvas.bounding_box()
-    assert place is not None
-    x, y, width, height = (place[name] for name in ("x", "y", "width", "height"))
-    page.mouse.move(x + 0.5 * width, y + 0.5 * height)
-    read = panel.locator(".labkit-zoom").get_by_text(re.compile(r"KiB.*[nµm]?s"))
-    expect(read).to_be_visible(timeout=CELL_MS)
-    before = canvas.screenshot()
-    page.mouse.down()
-    page.mouse.move(x + 0.7 * width, y + 0.7 * height, steps=4)
-    page.mouse.up()
-    page.wait_for_function("() => !document.querySelector('.jp-mod-busy')")
-    expect(panel.get_by_text("Drag over a part")).to_be_visible()
-    picture(panel, "panel-zoomed")
-    assert canvas.screenshot() != before
-    assert hindrances(page) == []
-    press(panel, "Picture")
-    expect(canvas).to_have_count(0)
-    expect(still).to_be_visible()
