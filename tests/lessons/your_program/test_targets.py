@@ -128,7 +128,8 @@ def test_a_process_in_namespaces_has_the_names_of_its_own_files() -> None:
     work = "--work burn --seconds 0.3 --apple 100 --pear 0 --plum 0"
     script = (
         f"mount -t tmpfs none /mnt && cp {build('probes')} /mnt/own && touch /mnt/before && exec 7>/mnt/before "
-        f"&& echo started && read -r _ && echo x >&7 && dd if=/mnt/before of=/mnt/after status=none && /mnt/own --go {work}"
+        f"&& echo started && read -r _ && echo x >&7 && dd if=/mnt/before of=/mnt/after status=none "
+        f"&& /mnt/own --go {work}"
     )
     words = ["unshare", "--pid", "--fork", "--mount", "--mount-proc", "sh", "-c", script]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as outside:
