@@ -82,7 +82,7 @@ def raw(found: Match, code: Code, said: Said) -> Answer:
 
 def undeclared(found: Match, code: Code, said: Said) -> Answer:
     name, probe = found[1], code.probe_at(said.line)
-    line = code.line(said.line) if 0 < said.line <= len(code.lines) else ""
+    line = code.line(said.line)
     if name == "ctx" and probe and probe.kind == "TRACEPOINT_PROBE":
         right = re.sub(r"\bctx\b", "args", line)
         return "in TRACEPOINT_PROBE the record is called args, not ctx", f"write {right.strip()}", {said.line: right}

@@ -32,7 +32,7 @@ def endless(code: Code) -> Iterator[Finding]:
     """Yield the first loop that clang would work on for minutes."""
     for line, rounds in _unrolled(code):
         if rounds > _ENDLESS:
-            yield _finding(code, line, f"`#pragma unroll` asks clang to write out this loop {rounds:,} times")
+            yield _finding(line, f"`#pragma unroll` asks clang to write out this loop {rounds:,} times")
             return
 
 
@@ -43,12 +43,11 @@ def stopped(code: Code, error: CompileError) -> Finding:
         return Finding(0, 0, what, error.fix)
     line, rounds = loops[0]
     often = f" {rounds:,} times" if rounds > 1 else ""
-    return _finding(code, line, f"{what}. Here `#pragma unroll` asks it to write out a loop{often}")
+    return _finding(line, f"{what}. Here `#pragma unroll` asks it to write out a loop{often}")
 
 
-def _finding(code: Code, line: int, what: str) -> Finding:
-    blank = {line: ""} if code.lines[line - 1].lstrip().startswith("#") else {}
-    return Finding(line, 0, what, _FIX, edits=blank)
+def _finding(line: int, what: str) -> Finding:
+    return Finding(line, 0, what, _FIX, edits={line: ""})
 
 
 def _unrolled(code: Code) -> Iterator[tuple[int, int]]:

@@ -33,7 +33,7 @@ class Said:
 
 def edit(code: Code, said: Said, old: str, new: str) -> dict[int, str]:
     """Return the edit that puts `new` in place of `old` in the line named, at its column if that is known."""
-    line = code.line(said.line) if 0 < said.line <= len(code.lines) else ""
+    line = code.line(said.line)
     start = line.find(old, max(said.column - 1, 0))
     start = line.find(old) if start < 0 else start
     return {} if start < 0 or not new else {said.line: line[:start] + new + line[start + len(old) :]}

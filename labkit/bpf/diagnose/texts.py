@@ -211,7 +211,7 @@ def open_text(code: Code, said: Said) -> tuple[str, str] | tuple[str, str, dict[
 
 def conversion(found: Match, code: Code, said: Said) -> Answer:
     """Answer a conversion of bpf_trace_printk that BCC does not know."""
-    line = code.line(said.line) if 0 < said.line <= len(code.lines) else ""
+    line = code.line(said.line)
     given = code.arguments(said.line, "bpf_trace_printk") or [line]
     odd = [f"%{each}" for each in _CONVERSION.findall(given[0]) if each != "%"]
     odd = [each for each in odd if not re.fullmatch(r"%(?:l{0,2}[dux]|[ps])", each)]
