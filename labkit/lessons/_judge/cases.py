@@ -12,7 +12,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Act", "Case", "acts_of", "drawn"]
+__all__ = ["CALLS_OF_OTHERS", "Act", "Case", "acts_of", "drawn"]
+
+# the hint for a program that does not ask whom it watches
+CALLS_OF_OTHERS = "Calls of a process that is not watched are in it. Ask labkit_is_target() first."
 
 _RANGE = re.compile(r"(?<![\w-])(\d+)-(\d+)\b")
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from labkit.lessons._judge.cases import Act, Case
+from labkit.lessons._judge.cases import CALLS_OF_OTHERS, Act, Case
 from labkit.lessons._judge.kept import Kept, Key
 from labkit.lessons._judge.tool import Tool, Truth
 
 __all__ = ["DEEPEST", "NAPS"]
 
-_BLIND = "Calls of a process that is not watched are in it. Ask labkit_is_target() first."
 _NAP = {"on_entry": ("nap", False), "on_return": ("nap", True)}
 _FALL = {"on_entry": ("fall", False), "on_return": ("fall", True)}
 
@@ -50,7 +49,7 @@ NAPS = Tool(
             less="One call has one entry and one return, and its time in nanoseconds is the difference. The key is the "
             "id of the thread, labkit_tid().",
         ),
-        Case("a process that is not watched", "main: nap 2 300", beside="main: nap 11-23 200", more=_BLIND),
+        Case("a process that is not watched", "main: nap 2 300", beside="main: nap 11-23 200", more=CALLS_OF_OTHERS),
         Case(
             "two threads at a time",
             "thread: nap 3-5 9000-12000; thread: nap 4-6 5000-8000",
@@ -68,7 +67,7 @@ DEEPEST = Tool(
     _deepest,
     (
         Case("one call", "main: fall 1 1 0", less="A call that calls nobody is one open call: its depth is 1."),
-        Case("a process that is not watched", "main: fall 1 1 0", beside="main: fall 2 12 0", more=_BLIND),
+        Case("a process that is not watched", "main: fall 1 1 0", beside="main: fall 2 12 0", more=CALLS_OF_OTHERS),
         Case(
             "recursion",
             "main: fall 1 5-20 0",

@@ -5,13 +5,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-from labkit.lessons._judge.cases import Act, Case
+from labkit.lessons._judge.cases import CALLS_OF_OTHERS, Act, Case
 from labkit.lessons._judge.kept import Kept, Key
 from labkit.lessons._judge.tool import Tool, Truth
 
 __all__ = ["BYTES_READ", "BY_DESCRIPTOR"]
-
-_BLIND = "Calls of a process that is not watched are in it. Ask labkit_is_target() first."
 
 
 def _read(acts: list[Act]) -> Truth:
@@ -35,7 +33,12 @@ BYTES_READ = Tool(
             "main: pread 11-97 100-900",
             less="moved is a sum of bytes, not a number of calls: add what the call returned.",
         ),
-        Case("a process that is not watched", "main: pread 3-9 100", beside="main: pread 11-97 4096", more=_BLIND),
+        Case(
+            "a process that is not watched",
+            "main: pread 3-9 100",
+            beside="main: pread 11-97 4096",
+            more=CALLS_OF_OTHERS,
+        ),
         Case(
             "short reads",
             "main: short 11-23 100-900, pread 3-9 50-99",
@@ -64,7 +67,7 @@ BY_DESCRIPTOR = Tool(
     _received,
     (
         Case("one socket", "main: receive 11-97 10-99"),
-        Case("a process that is not watched", "main: receive 3-9 10", beside="main: late 2 3000", more=_BLIND),
+        Case("a process that is not watched", "main: receive 3-9 10", beside="main: late 2 3000", more=CALLS_OF_OTHERS),
         Case(
             "errors",
             "main: receive 3-9 20, refused 5-20",

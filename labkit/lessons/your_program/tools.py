@@ -6,13 +6,12 @@ from __future__ import annotations
 import errno
 from collections import Counter
 
-from labkit.lessons._judge.cases import Act, Case
+from labkit.lessons._judge.cases import CALLS_OF_OTHERS, Act, Case
 from labkit.lessons._judge.kept import Kept, Key
 from labkit.lessons._judge.tool import Tool, Truth
 
 __all__ = ["FAILING", "WRITTEN"]
 
-_BLIND = "Calls of a process that is not watched are in it. Ask labkit_is_target() first."
 _ERRORS = {"missing": errno.ENOENT, "nofolder": errno.ENOTDIR}
 
 
@@ -43,7 +42,7 @@ FAILING = Tool(
             more="A call that fails returns the error number with a minus sign. The key is the number without it.",
             less="The result of a call that failed is below 0: for a file that does not exist, -2.",
         ),
-        Case("a process that is not watched", "main: missing 3-9", beside="main: missing 11-97", more=_BLIND),
+        Case("a process that is not watched", "main: missing 3-9", beside="main: missing 11-97", more=CALLS_OF_OTHERS),
         Case(
             "files that exist",
             "main: opened 11-97, missing 3-9",
@@ -69,7 +68,12 @@ WRITTEN = Tool(
             "main: pwrite 11-97 100-900",
             less="written is a sum of bytes, not a number of calls. Its key is the descriptor, args->fd of the entry.",
         ),
-        Case("a process that is not watched", "main: pwrite 3-9 100", beside="main: pwrite 11-97 4096", more=_BLIND),
+        Case(
+            "a process that is not watched",
+            "main: pwrite 3-9 100",
+            beside="main: pwrite 11-97 4096",
+            more=CALLS_OF_OTHERS,
+        ),
         Case(
             "short writes",
             "main: partial 11-23 100-900, pwrite 3-9 50-99",
