@@ -3,10 +3,12 @@
 
     PYTHONPATH=tests:. python -m hub.sizing           as root, with podman and the image of `make classroom-image`
     PYTHONPATH=tests:. python -m hub.sizing 06 07     these lessons only
+    PYTHONPATH=tests:. python -m hub.sizing none      only the others' effect on medians
 
 For each lesson, in one container with the hub's limits: seconds, seconds of CPU, highest memory, and for how long the
 measurement lock was held, as the note in the BPF file system shows. Then: one lab measures while others wait for the
-lock or draw plots. Writes build/sizing.json.
+lock or draw plots, with more of them each time, and alone before and after: how many are there when the interval of the
+median leaves that of the rounds alone? Writes build/sizing.json.
 """
 
 from __future__ import annotations
@@ -27,11 +29,12 @@ from tree import ROOT
 
 from labkit.course import LESSONS
 from labkit.machine.folders import build_folder
+from labkit.stats.trial import median_interval
 
 NAME = "labkit-sizing"
 NOTE = Path("/sys/fs/bpf/labkit-holder")
 POLL_S = 0.05
-NEIGHBOURS = (0, 2, 4, 8)
+NEIGHBOURS = (4, 8, 16, 32)
 ROUNDS = 8
 MEASURE = f"""
 from labkit.lessons import io_engines, sockmap
@@ -126,8 +129,11 @@ def one_lesson(number: str) -> dict[str, Any]:
     }
 
 
-def with_neighbours(count: int) -> dict[str, Any]:
-    """Measure in one lab while `count` others are busy: half of them wait for the lock, half draw plots."""
+def with_neighbours(count: int) -> list[tuple[float, ...]]:
+    """Measure in one lab while `count` others are busy: half of them wait for the lock, half draw plots.
+
+    Returns the medians of each round, in nanoseconds: io_uring's, and of a round trip by TCP.
+    """
     names = [f"{NAME}-{number}" for number in range(count)]
     busy = []
     try:
@@ -136,35 +142,48 @@ def with_neighbours(count: int) -> dict[str, Any]:
             code = (WAIT, PLOT)[number % 2]
             command = [*ENGINE, "exec", "--env", "LABKIT_QUICK=1", name, "python", "-c", code]
             busy.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-        rows = [
-            tuple(map(float, line.split()))
-            for line in engine(
-                "exec", "--env", "LABKIT_QUICK=1", NAME, "python", "-W", "ignore", "-c", MEASURE, timeout_s=1200
-            ).splitlines()
-        ]
+        told = engine("exec", "--env", "LABKIT_QUICK=1", NAME, "python", "-W", "ignore", "-c", MEASURE, timeout_s=1200)
+        if ended := [process.args for process in busy if process.poll() is not None]:
+            raise RuntimeError(f"{len(ended)} of {count} others ended before the measurement did: {ended[0]}")
     finally:
         if names:
             engine("rm", "--force", "--volumes", *names, check=False, timeout_s=300)
         for process in busy:
             process.wait(30)
-    return {
-        "neighbours": count,
-        "p50_us of io_uring, of a TCP round trip": [[round(x / 1000, 2) for x in row] for row in rows],
-    }
+    return [tuple(map(float, line.split())) for line in told.splitlines()]
+
+
+def compared(alone: list[tuple[float, ...]], beside: list[tuple[float, ...]], count: int) -> dict[str, Any]:
+    """Return medians and intervals in microseconds, alone and beside `count` others, and which of them moved."""
+    told: dict[str, Any] = {"others": count}
+    for column, name in enumerate(("io_uring", "a round trip by TCP")):
+        both = [median_interval([row[column] / 1000 for row in rows]) for rows in (alone, beside)]
+        (_, low, high), (_, other_low, other_high) = both
+        told[name] = {
+            "alone, us": [round(value, 2) for value in both[0]],
+            "beside others, us": [round(value, 2) for value in both[1]],
+            "moved": other_low > high or other_high < low,
+        }
+    return told
 
 
 def main() -> None:
     """Measure, print and keep the figures."""
-    numbers = sys.argv[1:] or [lesson.number for lesson in LESSONS]
+    numbers = [each for each in sys.argv[1:] if each != "none"]
+    if not sys.argv[1:]:
+        numbers = [lesson.number for lesson in LESSONS]
     told: dict[str, Any] = {"lessons": [], "neighbours": []}
     try:
         start(NAME)
         for number in numbers:
             told["lessons"].append(one_lesson(number))
             print(told["lessons"][-1], flush=True)
+        before = with_neighbours(0)
         for count in NEIGHBOURS:
-            told["neighbours"].append(with_neighbours(count))
+            beside, after = with_neighbours(count), with_neighbours(0)
+            told["neighbours"].append(compared(before + after, beside, count))
             print(told["neighbours"][-1], flush=True)
+            before = after
     finally:
         engine("rm", "--force", "--volumes", NAME, check=False, timeout_s=120)
         (build_folder() / "sizing.json").write_text(json.dumps(told, indent=2) + "\n")
