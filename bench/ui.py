@@ -20,10 +20,14 @@ from labkit.stats import trial
 
 __all__ = ["STEPS"]
 
-WINDOW_S = 1.0
+WINDOW_S = 1.0  # the slices of each call together
+MEASURE = {
+    "06": ("syscall_latency", 'measure(4096, "direct", seconds=1 / 2, slices=1, progress=tell)'),  # watched, unwatched
+    "07": ("io_engines", 'measure("io_uring", seconds=1 / 6, slices=2, progress=tell)'),  # 2, the A/A arm 2, watched 2
+    "09": ("sockmap", 'measure(64, "same core", slice_s=1 / 8, slices=2, progress=tell)'),  # 3 arms and the A/A arm
+}
 SETUP = """
-from labkit import plot
-from labkit.lessons import syscall_latency
+from labkit.lessons import {lesson}
 waited = []
 def tell(share, note):
     if note.startswith("waiting"):
@@ -31,9 +35,9 @@ def tell(share, note):
 """
 CELL = """
 waited.clear()
-frame = syscall_latency.measure(4096, "direct", seconds=WINDOW, slices=1, progress=tell)
-plot.syscall_latency(frame);
-""".replace("WINDOW", str(WINDOW_S))
+frame = {lesson}.{measure}
+{lesson}.plot(frame);
+"""
 _PATIENCE_S = 120
 
 
@@ -71,16 +75,18 @@ def _run(client: Any, code: str) -> tuple[float, bool]:
     return took_s, reply["content"]["user_expressions"]["waited"]["data"]["text/plain"] != "[]"
 
 
-def _rerun(progress: Progress) -> list[Figure]:
+def _rerun(number: str, progress: Progress) -> Figure:
     slices = quick(10, 2)
     values: list[float] = []
+    lesson, measure = MEASURE[number]
+    cell = CELL.format(lesson=lesson, measure=measure)
     with _notebook() as client:
-        for code in (SETUP, CELL):  # the first run imports, compiles and loads
-            progress(0, "a notebook's first run")
+        for code in (SETUP.format(lesson=lesson), cell):  # the first run imports, compiles and loads
+            progress(0, f"lesson {number}: a notebook's first run")
             first_s, _ = _run(client, code)
         for _ in range(slices + 5):
-            progress(len(values) / slices, f"rerun {len(values) + 1} of {slices}")
-            took_s, waited = _run(client, CELL)
+            progress(len(values) / slices, f"lesson {number}: rerun {len(values) + 1} of {slices}")
+            took_s, waited = _run(client, cell)
             if not waited:  # another measurement that runs is not our doing
                 values.append((took_s - WINDOW_S) / WINDOW_S)
             if len(values) == slices:
@@ -88,7 +94,7 @@ def _rerun(progress: Progress) -> list[Figure]:
     if len(values) < 2:
         raise LabkitError("Another measurement always ran.", "stop them, and run it again")
     facts = {"first_run_s": round(first_s, 3)}
-    return [Figure("ui.rerun", *trial.median_interval(values), len(values), facts=facts)]
+    return Figure(f"ui.rerun.{number}", *trial.median_interval(values), len(values), facts=facts)
 
 
 def _compile(progress: Progress) -> list[Figure]:
@@ -112,6 +118,6 @@ def _compile(progress: Progress) -> list[Figure]:
 
 
 STEPS = (
-    Step(("ui.rerun",), _rerun, 25),
+    *(Step((f"ui.rerun.{number}",), lambda progress, number=number: [_rerun(number, progress)], 25) for number in MEASURE),
     Step(("ui.compile",), _compile, 12),
 )
