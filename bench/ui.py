@@ -118,6 +118,9 @@ def _compile(progress: Progress) -> list[Figure]:
 
 
 STEPS = (
-    *(Step((f"ui.rerun.{number}",), lambda progress, number=number: [_rerun(number, progress)], 25) for number in MEASURE),
+    *(
+        Step((f"ui.rerun.{number}",), lambda progress, number=number: [_rerun(number, progress)], 25)
+        for number in MEASURE
+    ),
     Step(("ui.compile",), _compile, 12),
 )
