@@ -153,15 +153,15 @@ def with_neighbours(count: int) -> list[tuple[float, ...]]:
     return [tuple(map(float, line.split())) for line in told.splitlines()]
 
 
-def compared(alone: list[tuple[float, ...]], beside: list[tuple[float, ...]], count: int) -> dict[str, Any]:
-    """Return medians and intervals in microseconds, alone and beside `count` others, and which of them moved."""
+def compared(alone: list[tuple[float, ...]], near: list[tuple[float, ...]], count: int) -> dict[str, Any]:
+    """Return medians and intervals in microseconds, alone and next to `count` others, and which of them moved."""
     told: dict[str, Any] = {"others": count}
     for column, name in enumerate(("io_uring", "a round trip by TCP")):
-        both = [median_interval([row[column] / 1000 for row in rows]) for rows in (alone, beside)]
+        both = [median_interval([row[column] / 1000 for row in rows]) for rows in (alone, near)]
         (_, low, high), (_, other_low, other_high) = both
         told[name] = {
             "alone, us": [round(value, 2) for value in both[0]],
-            "beside others, us": [round(value, 2) for value in both[1]],
+            "next to others, us": [round(value, 2) for value in both[1]],
             "moved": other_low > high or other_high < low,
         }
     return told
@@ -180,8 +180,8 @@ def main() -> None:
             print(told["lessons"][-1], flush=True)
         before = with_neighbours(0)
         for count in NEIGHBOURS:
-            beside, after = with_neighbours(count), with_neighbours(0)
-            told["neighbours"].append(compared(before + after, beside, count))
+            near, after = with_neighbours(count), with_neighbours(0)
+            told["neighbours"].append(compared(before + after, near, count))
             print(told["neighbours"][-1], flush=True)
             before = after
     finally:
