@@ -47,7 +47,7 @@ CHANGES = {
     "07-io-engines": Change("Three ways to read", "block sizes", ["16 KiB"], r"16 KiB", BRIEF_SLICES),
     "08-uring": Change("Inside io_uring", "batches", ["1", "16"], r"16", BRIEF_SLICES),
     "09-sockmap": Change("Round trips by three ways", "message size", ["256 B"], r"256 B", ("slices", "3")),
-    "10-capstone": Change("SQLite, call by call", "transactions", "29", r"delete, full: 4 syncs per transaction"),
+    "10-capstone": Change("SQLite, call by call", "transactions", "29", r"delete/full: 4 syncs per transaction"),
     "12-your-program": Change("Watch a program", "look at", "files", r"The longest time, .+: "),
     "11-serve": Change("Ways to serve", "connections", ["4"], r"4 connections, 64 B: the requests per second"),
 }

@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import csv
 import platform
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from tree import ROOT
 
 from labkit import schema
 from labkit.errors import BadArgument, Missing
 from labkit.notebook import recorded as module
 from labkit.notebook.recorded import MARK, measured, recorded, save_recording
+
+KEPT = sorted((ROOT / "notebooks/recorded").glob("*.csv"))
 
 
 @pytest.fixture
@@ -91,3 +95,11 @@ def test_other_errors_are_not_hidden_by_a_recording(shown: list[object]) -> None
     with pytest.raises(BadArgument):
         measured("01", "phases", refuse)
     assert shown == []
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+def test_the_name_of_an_arm_does_not_read_like_a_list(path: Path) -> None:
+    """Sentences and titles put commas between the names of arms."""
+    with path.open() as file:
+        names = {row["arm"] for row in csv.DictReader(file) if "arm" in row}
+    assert [name for name in names if "," in name] == []

@@ -40,7 +40,7 @@ QUESTIONS = {
                 "Nothing was counted. Which of fsync and fdatasync is in your table of calls?",
             ),
         ),
-        otherwise="Count the syncs, and divide by syncs_per_transaction of `delete, full` in the first table of sums.",
+        otherwise="Count the syncs, and divide by syncs_per_transaction of `delete/full` in the first table of sums.",
         why="With synchronous = full no transaction commits without its syncs, and you can see them from outside.",
     ),
     "10-q3": Question(

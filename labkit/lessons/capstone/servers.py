@@ -64,10 +64,10 @@ class RedisLoad:
 
     @property
     def name(self) -> str:
-        """What it is called in a frame: "50 clients, pipeline 16, sync: always"."""
-        file = "" if self.append_only == "off" else f", sync: {self.append_only}"
+        """What it is called in a frame: "50 clients with pipeline 16 and sync always"."""
+        file = "" if self.append_only == "off" else f" and sync {self.append_only}"
         clients = "1 client" if self.clients == 1 else f"{self.clients} clients"
-        return f"{clients}, pipeline {self.pipeline}{file}"
+        return f"{clients} with pipeline {self.pipeline}{file}"
 
     @property
     def settings(self) -> list[str]:

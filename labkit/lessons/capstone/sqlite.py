@@ -82,9 +82,9 @@ class SqliteSettings:
 
     @property
     def name(self) -> str:
-        """What it is called in a frame: "wal, full", or "wal, full, 16 rows at once"."""
-        together = "" if self.rows_per_transaction == 1 else f", {self.rows_per_transaction} rows at once"
-        return f"{self.journal}, {self.synchronous}{together}"
+        """What it is called in a frame: "wal/full", or "wal/full with 16 rows at once"."""
+        together = "" if self.rows_per_transaction == 1 else f" with {self.rows_per_transaction} rows at once"
+        return f"{self.journal}/{self.synchronous}{together}"
 
     def arguments(self, folder: Path) -> list[str]:
         """Return the options of the application, to work in `folder`."""

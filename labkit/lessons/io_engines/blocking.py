@@ -58,7 +58,7 @@ def calls(
     ios = check_int("ios", quick(997, 211) if ios is None else ios, 1, MOST_IOS, "I/Os")
     queue_depth = check_int("queue_depth", queue_depth, 1, 1024, "I/Os")
     jobs = {
-        f"{name}, {way}": Job(name, "read", "random", way, block_bytes, depth_of(name, queue_depth))
+        f"{name} {way}": Job(name, "read", "random", way, block_bytes, depth_of(name, queue_depth))
         for way in check_choices("cache", cache, CACHES)
         for name in check_choices("engine", engine, ENGINES)
     }
@@ -141,7 +141,7 @@ def in_memory(ios: int | None = None, *, slices: int | None = None, progress: Pr
             "set LABKIT_DATA to a folder on a disk",
         )
     arms = {
-        f"{engine}, {place}{again}": (engine, place, folder, bool(again))
+        f"{engine} {place}{again}": (engine, place, folder, bool(again))
         for place, folder in (("tmpfs", MEMORY), ("disk", None))
         for engine, again in (("sync", ""), ("sync", trial.AGAIN), ("io_uring", ""))
     }
@@ -168,7 +168,7 @@ def in_memory(ios: int | None = None, *, slices: int | None = None, progress: Pr
         for arm, (engine, place, _, again) in arms.items():
             middles = _middles(runs[arm])
             p50, low_p50, high_p50 = trial.median_interval(middles)
-            logs = np.log(np.array(middles) / np.array(_middles(runs[f"sync, {place}"])))
+            logs = np.log(np.array(middles) / np.array(_middles(runs[f"sync {place}"])))
             ratio, low, high = np.exp(trial.median_interval(list(logs)))
             one = seen[arm.removesuffix(trial.AGAIN)][0]
             workers = [thread for thread in one.report["kernel_threads"] if thread["name"].startswith("iou-wrk")]

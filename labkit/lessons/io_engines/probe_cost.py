@@ -59,7 +59,7 @@ def watching_cost(
     slices, seed = trial.check_slices(slices, 8, 2), check_seed(seed)
     queue_depth = check_int("queue_depth", queue_depth, 1, 1024, "I/Os")
     jobs = {name: _job(name, cache, queue_depth) for name in engines}
-    arms = {f"{name}, {how}": (name, how == WATCHED) for name in engines for how in (UNWATCHED, WATCHED)}
+    arms = {f"{name} {how}": (name, how == WATCHED) for name in engines for how in (UNWATCHED, WATCHED)}
     baseline = next(iter(arms))
     arms[baseline + trial.AGAIN] = arms[baseline]
 
@@ -94,12 +94,12 @@ def watched_ratios(frame: pd.DataFrame) -> pd.DataFrame:
     """
     slices = frame.assign(value=frame["ios_per_s"])[["arm", "slice", "value"]]
     engines = list(dict.fromkeys(frame["engine"]))
-    first = f"{engines[0]}, {UNWATCHED}"
-    pairs = {f"{name}: watched / unwatched": (f"{name}, {WATCHED}", f"{name}, {UNWATCHED}") for name in engines}
+    first = f"{engines[0]} {UNWATCHED}"
+    pairs = {f"{name}: watched / unwatched": (f"{name} {WATCHED}", f"{name} {UNWATCHED}") for name in engines}
     pairs[f"{engines[0]}: unwatched again / unwatched (A/A)"] = (first + trial.AGAIN, first)
     for name in engines[1:]:
         for how in (UNWATCHED, WATCHED):
-            pairs[f"{name} / {engines[0]}, {how}"] = (f"{name}, {how}", f"{engines[0]}, {how}")
+            pairs[f"{name} / {engines[0]} ({how})"] = (f"{name} {how}", f"{engines[0]} {how}")
     rows = []
     for comparison, (arm, baseline) in pairs.items():
         row = trial.ratios(slices, baseline).set_index("arm").loc[arm]

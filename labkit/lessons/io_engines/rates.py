@@ -179,7 +179,7 @@ def _jobs(
         depth = depth_of(name, depth)
         together = batch_of(name, depth, batch)
         job = Job(name, operation, order, way, size, depth, together, together, file_bytes=working_set)
-        made[f"{name}, {way}, {schema.si_bytes(size)}, depth {depth}, {schema.si_bytes(job.file_bytes)}"] = job
+        made[f"{name} {way} {schema.si_bytes(size)} at depth {depth} (file {schema.si_bytes(job.file_bytes)})"] = job
     return made
 
 

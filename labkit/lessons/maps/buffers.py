@@ -36,8 +36,8 @@ NONE = "no channel"
 CHANNELS = {
     "ring buffer": (1, 0),
     "perf buffer": (2, 0),
-    "ring buffer, waking": (1, 1),
-    "perf buffer, waking": (2, 1),
+    "ring buffer with waking": (1, 1),
+    "perf buffer with waking": (2, 1),
 }
 PAGE_BYTES = mmap.PAGESIZE
 _NEVER = 1 << 30  # wake the reader after this many records

@@ -34,7 +34,7 @@ MOST_IOS = 1_000_000
 HEAT_SLICES = 60
 HEAT_WIDTH = 8  # buckets of the timer in one row of the heat map: COARSE_BUCKETS in c/bpf/syscall_latency.c
 ENOUGH_FOR_P99 = 1000  # below, fewer than ten calls lie above it
-_UNWATCHED = ", unwatched"
+_UNWATCHED = " (unwatched)"
 
 
 def histogram(

@@ -27,7 +27,8 @@ from labkit.stats import trial
 __all__ = ["CALL_HOOKS", "NOBODY", "NO_TIMER", "RAW_HOOKS", "STAGES", "STRACE", "TIMER", "bystander", "cost"]
 
 NOBODY, TIMER, STAGES, STRACE = "nobody watches", "eBPF timer", "eBPF stages", "strace"
-NO_TIMER, CALL_HOOKS, RAW_HOOKS = "no timer", "timer, tracepoints of one call", "timer, raw tracepoints of all calls"
+NO_TIMER = "no timer"
+CALL_HOOKS, RAW_HOOKS = "timer on tracepoints of one call", "timer on raw tracepoints of all calls"
 MOST_EVENTS = 10_000_000
 
 

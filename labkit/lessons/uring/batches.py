@@ -72,7 +72,7 @@ def measure(
         check_choice("submitter", who, SUBMITTERS)
         job = job_of(together, block_bytes, cache)
         setting = {"submitter": who, "batch": job.batch, "block_bytes": job.block_bytes, "registered": register}
-        arms[f"{who}, batch {job.batch}"] = Arm(job, (*SUBMITTERS[who], *REGISTERED[register]), setting)
+        arms[f"{who} with batch {job.batch}"] = Arm(job, (*SUBMITTERS[who], *REGISTERED[register]), setting)
     slices, seed = trial.check_slices(slices, 6, 2), check_seed(seed)
     jobs = [arm.job for arm in arms.values()]
     with exclusive("lesson 08: batches", progress) as report, shared_file(jobs) as file:

@@ -26,10 +26,10 @@ __all__ = ["INTERFACES", "clocks", "files", "run_stop", "tour"]
 # what a stop of the tour does by plain system calls, and which of them the kernel counts
 _PLAIN = {
     "files": ("openat", "read", "close"),
-    "files, stat first": ("statx", "openat", "read", "close"),
+    "files with stat": ("statx", "openat", "read", "close"),
     "echo": ("sendto", "recvfrom"),
 }
-_OPTIONS = {"files, stat first": ("files", "--stat")}  # a stop of the tour that the workload calls otherwise
+_OPTIONS = {"files with stat": ("files", "--stat")}  # a stop of the tour that the workload calls otherwise
 INTERFACES = ("plain", "io_uring")
 MOST_FILES = 10_000
 
@@ -45,7 +45,7 @@ def tour(ios: int | None = None, batch: int = 32, *, progress: Progress | None =
 
     Returns
     -------
-    One row per stop and interface: stop ("nops", "files": open, read and close each; "files, stat first": ask for the
+    One row per stop and interface: stop ("nops", "files": open, read and close each; "files with stat": ask for the
     size before; "echo": a message there and back), interface ("plain", "io_uring"), ios, sqes (requests that the kernel
     consumed from a ring), calls (by the program's own count), seen_calls (that the kernel saw), calls_per_io.
 

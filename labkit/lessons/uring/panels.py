@@ -63,7 +63,7 @@ def finding(frame: pd.DataFrame) -> str:
         calls = "no system call" if row["calls"] == 0 else f"{row['calls'] / row['ios']:.2g} system calls"
         cost = f"{calls} and {schema.si_ns(row['cpu_ns_per_io'])} of CPU time per I/O"
         by = "the program" if name == "program" else str(name)
-        said.append(f"Submitted by {by}, batch {row['batch']}: {cost}{_compared(row, first)}.")
+        said.append(f"Submitted by {by} with batch {row['batch']}: {cost}{_compared(row, first)}.")
     return " ".join(said)
 
 

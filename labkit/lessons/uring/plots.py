@@ -96,7 +96,7 @@ def _names(frame: pd.DataFrame) -> pd.Series:
     names = frame["submitter"].astype(str)
     for column, word in (("block_bytes", ""), ("registered", "registered "), ("run", "run ")):
         if column in frame and frame[column].nunique() > 1:
-            names = names + ", " + word + frame[column].map(schema.formatter(column))
+            names = names + " / " + word + frame[column].map(schema.formatter(column))
     return names
 
 

@@ -63,8 +63,8 @@ def submitters(cpus: Sequence[int]) -> dict[str, tuple[str, ...]]:
     own, shared = f"--sqpoll --sqpoll-cpu {cpus[-1]}", f"--sqpoll --sqpoll-cpu {cpus[0]}"
     ways = {
         "the program": "--one-call",
-        "iou-sqp on its own CPU, the program sleeps": own,
-        "iou-sqp on its own CPU, the program looks": f"{own} --spin",
+        "iou-sqp on its own CPU (program sleeps)": own,
+        "iou-sqp on its own CPU (program polls)": f"{own} --spin",
         "iou-sqp on the program's CPU": shared,
     }
     return {arm: tuple(way.split()) for arm, way in ways.items() if "own CPU" not in arm or len(cpus) > 1}

@@ -34,7 +34,7 @@ def workers(ios: int | None = None, *, progress: Progress | None = None) -> pd.D
 
     Returns
     -------
-    One row per arm: arm ("page cache", "tmpfs", "page cache, workers asked for"), filesystem, ios, calls (by the
+    One row per arm: arm ("page cache", "tmpfs", "page cache with workers asked for"), filesystem, ios, calls (by the
     program's own count), submits, waits, punted (requests handed to a worker), workers (threads named iou-wrk that
     ran), worker_runs (how often one of them had a CPU), kernel_threads_s (their CPU time). From the kernel, except the
     last. Where there is no tmpfs at /dev/shm it is left out, with a warning.
@@ -49,7 +49,7 @@ def workers(ios: int | None = None, *, progress: Progress | None = None) -> pd.D
     arms: dict[str, tuple[Path | None, tuple[str, ...]]] = {
         "page cache": (None, ()),
         "tmpfs": (MEMORY, ()),
-        "page cache, workers asked for": (None, ("--force-async",)),
+        "page cache with workers asked for": (None, ("--force-async",)),
     }
     if not MEMORY.is_dir() or mount_of(MEMORY).kind != "tmpfs":
         del arms["tmpfs"]

@@ -117,10 +117,10 @@ PREDICTIONS = {
         {
             "the program": "You expected a call to be cheap enough. In this run another way needs less: compare "
             "the CPU time per I/O of the arms, with their intervals.",
-            "iou-sqp on its own CPU, the program sleeps": "You thought that no call to submit means no cost. The "
+            "iou-sqp on its own CPU (program sleeps)": "You thought that no call to submit means no cost. The "
             "kernel thread looks at the ring all the time, and its time counts: see the CPU time per I/O of its "
             "row.",
-            "iou-sqp on its own CPU, the program looks": "You thought that no calls at all means no cost. Two "
+            "iou-sqp on its own CPU (program polls)": "You thought that no calls at all means no cost. Two "
             "threads look all the time, and both need a CPU: see the CPU time per I/O of that row.",
             "iou-sqp on the program's CPU": "You thought that one CPU costs less than two. The two threads take "
             "it from each other, and each switch costs time: see the CPU time per I/O of that row.",

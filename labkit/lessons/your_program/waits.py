@@ -20,8 +20,8 @@ from labkit.machine.proc import stat_fields
 __all__ = ["NO_CALL", "RUN_QUEUE", "STILL", "Waits"]
 
 RUN_QUEUE = "for a CPU (run queue)"
-NO_CALL = "asleep, outside of a system call"
-STILL = " (still, at the end)"
+NO_CALL = "asleep outside of a system call"
+STILL = " (still waiting at the end)"
 _ASLEEP = 1
 
 

@@ -44,7 +44,7 @@ def journals() -> pd.DataFrame:
 
 @bpf
 def test_a_transaction_with_a_journal_takes_four_syncs(journals: pd.DataFrame) -> None:
-    seen = calls_of(journals, "delete, full")
+    seen = calls_of(journals, "delete/full")
     syncs = {file: count for (call, file), count in seen.items() if call in calls.SYNCS}
     assert syncs == {"journal": 2 * 46, "folder": 46, "database": 46}
     assert seen["unlink", NO_FILE] + seen["unlinkat", NO_FILE] == seen["openat", "journal"] == 46
@@ -52,7 +52,7 @@ def test_a_transaction_with_a_journal_takes_four_syncs(journals: pd.DataFrame) -
 
 @bpf
 def test_with_a_log_it_takes_one_and_nothing_is_unlinked(journals: pd.DataFrame) -> None:
-    seen = calls_of(journals, "wal, full")
+    seen = calls_of(journals, "wal/full")
     syncs = {file: count for (call, file), count in seen.items() if call in calls.SYNCS}
     # besides: the log's own head, and the checkpoint when the database is closed, in each slice
     assert syncs == {"log": 46 + 2 * 2, "database": 2}
@@ -62,10 +62,10 @@ def test_with_a_log_it_takes_one_and_nothing_is_unlinked(journals: pd.DataFrame)
 
 @bpf
 def test_the_journal_is_cut_or_left_in_the_other_modes(journals: pd.DataFrame) -> None:
-    assert calls_of(journals, "truncate, full")["ftruncate", "journal"] == 46
-    for arm in ("truncate, full", "persist, full"):
+    assert calls_of(journals, "truncate/full")["ftruncate", "journal"] == 46
+    for arm in ("truncate/full", "persist/full"):
         assert calls_of(journals, arm)["unlink", NO_FILE] + calls_of(journals, arm)["unlinkat", NO_FILE] == 0
-    assert calls_of(journals, "persist, full")["ftruncate", "journal"] == 0
+    assert calls_of(journals, "persist/full")["ftruncate", "journal"] == 0
 
 
 @bpf
@@ -79,8 +79,8 @@ def test_sqlites_own_shell_finds_every_row(journals: pd.DataFrame) -> None:
 def test_the_sums_are_those_of_the_table(journals: pd.DataFrame) -> None:
     sums = capstone.summary(journals).set_index("arm")
     assert sums["transactions"].tolist() == sums["rows"].tolist() == [2 * 46] * 4
-    assert sums["syncs_per_transaction"]["delete, full"] == 4
-    assert sums["syncs_per_transaction"]["wal, full"] == pytest.approx(52 / 46)
+    assert sums["syncs_per_transaction"]["delete/full"] == 4
+    assert sums["syncs_per_transaction"]["wal/full"] == pytest.approx(52 / 46)
     for arm, rows in capstone.call_table(journals).groupby("arm"):
         assert sums["ns_per_row"][arm] == sums["ns_per_transaction"][arm]
         assert sums["calls_per_transaction"][arm] == pytest.approx(rows["count"].sum() / 46)
@@ -98,28 +98,28 @@ def test_times_are_those_of_unwatched_slices_and_calls_those_of_watched_ones(jou
     assert journals[journals["call"] != "(transaction)"]["watched"].all()
     unwatched = runs[~runs["watched"]].groupby("arm")["ns_per_row"].median()
     sums = capstone.summary(journals).set_index("arm")["ns_per_row"]
-    assert sums.to_dict() == unwatched.drop("delete, full (again)").to_dict()
+    assert sums.to_dict() == unwatched.drop("delete/full (again)").to_dict()
 
 
 @bpf
 def test_the_first_arm_is_compared_with_itself_too(journals: pd.DataFrame) -> None:
     ratios = capstone.ratios(journals)
-    assert sorted(ratios["arm"]) == ["delete, full (again)", "persist, full", "truncate, full", "wal, full"]
+    assert sorted(ratios["arm"]) == ["delete/full (again)", "persist/full", "truncate/full", "wal/full"]
     assert (ratios["low"] <= ratios["ratio"]).all() and (ratios["ratio"] <= ratios["high"]).all()
 
 
 def found_ratios(again: tuple[float, float, float], slices: int = 6) -> pd.DataFrame:
     ratio, low, high = again
-    row = {"arm": "delete, full (again)", "ratio": ratio, "low": low, "high": high, "slices": slices}
-    return schema.frame([row], baseline="delete, full")
+    row = {"arm": "delete/full (again)", "ratio": ratio, "low": low, "high": high, "slices": slices}
+    return schema.frame([row], baseline="delete/full")
 
 
 def test_a_restless_disk_is_told_by_its_factor() -> None:
     told = capstone.steadiness(found_ratios((0.74, 0.6, 0.9)))
-    assert told.startswith("delete, full differed from itself by a factor of 0.74 (0.60 to 0.90, 95 % interval)")
+    assert told.startswith("delete/full differed from itself by a factor of 0.74 (0.60 to 0.90, 95 % interval)")
     assert told.endswith("Believe only differences that are much larger than that.")
     wide = capstone.steadiness(found_ratios((1.0, 0.7, 1.3)))
-    assert wide.startswith("delete, full may differ from itself by any factor within 0.70 to 1.30, 95 % interval")
+    assert wide.startswith("delete/full may differ from itself by any factor within 0.70 to 1.30, 95 % interval")
     assert "agreed with itself, by a factor of 1.01" in capstone.steadiness(found_ratios((1.01, 0.97, 1.04)))
     assert "(0.97 to 1.04, range)" in capstone.steadiness(found_ratios((1.01, 0.97, 1.04), slices=2))
 
@@ -128,9 +128,9 @@ def test_a_restless_disk_is_told_by_its_factor() -> None:
 def test_extra_syncs_the_folder_once_more_and_a_log_no_more_often() -> None:
     frame = capstone.measure(("delete", "wal"), ("full", "extra"), **SMALL)
     syncs = frame[frame["call"].isin(calls.SYNCS)].groupby(["arm", "file"])["count"].sum()
-    assert syncs["delete, full"].to_dict() == {"journal": 2 * 46, "folder": 46, "database": 46}
-    assert syncs["delete, extra"].to_dict() == {"journal": 2 * 46, "folder": 2 * 46, "database": 46}
-    assert syncs["wal, extra"].to_dict() == syncs["wal, full"].to_dict()
+    assert syncs["delete/full"].to_dict() == {"journal": 2 * 46, "folder": 46, "database": 46}
+    assert syncs["delete/extra"].to_dict() == {"journal": 2 * 46, "folder": 2 * 46, "database": 46}
+    assert syncs["wal/extra"].to_dict() == syncs["wal/full"].to_dict()
 
 
 @bpf
@@ -240,7 +240,7 @@ def test_of_several_transactions_a_typical_one_is_chosen() -> None:
 @bpf
 def test_one_transaction_is_a_list_of_its_calls_in_order() -> None:
     frame = capstone.transaction()
-    for arm, syncs in (("delete, full", ["journal", "folder", "journal", "database"]), ("wal, full", ["log"])):
+    for arm, syncs in (("delete/full", ["journal", "folder", "journal", "database"]), ("wal/full", ["log"])):
         one = frame[frame["arm"] == arm]
         assert one["time_ns"].is_monotonic_increasing and one["time_ns"].iloc[0] >= 0
         assert one.loc[one["call"].isin(calls.SYNCS), "file"].tolist() == syncs

@@ -21,7 +21,7 @@ FACTS = """(lambda sums, load: {
     "syncs": {name: frame.set_index("arm")["syncs_per_transaction"].to_dict() for name, frame in sums.items()},
     "unlinks": journals[journals["call"].isin(["unlink", "unlinkat"])].groupby("arm")["count"].sum().to_dict(),
     "transactions": int(journals[journals["watched"] & (journals["call"] == "(transaction)")]
-        .groupby("arm")["transactions"].sum()["delete, full"]),
+        .groupby("arm")["transactions"].sum()["delete/full"]),
     "times are unwatched": all(
         frame["watched"].nunique() == 2 and not frame.loc[frame["arm"].str.endswith("(again)"), "watched"].any()
         for frame in (journals, care, strict, together)
@@ -53,10 +53,10 @@ def test_nothing_of_it_is_a_recording_and_nothing_is_lost(lesson: Followed) -> N
 
 def test_a_journal_takes_four_syncs_a_log_one_and_a_careless_log_almost_none(lesson: Followed) -> None:
     syncs, transactions = lesson.facts["syncs"], lesson.facts["transactions"]
-    assert syncs["journals"]["delete, full"] == 4
-    assert 1 <= syncs["journals"]["wal, full"] <= 1 + 6 / transactions
-    assert syncs["care"]["wal, normal"] <= 6 / transactions and syncs["care"]["wal, off"] == 0
-    assert syncs["strict"] == {"delete, full": 4, "delete, extra": 5}
+    assert syncs["journals"]["delete/full"] == 4
+    assert 1 <= syncs["journals"]["wal/full"] <= 1 + 6 / transactions
+    assert syncs["care"]["wal/normal"] <= 6 / transactions and syncs["care"]["wal/off"] == 0
+    assert syncs["strict"] == {"delete/full": 4, "delete/extra": 5}
     assert set(syncs["together"].values()) == {4}
 
 
@@ -66,8 +66,8 @@ def test_it_has_watched_and_unwatched_slices_and_an_unwatched_arm_against_itself
 
 def test_a_journal_is_unlinked_in_each_transaction_and_a_log_in_none(lesson: Followed) -> None:
     transactions = lesson.facts["transactions"]
-    assert lesson.facts["unlinks"]["delete, full"] == transactions
-    assert lesson.facts["unlinks"]["wal, full"] == 2 * 2  # two slices: the log and its index
+    assert lesson.facts["unlinks"]["delete/full"] == transactions
+    assert lesson.facts["unlinks"]["wal/full"] == 2 * 2  # two slices: the log and its index
 
 
 def test_the_rows_are_in_the_file_and_strace_counts_the_same(lesson: Followed) -> None:
@@ -82,8 +82,8 @@ def test_a_pipeline_saves_calls_and_clients_share_syncs(lesson: Followed) -> Non
     single, pipelined = lesson.facts["calls of redis"]
     assert pipelined < single / 4 and single > 2
     syncs = lesson.facts["syncs of redis"]
-    assert syncs["1 client, pipeline 1, sync: always"] == 1
-    assert 0 < syncs["50 clients, pipeline 1, sync: always"] < 1
+    assert syncs["1 client with pipeline 1 and sync always"] == 1
+    assert 0 < syncs["50 clients with pipeline 1 and sync always"] < 1
 
 
 def test_the_learners_tools_are_loaded(lesson: Followed) -> None:

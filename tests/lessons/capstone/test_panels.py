@@ -26,9 +26,9 @@ def test_it_measures_several_journal_modes(monkeypatch: pytest.MonkeyPatch) -> N
     made.controls["journal"].value = ("truncate", "wal")
     made.controls["transactions"].value = 11
     frame = finished(made).frame
-    assert list(dict.fromkeys(frame["arm"])) == ["truncate, full", "wal, full", "truncate, full (again)"]
+    assert list(dict.fromkeys(frame["arm"])) == ["truncate/full", "wal/full", "truncate/full (again)"]
     assert frame.loc[(frame["call"] == "ftruncate") & (frame["file"] == "journal"), "count"].tolist() == [11, 11]
-    assert "truncate, full: 5 syncs per transaction" in made._result.value
+    assert "truncate/full: 5 syncs per transaction" in made._result.value
     assert "Storing a row takes " in made._result.value and ") as long the first way." in made._result.value
 
 
@@ -38,7 +38,7 @@ def test_a_single_way_is_told_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     made.controls["journal"].value = ("delete",)
     made.controls["rows_per_transaction"].value = (4,)
     made.controls["transactions"].value = 11
-    assert "delete, full, 4 rows at once: 4 syncs per transaction, which takes" in finished(made)._result.value
+    assert "delete/full with 4 rows at once: 4 syncs per transaction, which takes" in finished(made)._result.value
 
 
 def test_no_journal_mode_is_an_error_in_words() -> None:
@@ -57,7 +57,7 @@ def test_it_measures_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     made.controls["pipeline"].value = (1,)
     made.controls["append_only"].value = ("always",)
     made.controls["requests"].value = 400
-    assert "1 client, pipeline 1, sync: always:" in finished(made)._result.value
+    assert "1 client with pipeline 1 and sync always:" in finished(made)._result.value
     assert "and 1 syncs per request" in made._result.value
 
 

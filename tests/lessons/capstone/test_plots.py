@@ -47,7 +47,7 @@ def widths(ax: Axes) -> dict[str, list[float]]:
 
 
 def test_the_parts_of_a_transaction_add_up_to_its_time() -> None:
-    ax = capstone.plot(sqlite(arm("delete, full"), arm("wal, full")), fresh())
+    ax = capstone.plot(sqlite(arm("delete/full"), arm("wal/full")), fresh())
     assert widths(ax) == {
         "sync the journal": [10_000, 10_000],
         "sync the folder": [10_000, 10_000],
@@ -57,11 +57,11 @@ def test_the_parts_of_a_transaction_add_up_to_its_time() -> None:
     }
     assert [text.get_text() for text in ax.texts] == ["90 µs", "90 µs"]  # unwatched
     assert ax.get_xlabel().startswith("time per transaction; diamond and number: unwatched")
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["delete, full", "wal, full"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["delete/full", "wal/full"]
 
 
 def test_rows_that_are_committed_together_are_compared_by_the_row() -> None:
-    ax = capstone.plot(sqlite(arm("delete, full"), arm("delete, full, 10 rows at once", 10)), fresh())
+    ax = capstone.plot(sqlite(arm("delete/full"), arm("delete/full with 10 rows at once", 10)), fresh())
     assert widths(ax)["sync the journal"] == [10_000, 1_000]
     assert [text.get_text() for text in ax.texts] == ["90 µs", "9 µs"]
     assert ax.get_xlabel().startswith("time per row;")
@@ -79,7 +79,7 @@ def test_many_arms_make_the_picture_higher_so_that_no_name_covers_another() -> N
 def test_a_part_looks_the_same_in_every_picture_and_by_more_than_colour() -> None:
     looks = style.bars(range(7)).values()
     assert len({look["hatch"] for look in looks}) == len({look["facecolor"] for look in looks}) == 7
-    one, other = (capstone.plot(sqlite(arm(name)), fresh()) for name in ("delete, full", "wal, full"))
+    one, other = (capstone.plot(sqlite(arm(name)), fresh()) for name in ("delete/full", "wal/full"))
     drawn = [
         {bar.get_label(): bar[0].get_hatch() for bar in ax.containers if isinstance(bar, BarContainer)}
         for ax in (one, other)
@@ -89,14 +89,14 @@ def test_a_part_looks_the_same_in_every_picture_and_by_more_than_colour() -> Non
 
 def test_a_transaction_is_lanes_of_files() -> None:
     rows = [
-        {"arm": "wal, full", "time_ns": 10, "call": "pwrite64", "file": "log", "latency_ns": 5, "returned": 24},
-        {"arm": "wal, full", "time_ns": 20, "call": "fdatasync", "file": "log", "latency_ns": 900, "returned": 0},
-        {"arm": "delete, full", "time_ns": 10, "call": "fdatasync", "file": "database", "latency_ns": 7, "returned": 0},
-        {"arm": "delete, full", "time_ns": 30, "call": "unlink", "file": "–", "latency_ns": 40, "returned": 0},
+        {"arm": "wal/full", "time_ns": 10, "call": "pwrite64", "file": "log", "latency_ns": 5, "returned": 24},
+        {"arm": "wal/full", "time_ns": 20, "call": "fdatasync", "file": "log", "latency_ns": 900, "returned": 0},
+        {"arm": "delete/full", "time_ns": 10, "call": "fdatasync", "file": "database", "latency_ns": 7, "returned": 0},
+        {"arm": "delete/full", "time_ns": 30, "call": "unlink", "file": "–", "latency_ns": 40, "returned": 0},
     ]
     capstone.plot(schema.frame(rows), ax := fresh())
     upper, lower = ax.get_figure().axes if ax.get_figure() else capstone.plot(schema.frame(rows)).get_figure().axes
-    assert upper.get_title(loc="left") == "wal, full: 2 calls, syncs: 1"
+    assert upper.get_title(loc="left") == "wal/full: 2 calls, syncs: 1"
     assert [label.get_text() for label in lower.get_yticklabels()] == ["database", "no file"]
     bars = sorted((patch.get_x(), patch.get_width()) for patch in upper.patches)
     assert bars == [(10, 5), (20, 900)]
@@ -110,7 +110,8 @@ def test_a_transaction_is_lanes_of_files() -> None:
 def redis():
     rows = []
     for batch in (1, 10):
-        slice_ = {"arm": f"50 clients, pipeline {batch}", "slice": 0, "requests": 1000, "file": "–", "total_ns": 10**8}
+        arm = f"50 clients with pipeline {batch}"
+        slice_ = {"arm": arm, "slice": 0, "requests": 1000, "file": "–", "total_ns": 10**8}
         for watched in (False, True):
             rows.append({**slice_, "watched": watched, "call": "(request)", "count": 1000, "requests_per_s": 1e4})
         rows += [
@@ -118,7 +119,7 @@ def redis():
             | {"p50_ns": 1.0, "p99_ns": 1.0, "written_bytes": 0.0}
             for call in ("read", "write")
         ]
-    return schema.frame(rows, baseline="50 clients, pipeline 1", warnings=[])
+    return schema.frame(rows, baseline="50 clients with pipeline 1", warnings=[])
 
 
 def test_the_calls_of_a_request_are_stacked() -> None:
@@ -130,7 +131,7 @@ def test_the_calls_of_a_request_are_stacked() -> None:
 def test_syncs_are_drawn_next_to_answers() -> None:
     frame = schema.frame(
         {
-            "arm": ["1 client, pipeline 1, sync: always", "50 clients, pipeline 1, sync: always"],
+            "arm": ["1 client with pipeline 1 and sync always", "50 clients with pipeline 1 and sync always"],
             "requests": [1000, 1000],
             "requests_per_s": [900.0, 9000.0],
             "low_per_s": [800.0, 7000.0],
@@ -147,7 +148,7 @@ def test_syncs_are_drawn_next_to_answers() -> None:
     assert [line[:, 0].tolist() for line in lines.get_segments()] == [[800, 1000], [7000, 9500]]
 
 
-@pytest.mark.parametrize("frame", [sqlite(arm("wal, full")), redis()], ids=["sqlite", "redis"])
+@pytest.mark.parametrize("frame", [sqlite(arm("wal/full")), redis()], ids=["sqlite", "redis"])
 def test_a_recording_says_so(frame) -> None:
     frame.attrs.update(recorded=True, kernel="5.10.0")
     assert "RECORDED on kernel 5.10.0" in capstone.plot(frame, fresh()).get_title(loc="left")

@@ -34,9 +34,9 @@ def test_an_answer_takes_one_write_without_a_pipeline_and_a_part_of_one_with_it(
 def test_always_syncs_before_each_answer_and_clients_share_a_sync() -> None:
     frame = servers.measure(1, (1, 50), ("no", "always"), requests=400, slices=2)
     syncs = servers.summary(frame).set_index("arm")["syncs_per_request"]
-    assert syncs["1 client, pipeline 1, sync: always"] == 1
-    assert 0 < syncs["50 clients, pipeline 1, sync: always"] < 1
-    assert syncs["1 client, pipeline 1, sync: no"] == syncs["50 clients, pipeline 1, sync: no"] == 0
+    assert syncs["1 client with pipeline 1 and sync always"] == 1
+    assert 0 < syncs["50 clients with pipeline 1 and sync always"] < 1
+    assert syncs["1 client with pipeline 1 and sync no"] == syncs["50 clients with pipeline 1 and sync no"] == 0
     own = frame[(frame["call"].isin(calls.SYNCS)) & (frame["append_only"] == "always")]
     assert set(own["file"]) == {"append-only file"}
 
@@ -56,11 +56,11 @@ def test_a_single_client_sends_fewer_requests_and_each_slice_has_its_rate(monkey
 def test_answers_are_compared_by_unwatched_slices_with_an_arm_against_itself() -> None:
     frame = servers.measure(1, (1, 50), requests=400, slices=2)
     assert frame.loc[~frame["watched"], "call"].unique().tolist() == ["(request)"]
-    assert servers.ratios(frame)["arm"].tolist() == ["50 clients, pipeline 1", "1 client, pipeline 1 (again)"]
-    other = servers.ratios(frame, "50 clients, pipeline 1", "p50_ns")
-    assert other["arm"].tolist() == ["1 client, pipeline 1"]
-    with pytest.raises(BadArgument, match="did you mean '50 clients, pipeline 1'"):
-        servers.ratios(frame, "50 client, pipeline 1")
+    assert servers.ratios(frame)["arm"].tolist() == ["50 clients with pipeline 1", "1 client with pipeline 1 (again)"]
+    other = servers.ratios(frame, "50 clients with pipeline 1", "p50_ns")
+    assert other["arm"].tolist() == ["1 client with pipeline 1"]
+    with pytest.raises(BadArgument, match="did you mean '50 clients with pipeline 1'"):
+        servers.ratios(frame, "50 client with pipeline 1")
 
 
 @bpf

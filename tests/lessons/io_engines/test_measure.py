@@ -439,8 +439,8 @@ def test_what_watching_costs_has_every_comparison_with_its_interval() -> None:
         "sync: watched / unwatched",
         "io_uring: watched / unwatched",
         "sync: unwatched again / unwatched (A/A)",
-        "io_uring / sync, unwatched",
-        "io_uring / sync, watched",
+        "io_uring / sync (unwatched)",
+        "io_uring / sync (watched)",
     ]
     assert ratios["ratio"].between(ratios["low"], ratios["high"]).all()
 

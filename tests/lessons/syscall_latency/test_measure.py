@@ -132,8 +132,8 @@ def test_a_bystander_is_timed_with_either_hook_and_is_not_counted() -> None:
     assert set(frame["arm"]) == {
         "no timer",
         "no timer (again)",
-        "timer, tracepoints of one call",
-        "timer, raw tracepoints of all calls",
+        "timer on tracepoints of one call",
+        "timer on raw tracepoints of all calls",
     }
     assert frame["call"].unique().tolist() == ["getppid"] and (frame["ns_per_call"] > 0).all()
     added = syscall_latency.added(frame)

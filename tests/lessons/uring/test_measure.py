@@ -102,7 +102,7 @@ def test_direct_reads_are_in_flight_after_the_call_that_submitted_them() -> None
 def test_one_call_carries_a_whole_batch() -> None:
     frame = uring.measure([1, 4, 16], seconds=0.02, slices=3)
     assert frame["arm"].value_counts().to_dict() == dict.fromkeys(
-        ["program, batch 1", "program, batch 4", "program, batch 16", "program, batch 1 (again)"], 3
+        ["program with batch 1", "program with batch 4", "program with batch 16", "program with batch 1 (again)"], 3
     )
     assert (frame["waits"] + frame["wakes"]).tolist() == [0] * len(frame)
     for row in frame.to_dict("records"):
@@ -257,7 +257,7 @@ def test_savings_are_medians_and_ratios() -> None:
 @bpf
 def test_workers_are_seen_where_they_are_asked_for_and_not_where_the_page_is_there() -> None:
     frame = uring.workers(211).set_index("arm")
-    cached, forced = frame.loc["page cache"], frame.loc["page cache, workers asked for"]
+    cached, forced = frame.loc["page cache"], frame.loc["page cache with workers asked for"]
     assert forced["punted"] == forced["ios"] == 211
     assert forced["workers"] >= 1 and forced["worker_runs"] >= 1
     if cached["filesystem"] in ("ext4", "xfs", "btrfs"):  # they can promise not to block
@@ -297,8 +297,8 @@ def test_the_tour_takes_one_call_per_batch_and_the_kernel_counts_what_the_progra
         ("nops", "io_uring"): 10,
         ("files", "plain"): 3 * 160,
         ("files", "io_uring"): 10,
-        ("files, stat first", "plain"): 4 * 160,
-        ("files, stat first", "io_uring"): 10,
+        ("files with stat", "plain"): 4 * 160,
+        ("files with stat", "io_uring"): 10,
         ("echo", "plain"): 4 * 160,
         ("echo", "io_uring"): 10,
     }

@@ -63,7 +63,7 @@ def test_registering_is_compared_with_an_a_a_arm(lesson: Followed) -> None:
 
 
 def test_workers_are_seen_where_they_are_asked_for(lesson: Followed) -> None:
-    asked = lesson.facts["workers"]["page cache, workers asked for"]
+    asked = lesson.facts["workers"]["page cache with workers asked for"]
     assert asked["punted"] == asked["ios"] and asked["workers"] >= 1
 
 

@@ -57,15 +57,15 @@ def slices(arm: str, submitter: str, batch: int, calls: int, costs: list[float])
 
 def test_its_finding_names_calls_and_cost_and_claims_no_difference_that_was_not_shown() -> None:
     rows = [
-        *slices("program, batch 1", "program", 1, 80, [1000.0] * 6),
-        *slices("program, batch 8", "program", 8, 10, [500.0] * 6),
-        *slices("iou-sqp, batch 8", "iou-sqp", 8, 0, [900.0, 1100.0] * 3),
-        *slices("program, batch 1 (again)", "program", 1, 80, [1000.0] * 6),
+        *slices("program with batch 1", "program", 1, 80, [1000.0] * 6),
+        *slices("program with batch 8", "program", 8, 10, [500.0] * 6),
+        *slices("iou-sqp with batch 8", "iou-sqp", 8, 0, [900.0, 1100.0] * 3),
+        *slices("program with batch 1 (again)", "program", 1, 80, [1000.0] * 6),
     ]
     assert panels.finding(pd.DataFrame(rows)) == (
-        "Submitted by the program, batch 8: 0.12 system calls and 500 ns of CPU time per I/O, 0.5 times (95 % interval "
-        "0.5 to 0.5) that of program, batch 1. Submitted by iou-sqp, batch 8: no system call and 1 µs of CPU time per "
-        "I/O; no difference in CPU time from program, batch 1 was shown."
+        "Submitted by the program with batch 8: 0.12 system calls and 500 ns of CPU time per I/O, 0.5 times (95 % "
+        "interval 0.5 to 0.5) that of program with batch 1. Submitted by iou-sqp with batch 8: no system call and 1 µs of "
+        "CPU time per I/O; no difference in CPU time from program with batch 1 was shown."
     )
 
 

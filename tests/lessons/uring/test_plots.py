@@ -42,7 +42,7 @@ def batches(**more: Any) -> Any:
             counts = {"calls": 64 // size, "calls_per_io": calls / size}
             rows += slices(f"{who}, batch {size}", 100.0, other, **setting, **counts)
     again = {"submitter": "program", "batch": 1, "block_bytes": 4096, "registered": "nothing"}
-    rows += slices("program, batch 1 (again)", 100.0, **again, calls=64, calls_per_io=1.0)
+    rows += slices("program with batch 1 (again)", 100.0, **again, calls=64, calls_per_io=1.0)
     return schema.frame(rows, **more)
 
 
@@ -95,7 +95,7 @@ def test_runs_of_the_panel_are_told_apart() -> None:
     frame = batches()
     frame["run"] = frame["submitter"].map({"program": 1, "iou-sqp": 2})
     labels = [line.get_label() for line in uring.plot(frame, fresh()).lines]
-    assert labels == ["program, run 1", "iou-sqp, run 2", "1 / batch"]
+    assert labels == ["program / run 1", "iou-sqp / run 2", "1 / batch"]
 
 
 def test_the_cpu_time_of_both_threads_is_stacked() -> None:
