@@ -97,6 +97,17 @@ def test_a_lesson_has_three_exercises_or_more(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=short)
+def test_a_lesson_has_the_shape_of_the_others(path: Path) -> None:
+    text = "\n".join(sources(path, "markdown"))
+    assert re.findall(r"- \*\*(You \w+ \w+|You \w+):\*\*", text)[:3] == ["You will do", "You will learn", "You need"]
+    _, exercises = re.split(r"^## (?:Three e|E)xercises$", text, flags=re.MULTILINE)
+    assert re.findall(r"^## (.+)", exercises, re.MULTILINE) == ["In practice", "Read on"]
+    assert "What bites:" in exercises
+    folds = re.findall(r"<summary>(\w+)", exercises)
+    assert folds[0] == ("Solutions" if path.name.startswith("00") else "Hints") and "Hints" not in folds[1:]
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=short)
 def test_a_lesson_links_its_neighbours(path: Path) -> None:
     text = "\n".join(sources(path, "markdown"))
     number = int(path.name[:2])

@@ -97,7 +97,7 @@ PREDICTIONS = {
             "as many as with full": "You thought that a log must be synced at each commit. That is what full "
             "does: compare the two rows.",
         },
-        usual="none, but for checkpoints",
+        usual="none, except for checkpoints",
     ),
     "10-p3": Replies(
         {
@@ -131,7 +131,7 @@ PREDICTIONS = {
     ),
     "10-p6": Replies(
         {
-            "1, each is to be safe": "You thought that safe means one wait each. One sync makes all safe that "
+            "1, because each must be safe": "You thought that safe means one wait each. One sync makes all safe that "
             "were written before it: see syncs_per_request.",
             "about a half": "You expected two requests to share a sync. Up to 50 clients can share one: see "
             "syncs_per_request.",

@@ -141,9 +141,11 @@ PREDICTIONS = {
         {
             "only CPU time": "You forgot the calls. A thread of the pool makes one call per read: compare the "
             "calls per I/O.",
+            "only system calls": "You took a call per read to be cheap. Compare the CPU time per I/O: in this run it "
+            "is more than a tenth above that of io_uring.",
             "nothing": "You looked at the rate alone. It can be the same; the calls per I/O and the CPU time are not.",
             "CPU time and system calls": "You expected a call per read to show in CPU time. In this run the "
-            "difference is within the noise: see the interval.",
+            "CPU times differ by less than a tenth.",
         },
         usual="CPU time and system calls",
     ),
