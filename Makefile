@@ -1,7 +1,7 @@
 # The commands of the lab. `make` alone lists them. Each sets up what it needs first.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab lessons test faults soak tally fuzz bench bench-peers test-kernels docs test-docs clean lock container test-container \
+.PHONY: help setup lab lessons test faults soak tally fuzz bench bench-peers test-kernels docs test-docs test-panels clean lock container test-container \
 	classroom classroom-image classroom-stop test-hub test-classroom
 
 # Debian gives /usr/sbin (bpftool, ip) to root only.
@@ -65,6 +65,10 @@ docs: ## build the site into build/site/: lessons with the outputs of the last `
 test-docs: docs ## build the site, and look at every page of it in Chromium (2 minutes)
 	@scripts/setup.sh test
 	@LABKIT_TEST_SITE=1 scripts/as-root.sh python -m pytest tests/site $(ARGS)
+
+test-panels: ## look at every panel in JupyterLab, at three widths and in two themes; pictures in build/browser/ (3 minutes)
+	@scripts/setup.sh test
+	@LABKIT_TEST_PANELS=1 scripts/as-root.sh python -m pytest tests/browser/test_every_panel.py $(ARGS)
 
 container: ## build the lab's image and start it with docker or podman (REDUCED=1, PORT=8888)
 	@REDUCED='$(REDUCED)' PORT='$(PORT)' scripts/container.sh

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 
@@ -26,10 +27,10 @@ HEAD = """# What to ask before each lesson, and which mistakes to expect
 This page is made from the lessons by `python scripts/teaching-questions.py`. A test fails where it is not as they are.
 
 A prediction comes before its measurement. Ask it in the room, let everybody commit, and count the hands. Do not give
-the answer: the next cell measures it. The last column has what the lab says to each wrong choice: what whoever made it
-believes, and which number speaks against it. Ask about that afterwards.
+the answer: the next cell measures it. Below each question is what the lab replies to each wrong choice: the idea behind
+it, and which number speaks against it. Ask about that afterwards.
 """
-EXERCISES = "The exercises. A wrong answer of a kind that the lab knows gets the hint; all others get a general one."
+EXERCISES = "*Exercises.* A wrong answer of a kind that the lab knows gets its hint. All others get a general one."
 
 
 def predictions(path: str) -> Iterator[tuple[str, str, list[str]]]:
@@ -52,27 +53,27 @@ def hints(package: str) -> Iterator[tuple[str, str, list[str]]]:
         yield key, question.ask, [hint.say for hint in question.hints]
 
 
-def cell(text: str) -> str:
-    """Return a text as it can be in a table."""
-    return " ".join(text.replace("|", "\\|").split())
+def line(text: str) -> str:
+    """Return a text as one line of Markdown: outside of `code` a star or a bracket is itself."""
+    return re.sub(r"(`[^`]*`)|([*<])", lambda found: found[1] or f"\\{found[2]}", " ".join(text.split()))
 
 
 def made() -> str:
-    """Return the page as it should be."""
+    """Return the page as it should be: lists, because a table of sentences cannot be read on a phone."""
     parts = [HEAD]
     for lesson in LESSONS:
         parts.append(f"\n## {lesson.number} {lesson.short}\n")
         replies = importlib.import_module(f"labkit.lessons.{lesson.stem}.questions").PREDICTIONS
-        rows = list(predictions(lesson.notebook))
-        if rows:
-            parts.append("\n| predict | choices | reply to a wrong choice |\n|---|---|---|\n")
-            for name, question, choices in rows:
-                said = " · ".join(f"*{choice}*: {text}" for choice, text in replies[name].wrong.items())
-                parts.append(f"| {cell(question)} | {cell(' / '.join(choices))} | {cell(said)} |\n")
+        for name, question, choices in predictions(lesson.notebook):
+            among = f" ({line(' / '.join(choices))})" if choices else ""
+            parts.append(f"\n**{line(question)}**{among}\n\n")
+            parts += [f"- *{line(choice)}*: {line(text)}\n" for choice, text in replies[name].wrong.items()]
         exercises = list(hints(lesson.stem))
         if exercises:
-            parts.append(f"\n{EXERCISES}\n\n| | exercise | hints for known mistakes |\n|---|---|---|\n")
-            parts += [f"| {key} | {cell(ask)} | {cell(' · '.join(said)) or '–'} |\n" for key, ask, said in exercises]
+            parts.append(f"\n{EXERCISES}\n\n")
+        for key, ask, said in exercises:
+            parts.append(f"- **{key}** {line(ask)}\n")
+            parts += [f"  - {line(hint)}\n" for hint in said]
     return "".join(parts)
 
 
