@@ -31,7 +31,7 @@ def judged(
 
     Parameters
     ----------
-    text : C, behind #include "labkit.h" and `VARIANT`; `before` is what stands before them.
+    text : C, behind #include "labkit.h" and `VARIANT`; `before` is what comes before them.
     """
     path = folder / "tried.c"
     path.write_text(f'{before}\n#include "labkit.h"\n{VARIANT}\n{text}', encoding="utf-8")

@@ -89,7 +89,7 @@ def _type(method: str, arguments: list[str], before: str) -> str | None:
 
 
 def _measured(operand: str) -> str:
-    """Return the type of what stands after `sizeof`: a type in brackets, or an expression."""
+    """Return the type of what is after `sizeof`: a type in brackets, or an expression."""
     is_whole = operand.startswith("(") and _closing(operand, 0) == len(operand) - 1
     return f"__typeof__{operand}" if is_whole else f"__typeof__({operand})"
 

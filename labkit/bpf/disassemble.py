@@ -13,7 +13,7 @@ _LINE = re.compile(r"^\s+([0-9a-f]+):\t(.*)$", re.MULTILINE)
 
 
 def machine_code(code: bytes) -> list[str]:
-    """Return one line an instruction, such as "  4: push   %rbp"; empty if objdump is missing or there is no code."""
+    """Return one line per instruction, such as "  4: push   %rbp"; empty if objdump is missing or there is no code."""
     if not code:
         return []
     with tempfile.NamedTemporaryFile(suffix=".bin") as file:

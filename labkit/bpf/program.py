@@ -7,7 +7,7 @@
         ...
         program.counters("hello_count")       # maps as NumPy arrays
 
-Leaving the block detaches everything, in whichever way it is left. The kernel detaches what a killed process held,
+Leaving the block detaches everything, in any way it is left. The kernel detaches what a killed process held,
 because each link is a file descriptor of that process.
 """
 

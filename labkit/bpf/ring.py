@@ -137,7 +137,7 @@ class RingReader:
         return self._array[: self.count]
 
     def frame(self) -> pd.DataFrame:
-        """Return the records as a frame, a column a field; `attrs["lost_events"]` says how many are missing."""
+        """Return the records as a frame, one column per field; `attrs["lost_events"]` says how many are missing."""
         made = as_frame(self.records())
         made.attrs["lost_events"] = self.lost
         return made
@@ -172,7 +172,7 @@ def record_dtype(program: Program, ring: str) -> np.dtype[Any]:
 
 
 def as_frame(records: npt.NDArray[Any]) -> pd.DataFrame:
-    """Return an array of records as a frame, a column a field."""
+    """Return an array of records as a frame, one column per field."""
     # each column is a copy already: without copy=False pandas would copy them all once more
     return pd.DataFrame({name: column(records[name]) for name in records.dtype.names or ()}, copy=False)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wait for a command as long as it works: a slow machine is not a missing capability."""
+"""Wait for a command as long as it makes progress: a slow machine is not a missing capability."""
 
 from __future__ import annotations
 

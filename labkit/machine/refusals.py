@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who refused a system call, and what gets round it: a filter, a capability, a limit, a mount or the kernel itself."""
+"""Who refused a system call, and what fixes it: a filter, a capability, a limit, a mount or the kernel itself."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def refusal(what: str, call: str, said: str) -> Missing | None:
 
 
 def who_refused(call: str, number: int) -> tuple[str, str]:
-    """Return the likeliest cause of an error number, "by a seccomp filter, …", and the command that gets round it."""
+    """Return the likeliest cause of an error number, "by a seccomp filter, …", and the command that fixes it."""
     if number == errno.EMFILE:
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         return f"by the limit of {most} open files", "ulimit -n 4096  # before the lab starts"

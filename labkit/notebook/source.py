@@ -32,7 +32,7 @@ def source(path: str | Path, part: str | None = None) -> Rendered:
     Parameters
     ----------
     path : relative to the tree ("c/bpf/hello.c"), or absolute.
-    part : a name that the file defines (function, struct, table, class, BPF probe or map), or a section that stands
+    part : a name that the file defines (function, struct, table, class, BPF probe or map), or a section
         between the comments `/* show: NAME */` and `/* show: end */` (`# show: NAME` in Python). All of it if None.
 
     Raises
@@ -98,7 +98,7 @@ def _python_definitions(lines: list[str]) -> dict[str, tuple[int, int]]:
 
 
 def _c_definitions(file: Path, lines: list[str]) -> dict[str, tuple[int, int]]:
-    """Return what stands at the top level of a C file by name, the comments that touch it from above included.
+    """Return what is at the top level of a C file by name, the comments that touch it from above included.
 
     A definition ends with its closing brace or its semicolon. A body wins over a mere declaration of the same name.
     """

@@ -22,8 +22,8 @@ _NOTED: list[int] = []
 def uninterrupted() -> Iterator[None]:
     """Note an interrupt (SIGINT) that comes within the block, and let it take effect at its end.
 
-    Only the main thread is ever interrupted; in others this does nothing. Nor where the handler is not Python's, which
-    could not be put back. Before a function, as `@uninterrupted()`, it stands for a block around the whole of it.
+    Only the main thread is ever interrupted; in others this does nothing. It does nothing either if the handler is not
+    Python's, because it could not be put back. As a decorator, `@uninterrupted()`, it covers the whole function.
     What `note` was called for takes effect at the end of the block, too.
     """
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:

@@ -2,9 +2,8 @@
 """Truths that an experiment knows and the learner has to find: exercises cannot be looked up.
 
 An experiment draws what it hides, measures, and then calls `expect` with the name of a question of its lesson;
-`labkit.check` compares the learner's answer with it. Never before the measurement has ended: where it raises, the
-learner is shown a recording, and this truth is not the recording's. The truths live in this process only, so they must
-be kept by the process: that is the one thing here that is remembered between calls.
+`labkit.check` compares the learner's answer with it. Call `expect` only after the measurement has ended: if the
+measurement raises, the learner sees a recording, whose answer is another one. The truths are kept in this process only.
 """
 
 from __future__ import annotations

@@ -327,7 +327,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _is_same(reported: Any, asked: str) -> bool:
-    """Return whether a workload reports the setting that it was asked for: a text, or a number in whatever spelling."""
+    """Return whether a workload reports the setting that it was asked for: a text, or a number in any spelling."""
     if isinstance(reported, str):
         return reported == asked
     try:

@@ -99,7 +99,7 @@ def test_a_log_that_was_cut_is_asked_for_again_with_more_room(
 
 
 def too_small(log: str) -> tuple[int, int]:
-    """Return lengths of which the larger cuts a log in the midst of its last instruction, just before the verdict."""
+    """Return lengths of which the larger cuts a log in the middle of its last instruction, just before the verdict."""
     return FIRST_BYTES, log.index(SAID) - 10
 
 

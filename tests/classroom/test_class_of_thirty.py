@@ -113,7 +113,7 @@ def test_a_run_that_is_interrupted_leaves_nothing_and_is_resumed(tmp_path: Path,
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as grading:
         assert grading.stdout is not None
         assert "first: 3 of 3" in grading.stdout.readline()
-        time.sleep(2)  # in the midst of the second, whatever it does then
+        time.sleep(2)  # in the middle of the second, whatever it does then
         grading.send_signal(number)
         assert grading.wait(20) != 0
     assert strangers() == []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A container that is ended in the midst of a measurement leaves nothing in the machine."""
+"""A container that is ended in the middle of a measurement leaves nothing in the machine."""
 
 from __future__ import annotations
 

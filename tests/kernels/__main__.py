@@ -64,7 +64,7 @@ def chosen() -> list[str]:
 def try_kernel(series: str, tests: Sequence[str], total_s: float, *, add: bool = False) -> dict[str, Any]:
     """Run tests on a kernel; return release, lessons (see table.summarise), seconds, ended.
 
-    Where the machine ends by itself in the midst of a test, it is booted again for what is left and what failed.
+    Where the machine ends by itself in the middle of a test, it is booted again for what is left and what failed.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def try_kernel(series: str, tests: Sequence[str], total_s: float, *, add: bool =
         if not fell or not result["ended"] or left_s < 2 * _START_S:
             break
         names = ", ".join(test["test"] for test in fell)
-        print(f"{series}: the emulated machine ended by itself in the midst of {names}; booting again", flush=True)
+        print(f"{series}: the emulated machine ended by itself in the middle of {names}; booting again", flush=True)
         result = _boot(series, tests, left_s, add=True)
     return result
 

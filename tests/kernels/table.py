@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From one line a test to one table: kernel x lesson."""
+"""From one line per test to one table: kernel x lesson."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the emulated machine told becomes one cell a lesson, also when it was switched off in the midst."""
+"""What the emulated machine told becomes one cell per lesson, also when it was switched off in the middle."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 """Have the kernel run a BPF program when a process reaches an instruction.
 
 Rests on perf_event_open(2) with the event source `uprobe`, and on BPF links with a cookie (Linux 5.15). The attachment
-is one file descriptor. Closing it, or the end of this process in whichever way, takes the breakpoint out of every
+is one file descriptor. Closing it, or the end of this process in any way, takes the breakpoint out of every
 process again and lowers the semaphore: the kernel raised it, so the kernel also lowers it when the tracer is killed.
 """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What lessons 07 and 08 share of watching: a BPF program looks on, or a warning says why nobody does."""
+"""What lessons 07 and 08 share: a BPF program watches a run, or a warning says why none does."""
 
 from __future__ import annotations
 

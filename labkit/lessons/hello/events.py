@@ -180,7 +180,7 @@ def life(runs: int = 23) -> Life:
 
 
 def _instructions(disassembly: str) -> list[str]:
-    """Return a line an instruction; BCC has a second line, under a wrong number, for a 64-bit constant."""
+    """Return one line per instruction; BCC has a second line, under a wrong number, for a 64-bit constant."""
     return [line for line in disassembly.splitlines()[1:] if "64-bit upper word" not in line]
 
 

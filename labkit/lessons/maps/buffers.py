@@ -86,11 +86,11 @@ def channels(
 
     Parameters
     ----------
-    calls : of each thread, 1 to 1 million; None is 10007 (2003 in a hurry).
+    calls : of each thread, 1 to 1 million; None is 10007 (2003 with LABKIT_QUICK=1).
     threads : 1 to 64, on CPUs of their own.
     pages : room for all records together, in pages of this kernel (mostly 4 KiB), a power of two from 1 to 4096. The
         ring buffer has all of it; of the perf buffers each CPU has its share, rounded down to a power of two.
-    slices : slices of each arm, 2 to 100; None is 6 (2 in a hurry).
+    slices : slices of each arm, 2 to 100; None is 6 (2 with LABKIT_QUICK=1).
     seed : of the order of the slices; None draws one.
     progress : see `labkit.running.progress`.
 

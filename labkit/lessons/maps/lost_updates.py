@@ -40,11 +40,11 @@ def measure(
 
     Parameters
     ----------
-    calls : of each thread, 1 to 10 million; None is 100003 (20011 in a hurry).
+    calls : of each thread, 1 to 10 million; None is 100003 (20011 with LABKIT_QUICK=1).
     threads : 1 to 64, on as many CPUs as this process may use.
     ways : names of `WAYS`.
     same_cpu : put all threads on one CPU instead.
-    slices : slices of each way, 2 to 100; None is 6 (2 in a hurry).
+    slices : slices of each way, 2 to 100; None is 6 (2 with LABKIT_QUICK=1).
     seed : of the order of the slices; None draws one.
     progress : see `labkit.running.progress`.
 

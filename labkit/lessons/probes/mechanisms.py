@@ -107,12 +107,12 @@ def cost(
 
     Parameters
     ----------
-    calls : per slice, 100 to 10 million; None is 20011 (2003 in a hurry). strace gets 499, because it is slow.
+    calls : per slice, 100 to 10 million; None is 20011 (2003 with LABKIT_QUICK=1). strace gets 499, because it is slow.
     mechanisms : names of `MECHANISMS`; what this kernel lacks is left out, and `attrs["absent"]` says why.
     ends : names of `ENDS`: a probe at the entry, at the return, or one at both.
     strace : compare with strace(1), which stops the process at both ends of the system call; where it is not
         installed, or may not follow a process, it is left out like a mechanism that this kernel lacks.
-    slices : slices of each arm, 2 to 1000; None is 12 (3 in a hurry).
+    slices : slices of each arm, 2 to 1000; None is 12 (3 with LABKIT_QUICK=1).
     seed : of the order of the slices; None draws one.
     progress : see `labkit.running.progress`.
 

@@ -41,7 +41,7 @@ def flame(
 
     Parameters
     ----------
-    seconds : of CPU time, 0.05 to 60; None is 2 (0.3 in a hurry).
+    seconds : of CPU time, 0.05 to 60; None is 2 (0.3 with LABKIT_QUICK=1).
     hz : ticks per second, 1 to 9999.
     apple, pear, plum : per cent of the time in these functions, together at most 100; the rest is spent in the kernel,
         by read(2) of /dev/zero. pear() calls plum() for a fifth of its rounds, which need

@@ -94,7 +94,7 @@ def measure(
     block_bytes : one size or several, 512 bytes to 4 MiB.
     cache : one or several of "direct", "cold", "warm".
     operation : "read" or "write".
-    seconds : how long each slice runs, 0.01 to 60; None is 0.1 (0.02 in a hurry).
+    seconds : how long each slice runs, 0.01 to 60; None is 0.1 (0.02 with LABKIT_QUICK=1).
     slices : watched slices per setting, and as many unwatched ones, at least 1; None is 2. All are interleaved, and the
         histograms of one setting are added up.
     seed : of the order of the slices; None draws one.
@@ -144,7 +144,7 @@ def heat_map(
 
     Parameters
     ----------
-    seconds : how long, 0.2 to 600; None is 3 (0.6 in a hurry).
+    seconds : how long, 0.2 to 600; None is 3 (0.6 with LABKIT_QUICK=1).
     block_bytes, cache, operation : as of `histogram`.
     neighbour : start a second program in the middle third, which reads 1 MiB blocks from the same disk.
     progress : see `labkit.running.progress`.

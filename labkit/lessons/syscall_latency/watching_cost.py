@@ -45,8 +45,8 @@ def cost(
     Parameters
     ----------
     cache, block_bytes : of its reads, as of `syscall_latency.histogram`. The default is the shortest read there is.
-    seconds : how long each slice runs, 0.01 to 60; None is 0.05 (0.02 in a hurry).
-    slices : per arm, at least 2, interleaved; None is 10 (2 in a hurry).
+    seconds : how long each slice runs, 0.01 to 60; None is 0.05 (0.02 with LABKIT_QUICK=1).
+    slices : per arm, at least 2, interleaved; None is 10 (2 with LABKIT_QUICK=1).
     progress : see `labkit.running.progress`.
 
     Returns one row per arm and slice: arm, slice, call, cache, block_bytes, ns_per_call; `added(frame)` says what each
@@ -111,8 +111,8 @@ def bystander(calls: int | None = None, slices: int | None = None, *, progress: 
 
     Parameters
     ----------
-    calls : getppid(2) calls of the bystander per slice, 1000 to 10 million; None is 200000 (20000 in a hurry).
-    slices : per arm, at least 2, interleaved; None is 10 (2 in a hurry).
+    calls : getppid(2) calls of the bystander per slice, 1000 to 10 million; None is 200000 (20000 with LABKIT_QUICK=1).
+    slices : per arm, at least 2, interleaved; None is 10 (2 with LABKIT_QUICK=1).
     progress : see `labkit.running.progress`.
 
     Returns one row per arm and slice: arm, slice, call, ns_per_call.

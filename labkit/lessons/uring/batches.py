@@ -45,8 +45,8 @@ def measure(
     submitter : one or both of "program" (by io_uring_enter) and "iou-sqp" (SQPOLL: a kernel thread watches the ring).
     register : what the kernel gets beforehand: "nothing", "buffers", "files" or "both".
     cache : "warm", "cold" (page cache with the file in it, without) or "direct" (O_DIRECT).
-    seconds : how long each slice runs, 0.01 to 60; None is 0.1 (0.02 in a hurry).
-    slices : unwatched slices per setting, at least 2; None is 6 (2 in a hurry). The first setting runs twice.
+    seconds : how long each slice runs, 0.01 to 60; None is 0.1 (0.02 with LABKIT_QUICK=1).
+    slices : unwatched slices per setting, at least 2; None is 6 (2 with LABKIT_QUICK=1). The first setting runs twice.
     seed : of the order of the slices; None draws one.
     progress : see `labkit.running.progress`.
 

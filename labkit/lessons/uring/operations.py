@@ -114,10 +114,10 @@ def files(
 
     Parameters
     ----------
-    files : how many, 1 to 10000, of 4 KiB each; None is 500 (100 in a hurry).
+    files : how many, 1 to 10000, of 4 KiB each; None is 500 (100 with LABKIT_QUICK=1).
     batch : chains submitted per call, 1 to 256.
     cache : "cold" (their content is not in the page cache) or "warm".
-    slices : of each arm, 2 to 1000; None is 6 (2 in a hurry). They are interleaved, and "plain" runs twice.
+    slices : of each arm, 2 to 1000; None is 6 (2 with LABKIT_QUICK=1). They are interleaved, and "plain" runs twice.
     seed : of the order of the slices; None draws one.
     progress : see `labkit.running.progress`.
 

@@ -29,7 +29,7 @@ def workers(ios: int | None = None, *, progress: Progress | None = None) -> pd.D
 
     Parameters
     ----------
-    ios : reads of each, 1 to 100000; None is 997 (211 in a hurry). 8 of them are in flight at a time.
+    ios : reads of each, 1 to 100000; None is 997 (211 with LABKIT_QUICK=1). 8 of them are in flight at a time.
     progress : see `labkit.running.progress`.
 
     Returns

@@ -42,8 +42,8 @@ def registered(
     Parameters
     ----------
     block_bytes, cache : as of `measure`; each call submits 32 reads.
-    slices : of each arm, 2 to 1000; None is 6 (2 in a hurry). All are interleaved, and "nothing" runs twice: see
-        `labkit.stats.trial`.
+    slices : of each arm, 2 to 1000; None is 6 (2 with LABKIT_QUICK=1). All are interleaved, and "nothing" runs twice:
+        see `labkit.stats.trial`.
     seed : of the order of the slices; None draws one.
     progress : see `labkit.running.progress`.
 

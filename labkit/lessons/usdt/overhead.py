@@ -50,7 +50,7 @@ def cost(
     Parameters
     ----------
     iterations : turns in a slice of an untraced arm, 1000 to 10^9; a traced one has a fiftieth. None: two million.
-    slices : slices per arm, at least 2. None: 10, or 3 in a hurry.
+    slices : slices per arm, at least 2. None: 10, or 3 with LABKIT_QUICK=1.
     cpu : the CPU that all run on; None takes the last one that this process may use.
     progress : see `labkit.running.progress`.
 

@@ -21,7 +21,7 @@ _REQUESTS = 13
 
 
 def hidden_delay() -> pd.DataFrame:
-    """Let a client dawdle for a hidden time before each request; exercise 12-q1 asks for it.
+    """Let a client wait for a hidden time before each request; exercise 12-q1 asks for it.
 
     Returns the waits of the web server: wait, count, total_ns, mean_ns.
     """

@@ -47,7 +47,7 @@ def lacking() -> list[str]:
 
 
 def why_refused() -> tuple[str, str]:
-    """Return the likeliest cause of an EPERM, and the command that gets round it."""
+    """Return the likeliest cause of an EPERM, and the command that fixes it."""
     if os.geteuid() != 0 and lacking():
         return "not root", SUDO
     if lacking():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rows for people: a table with one line a row, the fixes, and one line that sums up."""
+"""The rows for people: a table with one line per row, the fixes, and one line that sums up."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from labkit.machine.doctor.rows import Capability
 __all__ = ["as_text", "number_ranges", "summary"]
 
 _LEAST_REASON = 24  # characters; in a narrower window lines are longer than the window
-_WHOLE = 100  # characters a line of names, where the reasons are not cut
+_WHOLE = 100  # characters per line of names, where the reasons are not cut
 _NAMED = 3  # how many absent capabilities the summary names for a lesson
 
 
@@ -23,7 +23,7 @@ def as_text(rows: Sequence[Capability], width: int | None = None) -> str:
     Parameters
     ----------
     rows : what `examine()` returned.
-    width : characters a line; reasons are cut to it. None for whole reasons.
+    width : characters per line; reasons are cut to it. None for whole reasons.
     """
     lessons = {row.name: number_ranges(row.lessons) for row in rows}
     first = max((len(row.name) for row in rows), default=0)

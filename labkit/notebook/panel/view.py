@@ -29,7 +29,7 @@ STYLE = f"""<style>{zoom.STYLE}
 
 
 def picture(plot: Callable[..., Any], frame: pd.DataFrame, described: str) -> str:
-    """Return a plot as an image in HTML, sharp at twice its size, with `described` for who cannot see it."""
+    """Return a plot as an image in HTML, sharp at twice its size, with `described` for readers who cannot see it."""
     with DRAWING:
         return style.image(figure(plot, frame), described)
 

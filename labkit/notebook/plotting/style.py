@@ -217,7 +217,7 @@ _DARK = '<style>[data-jp-theme-light="false"] .labkit-plot { filter: invert(0.93
 
 
 def image(drawn: Figure, described: str = "") -> str:
-    """Return a figure as an image in HTML, with `described`, or what `words` finds, for who cannot see it."""
+    """Return a figure as an image in HTML, with `described`, or what `words` finds, for readers who cannot see it."""
     content = png(drawn)
     width, code = int.from_bytes(content[16:20], "big") // 2, base64.b64encode(content).decode()
     return (
