@@ -4,7 +4,7 @@
 Two pytests run there, one for each CPU, from the two ends of the same list. Each claims a test before it runs it, so
 that they meet where both are done.
 
-Options: --report FILE takes one JSON line a test; --share S ends a lesson's tests after S seconds, so that a slow
+Options: --report FILE takes one JSON line per test; --share S ends a lesson's tests after S seconds, so that a slow
 lesson does not take the time of the next; --claims FOLDER is for both; --backwards is for one of them; --done FILE
 names tests that have a result already, by the lines of an earlier report.
 """
