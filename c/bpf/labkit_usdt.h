@@ -3,8 +3,9 @@
  * Read the arguments of a USDT probe, wherever the compiler left them.
  *
  * The note of a probe says where: "-4@%eax 8@16(%rbp)" is four signed bytes in register eax, then eight bytes in memory,
- * 16 after what rbp points to; on 64-bit ARM "-4@w0 8@[sp, 16]". The Python side (labkit/bpf/usdt/operands.py) turns each into a `struct usdt_operand`; here
- * it is followed. So the same loaded program serves every probe of every binary, on x86-64 and on aarch64.
+ * 16 after what rbp points to; on 64-bit ARM "-4@w0 8@[sp, 16]". The Python side (labkit/bpf/usdt/operands.py) turns
+ * each into a `struct usdt_operand`; here it is followed. So the same loaded program works for every probe of every
+ * binary, on x86-64 and on aarch64.
  */
 #ifndef LABKIT_USDT_H
 #define LABKIT_USDT_H

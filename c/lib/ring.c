@@ -2,7 +2,7 @@
 /*
  * The callback that libbpf calls for each record of a BPF ring buffer: append it to an array.
  *
- * A Python callback costs about 2 microseconds a record; this one costs about 10 nanoseconds.
+ * A Python callback costs about 2 microseconds per record; this one costs about 10 nanoseconds.
  * labkit/bpf/ring.py allocates the array (NumPy) and reads it when all is over.
  */
 #include <errno.h>

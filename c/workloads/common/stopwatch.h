@@ -11,7 +11,7 @@
  * Elsewhere this is clock_gettime().
  *
  * Only differences mean something: against CLOCK_MONOTONIC it may be off by some
- * microseconds a second, less than 0.01 %.
+ * microseconds per second, less than 0.01 %.
  */
 #ifndef STOPWATCH_H
 #define STOPWATCH_H
