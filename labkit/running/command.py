@@ -19,8 +19,8 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Return what `subprocess.run` would, with the output captured as text.
 
-    An interrupt in the middle of `subprocess.run` can leave the child running: Python may be interrupted between fork(2)
-    and the moment at which it has noted the process id.
+    An interrupt in the middle of `subprocess.run` can leave the child running: Python may be interrupted between
+    fork(2) and the moment at which it has noted the process id.
 
     Raises
     ------

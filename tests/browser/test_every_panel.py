@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every panel of every lesson, at three widths and in two themes: nothing is cut off, nothing overlaps, Tab reaches all.
+"""Every panel of every lesson, at three widths, in two themes: nothing is cut off or overlaps, Tab reaches all.
 
 Only `make test-panels` runs these tests. A picture of each panel is kept in build/browser/.
 """

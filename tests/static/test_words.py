@@ -29,7 +29,7 @@ INSTEAD = {
     r"untried|reckon(?:ed|s)?": "not tested; computed",
     r"for ever|in the mean(?! time)|fault of the lab": "forever; on average; bug",
     r"(?:bytes|samples|times|ticks|requests|I/Os|events|messages|\w+seconds) a second": "per second",
-    r"(?:rows?|lines?|columns?|cells?) an? (?:arm|engine|slice|call|event|row|field|instruction|lesson|test)": "row per",
+    r"(?:rows?|lines?|columns?|cells?) an? (?:arm|engine|slice|call|event|row|field|instruction|lesson|test)": "per",
     r"in the midst|dawdles?|gets? round it|for who cannot": "in the middle; waits; fixes it; for readers who cannot",
 }
 SKIPPED = ("*.lock", "*.csv", "*.png", "*.xz", "*.npz", "*.json", "LICENSE*", "expected.txt")

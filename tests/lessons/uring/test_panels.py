@@ -64,8 +64,8 @@ def test_its_finding_names_calls_and_cost_and_claims_no_difference_that_was_not_
     ]
     assert panels.finding(pd.DataFrame(rows)) == (
         "Submitted by the program with batch 8: 0.12 system calls and 500 ns of CPU time per I/O, 0.5 times (95 % "
-        "interval 0.5 to 0.5) that of program with batch 1. Submitted by iou-sqp with batch 8: no system call and 1 µs of "
-        "CPU time per I/O; no difference in CPU time from program with batch 1 was shown."
+        "interval 0.5 to 0.5) that of program with batch 1. Submitted by iou-sqp with batch 8: no system call and 1 µs "
+        "of CPU time per I/O; no difference in CPU time from program with batch 1 was shown."
     )
 
 
