@@ -92,7 +92,12 @@ def times(ratio: float, low: float | None = None, high: float | None = None) -> 
     if low is None or high is None:
         return f"{ratio:.3g} times"
     nothing = ": no difference shown" if low <= 1 <= high else ""
-    return f"{ratio:.3g} times (95 % interval {low:.3g} to {high:.3g}{nothing})"
+    return f"{ratio:.3g} times (95 % interval {_end(low)} to {_end(high)}{nothing})"
+
+
+def _end(value: float) -> str:
+    """Return an end of an interval, with as many digits as tell it from 1."""
+    return next((text for digits in range(3, 7) if float(text := f"{value:.{digits}g}") != 1), "1")
 
 
 def compared_ns(frame: pd.DataFrame, arm: str, other: str, column: str = "ns_per_call", each: str = "a call") -> str:

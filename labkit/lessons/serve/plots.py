@@ -113,13 +113,15 @@ def _offered(frame: pd.DataFrame, ax: Axes) -> Axes:
     right.errorbar(across, opened["p99_ns"], yerr=reach, capsize=3, label="from when it was due", **due)
     right.plot(across, opened["service_p99_ns"], label="from when it was sent", **sent)
     first = frame[frame["loop"] == "closed"].iloc[0]
-    right.plot([first["requests_per_s"]], [first["p99_ns"]], label="closed loop", **{**closed, "linestyle": "none"})
+    if first["p99_ns"] > 0:  # not with fewer than 1000 requests
+        right.plot([first["requests_per_s"]], [first["p99_ns"]], label="closed loop", **{**closed, "linestyle": "none"})
     for one in (left, right):
         style.axis(one, "x", "offered_requests_per_s")
     style.axis(left, "y", "requests_per_s")
     style.axis(right, "y", "p99_ns", log=10)
     style.finish(left, frame, title="Answered")
-    return style.finish(right, frame, title="99th percentile")
+    style.legend_below(right)  # inside it would hide marks
+    return style.finish(right, frame, title="99th percentile, by where the clock starts", legend=False)
 
 
 def _per_way(frame: pd.DataFrame, ax: Axes) -> Axes:

@@ -50,7 +50,7 @@ PREDICTIONS = {
             "the kernel takes longer: look at the median above the picture.",
             "about 10 ms": "You thought of a hard disk. The file is in memory, in the page cache, as the median "
             "in microseconds shows: no disk takes part.",
-            "about 1 s": "You thought of a whole file, or of a slow network. The picture has hundreds of reads, "
+            "about 1 s": "You thought of a whole file, or of a slow network. The picture has 97 reads, "
             "and all of them together took less than that.",
         },
         usual="about 10 µs",
