@@ -14,6 +14,9 @@ from labkit.lessons.your_program.watching import look_at
 from labkit.running.progress import silent
 
 # a process that runs one line of Python at each line that it gets, and says so when it is done
+# a limit for what hangs; on an emulated machine a million calls take minutes
+PATIENCE_S = 600.0
+
 OBEYS = "import sys\nfor line in sys.stdin:\n exec(line)\n print('done', flush=True)\n"
 
 
@@ -41,4 +44,4 @@ class Obedient:
 
     def watched(self, what: str, meanwhile: Callable[[], object]) -> pd.DataFrame:
         """Look at it while `meanwhile` runs."""
-        return look_at(check_target(self.process.pid, None, None), [what], 60.0, silent, meanwhile)[what]
+        return look_at(check_target(self.process.pid, None, None), [what], PATIENCE_S, silent, meanwhile)[what]

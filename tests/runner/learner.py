@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ class Followed:
     starts: dict[str, str]  # what is said of the program that an exercise begins with, by question
 
 
-def follow(stem: str, facts: str, folder: Path) -> Followed:
+def follow(stem: str, facts: str, folder: Path, instead: Mapping[str, str] | None = None) -> Followed:
     """Execute a lesson headless and quick, then its solutions.
 
     Parameters
@@ -40,6 +41,7 @@ def follow(stem: str, facts: str, folder: Path) -> Followed:
     stem : the notebook's name, such as "01-hello".
     facts : Python that gives a dict of plain values from the lesson's own variables, to be asserted by a test.
     folder : an empty folder to work in.
+    instead : words of the solutions -> what this kernel has instead, where the lesson's text says so.
     """
     notebook = nbformat.read(repo_folder() / "notebooks" / f"{stem}.ipynb", as_version=4)
     text = "\n".join(cell.source for cell in notebook.cells)
@@ -57,7 +59,7 @@ def follow(stem: str, facts: str, folder: Path) -> Followed:
         for code in (
             f"import json\nprint(json.dumps({{{tries}}}))",
             f"print(json.dumps({{{', '.join(starts)}}}))",
-            *_SOLUTIONS.findall(text),
+            *(_in_words_of_this_kernel(code, instead or {}) for code in _SOLUTIONS.findall(text)),
             "from labkit.notebook.solved import solved\nprint(json.dumps(sorted(solved())))",
             f"print(json.dumps({facts}, default=lambda value: value.item()))",  # NumPy's numbers too
         )
@@ -71,6 +73,12 @@ def follow(stem: str, facts: str, folder: Path) -> Followed:
     printed = (_printed(cell) for cell in notebook.cells if cell.cell_type == "code")
     tried, said_of, *_, solved, found = (value for value in printed if value is not None)
     return Followed("", found, questions, [name for name, taken in tried.items() if taken], solved, said_of)
+
+
+def _in_words_of_this_kernel(code: str, instead: Mapping[str, str]) -> str:
+    for word, other in instead.items():
+        code = code.replace(word, other)
+    return code
 
 
 def _program(text: str, question: str) -> str:

@@ -110,7 +110,7 @@ def sqlite_query(lookups: int | None = None, *, progress: Progress | None = None
 
 
 def web_server(
-    delay_ms: float = 20.0, requests: int | None = None, *, progress: Progress | None = None
+    delay_ms: float = 50.0, requests: int | None = None, *, progress: Progress | None = None
 ) -> pd.DataFrame:
     """Watch `python3 -m http.server` wait while a client asks; the same again with a client that sends at once.
 

@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from obedient import Obedient
+from obedient import PATIENCE_S, Obedient
 
 import labkit
 from labkit.errors import BadArgument
@@ -26,6 +26,7 @@ from labkit.running.progress import silent
 from labkit.running.workload import Workload
 
 bpf = pytest.mark.bpf
+anywhere = pytest.mark.anywhere
 SLEEP = ["sleep", "30"]
 
 # -- calls and bytes ---------------------------------------------------------------------------------------
@@ -87,7 +88,7 @@ def test_a_workload_that_counts_itself_agrees() -> None:
     with Workload("your_program", arguments) as run:
         told: dict[str, int] = {}
         target = check_target(run.pid, None, None)
-        found = look_at(target, ["calls", "files"], 60.0, silent, lambda: told.update(run.go()))
+        found = look_at(target, ["calls", "files"], PATIENCE_S, silent, lambda: told.update(run.go()))
     calls, files = found["calls"].set_index("call"), found["files"].set_index("path")
     assert (calls["count"]["pwrite64"], calls["errors"]["pwrite64"]) == (97 + 7, 7)
     assert calls["bytes"]["pwrite64"] == told["written_bytes"] == files["written_bytes"]["/dev/null"]
@@ -120,7 +121,8 @@ def test_the_wait_for_a_cpu_is_that_of_schedstat(obedient: Obedient) -> None:
 
         frame = obedient.watched("waits", work).set_index("wait")
     ours = frame["total_ns"]["for a CPU (run queue)"]
-    assert ours == pytest.approx(told[0], rel=0.1)  # two clocks, read a moment apart at each switch
+    # two clocks, read a moment apart at each switch: a moment is at most as long as the probes ran in all
+    assert ours == pytest.approx(told[0], abs=0.02 * told[0] + frame["probe_ns"].iloc[0])
 
 
 @bpf
@@ -167,7 +169,7 @@ def test_the_stacks_of_a_busy_function_have_its_name() -> None:
         "probes", ["--work", "burn", "--seconds", "0.3", "--apple", "100", "--pear", "0", "--plum", "0"]
     ) as run:
         target = check_target(run.pid, None, None)
-        found = look_at(target, ["on_cpu", "off_cpu"], 60.0, silent, run.go)
+        found = look_at(target, ["on_cpu", "off_cpu"], PATIENCE_S, silent, run.go)
     stacks = found["on_cpu"]
     assert stacks[stacks["stack"].str.contains("apple")]["count"].sum() > 0.5 * stacks["count"].sum() > 0
 
@@ -211,11 +213,12 @@ def test_a_cgroup_is_watched_and_its_neighbour_is_not() -> None:
             inside("[os.getpgid(0) for _ in range(23)]")
             outside("[os.getpgid(0) for _ in range(97)]")
 
-        found = look_at(check_target(None, None, str(cgroup.path)), ["calls"], 30.0, silent, work)["calls"]
+        found = look_at(check_target(None, None, str(cgroup.path)), ["calls"], PATIENCE_S, silent, work)["calls"]
     assert found.set_index("call")["count"]["getpgid"] == 23
 
 
 @bpf
+@anywhere
 def test_the_target_runs_on_after_the_watcher_was_killed(obedient: Obedient) -> None:
     script = f"import labkit\nprint('begins', flush=True)\nlabkit.watch(pid={obedient.process.pid}, seconds=60)"
     watcher = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=dict(os.environ))
@@ -257,6 +260,7 @@ def test_a_bad_target_is_refused_before_anything_is_started() -> None:
 
 
 @bpf
+@anywhere  # the notebook shows the same on each kernel, as do the next two
 @pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
 def test_git_reads_every_byte_of_a_copied_tree_and_then_none() -> None:
     frame = your_program.git_status(199).set_index(["phase", "call"])
@@ -265,6 +269,7 @@ def test_git_reads_every_byte_of_a_copied_tree_and_then_none() -> None:
 
 
 @bpf
+@anywhere
 @pytest.mark.skipif(not shutil.which("sqlite3"), reason="sqlite3 is not installed")
 def test_sqlite_reads_its_file_once_per_lookup_and_with_an_index_hardly_at_all() -> None:
     frame = your_program.sqlite_query(5)
@@ -274,6 +279,7 @@ def test_sqlite_reads_its_file_once_per_lookup_and_with_an_index_hardly_at_all()
 
 
 @bpf
+@anywhere
 def test_the_web_server_waits_for_a_slow_client() -> None:
     made = your_program.web_server(30, 7)
     frame = made.set_index(["phase", "wait"])

@@ -9,6 +9,7 @@ import pytest
 from runner.learner import Followed, follow
 
 pytestmark = pytest.mark.bpf
+anywhere = pytest.mark.anywhere
 
 FACTS = """{
     "recorded": [bool(frame.attrs.get("recorded")) for frame in (git, sql, web, faults, busy, waiting, memory)],
@@ -44,6 +45,7 @@ def test_each_cause_is_proved_by_its_number(lesson: Followed) -> None:
     assert lesson.facts["python"] > 0.5
 
 
+@anywhere
 def test_the_learners_tools_are_loaded(lesson: Followed) -> None:
     assert lesson.facts["tools"] == ["NotebookCell"] * 2
 
@@ -58,5 +60,6 @@ def test_the_programs_to_begin_with_are_wrong_as_the_text_says(lesson: Followed)
     assert "Wrong in the case: short writes" in lesson.starts["12-q3"]
 
 
+@anywhere
 def test_wrong_answers_do_not(lesson: Followed) -> None:
     assert lesson.wrong_accepted == []

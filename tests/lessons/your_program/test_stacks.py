@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shutil
 import struct
 import subprocess
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from obedient import PATIENCE_S
 from witness import bpftrace
 
 import labkit
@@ -24,6 +28,7 @@ from labkit.running.progress import silent
 from labkit.running.workload import Workload, build
 
 bpf = pytest.mark.bpf
+anywhere = pytest.mark.anywhere
 
 # three functions: one computes, one sleeps in a thread, one is deep; at the end it says its own times
 FRUIT = """
@@ -51,8 +56,8 @@ print(json.dumps(took), file=open(sys.argv[1], "w"))
 """
 
 
-def interpreters() -> list[str]:
-    """Return the Pythons of this machine, of different versions, that start."""
+def interpreters() -> list[Any]:
+    """Return the Pythons of this machine, of different versions, that start; on other kernels the first is enough."""
     found = {}
     for name in ("/usr/bin/python3", "python3.11", "python3.12", "python3.13", "python3.14"):
         path = shutil.which(name)
@@ -62,29 +67,47 @@ def interpreters() -> list[str]:
         if made and made.returncode == 0:
             minor, real = made.stdout.split()
             found.setdefault(int(minor), real)
-    return [path for minor, path in found.items() if 11 <= minor <= 13]
+    known = [path for minor, path in found.items() if 11 <= minor <= 13]
+    return [*known[:1], *(pytest.param(path, marks=anywhere) for path in known[1:])]
 
 
 def share(frame: pd.DataFrame, *names: str) -> int:
     return int(frame[frame["stack"].str.contains(";".join(names), regex=False)]["count"].sum())
 
 
+@functools.cache
+def fruit(python: str) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+    """Return the stacks of one run on and off the CPU, and how long the script says that it rested."""
+    with tempfile.TemporaryDirectory() as folder:
+        script, told = Path(folder, "fruit.py"), Path(folder, "took")
+        script.write_text(FRUIT)
+        found = your_program.watch_all(["on_cpu", "off_cpu"], command=[python, str(script), str(told)])
+        return found["on_cpu"], found["off_cpu"], json.loads(told.read_text())["rest"]
+
+
+each_python = pytest.mark.parametrize("python", interpreters(), ids=lambda path: Path(path).name)
+
+
 @bpf
-@pytest.mark.parametrize("python", interpreters(), ids=lambda path: Path(path).name)
-def test_functions_of_python_have_their_names_and_their_times(python: str, tmp_path: Path) -> None:
-    script = tmp_path / "fruit.py"
-    script.write_text(FRUIT)
-    found = your_program.watch_all(["on_cpu", "off_cpu"], command=[python, str(script), str(tmp_path / "took")])
-    took = json.loads((tmp_path / "took").read_text())
-    on, off = found["on_cpu"], found["off_cpu"]
+@each_python
+def test_functions_of_python_have_their_names(python: str) -> None:
+    on, off, _ = fruit(python)
     assert share(on, "py::<module>:fruit.py", "py::apple:fruit.py") > 0.3 * share(on, "py::")
-    assert share(on, "py::apple") / 499 == pytest.approx(0.4, rel=0.2)  # by the program's own CPU clock
     assert all(share(on, f"py::<module>:{name}.py") for name in "pqrst")
     rest = off[off["stack"].str.contains("py::Tree.rest:fruit.py")]
     assert rest["count"].sum() >= 7
-    assert 7 * 30e6 <= rest["total_ns"].sum() <= took["rest"]
+    assert 7 * 30e6 <= rest["total_ns"].sum()
     cut = on[on["stack"].str.startswith(pythons.CUT)]
     assert cut["stack"].str.contains("py::deep:fruit.py;py::deep:fruit.py").any()
+
+
+@bpf
+@anywhere  # an emulated machine leaves ticks of a timer out
+@each_python
+def test_functions_of_python_have_their_times(python: str) -> None:
+    on, off, rested_ns = fruit(python)
+    assert share(on, "py::apple") / 499 == pytest.approx(0.4, rel=0.2)  # by the program's own CPU clock
+    assert off[off["stack"].str.contains("py::Tree.rest:fruit.py")]["total_ns"].sum() <= rested_ns
 
 
 @bpf
@@ -97,7 +120,7 @@ def test_sleeps_have_the_function_and_the_time_that_the_program_and_bpftrace_see
     told: dict[str, list[dict[str, int]]] = {}
     with Workload("script", ["--script", "main: nap 23 5000, fall 3 7 20000"]) as run, bpftrace(text) as witness:
         pid, target = run.pid, check_target(run.pid, None, None)
-        frame = look_at(target, ["off_cpu"], 60.0, silent, lambda: told.update(run.go()))["off_cpu"]
+        frame = look_at(target, ["off_cpu"], PATIENCE_S, silent, lambda: told.update(run.go()))["off_cpu"]
         said = witness.end()
     acts = {act["act"]: act["elapsed_ns"] for act in told["acts"]}
     nap, fall = (frame[frame["stack"].str.contains(f";{name}")] for name in ("nap", "fall"))
@@ -106,18 +129,21 @@ def test_sleeps_have_the_function_and_the_time_that_the_program_and_bpftrace_see
     assert fall["stack"].str.contains(";".join(["fall"] * 7)).all()
     seen = [int(ns) for ns in re.findall(rf"^off {pid} (\d+)$", said, re.MULTILINE) if int(ns) > 4e6]
     long_ones = nap["total_ns"].sum() + fall["total_ns"].sum()
-    assert sum(seen) == pytest.approx(long_ones, rel=0.02)  # two clocks, read a moment apart at each switch
+    # two clocks, read a moment apart at each switch: a moment is at most as long as the probes ran in all
+    assert sum(seen) == pytest.approx(long_ones, abs=0.02 * long_ones + frame["probe_ns"].iloc[0])
 
 
 @bpf
+@anywhere  # an emulated machine leaves ticks of a timer out
 def test_the_samples_are_as_many_as_the_cpu_time_says() -> None:
     arguments = ["--work", "burn", "--seconds", "0.5", "--apple", "100", "--pear", "0", "--plum", "0"]
     with Workload("probes", arguments) as run:  # it burns half a second of its own CPU clock
-        frame = look_at(check_target(run.pid, None, None), ["on_cpu"], 60.0, silent, run.go)["on_cpu"]
+        frame = look_at(check_target(run.pid, None, None), ["on_cpu"], PATIENCE_S, silent, run.go)["on_cpu"]
     assert frame["count"].sum() / 499 == pytest.approx(0.5, rel=0.2)
 
 
 @bpf
+@anywhere
 @pytest.mark.skipif(not shutil.which("strip"), reason="strip is not installed")
 def test_a_stripped_binary_is_named_in_brackets_and_in_words(tmp_path: Path) -> None:
     bare = tmp_path / "bare"

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from obedient import Obedient
+from obedient import PATIENCE_S, Obedient
 
 import labkit
 from labkit.errors import BadArgument
@@ -22,6 +22,7 @@ from labkit.running.progress import silent
 from labkit.running.workload import build
 
 bpf = pytest.mark.bpf
+anywhere = pytest.mark.anywhere
 needs_root = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root and util-linux")
 SLEEP = ["sleep", "30"]
 
@@ -34,7 +35,7 @@ def test_calls_of_threads_that_come_and_go_are_counted(obedient: Obedient) -> No
     order = "[(t.start(), t.join()) for t in [threading.Thread(target=lambda: os.getpgid(0)) for _ in range(97)]]"
     obedient("import threading")
     found = look_at(
-        check_target(obedient.process.pid, None, None), ["calls", "waits"], 60.0, silent, lambda: obedient(order)
+        check_target(obedient.process.pid, None, None), ["calls", "waits"], PATIENCE_S, silent, lambda: obedient(order)
     )
     assert found["calls"].set_index("call")["count"]["getpgid"] == 97
     assert found["waits"].set_index("wait")["count"]["for a CPU (run queue)"] >= 97
@@ -45,7 +46,7 @@ def test_calls_of_threads_that_come_and_go_are_counted(obedient: Obedient) -> No
 def test_a_process_that_execs_is_watched_on_and_reported() -> None:
     words = ["sh", "-c", "read -r _; exec dd if=/dev/zero of=/dev/null bs=1 count=23 status=none"]
     execs = subprocess.Popen(words, stdin=subprocess.PIPE, text=True)
-    long = subprocess.Popen(["sh", "-c", "read -r _; exec sleep 20"], stdin=subprocess.PIPE, text=True)
+    long = subprocess.Popen(["sh", "-c", "read -r _; exec sleep 600"], stdin=subprocess.PIPE, text=True)
 
     def start(process: subprocess.Popen[str], until: str) -> None:
         assert process.stdin
@@ -55,11 +56,11 @@ def test_a_process_that_execs_is_watched_on_and_reported() -> None:
             pass
 
     frame = look_at(
-        check_target(execs.pid, None, None), ["calls"], 30, silent, lambda: (start(execs, ""), execs.wait())
+        check_target(execs.pid, None, None), ["calls"], PATIENCE_S, silent, lambda: (start(execs, ""), execs.wait())
     )["calls"]
     execs.communicate()
     assert frame.set_index("call")["count"]["write"] == 23
-    found = look_at(check_target(long.pid, None, None), ["calls"], 10, silent, lambda: start(long, "sleep\n"))
+    found = look_at(check_target(long.pid, None, None), ["calls"], PATIENCE_S, silent, lambda: start(long, "sleep\n"))
     long.kill()
     long.communicate()
     assert any("'sleep' (exec)" in line for line in found["calls"].attrs["warnings"])
@@ -95,7 +96,7 @@ def test_the_number_of_a_thread_is_no_process() -> None:
 def test_a_million_calls_are_counted_and_the_target_does_its_work(tmp_path: Path) -> None:
     source, copy = tmp_path / "source", tmp_path / "copy"
     source.write_bytes(os.urandom(500_003))
-    frame = labkit.watch(command=["dd", f"if={source}", f"of={copy}", "bs=1", "status=none"])
+    frame = labkit.watch(command=["dd", f"if={source}", f"of={copy}", "bs=1", "status=none"], seconds=PATIENCE_S)
     calls, lost = frame.set_index("call"), frame.attrs["lost_events"]
     assert copy.read_bytes() == source.read_bytes()
     for call in ("read", "write"):
@@ -143,7 +144,7 @@ def test_a_process_in_namespaces_has_the_names_of_its_own_files() -> None:
             outside.stdin.flush()
             outside.wait()
 
-        found = look_at(target, ["on_cpu", "files"], 60.0, silent, work_on)
+        found = look_at(target, ["on_cpu", "files"], PATIENCE_S, silent, work_on)
     stacks, files = found["on_cpu"], found["files"].set_index("path")
     assert stacks[stacks["stack"].str.contains(";apple")]["count"].sum() > 0.5 * stacks["count"].sum() > 0
     assert files["read_bytes"]["/mnt/before"] == 2 and files["written_bytes"]["/mnt/after"] == 2
@@ -163,7 +164,7 @@ for what in ("calls", "on_cpu", "tcp"):
         print(what, "IS MISSING:", error)
 made = your_program.panel()
 made.run()
-made.wait(60)
+made.wait(600)
 print("PANEL:", made._message.value)
 print("RECORDED:", labkit.measured("12", "faults", labkit.watch, what="faults", command=["true"]).attrs["recorded"])
 """
@@ -173,7 +174,7 @@ print("RECORDED:", labkit.measured("12", "faults", labkit.watch, what="faults", 
 @needs_root
 def test_without_its_capabilities_it_says_so_in_plain_words_and_the_lesson_shows_a_recording() -> None:
     command = ["setpriv", "--bounding-set=-bpf,-perfmon,-sys_admin", sys.executable, "-c", REFUSED]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert done.returncode == 0 and "Traceback" not in done.stdout + done.stderr, done.stderr
     for what in ("calls", "on_cpu", "tcp"):
         assert f"{what} IS MISSING: " in done.stdout
@@ -181,12 +182,13 @@ def test_without_its_capabilities_it_says_so_in_plain_words_and_the_lesson_shows
 
 
 @bpf
+@anywhere  # the refusal is made up
 @needs_root
 def test_where_perf_events_are_refused_the_timer_is_missing() -> None:
     code = REFUSED.replace('("calls", "on_cpu", "tcp")', '("on_cpu", "faults")').partition("made =")[0]
     broken = Path(__file__).parents[2] / "faults" / "broken.py"
     command = [sys.executable, str(broken), "refuse:perf_event_open:EPERM", "--", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert done.returncode == 0 and "Traceback" not in done.stdout + done.stderr, done.stderr
     assert "on_cpu IS MISSING: " in done.stdout and "faults IS MISSING: " in done.stdout
 
@@ -195,5 +197,5 @@ def test_the_panel_refuses_a_wrong_process_in_words() -> None:
     made = your_program.panel()
     made.controls["pid"].value = 4_000_000
     made.run()
-    made.wait(60)
+    made.wait(600)
     assert "pid=4000000 is not a running process" in made._message.value
