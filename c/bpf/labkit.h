@@ -131,14 +131,25 @@ static __always_inline u32 labkit_tid(void)
 }
 
 #ifdef LABKIT_FOLLOW_CHILDREN
+#ifdef LABKIT_CHILDREN_ARE_TOLD	/* whoever includes this has something to do for each child or thread, too */
+static __always_inline void labkit_child_begins(u32 child);
+static __always_inline void labkit_child_ended(u32 child);
+#else
+static __always_inline void labkit_child_begins(u32 child) { }
+static __always_inline void labkit_child_ended(u32 child) { }
+#endif
+
 /* Runs in the parent, before the child does: no event of the child can be missed. */
 TRACEPOINT_PROBE(sched, sched_process_fork)
 {
 	u32 child = args->child_pid;
 	u8 yes = 1;
 
-	if (labkit_is_target() && labkit_children.update(&child, &yes))
+	if (!labkit_is_target())
+		return 0;
+	if (labkit_children.update(&child, &yes))
 		labkit_count_lost();
+	labkit_child_begins(child);
 	return 0;
 }
 
@@ -150,7 +161,10 @@ TRACEPOINT_PROBE(sched, sched_process_free)
 {
 	u32 gone = args->pid;
 
+	if (!labkit_children.lookup(&gone))
+		return 0;
 	labkit_children.delete(&gone);
+	labkit_child_ended(gone);
 	return 0;
 }
 #endif

@@ -5,7 +5,7 @@
 
 #include "labkit_watched.h"
 
-struct started { u64 at_ns; s64 number; u64 first; u64 second; u64 third; };	/* and its first arguments */
+struct started { u64 at_ns; s64 number; u64 first; u64 second; u64 third; u64 fourth; };	/* and its first arguments */
 
 BPF_HASH(in_call, u32, struct started, 16384);	/* by thread */
 
@@ -21,6 +21,7 @@ TRACEPOINT_PROBE(raw_syscalls, sys_enter)
 	now.first = args->args[0];
 	now.second = args->args[1];
 	now.third = args->args[2];
+	now.fourth = args->args[3];
 	if (in_call.update(&tid, &now))
 		labkit_count_lost();
 	return 0;

@@ -3,7 +3,10 @@
  * Lesson 12: every system call of a process and its children: how often, how long, how many bytes, of which file.
  *
  * A call is counted when it returns. Python writes `kinds`: what this machine's system call numbers mean.
+ *
+ * A file gets its name when it is opened. A child inherits its parent's descriptors, and so their names.
  */
+#define LABKIT_CHILDREN_ARE_TOLD
 #include "labkit_in_call.h"
 #include <linux/socket.h>
 #include <linux/net.h>
@@ -18,14 +21,20 @@ enum {	/* bits of `kinds` */
 	COPIES = 1024,				/* from the file in its first argument, to the one in its third */
 	DUPLICATES = 2048,			/* its result is one more descriptor of the file in its first argument */
 	CONTROLS = 4096,			/* fcntl(): the same if its second argument is F_DUPFD or F_DUPFD_CLOEXEC */
+	MAKES_NAMELESS = 8192,			/* its result is a descriptor of something that has no name */
+	MAKES_TWO = 16384, MAKES_PAIR = 32768,	/* so are the two at its first, or fourth, argument */
+	CLOSES_RANGE = 65536,			/* from its first argument to its second */
+	CLONES = 131072, CLONES_BY_STRUCT = 262144,	/* its first argument has, or points to, the flags */
 };
 enum { MADE = 1, TO, AT, FROM };		/* how a socket got its name */
 
 #define NAME_BYTES 96
+#define MOST_INHERITED 64	/* descriptors of a parent, from 0 on, whose names its child gets */
+#define OF_A_THREAD 0x10000	/* CLONE_THREAD */
 
 struct call_sum { u64 count; u64 errors; u64 total_ns; u64 max_ns; u64 bytes; };
-struct file_at { u32 pid; s32 fd; };		/* a file by its number in one process */
-struct file_key { u32 pid; s32 fd; char name[NAME_BYTES]; };	/* with a name, pid and fd are 0 */
+struct file_at { u32 pid; s32 fd; };		/* a file by its number in one process, as the machine numbers them */
+struct file_key { u32 pid; s32 fd; char name[NAME_BYTES]; };	/* as the lab does; with a name, pid and fd are 0 */
 struct file_name { char name[NAME_BYTES]; };
 struct socket_name {	/* in the place of a name: no file's name begins with `mark` */
 	u8 mark;
@@ -101,10 +110,74 @@ static __always_inline void name_duplicate(struct file_key *key, struct file_at 
 		labkit_count_lost();
 }
 
+/* Has no names any more of descriptors that were closed, or that have become something without a name. */
+static __always_inline void forget_names(struct file_at *at, struct started *call, u32 kind)
+{
+	s32 two[2] = {};
+
+	if (kind & CLOSES_RANGE) {
+		for (int fd = 0; fd < MOST_INHERITED; fd++) {
+			at->fd = fd;
+			if (fd >= call->first && fd <= call->second)
+				names.delete(at);
+		}
+		return;
+	}
+	bpf_probe_read_user(two, sizeof(two), (void *)(kind & MAKES_TWO ? call->first : call->fourth));
+	at->fd = two[0];
+	names.delete(at);
+	at->fd = two[1];
+	names.delete(at);
+}
+
+static __always_inline bool starts_thread(void)
+{
+	u32 tid = bpf_get_current_pid_tgid(), number, *kind;
+	struct started *call = in_call.lookup(&tid);
+	u64 flags = 0;
+
+	if (!call)
+		return false;
+	number = call->number;
+	kind = kinds.lookup(&number);
+	if (kind && *kind & CLONES)
+		flags = call->first;
+	else if (kind && *kind & CLONES_BY_STRUCT)
+		bpf_probe_read_user(&flags, sizeof(flags), (void *)call->first);
+	return flags & OF_A_THREAD;
+}
+
+/* What the parent closes or opens from now on is no business of the child's: so it gets a copy. */
+static __always_inline void labkit_child_begins(u32 child)
+{
+	struct file_at mine = { .pid = bpf_get_current_pid_tgid() >> 32 }, its = { .pid = child };
+
+	if (starts_thread())
+		return;
+	for (int fd = 0; fd < MOST_INHERITED; fd++) {
+		struct file_name *name;
+
+		mine.fd = its.fd = fd;
+		name = names.lookup(&mine);
+		if (name && names.update(&its, name))
+			labkit_count_lost();
+	}
+}
+
+static __always_inline void labkit_child_ended(u32 child)
+{
+	struct file_at its = { .pid = child };
+
+	for (int fd = 0; fd < MOST_INHERITED; fd++) {
+		its.fd = fd;
+		names.delete(&its);
+	}
+}
+
 static __always_inline void count_file(struct started *call, u32 kind, s64 result, u64 took_ns)
 {
 	struct file_sum zero = {}, *sum;
-	struct file_at at = { .pid = labkit_pid(), .fd = call->first };
+	struct file_at at = { .pid = bpf_get_current_pid_tgid() >> 32, .fd = call->first };
 	struct file_name *name;
 	struct file_key *key;
 	u32 first = 0;
@@ -130,8 +203,14 @@ static __always_inline void count_file(struct started *call, u32 kind, s64 resul
 	} else if (kind & (CONNECTS | BINDS)) {
 		rename_socket(&at, call, kind, result);
 		return;
-	} else if (kind & CLOSES) {
+	} else if (kind & (CLOSES | MAKES_NAMELESS)) {
+		if (kind & MAKES_NAMELESS)
+			at.fd = result;
 		names.delete(&at);
+		return;
+	} else if (kind & (MAKES_TWO | MAKES_PAIR | CLOSES_RANGE)) {
+		if (!result)
+			forget_names(&at, call, kind);
 		return;
 	} else if (!(kind & (READS | WRITES))) {
 		return;
@@ -140,7 +219,7 @@ static __always_inline void count_file(struct started *call, u32 kind, s64 resul
 		if (name) {
 			__builtin_memcpy(key->name, name->name, NAME_BYTES);
 		} else {
-			key->pid = at.pid;
+			key->pid = labkit_pid();
 			key->fd = at.fd;
 		}
 	}

@@ -37,7 +37,16 @@ __all__ = ["Calls"]
     _COPIES,
     _DUPLICATES,
     _CONTROLS,
-) = (1 << n for n in range(13))
+    _MAKES_NAMELESS,
+    _MAKES_TWO,
+    _MAKES_PAIR,
+    _CLOSES_RANGE,
+    _CLONES,
+    _CLONES_BY_STRUCT,
+) = (1 << n for n in range(19))
+# their result is a descriptor of something that has no name
+_NAMELESS = """epoll_create epoll_create1 eventfd eventfd2 fanotify_init inotify_init inotify_init1 io_uring_setup
+memfd_create perf_event_open pidfd_getfd pidfd_open signalfd signalfd4 timerfd_create userfaultfd""".split()
 KINDS = {
     **dict.fromkeys(["read", "pread64", "readv", "preadv", "preadv2", "recvfrom", "recvmsg"], _READS),
     **dict.fromkeys(["write", "pwrite64", "writev", "pwritev", "pwritev2", "sendto", "sendmsg"], _WRITES),
@@ -50,6 +59,12 @@ KINDS = {
     "close": _CLOSES,
     **dict.fromkeys(["dup", "dup2", "dup3"], _DUPLICATES),
     "fcntl": _CONTROLS,
+    **dict.fromkeys(_NAMELESS, _MAKES_NAMELESS),
+    **dict.fromkeys(["pipe", "pipe2"], _MAKES_TWO),
+    "socketpair": _MAKES_PAIR,
+    "close_range": _CLOSES_RANGE,
+    "clone": _CLONES,
+    "clone3": _CLONES_BY_STRUCT,
     **dict.fromkeys(["sendfile", "sendfile64"], _SENDS_FILE),
     **dict.fromkeys(["copy_file_range", "splice"], _COPIES),
 }

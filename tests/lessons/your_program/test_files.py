@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lesson 12: a file keeps its name where a descriptor is inherited, and loses it where the number means another file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import labkit
+
+pytestmark = pytest.mark.bpf
+
+# as a child writes, its parent has another file under the same number
+AFTER_FORK = """
+import os, sys
+folder = sys.argv[1]
+begin, go = os.pipe()
+one = os.open(folder + "/one", os.O_WRONLY | os.O_CREAT)
+child = os.fork()
+if not child:
+    os.read(begin, 1)
+    os.write(one, b"x" * 23)
+    os._exit(0)
+os.close(one)
+other = os.open(folder + "/other", os.O_WRONLY | os.O_CREAT)
+assert other == one
+os.write(other, b"y" * 97)
+os.write(go, b"!")
+os.waitpid(child, 0)
+"""
+
+# the file is closed by exec, and by closerange: its number goes to a pipe, and then to one end of a pair of sockets
+CLOSED = """
+import os, socket, sys
+if len(sys.argv) == 2:
+    file = os.open(sys.argv[1] + "/file", os.O_RDWR | os.O_CREAT)
+    os.write(file, b"z" * 7)
+    os.execv(sys.executable, [sys.executable, "-S", "-c", open("/proc/self/cmdline").read().split("\\0")[3], "", str(file)])
+file = int(sys.argv[2])
+ends = os.pipe()
+assert file in ends
+os.write(ends[1], b"p" * 13)
+os.read(ends[0], 13)
+os.closerange(ends[0], ends[1] + 1)
+pair = socket.socketpair()
+assert file in (pair[0].fileno(), pair[1].fileno())
+pair[0].send(b"q" * 17)
+pair[1].recv(17)
+"""
+
+
+def watched(words: list[str]) -> pd.DataFrame:
+    frame = labkit.watch("files", command=words)
+    assert frame.attrs["lost_events"] == 0
+    return frame.set_index("path")
+
+
+def test_a_file_that_short_lived_children_inherit_has_its_name(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    script = f"exec >{out}; n=0; while [ $n -lt 23 ]; do /bin/echo hello; n=$((n + 1)); done"
+    files = watched(["sh", "-c", script])
+    assert out.stat().st_size == 23 * 6
+    assert (files["writes"][str(out)], files["written_bytes"][str(out)]) == (23, 23 * 6)
+    assert not [name for name in files.index if name.startswith("file ")]
+
+
+def test_what_a_parent_opens_after_the_fork_is_not_the_childs(tmp_path: Path) -> None:
+    files = watched(["/usr/bin/python3", "-S", "-c", AFTER_FORK, str(tmp_path)])
+    assert files["written_bytes"][f"{tmp_path}/one"] == 23
+    assert files["written_bytes"][f"{tmp_path}/other"] == 97
+
+
+def test_a_number_that_means_something_else_has_not_the_old_name(tmp_path: Path) -> None:
+    files = watched(["/usr/bin/python3", "-S", "-c", CLOSED, str(tmp_path)])
+    assert (files["written_bytes"][f"{tmp_path}/file"], files["read_bytes"][f"{tmp_path}/file"]) == (7, 0)
+    assert files["written_bytes"].sum() == 7 + 13 + 17
