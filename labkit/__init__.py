@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from labkit.lessons.your_program.watching import watch
     from labkit.notebook.check import check
+    from labkit.notebook.once_more import ask_again
     from labkit.notebook.overview import progress
     from labkit.notebook.predict import predict
     from labkit.notebook.readiness import doctor, ready
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from labkit.notebook.tables import finding, provenance, table, times
 
 _HOMES = {
+    "ask_again": "once_more",
     "check": "check",
     "doctor": "readiness",
     "finding": "tables",
@@ -41,6 +43,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ask_again",
     "check",
     "doctor",
     "finding",

@@ -12,6 +12,7 @@ import pytest
 import labkit
 
 PUBLIC = {
+    "ask_again",
     "check",
     "doctor",
     "finding",

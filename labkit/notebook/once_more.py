@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An idea that the learner missed in an earlier lesson comes back once, below a prediction of a later one."""
+"""An idea that the learner missed comes back once: below a prediction of a later lesson, or at the end of the last one.
+
+The ideas of the last lesson have no later one, and nobody has to do all lessons: `ask_again` asks what is left.
+"""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -11,9 +15,13 @@ import ipywidgets as widgets
 
 from labkit.notebook.exercises import all_replies
 from labkit.notebook.predicted import Predicted, note_again, note_shown, predictions
+from labkit.notebook.render import note
 from labkit.notebook.replies import Again
 
-__all__ = ["OnceMore", "once_more"]
+__all__ = ["AskAgain", "OnceMore", "ask_again", "once_more"]
+
+_AT_THE_END = "end"  # in the place of a prediction
+_NONE_LEFT = "No idea is left to be asked again: you predicted right, or have answered it since."
 
 
 class OnceMore:
@@ -57,12 +65,49 @@ def once_more(where: str) -> OnceMore | None:
 
     It comes back once: below the prediction that shows it first, and there until it is answered.
     """
-    for name, made in sorted(predictions().items()):
-        is_due = made.right is False and name[:2] < where[:2] and made.again_right is None
-        if is_due and made.again_in in ("", where) and (again := _again(made)) is not None:
-            note_shown(name, where)
+    for made in _due(where):
+        if made.name[:2] < where[:2] and (again := _again(made)) is not None:
+            note_shown(made.name, where)
             return OnceMore(made, again)
     return None
+
+
+class AskAgain:
+    """All ideas that are left, each with its choices and a button; as text, the questions alone."""
+
+    def __init__(self, ideas: Sequence[OnceMore]) -> None:
+        self.ideas = list(ideas)
+
+    def __repr__(self) -> str:
+        return "\n".join(map(repr, self.ideas)) or _NONE_LEFT
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        shown = note("note", repr(self).splitlines())
+        if not self.ideas:
+            return {"text/html": shown.html, "text/plain": repr(self)}
+        box = widgets.VBox([idea.widget for idea in self.ideas])
+        return {**box._repr_mimebundle_(**kwargs), "text/html": shown.html, "text/plain": repr(self)}
+
+
+def ask_again() -> AskAgain:
+    """Ask once more, with fresh numbers, every idea that you predicted wrong and that has not come back yet.
+
+    For the end of the last lesson. A prediction that was committed and measured is wrong or right; only the first answer
+    counts. What you answer here counts on the page of `labkit.progress()`.
+    """
+    ideas = [OnceMore(made, again) for made in _due(_AT_THE_END) if (again := _again(made)) is not None]
+    for idea in ideas:
+        note_shown(idea.name, _AT_THE_END)
+    return AskAgain(ideas)
+
+
+def _due(where: str) -> list[Predicted]:
+    """Return the predictions that were wrong and may come back at this place, the oldest first."""
+    return [
+        made
+        for _, made in sorted(predictions().items())
+        if made.right is False and made.again_right is None and made.again_in in ("", where)
+    ]
 
 
 def _again(missed: Predicted) -> Again | None:

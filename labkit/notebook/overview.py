@@ -110,7 +110,7 @@ def _calibration(measured: list[Predicted]) -> str:
     back = [made for made in measured if made.again_right is not None]
     said = f"Your first answer was right in {right} of {len(measured)} predictions."
     if back:
-        said += f" {len(back)} of the others came back in a later lesson; then you were right in {_sum(back)}."
+        said += f" {len(back)} of the others came back later; then you were right in {_sum(back)}."
     return said
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from labkit.course import LESSONS
 from labkit.notebook import exercises, overview, solved
+from labkit.notebook.once_more import ask_again
 from labkit.notebook.predict import Prediction, predict
 from labkit.notebook.predicted import predictions
 from labkit.notebook.replies import Again, Replies
@@ -135,6 +136,24 @@ def test_a_missed_idea_comes_back_once_in_a_later_lesson_with_fresh_numbers() ->
     assert back.is_right and "Right." in back._reply.value
     assert predictions()["01-p2"].again_right is True
     assert ask("02-p1").again is None and ask("03-p1").again is None
+
+
+def test_what_is_left_at_the_end_is_asked_again_the_last_lessons_ideas_too() -> None:
+    assert "No idea is left" in repr(ask_again())
+    miss("01-p2")
+    assert ask("02-p1").again is not None
+    for name in ("12-p1", "12-p3"):
+        miss(name)
+    commit(ask("12-p2"), "23").against(23)
+    left = ask_again()
+    assert [idea.name for idea in left.ideas] == ["12-p1", "12-p3"]
+    assert "Once more, from lesson 12:" in left._repr_mimebundle_()["text/html"]
+    for idea in left.ideas:
+        idea._entry.value = str(idea.again.right)
+        idea._button.click()
+    assert predictions()["12-p1"].again_right is True
+    assert "2 of the others came back later; then you were right in 2." in overview.progress().text
+    assert ask_again().ideas == [] and ask("02-p1").again is not None
 
 
 def test_an_idea_that_was_predicted_right_does_not_come_back() -> None:

@@ -50,7 +50,7 @@ def offered_load(
 
     Returns
     -------
-    One row for the closed loop and one per share: loop, share, offered_requests_per_s (0 in the closed loop),
+    One row for the closed loop and one per share: loop, share, offered_requests_per_s (both NaN in the closed loop),
     requests_per_s (answered), requests, never_asked (due, but no connection was free until the end), slices; p50_ns,
     p99_ns, low_p99_ns, high_p99_ns (from the time at which a request was due), service_p99_ns (the same requests, from
     the time at which they were sent). Medians of the slices, with the 95 % interval of the p99.
@@ -81,8 +81,8 @@ def _row(rate: int, share: float, runs: list[Answered]) -> dict[str, Any]:
     tail, low, high = trial.median_interval([p99(run.latency) for run in runs])
     return {
         "loop": OPEN if rate else CLOSED,
-        "share": share,
-        "offered_requests_per_s": rate,
+        "share": share if rate else np.nan,
+        "offered_requests_per_s": rate or np.nan,
         "requests_per_s": np.median([run.requests_per_s for run in runs]),
         "requests": sum(run.requests for run in runs),
         "never_asked": sum(run.clients["never_asked"] for run in runs),

@@ -115,6 +115,9 @@ def _offered(frame: pd.DataFrame, ax: Axes) -> Axes:
     first = frame[frame["loop"] == "closed"].iloc[0]
     if first["p99_ns"] > 0:  # not with fewer than 1000 requests
         right.plot([first["requests_per_s"]], [first["p99_ns"]], label="closed loop", **{**closed, "linestyle": "none"})
+    if frame["p99_ns"].isna().all():
+        said = "Too few requests for a p99:\ntake longer slices."
+        right.text(0.5, 0.5, said, ha="center", va="center", transform=right.transAxes, color=style.INK)
     for one in (left, right):
         style.axis(one, "x", "offered_requests_per_s")
     style.axis(left, "y", "requests_per_s")

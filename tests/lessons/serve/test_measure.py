@@ -140,6 +140,7 @@ def test_stop_ends_a_long_slice_and_leaves_nothing() -> None:
 def test_the_open_loop_answers_or_reports_all_that_was_offered() -> None:
     frame = serve.offered_load(share=[0.05, 2], connections=4, slices=2, slice_s=0.1)
     assert frame["loop"].tolist() == ["closed", "open", "open"]
+    assert frame.loc[0, ["share", "offered_requests_per_s"]].isna().all()  # nobody offers a rate there
     low, high = frame.iloc[1], frame.iloc[2]
     served = frame["requests"] / (frame["requests"] + frame["never_asked"])
     assert served[1] > served[2]

@@ -111,6 +111,13 @@ def test_both_p99s_are_drawn_against_the_offered_rate() -> None:
     assert lines["from when it was sent"] == [[4e4, 1e6], [1.2e5, 1e6]] and lines["closed loop"] == [[1e5, 1e6]]
 
 
+def test_where_there_were_too_few_requests_the_place_of_the_p99_says_so() -> None:
+    nothing = {name: float("nan") for name in ("p99_ns", "low_p99_ns", "high_p99_ns", "service_p99_ns")}
+    right = serve.plot(offered().assign(**nothing), fresh())
+    assert [text.get_text() for text in right.texts] == ["Too few requests for a p99:\ntake longer slices."]
+    assert not serve.plot(offered(), fresh()).texts
+
+
 def test_the_sentence_names_the_last_rate_that_was_served() -> None:
     assert serve.served(offered()).startswith("At 40% of the closed loop's rate the server still answers")
 
