@@ -92,8 +92,8 @@ class AskAgain:
 def ask_again() -> AskAgain:
     """Ask once more, with fresh numbers, every idea that you predicted wrong and that has not come back yet.
 
-    For the end of the last lesson. A prediction that was committed and measured is wrong or right; only the first answer
-    counts. What you answer here counts on the page of `labkit.progress()`.
+    For the end of the last lesson. Only the first answer to a prediction counts, once it was measured. What you answer
+    here counts on the page of `labkit.progress()`.
     """
     ideas = [OnceMore(made, again) for made in _due(_AT_THE_END) if (again := _again(made)) is not None]
     for idea in ideas:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lesson 12: a file keeps its name where a descriptor is inherited, and loses it where the number means another file."""
+"""Lesson 12: an inherited descriptor has its file's name; a number that means something else has lost it."""
 
 from __future__ import annotations
 
