@@ -92,7 +92,7 @@ def how_many_connections() -> pd.DataFrame:
     Returns one row: requests, requests_per_s, mean_ns (the mean latency).
     """
     connections = random.SystemRandom().randint(11, 97)
-    requests = connections * quick(1000, 100)  # so many each that the beginning and the end do not matter
+    requests = connections * quick(1000, 100)  # enough that the beginning and the end do not matter
     with exclusive("lesson 11: how many connections"):
         made = run_once("epoll", Setting(connections, 64, usual_place()), requests=requests)
         facts = provenance()
