@@ -40,10 +40,17 @@ FAULTS = """panel => {
     const seen = [...panel.querySelectorAll('input, select, textarea, button, label, h3, .widget-readout')]
         .filter(each => each.offsetParent !== null && each.getBoundingClientRect().width > 1);
     const name = each => each.outerHTML.replace(/\\s+/g, ' ').slice(0, 90);
-    const edge = panel.getBoundingClientRect();
     const box = each => each.getBoundingClientRect();
-    const faults = seen.filter(each => box(each).right > edge.right + 1 || box(each).left < edge.left - 1)
-        .map(each => 'over the edge: ' + name(each));
+    const hides = each => {
+        for (let around = each.parentElement; around !== panel.parentElement; around = around.parentElement) {
+            const style = getComputedStyle(around), [inner, outer] = [box(each), box(around)];
+            if (around !== panel && style.overflowX === 'visible') continue;
+            const right = outer.right - (around === panel ? parseFloat(style.paddingRight) : 0);
+            if (inner.right > right + 1 || inner.left < outer.left - 1) return true;
+        }
+        return false;
+    };
+    const faults = seen.filter(hides).map(each => 'over the edge: ' + name(each));
     faults.push(...seen.filter(each => each.matches('label, button, h3') && each.scrollWidth > each.clientWidth + 1)
         .map(each => 'cut off: ' + name(each)));
     seen.forEach((one, place) => seen.slice(place + 1).forEach(other => {

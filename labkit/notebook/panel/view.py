@@ -22,6 +22,7 @@ __all__ = ["STYLE", "failure", "figure", "fitted", "newest_first", "picture", "p
 # What belongs to the run before is pale while another one runs. The class "disconnected" is ipywidgets' own.
 STYLE = f"""<style>{zoom.STYLE}
 .labkit-stale {{ opacity: 0.4; }}
+.labkit-panel .widget-text {{ flex-wrap: wrap; height: auto; }}
 .labkit-panel.jupyter-widgets-disconnected::before {{
   content: "The kernel of this panel has ended: run the cell again."; font: bold 14px/2 sans-serif;
 }}
