@@ -115,12 +115,15 @@ static void plan_next(void)
 	due_ns += (uint64_t)(-log(share) / set.rate * 1e9);
 }
 
-/* Asks what is due, as long as a connection is free; then the timer wakes us for the next. */
+/*
+ * Asks what is due, as long as a connection is free; then the timer wakes us for the
+ * next. When the time is over, nothing more is asked: what is late stays late.
+ */
 static void ask_what_is_due(void)
 {
 	struct itimerspec next = { 0 };
 
-	while (free_clients && due_ns <= now_ns() && !is_over(due_ns)) {
+	while (free_clients && due_ns <= now_ns() && !is_over(now_ns())) {
 		struct client *client = free_clients;
 
 		free_clients = client->next_free;
