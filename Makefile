@@ -68,7 +68,7 @@ test-docs: docs ## build the site, and look at every page of it in Chromium (2 m
 
 test-panels: ## look at every panel in JupyterLab, at three widths and in two themes; pictures in build/browser/ (3 minutes)
 	@scripts/setup.sh test
-	@LABKIT_TEST_PANELS=1 scripts/as-root.sh python -m pytest tests/browser/test_every_panel.py $(ARGS)
+	@LABKIT_TEST_PANELS=1 scripts/as-root.sh python -m pytest tests/browser/test_every_panel.py tests/browser/test_watch_panel.py $(ARGS)
 
 container: ## build the lab's image and start it with docker or podman (REDUCED=1, PORT=8888)
 	@REDUCED='$(REDUCED)' PORT='$(PORT)' scripts/container.sh

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bpftrace as a witness: tracepoints and probes too, but in a language of its own, and with nothing of the lab's."""
+"""Witnesses that have nothing of the lab's: bpftrace (tracepoints, in a language of its own) and strace (ptrace)."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -57,3 +59,9 @@ def bpftrace(script: str) -> Iterator[Bpftrace]:
             yield witness
         finally:
             process.kill()
+
+
+def strace_sums(file: Path) -> dict[str, tuple[int, int]]:
+    """Return call -> how often, and how often in vain, from what `strace -c` wrote."""
+    rows = re.findall(r"^ *[\d.]+ +[\d.]+ +\d+ +(\d+) +(\d*) +(\w+)$", file.read_text(), re.MULTILINE)
+    return {name: (int(count), int(errors or 0)) for count, errors, name in rows if name != "total"}

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Hashable
+from typing import Any
 
 import pandas as pd
 
@@ -17,7 +19,6 @@ from labkit.running.progress import Progress
 __all__ = ["finding", "panel"]
 
 USUAL = "git --version"
-_NAMES = ("call", "path", "wait", "lock", "stack")
 
 
 def panel() -> Panel:
@@ -26,7 +27,8 @@ def panel() -> Panel:
         "Watch a program",
         controls={
             "command": controls.text("command", USUAL),
-            "pid": controls.whole("pid", 0, 0, 2**22, label="or process id (0: the command)"),
+            "pid": controls.whole("pid", 0, 0, 2**22, label="or process id (0: none)"),
+            "cgroup": controls.text("or cgroup folder"),
             "what": controls.choose("what", VIEWS, "calls", label="look at"),
             "seconds": controls.real("seconds", 2.0, 0.05, 600, label="at most (s)"),
         },
@@ -36,9 +38,15 @@ def panel() -> Panel:
     )
 
 
-def _measure(command: str, pid: int, what: str, seconds: float, *, progress: Progress | None = None) -> pd.DataFrame:
+def _measure(
+    command: str, pid: int, cgroup: str, what: str, seconds: float, *, progress: Progress | None = None
+) -> pd.DataFrame:
+    if pid and cgroup.strip():
+        raise BadArgument("There are two targets.", "set the process id to 0, or leave the cgroup empty")
     if pid:
         return watch(what, pid=pid, seconds=seconds, progress=progress)
+    if cgroup.strip():
+        return watch(what, cgroup=cgroup.strip(), seconds=seconds, progress=progress)
     try:
         words = shlex.split(command)
     except ValueError:
@@ -51,12 +59,25 @@ def _measure(command: str, pid: int, what: str, seconds: float, *, progress: Pro
 def finding(frame: pd.DataFrame) -> str:
     """Return what the frame shows, and what it cost to look, in a few sentences."""
     said = [cost(frame), *frame.attrs.get("warnings", [])]
-    name = next((column for column in _NAMES if column in frame), None)
     if frame.empty:
         said.insert(0, "Nothing was seen.")
-    elif name == "stack":
-        said.insert(0, f"There are {len(frame)} different stacks.")
-    elif name is not None:
-        row = frame.iloc[0]
-        said.insert(0, f"The longest time, {schema.si_ns(row['total_ns'])}: {row[name]}.")
+    elif "stack" in frame:
+        said.insert(0, _stacks(len(frame)))
+    else:
+        said.insert(0, _first_row(frame.head(1).to_dict("records")[0]))
     return " ".join(said)
+
+
+def _stacks(number: int) -> str:
+    return "There is one stack." if number == 1 else f"There are {number} different stacks."
+
+
+def _first_row(row: dict[Hashable, Any]) -> str:
+    """Return the largest of what was found in words."""
+    if "rtt_ns" in row:
+        trip = f"a round trip took {schema.si_ns(row['mean_ns'])} on average, over {row['count']} segments"
+        return f"On the connection from port {row['local_port']} to port {row['remote_port']}, {trip}."
+    longest = f"The longest time, {schema.si_ns(row['total_ns'])}"
+    if "lock" in row:
+        return f"{longest}: {row['count']} waits for the lock at {row['lock']}."
+    return f"{longest}: {row.get('call') or row.get('path') or row['wait']}."

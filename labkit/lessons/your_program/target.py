@@ -143,7 +143,12 @@ class Running:
             self.pids = _with_children(self.target.pid)
             self._comm = _comm(self.target.pid)
         if self.pids:
-            self._descriptor = os.pidfd_open(self.pids[0])
+            try:
+                self._descriptor = os.pidfd_open(self.pids[0])
+            except ProcessLookupError:  # it ended after it was checked: compiling takes seconds
+                raise BadArgument(
+                    f"pid={self.pids[0]} has ended meanwhile.", "pass the id of one that runs: see ps -e"
+                ) from None
 
     @property
     def pid(self) -> int | None:

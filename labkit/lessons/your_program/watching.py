@@ -177,9 +177,13 @@ def cost(frame: pd.DataFrame) -> str:
     end = "No event was lost." if lost == 0 else f"Up to {lost:,} event{'s were' if lost > 1 else ' was'} lost."
     if frame.empty:
         return end
-    one = frame.iloc[0]
+    one = frame.head(1).to_dict("records")[0]  # not iloc[0], which makes floats of a row that is all numbers
     share = one["probe_ns"] / max(one["elapsed_s"], 1e-9) / 1e9
+    each = ""
+    if "call" in frame:
+        calls = frame[frame["phase"] == one["phase"]] if "phase" in frame else frame
+        each = f", {schema.si_ns(one['probe_ns'] / calls['count'].sum())} per call of the program"
     return (
         f"The probes ran {one['probe_runs']:,} times, for this program and for others, and needed "
-        f"{schema.si_ns(one['probe_ns'])}: {share:.1%} of one CPU during {one['elapsed_s']:.2f} s. {end}"
+        f"{schema.si_ns(one['probe_ns'])}: {share:.1%} of one CPU during {one['elapsed_s']:.2f} s{each}. {end}"
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from obedient import PATIENCE_S, Obedient
+from witness import strace_sums
 
 import labkit
 from labkit.errors import BadArgument
@@ -39,8 +40,7 @@ def test_the_calls_are_those_that_strace_counts(tmp_path: Path) -> None:
     subprocess.run(
         ["strace", "-f", "-c", "-o", tmp_path / "sums", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    rows = re.findall(r"^ *[\d.]+ +[\d.]+ +\d+ +(\d+) +(\d*) +(\w+)$", (tmp_path / "sums").read_text(), re.MULTILINE)
-    told = {name: (int(count), int(errors or 0)) for count, errors, name in rows if name not in ("total", "execve")}
+    told = {name: both for name, both in strace_sums(tmp_path / "sums").items() if name != "execve"}
     ours = {str(call): (int(count), int(errors)) for call, count, errors in frame[["call", "count", "errors"]].values}
     ours.pop("execve", None)
     # what ends a process never returns
@@ -130,16 +130,6 @@ def test_a_sleep_has_the_name_of_the_call_and_its_length(obedient: Obedient) -> 
     frame = obedient.watched("waits", lambda: obedient("time.sleep(0.25)")).set_index("wait")
     assert frame["count"]["in clock_nanosleep()"] == 1
     assert frame["total_ns"]["in clock_nanosleep()"] >= 240e6
-
-
-@bpf
-def test_a_lock_that_a_thread_waits_for_is_found() -> None:
-    script = (
-        "import threading, time\nlock = threading.Lock(); lock.acquire()\n"
-        "t = threading.Thread(target=lock.acquire); t.start(); time.sleep(0.3); lock.release(); t.join()"
-    )
-    frame = labkit.watch(what="locks", command=["/usr/bin/python3", "-S", "-c", script])
-    assert frame["total_ns"].max() >= 200e6
 
 
 # -- stacks, faults, TCP -----------------------------------------------------------------------------------

@@ -14,12 +14,13 @@ import pytest
 from obedient import PATIENCE_S, Obedient
 
 import labkit
+from labkit import schema
 from labkit.errors import BadArgument
 from labkit.lessons import your_program
-from labkit.lessons.your_program.target import check_target
+from labkit.lessons.your_program.target import Running, check_target
 from labkit.lessons.your_program.watching import look_at
 from labkit.running.progress import silent
-from labkit.running.workload import build
+from labkit.running.workload import Workload, build
 
 bpf = pytest.mark.bpf
 anywhere = pytest.mark.anywhere
@@ -76,6 +77,15 @@ def test_a_process_that_ends_is_reported_and_a_long_command_is_ended() -> None:
     assert any("ended by the lab" in line for line in said)
 
 
+def test_a_process_that_has_ended_before_the_programs_are_loaded_is_refused_in_words() -> None:
+    short = subprocess.Popen(["sleep", "600"])
+    target = check_target(short.pid, None, None)
+    short.kill()
+    short.wait()
+    with pytest.raises(BadArgument, match="has ended meanwhile"), Running(target):
+        pass
+
+
 def test_the_number_of_a_thread_is_no_process() -> None:
     ready, end = threading.Event(), threading.Event()
     thread = threading.Thread(target=lambda: (ready.set(), end.wait()))
@@ -93,17 +103,19 @@ def test_the_number_of_a_thread_is_no_process() -> None:
 
 
 @bpf
-def test_a_million_calls_are_counted_and_the_target_does_its_work(tmp_path: Path) -> None:
-    source, copy = tmp_path / "source", tmp_path / "copy"
-    source.write_bytes(os.urandom(500_003))
-    frame = labkit.watch(command=["dd", f"if={source}", f"of={copy}", "bs=1", "status=none"], seconds=PATIENCE_S)
-    calls, lost = frame.set_index("call"), frame.attrs["lost_events"]
-    assert copy.read_bytes() == source.read_bytes()
-    for call in ("read", "write"):
-        # the loader reads, too: one call, or a few
-        assert 500_003 <= calls["count"][call] + lost and calls["count"][call] <= 500_010
-        assert 500_003 <= calls["bytes"][call] + lost and calls["errors"][call] == 0
-    assert calls["bytes"]["write"] == 500_003 or lost
+def test_a_million_calls_at_full_speed_are_counted_and_what_each_costs_is_said() -> None:
+    arguments = ["--opens", "0", "--missing", "0", "--writes", "1000000", "--failed-writes", "0", "--pages", "0"]
+    told: dict[str, int] = {}
+    with Workload("your_program", arguments) as run:
+        target = check_target(run.pid, None, None)
+        frame = look_at(target, ["calls"], PATIENCE_S, silent, lambda: told.update(run.go(timeout_s=PATIENCE_S)))
+    calls, lost = frame["calls"].set_index("call"), frame["calls"].attrs["lost_events"]
+    row = calls.loc["pwrite64"]
+    assert told["written_bytes"] == sum(n % 4096 + 1 for n in range(1_000_000))  # the program has done its work
+    assert row["count"] <= 1_000_000 <= row["count"] + lost and row["errors"] == 0
+    assert row["bytes"] == told["written_bytes"] or lost
+    each_ns = row["probe_ns"] / calls["count"].sum()
+    assert f"{schema.si_ns(each_ns)} per call of the program" in your_program.cost(frame["calls"])
 
 
 @bpf
@@ -155,6 +167,7 @@ def test_a_process_in_namespaces_has_the_names_of_its_own_files() -> None:
 
 REFUSED = """
 import labkit
+from labkit import schema
 from labkit.errors import Missing
 from labkit.lessons import your_program
 for what in ("calls", "on_cpu", "tcp"):
