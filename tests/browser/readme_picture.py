@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make the pictures in README.md, from real runs here: PYTHONPATH=tests python -m browser.readme_picture [verdict]
+"""Make the pictures in README.md, from real runs here: PYTHONPATH=tests python -m browser.readme_picture [NAME]
+
+NAME is panel (the default), verdict, or plots.
 
 For maintainers, on a machine with nothing else to do.
 """
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import sys
 import tempfile
@@ -14,10 +17,14 @@ from pathlib import Path
 from browser.lab import CELL_MS, open_notebook, run_all_cells, serve, tick
 from playwright.sync_api import expect, sync_playwright
 
+from labkit.lessons import io_engines, sockmap
+from labkit.lessons.sockmap.live import live
 from labkit.machine.folders import repo_folder
+from labkit.notebook.plotting import style
 
-PICTURE = repo_folder() / "docs" / "images" / "panel.png"
-VERDICT = repo_folder() / "docs" / "images" / "verdict.png"
+IMAGES = repo_folder() / "docs" / "images"
+PICTURE, VERDICT = IMAGES / "panel.png", IMAGES / "verdict.png"
+WINDOWS = 8  # before the switch is turned
 CELLS = ("from labkit.lessons import io_engines", "io_engines.panel()")
 MARGIN_PX = 10
 
@@ -60,5 +67,15 @@ def verdict() -> None:
         browser.close()
 
 
+def plots() -> None:
+    """Keep two plots: lesson 07's lanes, and round trips of lesson 09 while its switch is turned."""
+    turns = itertools.cycle([False] * WINDOWS + [True] * WINDOWS)
+    for name, frame, plot in (
+        ("lanes", io_engines.lanes(queue_depth=8), io_engines.plot),
+        ("switch", live(lambda: next(turns), seconds=14.0), sockmap.plot),
+    ):
+        (IMAGES / f"{name}.png").write_bytes(style.png(plot(frame, style.figure().add_subplot()).get_figure()))
+
+
 if __name__ == "__main__":
-    verdict() if sys.argv[1:] == ["verdict"] else main()
+    {"verdict": verdict, "plots": plots}.get(" ".join(sys.argv[1:]), main)()
