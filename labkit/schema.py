@@ -313,6 +313,7 @@ COLUMNS: dict[str, Column] = {
     "waker": Column("", "str", "woken by", plain),
     # 12 your_program
     "errors": Column("", "int64", "of these with an error", plain),
+    "min_ns": Column("ns", "int64", "shortest", si_ns),
     "max_ns": Column("ns", "int64", "longest", si_ns),
     "opens": Column("", "int64", "opened", plain),
     "reads": Column("", "int64", "reads", plain),

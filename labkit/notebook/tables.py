@@ -73,7 +73,7 @@ def provenance(frame: pd.DataFrame) -> Rendered:
     verb = "RECORDED on" if facts.get("recorded") else "Measured on"
     line = f"{verb} {', '.join(where)}" if where else ""
     warnings = _warnings(frame)
-    if facts.get("lost_events"):
+    if facts.get("lost_events") and not any("lost" in said for said in warnings):
         warnings.insert(0, "Warning: events were lost, so the counts are too low.")
     html = f'<small style="{TEXT} opacity: 0.8;">{escape(line)}</small>' if line else ""
     return Rendered("\n".join([line, *warnings]), html + "".join(box("warning", escape(w)) for w in warnings))

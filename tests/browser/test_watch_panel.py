@@ -52,7 +52,7 @@ SAID = {
     "calls": "The longest time",
     "files": "The longest time",
     "waits": "The longest time",
-    "locks": "lock",
+    "locks": "waits? for the lock",
     "on_cpu": "different stacks",
     "off_cpu": "different stacks",
     "faults": "different stacks",
@@ -79,6 +79,7 @@ def test_each_choice_has_a_picture_and_a_sentence(panel: Locator, what: str) -> 
     page = panel.page
     panel.get_by_label("look at").select_option(what)
     panel.get_by_role("button", name="Run").click()
+    expect(panel.get_by_role("button", name="Stop")).to_be_enabled(timeout=CELL_MS)
     expect(panel.get_by_text("Done.")).to_be_visible(timeout=CELL_MS)
     expect(panel.get_by_role("alert")).to_have_count(0)
     expect(panel.get_by_text(re.compile(SAID[what])).first).to_be_visible()

@@ -50,6 +50,11 @@ def test_every_word_about_a_recording_says_recorded() -> None:
         assert "RECORDED" in shown.text and "RECORDED" in shown.html and "1.2.3" in shown.text
 
 
+def test_a_frame_that_says_itself_what_was_lost_says_it_once() -> None:
+    frame = schema.frame({"count": [23]}, lost_events=7, warnings=["Up to 7 events were lost."])
+    assert provenance(frame).text.splitlines()[1:] == ["Warning: Up to 7 events were lost."]
+
+
 def test_origin_tells_lost_events_and_warnings() -> None:
     frame = schema.frame({"count": [23]}, kernel="1.2.3", cpus=2, lost_events=7, warnings=["the CPU was shared"])
     shown = provenance(frame)

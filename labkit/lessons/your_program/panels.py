@@ -12,7 +12,7 @@ import pandas as pd
 from labkit import schema
 from labkit.errors import BadArgument
 from labkit.lessons.your_program.plots import plot
-from labkit.lessons.your_program.watching import VIEWS, cost, watch
+from labkit.lessons.your_program.watching import PRICE, VIEWS, cost, watch
 from labkit.notebook.panel import Panel, controls
 from labkit.running.progress import Progress
 
@@ -35,7 +35,13 @@ def panel() -> Panel:
         measure=_measure,
         plot=plot,
         finding=finding,
+        table=_without_price,
     )
+
+
+def _without_price(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame without what is the same in each row, and in the sentence above it."""
+    return frame.drop(columns=[name for name in PRICE if name in frame])
 
 
 def _measure(
@@ -58,14 +64,13 @@ def _measure(
 
 def finding(frame: pd.DataFrame) -> str:
     """Return what the frame shows, and what it cost to look, in a few sentences."""
-    said = [cost(frame), *frame.attrs.get("warnings", [])]
     if frame.empty:
-        said.insert(0, "Nothing was seen.")
+        first = "Nothing was seen."
     elif "stack" in frame:
-        said.insert(0, _stacks(len(frame)))
+        first = _stacks(len(frame))
     else:
-        said.insert(0, _first_row(frame.head(1).to_dict("records")[0]))
-    return " ".join(said)
+        first = _first_row(frame.head(1).to_dict("records")[0])
+    return f"{first} {cost(frame)}"
 
 
 def _stacks(number: int) -> str:

@@ -13,13 +13,13 @@ from labkit.notebook.plotting.flame import flame
 __all__ = ["plot"]
 
 MOST_BARS = 12
-_NAMES = ("call", "path", "wait", "lock", "local_port")
+_NAMES = ("call", "path", "wait", "lock", "connection")
 _TITLES = {
     "call": "Time in system calls",
     "path": "Time in calls on each file",
     "wait": "Time off the CPU",
     "lock": "Time that threads waited for each lock",
-    "local_port": "Round trip of each connection",
+    "connection": "Last round trip of each connection",
 }
 
 
@@ -34,6 +34,9 @@ def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         return flame(frame.assign(count=frame["total_ns"]), ax, total=total, of="time off the CPU")
     if "stack" in frame:
         return flame(frame, ax, of="page faults" if "fault" in frame else "samples")
+    if "rtt_ns" in frame:  # one port of a server has many connections
+        ports = zip(frame["local_port"], frame["remote_port"], strict=True)
+        frame = frame.assign(connection=[f"{own} to {other}" for own, other in ports])
     return _bars(frame, ax)
 
 

@@ -28,11 +28,11 @@ class Tcp(Look):
                 "count": one["segments"],
                 "rtt_ns": 1000 * one["last_us"],
                 "mean_ns": 1000 * one["total_us"] / one["segments"],
-                "low_ns": 1000 * one["min_us"],
-                "high_ns": 1000 * one["max_us"],
+                "min_ns": 1000 * one["min_us"],
+                "max_ns": 1000 * one["max_us"],
             }
             for one in self.program.hash("connections").values()
             if one["segments"]
         ]
-        names = ["local_port", "remote_port", "count", "rtt_ns", "mean_ns", "low_ns", "high_ns"]
+        names = ["local_port", "remote_port", "count", "rtt_ns", "mean_ns", "min_ns", "max_ns"]
         return {"tcp": sorted_frame(rows, names, "count")}

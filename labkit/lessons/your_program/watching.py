@@ -27,10 +27,11 @@ from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
 from labkit.running.progress import Progress
 
-__all__ = ["VIEWS", "cost", "look_at", "watch", "watch_all"]
+__all__ = ["PRICE", "VIEWS", "cost", "look_at", "watch", "watch_all"]
 
 VIEWS = ("calls", "files", "waits", "locks", "on_cpu", "off_cpu", "faults", "tcp")
 USUAL_S = {"command": 60.0, "pid": 1.0}
+PRICE = ("probe_runs", "probe_ns", "elapsed_s")  # columns that are the same in each row
 _STACKS = {"on_cpu", "off_cpu", "faults"}
 _TICK_S = 0.05
 
@@ -159,7 +160,8 @@ def _wait(
 
 def _price(running: Running, look: Look) -> dict[str, Any]:
     spent_ns = (look.cost["runs"] * look.cost["ns_per_run"].fillna(0)).sum()
-    return {"probe_runs": int(look.cost["runs"].sum()), "probe_ns": int(spent_ns), "elapsed_s": running.elapsed_s}
+    values = (int(look.cost["runs"].sum()), int(spent_ns), running.elapsed_s)
+    return dict(zip(PRICE, values, strict=True))
 
 
 def _facts(target: Target, running: Running, look: Look) -> dict[str, Any]:

@@ -46,6 +46,8 @@ PRICE = {"probe_runs": 7, "probe_ns": 700, "elapsed_s": 1.0}
 def test_the_sentence_says_what_is_largest(row: dict[str, Any], said: str) -> None:
     frame = schema.frame([row | PRICE], lost_events=0)
     assert said in finding(frame)
+    frame.attrs |= {"lost_events": 23, "warnings": ["Up to 23 events were lost: the counts may be too small by that."]}
+    assert finding(frame).count("lost") == 1
 
 
 @pytest.mark.bpf

@@ -12,6 +12,13 @@ def test_the_time_in_each_call_is_drawn_by_phase() -> None:
     assert [bar.get_width() for bar in plot(schema.frame(rows)).patches] == [23, 7]
 
 
+def test_each_connection_of_one_port_has_a_bar() -> None:
+    rows = [{"local_port": 80, "remote_port": port, "rtt_ns": ns} for port, ns in ((1023, 97), (1097, 23))]
+    drawn = plot(schema.frame(rows))
+    assert [bar.get_width() for bar in drawn.patches] == [97, 23]
+    assert [label.get_text() for label in drawn.get_yticklabels()] == ["80 to 1023", "80 to 1097"]
+
+
 def test_stacks_are_a_flame_graph_of_their_time() -> None:
     rows = [{"stack": "main;work", "count": 1, "total_ns": 300}, {"stack": "main;rest", "count": 9, "total_ns": 100}]
     assert sorted(bar.get_width() for bar in plot(schema.frame(rows)).patches) == [0.25, 0.75, 1.0]
