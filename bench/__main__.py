@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import cells, events, frames, io, report, serve, sockmap, trace, ui
+from bench import cells, coverage, events, frames, io, report, serve, sockmap, trace, ui
 from bench.figure import Figure, Step
 from bench.goals import GOALS
 from labkit.bpf.shelf import forget_loaded
@@ -36,6 +36,7 @@ STEPS: tuple[Step, ...] = (
     *ui.STEPS,
     *cells.STEPS,
     *frames.STEPS,
+    *coverage.STEPS,
 )
 NICENESS = -15
 AUTOGROUP = Path("/proc/sys/kernel/sched_autogroup_enabled")  # sched(7)

@@ -114,6 +114,6 @@ def _sustained(progress: Progress) -> list[Figure]:
 
 
 STEPS = (
-    Step(("events.rate_vs_bcc",), _against_callback, 30),
+    Step(("events.rate_vs_bcc",), _against_callback, 24),
     Step(("events.sustained",), _sustained, 14),
 )

@@ -32,7 +32,7 @@ class Figure:
 
     @property
     def meets(self) -> bool | None:
-        return GOALS[self.name].met(self.ratio)
+        return GOALS[self.name].met(self.low, self.high)
 
     @property
     def near(self) -> bool:

@@ -197,8 +197,8 @@ def _rate(job: Job, file: Path, seconds: float, *more: str) -> float:
 
 
 STEPS = (
-    Step((DIRECT[0].name, "io.cpu_per_io", "io.p50_vs_fio", "io.p99_vs_fio"), _several, 38, (fio.PEER,)),
-    *(Step((setting.name,), _one(setting), 38, (fio.PEER,)) for setting in (*DIRECT[1:], *WARM)),
+    Step((DIRECT[0].name, "io.cpu_per_io", "io.p50_vs_fio", "io.p99_vs_fio"), _several, 32, (fio.PEER,)),
+    *(Step((setting.name,), _one(setting), 32, (fio.PEER,)) for setting in (*DIRECT[1:], *WARM)),
     Step(("io.loop", "io.loop.untimed"), _loop, 40),
     Step(("io.timing_cost",), _timing, 22),
 )

@@ -72,7 +72,7 @@ def as_text(figures: Sequence[Figure], absent: Mapping[str, str]) -> str:
         lines.append(f"{figure.name:28} {_short(figure.ratio):>9} {interval:>20}  {goal:>13}  {_verdict(figure)}")
     lines += [f"{name:28} {'–':>9}  {why.splitlines()[0]}" for name, why in absent.items()]
     if any(figure.near for figure in figures):
-        lines.append("~ the goal lies within the interval")
+        lines.append("~ the goal lies within the interval: neither met nor missed for certain")
     noise = [f"{figure.name}: {said}" for figure in figures for said in figure.warnings]
     return "\n".join([*lines, *(["", *noise] if noise else [])])
 

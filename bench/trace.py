@@ -87,7 +87,7 @@ def _cost_vs(name: str, peer: str, watch: str, ios: int) -> Step:
         noise = trial.ratios(frame).attrs["warnings"]
         return [Figure(name, told["ratio"], told["low"], told["high"], int(told["slices"]), noise, frame, facts)]
 
-    return Step((name,), measure, 36, (peer,))
+    return Step((name,), measure, 28, (peer,))
 
 
 def _bystander(progress: Progress) -> list[Figure]:

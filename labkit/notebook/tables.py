@@ -84,13 +84,11 @@ def recorded_on(frame: pd.DataFrame) -> str:
     return f"RECORDED on kernel {frame.attrs.get('kernel', '?')}." if frame.attrs.get("recorded") else ""
 
 
-def times(ratio: float, low: float | None = None, high: float | None = None) -> str:
+def times(ratio: float, low: float, high: float) -> str:
     """Return a ratio with its interval in words: '1.87 times (95 % interval 1.71 to 2.02)'.
 
     Where the interval holds 1, the words say that no difference was shown.
     """
-    if low is None or high is None:
-        return f"{ratio:.3g} times"
     nothing = ": no difference shown" if low <= 1 <= high else ""
     return f"{ratio:.3g} times (95 % interval {_end(low)} to {_end(high)}{nothing})"
 

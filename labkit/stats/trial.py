@@ -315,6 +315,19 @@ def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
     return middle, float(low), float(high)
 
 
+def quotient(over: Sequence[float], under: Sequence[float]) -> tuple[float, float, float]:
+    """Return the quotient of two medians whose slices have no rounds in common: (ratio, low, high).
+
+    Parameters
+    ----------
+    over, under : a median and the ends of its interval, as `median_interval` returns it; above 0.
+
+    Low is the quotient of the nearest ends of the two intervals, high that of the farthest, so it covers more than
+    95 %.
+    """
+    return over[0] / under[0], over[1] / under[2], over[2] / under[1]
+
+
 def _holds_median(count: int, rank: int) -> float:
     """Return how often the `rank`-th smallest and the `rank`-th largest of `count` values enclose the true median."""
     return float(1 - 2 * sum(math.comb(count, below) for below in range(rank)) / 2**count)

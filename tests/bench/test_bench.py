@@ -67,20 +67,22 @@ def test_the_whole_bench_fits_in_twelve_minutes_by_its_plan() -> None:
 
 
 @pytest.mark.parametrize(
-    ("goal", "ratio", "met"),
+    ("goal", "low", "high", "met"),
     [
-        (Goal("", "higher", 1.3), 1.3, True),
-        (Goal("", "higher", 1.3), 1.29, False),
-        (Goal("", "lower", 0.8), 0.8, True),
-        (Goal("", "lower", 0.8), 0.81, False),
-        (Goal("", "lower", (0.97, 1.03)), 0.96, False),
-        (Goal("", "lower", (0.97, 1.03)), 1.0, True),
-        (Goal("", "lower", (0.97, 1.03)), 1.04, False),
-        (Goal("", "higher"), 1.0, None),
+        (Goal("", "higher", 1.3), 1.3, 1.5, True),
+        (Goal("", "higher", 1.3), 1.29, 1.5, False),
+        (Goal("", "lower", 0.8), 0.6, 0.8, True),
+        (Goal("", "lower", 0.8), 0.6, 0.81, False),
+        (Goal("", "lower", (0.97, 1.03)), 0.96, 1.0, False),
+        (Goal("", "lower", (0.97, 1.03)), 0.98, 1.02, True),
+        (Goal("", "lower", (0.97, 1.03)), 1.0, 1.04, False),
+        (Goal("", "higher"), 0.9, 1.1, None),
     ],
 )
-def test_a_goal_is_judged_by_the_better_side(goal: Goal, ratio: float, met: bool | None) -> None:
-    assert goal.met(ratio) is met
+def test_a_goal_is_met_where_the_whole_interval_clears_it(
+    goal: Goal, low: float, high: float, met: bool | None
+) -> None:
+    assert goal.met(low, high) is met
 
 
 def test_a_goal_within_the_interval_is_told() -> None:
@@ -89,7 +91,7 @@ def test_a_goal_within_the_interval_is_told() -> None:
 
 
 def test_json_is_a_list_of_rows_in_the_order_of_the_table(run: Callable[..., tuple[int, list]]) -> None:
-    status, rows = run([step(name, 1.2) for name in reversed(SOME)])
+    status, rows = run([step(name, 1.3) for name in reversed(SOME)])
     assert status == 0
     assert [row["name"] for row in rows] == list(SOME)
     assert all(row.keys() == KEYS for row in rows)

@@ -8,7 +8,7 @@ from labkit.lessons.io_engines.blocking import calls, in_memory
 from labkit.lessons.io_engines.contents import content
 from labkit.lessons.io_engines.durability import durable
 from labkit.lessons.io_engines.exercises import batches, deep, law, who_blocks
-from labkit.lessons.io_engines.findings import growth
+from labkit.lessons.io_engines.findings import growth, rivals
 from labkit.lessons.io_engines.open_loop import offered_load
 from labkit.lessons.io_engines.panels import panel
 from labkit.lessons.io_engines.plots import plot
@@ -39,6 +39,7 @@ __all__ = [
     "overlap",
     "panel",
     "plot",
+    "rivals",
     "watched_ratios",
     "watching_cost",
     "who_blocks",

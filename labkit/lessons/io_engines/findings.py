@@ -11,9 +11,11 @@ from typing import Any
 import pandas as pd
 
 from labkit import schema
+from labkit.errors import check_choice
 from labkit.notebook.tables import times
+from labkit.stats import trial
 
-__all__ = ["finding", "growth"]
+__all__ = ["finding", "growth", "rivals"]
 
 Row = dict[Any, Any]
 
@@ -22,6 +24,7 @@ WHY = "which has one I/O in flight"
 VARIED = ("engine", "block_bytes", "queue_depth", "cache")
 MOST_SENTENCES = 2
 MEASURES = {"I/Os per second": "ios_per_s", "median latency": "p50_ns"}
+ALL_MEASURES = {**MEASURES, "CPU time per I/O": "cpu_ns_per_io"}
 
 
 def finding(frame: pd.DataFrame) -> str:
@@ -49,15 +52,45 @@ def growth(frame: pd.DataFrame, setting: str, start: int, end: int) -> pd.DataFr
     """
     rows = []
     for engine, each in frame[~frame["again"]].groupby("engine", sort=False):
-        at = each.drop_duplicates(setting).set_index(setting)
-        if not {start, end} <= set(at.index):
+        at: dict[Any, Row] = {row[setting]: row for row in each.drop_duplicates(setting).to_dict("records")}
+        if not {start, end} <= at.keys():
             continue
-        one, other = at.loc[start], at.loc[end]
-        for measure, column in MEASURES.items():
-            low, high = f"low_{column}", f"high_{column}"
-            ends = {"low": other[low] / one[high], "high": other[high] / one[low]}
-            rows.append({"engine": engine, "comparison": measure, "ratio": other[column] / one[column], **ends})
+        rows += [
+            {"engine": engine, "comparison": measure, **_quotient(at[end], at[start], column)}
+            for measure, column in MEASURES.items()
+        ]
     return schema.frame(rows)
+
+
+def rivals(frame: pd.DataFrame, engine: str) -> pd.DataFrame:
+    """Compare an engine with each other one at the same setting: rate, latency, CPU time.
+
+    Parameters
+    ----------
+    frame : as `io_engines.measure` returns it, with one row per engine.
+    engine : what is compared, such as "pool".
+
+    Returns one row per other engine and measure: engine (the other one), comparison ("I/Os per second", "median
+    latency" or "CPU time per I/O"), ratio (of the value of `engine` to that of the other), low, high (as of `growth`).
+    """
+    rows: dict[Any, Row] = {
+        row["engine"]: row for row in frame[~frame["again"]].drop_duplicates("engine").to_dict("records")
+    }
+    own = rows.pop(check_choice("engine", engine, rows))
+    return schema.frame(
+        [
+            {"engine": other, "comparison": measure, **_quotient(own, row, column)}
+            for other, row in rows.items()
+            for measure, column in ALL_MEASURES.items()
+        ]
+    )
+
+
+def _quotient(over: Row, under: Row, column: str) -> dict[str, float]:
+    """Return ratio, low and high of a column of two rows."""
+    ends = [f"{end}{column}" for end in ("", "low_", "high_")]
+    found = trial.quotient([over[end] for end in ends], [under[end] for end in ends])
+    return dict(zip(("ratio", "low", "high"), found, strict=True))
 
 
 def _engines(last: pd.DataFrame) -> str:
@@ -104,13 +137,12 @@ def _difference(fast: Row, slow: Row, fast_name: str, slow_name: str) -> str:
     high = ratio * _end(fast, "high") / _end(slow, "low")
     if low <= 1 <= high:
         return f"no difference was shown between {fast_name.rstrip(', ')} and {slow_name}"
-    said = times(ratio) if low == high else times(ratio, low, high)
-    return f"{fast_name.rstrip()} moves {said} as many bytes per second as {slow_name}"
+    return f"{fast_name.rstrip()} moves {times(ratio, low, high)} as many bytes per second as {slow_name}"
 
 
 def _end(row: Row, end: str) -> float:
-    """Return one end of the interval of a row's rate, as a share of the rate; 1 where it has none."""
-    return float(row.get(f"{end}_ios_per_s", row["ios_per_s"]) / row["ios_per_s"])
+    """Return one end of the interval of a row's rate, as a share of the rate."""
+    return float(row[f"{end}_ios_per_s"] / row["ios_per_s"])
 
 
 def _widest(last: pd.DataFrame, varied: str) -> tuple[Row, Row] | None:

@@ -56,8 +56,8 @@ def offered_load(
     One row for the closed loop, one for it again (A/A, `again` is True), and one per share: loop, again, share,
     offered_per_s (0 in the closed loop), slices, ios. Medians over the slices, with their 95 % interval: ios_per_s,
     p50_ns, p99_ns, low_p99_ns, high_p99_ns (of the latency; in the open loop from the time at which the read was due;
-    NaN if a slice has fewer than 1000 reads), service_p99_ns (the same reads, from their submission). in_flight on
-    average. Nothing is attached.
+    NaN if a slice has fewer than 1000 reads), service_p99_ns (the same reads, from their submission); ratio, low, high
+    (p99_ns to service_p99_ns, slice by slice). in_flight on average. Nothing is attached.
 
     Raises
     ------
@@ -94,6 +94,10 @@ def offered_load(
 def _row(arm: str, job: Job, share: float, runs: list[JobRun]) -> dict[str, Any]:
     tail, low, high = trial.median_interval([p99(run.latency) for run in runs])
     service = [from_buckets(run.report["service_ns"]["buckets"]) if job.rate else run.latency for run in runs]
+    tails = [p99(counts) for counts in service]
+    ratio, low_ratio, high_ratio = trial.median_interval(
+        [p99(run.latency) / own for run, own in zip(runs, tails, strict=True)]
+    )
     return {
         "loop": OPEN if job.rate else CLOSED,
         "again": arm.endswith(trial.AGAIN),
@@ -106,6 +110,9 @@ def _row(arm: str, job: Job, share: float, runs: list[JobRun]) -> dict[str, Any]
         "p99_ns": tail,
         "low_p99_ns": low,
         "high_p99_ns": high,
-        "service_p99_ns": np.median([p99(counts) for counts in service]),
+        "service_p99_ns": np.median(tails),
+        "ratio": ratio,
+        "low": low_ratio,
+        "high": high_ratio,
         "in_flight": np.mean([run.in_flight for run in runs]),
     }

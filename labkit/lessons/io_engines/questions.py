@@ -139,14 +139,13 @@ PREDICTIONS = {
     ),
     "07-p7": Replies(
         {
-            "only CPU time": "You forgot the calls. A thread of the pool makes one call per read: compare the "
-            "calls per I/O.",
-            "only system calls": "You took a call per read to be cheap. Compare the CPU time per I/O: in this run it "
-            "is more than a tenth above that of io_uring.",
-            "nothing": "You looked at the rate alone. It can be the same; the calls per I/O and the CPU time are not.",
-            "CPU time and system calls": "You expected a call per read to show in CPU time. In this run the "
-            "CPU times differ by less than a tenth.",
+            "nothing": "You looked at the rate alone. It can be the same. But each read of the pool is a call: compare "
+            "the calls per I/O.",
+            "system calls; no difference of CPU time is shown": "You expected sleeping and waking to cost little. "
+            "Each read of the pool puts a thread to sleep and wakes it: see the interval of the CPU time.",
+            "system calls and CPU time": "You expected a call per read to show in CPU time. In this run the "
+            "difference is within the noise: see the interval.",
         },
-        usual="CPU time and system calls",
+        usual="system calls and CPU time",
     ),
 }

@@ -69,11 +69,11 @@ def measure(
     -------
     One row per setting, and one for the A/A arm (`again` is True). The settings: engine, cache, operation, order,
     block_bytes, queue_depth, batch, file_bytes. Medians over the unwatched slices, with their 95 % interval: ios_per_s,
-    low_ios_per_s, high_ios_per_s, p50_ns, low_p50_ns, high_p50_ns; and bytes_per_s. From all unwatched slices together:
-    slices, ios, bytes, elapsed_s, p25_ns, p75_ns, p99_ns (NaN below 1000 I/Os), mean_ns, in_flight (Little's law: I/Os
-    per second times mean latency), cpu_ns_per_io (of the program and of the kernel threads that work for it), calls (by
-    the program's own count). From separate watched slices, with the probes attached: watched_ios, calls_per_io,
-    sleeps_per_io (NaN where BPF cannot be loaded).
+    low_ios_per_s, high_ios_per_s, p50_ns, low_p50_ns, high_p50_ns, cpu_ns_per_io (of the program and of the kernel
+    threads that work for it), low_cpu_ns_per_io, high_cpu_ns_per_io; and bytes_per_s. From all unwatched slices
+    together: slices, ios, bytes, elapsed_s, p25_ns, p75_ns, p99_ns (NaN below 1000 I/Os), mean_ns, in_flight (Little's
+    law: I/Os per second times mean latency), calls (by the program's own count). From separate watched slices, with the
+    probes attached: watched_ios, calls_per_io, sleeps_per_io (NaN where BPF cannot be loaded).
     An engine that this machine lacks or refuses is left out; `attrs["warnings"]` says so.
 
     Raises
@@ -215,9 +215,9 @@ def _row(job: Job, runs: list[JobRun], watched: list[JobRun]) -> dict[str, Any]:
     made = total(runs)
     report, (p25, p75) = made.report, quantile(made.latency, [0.25, 0.75])
     ios, mean_ns = report["ios"], report["latency_sum_ns"] / report["ios"]
-    cpu_s = report["user_s"] + report["system_s"] + report["kernel_threads_s"]
     rate, low_rate, high_rate = trial.median_interval([run.ios_per_s for run in runs])
     p50, low_p50, high_p50 = trial.median_interval([float(quantile(run.latency, 0.5)) for run in runs])
+    cpu, low_cpu, high_cpu = trial.median_interval([run.cpu_ns_per_io for run in runs])
     return {
         "engine": job.engine,
         "cache": job.cache,
@@ -243,7 +243,9 @@ def _row(job: Job, runs: list[JobRun], watched: list[JobRun]) -> dict[str, Any]:
         "high_ios_per_s": high_rate,
         "bytes_per_s": rate * job.block_bytes,
         "in_flight": made.in_flight,
-        "cpu_ns_per_io": 1e9 * cpu_s / ios,
+        "cpu_ns_per_io": cpu,
+        "low_cpu_ns_per_io": low_cpu,
+        "high_cpu_ns_per_io": high_cpu,
         "calls": made.own_calls,
         **_seen(job, watched),
     }

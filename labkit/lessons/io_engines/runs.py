@@ -122,6 +122,12 @@ class JobRun:
         return float(self.report["ios"] / self.report["elapsed_s"])
 
     @property
+    def cpu_ns_per_io(self) -> float:
+        """CPU time per I/O, of the program and of the kernel threads that work for it."""
+        cpu_s = self.report["user_s"] + self.report["system_s"] + self.report["kernel_threads_s"]
+        return float(1e9 * cpu_s / self.report["ios"])
+
+    @property
     def in_flight(self) -> float:
         """How many I/Os were in flight on average (Little's law); what waits for its turn is not in flight."""
         took_ns = self.report.get("service_sum_ns", self.report["latency_sum_ns"])

@@ -6,7 +6,7 @@ from __future__ import annotations
 from labkit.lessons._io.job import CACHES, OPERATIONS
 from labkit.lessons.syscall_latency.exercises import cached, mystery, slowest_stage, suspects
 from labkit.lessons.syscall_latency.io_stages import STAGES, breakdown, closure, middle_half, stages
-from labkit.lessons.syscall_latency.latencies import heat_map, histogram, measure
+from labkit.lessons.syscall_latency.latencies import disturbance, heat_map, histogram, measure
 from labkit.lessons.syscall_latency.other_tools import witnesses
 from labkit.lessons.syscall_latency.panels import panel
 from labkit.lessons.syscall_latency.plots import plot
@@ -23,6 +23,7 @@ __all__ = [
     "cached",
     "closure",
     "cost",
+    "disturbance",
     "heat_map",
     "histogram",
     "measure",

@@ -28,13 +28,14 @@ from labkit.running.workload import Workload
 from labkit.stats import trial
 from labkit.stats.histogram import BUCKETS, bucket_low, quantile
 
-__all__ = ["HEAT_WIDTH", "heat_map", "histogram", "measure"]
+__all__ = ["HEAT_WIDTH", "disturbance", "heat_map", "histogram", "measure"]
 
 MOST_IOS = 1_000_000
 HEAT_SLICES = 60
 HEAT_WIDTH = 8  # buckets of the timer in one row of the heat map: COARSE_BUCKETS in c/bpf/syscall_latency.c
 ENOUGH_FOR_P99 = 1000  # below, fewer than ten calls lie above it
 _UNWATCHED = " (unwatched)"
+_PLACES = {"10th percentile": 0.1, "median": 0.5, "90th percentile": 0.9}
 
 
 def histogram(
@@ -94,22 +95,24 @@ def measure(
     block_bytes : one size or several, 512 bytes to 4 MiB.
     cache : one or several of "direct", "cold", "warm".
     operation : "read" or "write".
-    seconds : how long each slice runs, 0.01 to 60; None is 0.1 (0.02 with LABKIT_QUICK=1).
-    slices : watched slices per setting, and as many unwatched ones, at least 1; None is 2. All are interleaved, and the
-        histograms of one setting are added up.
+    seconds : how long each slice runs, 0.01 to 60; None is 0.05 (0.02 with LABKIT_QUICK=1).
+    slices : watched slices per setting, and as many unwatched ones, at least 1; None is 6 (2 with LABKIT_QUICK=1). All
+        are interleaved. The first setting runs unwatched twice, as itself and as the A/A arm, for the warnings.
     seed : of the order of the slices; None draws one.
     progress : see `labkit.running.progress`.
 
     Returns
     -------
     One row per setting: operation, cache, block_bytes; from the watched slices ios (the program's own count), count
-    (what the timer counted), p25_ns, p50_ns, p75_ns, p99_ns (by the timer; p99_ns is NaN below 1000 calls); from the
-    unwatched slices unwatched_p50_ns (by the program's own clock), ios_per_s, bytes_per_s.
+    (what the timer counted), p25_ns, p50_ns, p75_ns (by the timer, medians over the slices), low_p50_ns, high_p50_ns
+    (the 95 % interval of p50_ns), p99_ns (of all calls; NaN below 1000); from the unwatched slices unwatched_p50_ns (by
+    the program's own clock, median over the slices), low_unwatched_p50_ns, high_unwatched_p50_ns (its interval),
+    ios_per_s, bytes_per_s.
     """
     asked = [(each, size) for each in several("cache", cache) for size in several("block_bytes", block_bytes)]
     jobs = [Job(block_bytes=size, cache=each, operation=operation) for each, size in asked]
-    seconds = check_float("seconds", quick(0.1, 0.02) if seconds is None else seconds, 0.01, 60, "seconds")
-    slices, seed = trial.check_slices(slices, 2, 2, least=1), check_seed(seed)
+    seconds = check_float("seconds", quick(0.05, 0.02) if seconds is None else seconds, 0.01, 60, "seconds")
+    slices, seed = trial.check_slices(slices, 6, 2, least=1), check_seed(seed)
     names = {f"{job.cache}, {schema.si_bytes(job.block_bytes)}": job for job in jobs}
     with (
         exclusive("lesson 06: block sizes", progress) as report,
@@ -118,16 +121,23 @@ def measure(
     ):
 
         def run(arm: str, tick: Tick) -> TimedRun:
-            job = names[arm.removesuffix(_UNWATCHED)]
-            if arm.endswith(_UNWATCHED):
+            job = names[arm.removesuffix(trial.AGAIN).removesuffix(_UNWATCHED)]
+            if _UNWATCHED in arm:
                 return unwatched(job, seconds=seconds, file=file, tick=tick)
             return timed(timer, job, seconds=seconds, file=file, tick=tick)
 
         arms = [arm for name in names for arm in (name, name + _UNWATCHED)]
-        made = trial.interleaved(arms, run, slices=slices, seed=seed, progress=report, seconds=seconds)
-        runs = {arm: _sum(each) for arm, each in made.by_arm().items()}
-        lost = sum(each.lost for each in runs.values())
-        facts = provenance(command=runs[arms[0]].command, slices=slices, seed=seed, lost_events=lost)
+        baseline = arms[1]
+        again = baseline + trial.AGAIN
+        made = trial.interleaved([*arms, again], run, slices=slices, seed=seed, progress=report, seconds=seconds)
+        runs = made.by_arm()
+        facts = provenance(
+            command=runs[baseline][0].command,
+            slices=slices,
+            seed=seed,
+            lost_events=sum(each.lost for arm in arms for each in runs[arm]),
+            warnings=_unsteady({arm: runs[arm] for arm in (baseline, again)}, baseline),
+        )
     return schema.frame([_row(names[name], runs[name], runs[name + _UNWATCHED]) for name in names], **facts)
 
 
@@ -189,6 +199,44 @@ def heat_map(
     return schema.frame(columns, **facts)
 
 
+def disturbance(heat: pd.DataFrame) -> pd.DataFrame:
+    """Compare the slices of time in which the neighbour was at work with the others.
+
+    Parameters
+    ----------
+    heat : as `heat_map` returns it.
+
+    Returns one row per place in the distribution: comparison ("10th percentile", "median", "90th percentile"), ratio
+    (next to the neighbour / without it; each the median over the slices of time), low, high (95 % interval).
+    """
+    of_slice = [
+        {"neighbour": rows["neighbour"].iloc[0], **_places(rows)} for _, rows in heat.groupby("elapsed_s", sort=True)
+    ]
+    slices = pd.DataFrame(of_slice)
+    with_, without = (slices[slices["neighbour"] == where] for where in ("at work", "away"))
+    rows = []
+    for place in _PLACES:
+        over, under = (trial.median_interval(each[place].tolist()) for each in (with_, without))
+        ratio, low, high = trial.quotient(over, under)
+        rows.append({"comparison": place, "ratio": ratio, "low": low, "high": high})
+    return schema.frame(rows)
+
+
+def _places(rows: pd.DataFrame) -> dict[str, float]:
+    latencies = np.repeat(rows["latency_ns"].to_numpy(), rows["count"].to_numpy())
+    return {place: float(np.quantile(latencies, share)) for place, share in _PLACES.items()}
+
+
+def _unsteady(runs: dict[str, list[TimedRun]], baseline: str) -> list[str]:
+    """Return the warnings of the A/A arm: does the first setting differ from itself?"""
+    rows = [
+        {"arm": arm, "slice": number, "value": run.program_p50_ns}
+        for arm, each in runs.items()
+        for number, run in enumerate(each)
+    ]
+    return [str(each) for each in trial.ratios(pd.DataFrame(rows), baseline).attrs["warnings"]]
+
+
 def _sum(runs: Sequence[TimedRun]) -> TimedRun:
     first, *others = runs
     for each in others:
@@ -196,8 +244,11 @@ def _sum(runs: Sequence[TimedRun]) -> TimedRun:
     return first
 
 
-def _row(job: Job, watched: TimedRun, free: TimedRun) -> dict[str, Any]:
-    p25, p50, p75, p99 = quantile(watched.counts, [0.25, 0.5, 0.75, 0.99])
+def _row(job: Job, watched_slices: Sequence[TimedRun], free_slices: Sequence[TimedRun]) -> dict[str, Any]:
+    watched, free = _sum(watched_slices), _sum(free_slices)
+    p25, p75 = (float(np.median([quantile(run.counts, share) for run in watched_slices])) for share in (0.25, 0.75))
+    p50, low, high = trial.median_interval([float(quantile(run.counts, 0.5)) for run in watched_slices])
+    own, low_own, high_own = trial.median_interval([run.program_p50_ns for run in free_slices])
     count = int(watched.counts.sum())
     return {
         "operation": job.operation,
@@ -207,9 +258,13 @@ def _row(job: Job, watched: TimedRun, free: TimedRun) -> dict[str, Any]:
         "count": count,
         "p25_ns": p25,
         "p50_ns": p50,
+        "low_p50_ns": low,
+        "high_p50_ns": high,
         "p75_ns": p75,
-        "p99_ns": p99 if count >= ENOUGH_FOR_P99 else np.nan,
-        "unwatched_p50_ns": free.program_p50_ns,
+        "p99_ns": float(quantile(watched.counts, 0.99)) if count >= ENOUGH_FOR_P99 else np.nan,
+        "unwatched_p50_ns": own,
+        "low_unwatched_p50_ns": low_own,
+        "high_unwatched_p50_ns": high_own,
         "ios_per_s": free.told["ios"] / free.told["elapsed_s"],
         "bytes_per_s": free.told["bytes"] / free.told["elapsed_s"],
     }

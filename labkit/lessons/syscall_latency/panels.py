@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from labkit import schema
@@ -12,6 +14,7 @@ from labkit.lessons.syscall_latency import io_stages, latencies
 from labkit.lessons.syscall_latency.plots import plot
 from labkit.notebook.panel import controls
 from labkit.notebook.panel.panel import Panel
+from labkit.notebook.tables import times
 
 __all__ = ["panel"]
 
@@ -72,17 +75,21 @@ def _sweep(frame: pd.DataFrame) -> str:
     counted = f"The timer counted {last['count'].sum()} calls, the program made {last['ios'].sum()}"
     by_way = {way: rows.sort_values("block_bytes") for way, rows in last.groupby("cache", sort=False)}
     if last["block_bytes"].nunique() == 1:
-        each = [
-            f"{schema.formatter('cache')(way)} {schema.si_ns(rows['p50_ns'].iloc[0])}" for way, rows in by_way.items()
-        ]
+        each = [f"{schema.formatter('cache')(way)} {_interval(rows.iloc[0])}" for way, rows in by_way.items()]
         return f"{counted}. Median of {schema.si_bytes(last['block_bytes'].iloc[0])}: {'; '.join(each)}."
     way, rows = next(iter(by_way.items()))
     each = [
-        f"blocks of {schema.si_bytes(row['block_bytes'])} take {schema.si_ns(row['p50_ns'])} each, "
+        f"blocks of {schema.si_bytes(row['block_bytes'])} take {_interval(row)} each, "
         f"{schema.si_bytes(row['bytes_per_s'])} per second"
         for row in (rows.iloc[0], rows.iloc[-1])
     ]
     return f"{counted}. {schema.formatter('cache')(way)}: {'; '.join(each)}."
+
+
+def _interval(row: pd.Series[Any]) -> str:
+    """Return a median with its interval in words."""
+    low, high = schema.si_ns(row["low_p50_ns"]), schema.si_ns(row["high_p50_ns"])
+    return f"{schema.si_ns(row['p50_ns'])} (95 % interval {low} to {high})"
 
 
 def _heat_map(frame: pd.DataFrame) -> str:
@@ -90,14 +97,10 @@ def _heat_map(frame: pd.DataFrame) -> str:
     inside = frame["neighbour"] == "at work"
     if not inside.any():
         return f"{calls} calls, and no neighbour disturbed them."
-    with_, without = (_median(frame[rows]) for rows in (inside, ~inside))
-    return f"{calls} calls: the median was {schema.si_ns(without)}, and {schema.si_ns(with_)} next to the neighbour."
-
-
-def _median(frame: pd.DataFrame) -> float:
-    ordered = frame.sort_values("latency_ns")
-    half = ordered["count"].sum() / 2
-    return float(ordered["latency_ns"][ordered["count"].cumsum() >= half].min())
+    apart = latencies.disturbance(frame)
+    median = apart.loc[apart["comparison"] == "median", ["ratio", "low", "high"]]
+    share = times(*median.to_numpy()[0])
+    return f"{calls} calls: next to the neighbour the median was {share} that of the rest of the time."
 
 
 def _stages(frame: pd.DataFrame) -> str:

@@ -451,6 +451,7 @@ def test_an_open_loop_serves_what_is_offered_until_it_cannot() -> None:
     light, heavy = (opened[opened["share"].round(2) == share].iloc[0] for share in (0.3, 1.5))
     assert 0.8 < light["ios_per_s"] / light["offered_per_s"] < 1.2
     assert heavy["ios_per_s"] < heavy["offered_per_s"]
+    assert opened["ratio"].between(opened["low"], opened["high"]).all()
     assert heavy["p50_ns"] > heavy["service_p99_ns"]  # what waits for its turn is in the one, and not in the other
 
 

@@ -51,17 +51,29 @@ def test_the_stages_show_where_most_of_the_time_goes() -> None:
 @pytest.mark.parametrize(
     ("sizes", "said"),
     [
-        ((4096,), "Median of 4 KiB: O_DIRECT 4.1 µs; page cache, warm 40 ns."),
+        (
+            (4096,),
+            "O_DIRECT 4.1 µs (95 % interval 4.1 µs to 8.19 µs); page cache, warm 40 ns (95 % interval 40 ns to 80 ns).",
+        ),
         (
             (4096, 65536),
-            "O_DIRECT: blocks of 4 KiB take 4.1 µs each, 1 MiB per second; "
-            "blocks of 64 KiB take 65.5 µs each, 16 MiB per second.",
+            "O_DIRECT: blocks of 4 KiB take 4.1 µs (95 % interval 4.1 µs to 8.19 µs) each, 1 MiB per second; "
+            "blocks of 64 KiB take 65.5 µs (95 % interval 65.5 µs to 131 µs) each, 16 MiB per second.",
         ),
     ],
 )
 def test_the_sentence_compares_sizes_on_one_way_to_the_file(sizes: tuple[int, ...], said: str) -> None:
     rows = [
-        {"cache": way, "block_bytes": size, "ios": 23, "count": 23, "p50_ns": size // by, "bytes_per_s": size * 256.0}
+        {
+            "cache": way,
+            "block_bytes": size,
+            "ios": 23,
+            "count": 23,
+            "p50_ns": size // by,
+            "low_p50_ns": size // by,
+            "high_p50_ns": 2 * (size // by),
+            "bytes_per_s": size * 256.0,
+        }
         for way, by in (("direct", 1), ("warm", 100))
         for size in sizes
     ]
