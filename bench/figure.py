@@ -99,7 +99,9 @@ def ratio(name: str, frame: pd.DataFrame, column: str, arm: str, baseline: str |
     found = trial.ratios(values, baseline)
     row = found.set_index("arm").loc[arm].to_dict()
     interval = float(row["ratio"]), float(row["low"]), float(row["high"])
-    return Figure(name, *interval, int(row["slices"]), found.attrs["warnings"], values, facts)
+    again = found.loc[found["arm"] == baseline + trial.AGAIN, ["low", "high"]].round(4).to_numpy().tolist()
+    told = {**({"again": again[0]} if again else {}), **facts}  # what the same machine shows where nothing differs
+    return Figure(name, *interval, int(row["slices"]), found.attrs["warnings"], values, told)
 
 
 def compare(

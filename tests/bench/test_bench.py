@@ -11,12 +11,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from tree import ROOT
 
 import bench.__main__ as program
 from bench import fio
-from bench.figure import Figure, Step, rounds
+from bench.figure import Figure, Step, ratio, rounds
 from bench.goals import GOALS, Goal
 from labkit.errors import LabkitError, Missing
 from labkit.lessons._io.job import Job
@@ -186,6 +187,16 @@ def test_rounds_keep_what_each_slice_measured_beside_its_arm() -> None:
     assert sorted(frame[frame["arm"] == "b"]["first"]) == [101, 102, 103]
     assert sorted(frame[frame["arm"] != "b"]["first"]) == [1, 2, 3, 4, 5, 6]  # itself and again
     assert (frame["first"] == -frame["second"]).all()
+
+
+def test_a_figure_has_the_interval_of_the_arm_that_ran_twice() -> None:
+    rows = [
+        {"arm": arm, "slice": number, "value": level * (1 + 0.01 * (number % 3))}
+        for number in range(8)
+        for arm, level in {"lab": 2.0, "fio": 1.0, "fio (again)": 1.0}.items()
+    ]
+    figure = ratio("io.direct.qd1.sync", pd.DataFrame(rows), "value", "lab", "fio")
+    assert (figure.ratio, figure.facts["again"]) == (pytest.approx(2.0), [1.0, 1.0])
 
 
 def test_fio_gets_the_knobs_of_the_job(tmp_path: Path) -> None:
