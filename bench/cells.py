@@ -37,7 +37,7 @@ def _seconds(run: Callable[[], object]) -> float:
 
 def _figure(name: str, text: str, progress: Progress, *, again: bool = False) -> Figure:
     """Measure how long a cell takes, and how long BCC alone takes to compile its text, one after the other."""
-    slices = quick(5, 2)
+    slices = quick(8, 2)
     magics = BpfMagics(InteractiveShell())
     cells: list[float] = []
     alone: list[float] = []
@@ -62,8 +62,8 @@ def _figure(name: str, text: str, progress: Progress, *, again: bool = False) ->
 
 
 STEPS = (
-    Step(("cell.refused",), lambda progress: [_figure("cell.refused", _WRONG, progress)], 12),
+    Step(("cell.refused",), lambda progress: [_figure("cell.refused", _WRONG, progress)], 16),
     Step(("cell.accepted",), lambda progress: [_figure("cell.accepted", _RIGHT, progress)], 8),
     Step(("cell.rerun",), lambda progress: [_figure("cell.rerun", _RIGHT, progress, again=True)], 6),
-    Step(("cell.socket",), lambda progress: [_figure("cell.socket", _SOCKET, progress)], 34),
+    Step(("cell.socket",), lambda progress: [_figure("cell.socket", _SOCKET, progress)], 40),
 )

@@ -83,6 +83,6 @@ def _half_width(logs: np.ndarray) -> float:
 
 
 STEPS = (
-    Step(("frames.growth",), _growth, 20),
+    Step(("frames.growth",), _growth, 16),
     Step(("trial.width",), _width, 34),
 )

@@ -42,12 +42,13 @@ class _Setting:
     name: str
     job: Job
     registered: bool = False  # buffers and file
+    slices: int = 8
 
 
 DIRECT = (
-    _Setting("io.direct.qd32.io_uring", Job("io_uring", cache="direct", queue_depth=32)),
-    _Setting("io.direct.qd32.libaio", Job("libaio", cache="direct", queue_depth=32)),
-    _Setting("io.direct.qd1.sync", Job("sync", cache="direct")),
+    _Setting("io.direct.qd32.io_uring", Job("io_uring", cache="direct", queue_depth=32), slices=12),
+    _Setting("io.direct.qd32.libaio", Job("libaio", cache="direct", queue_depth=32), slices=12),
+    _Setting("io.direct.qd1.sync", Job("sync", cache="direct"), slices=12),
 )
 WARM = (
     _Setting("io.warm.4k.io_uring", Job("io_uring", cache="warm", queue_depth=32, batch=32, wait_for=32), True),
@@ -99,7 +100,7 @@ def _against_fio(setting: _Setting, progress: Progress) -> pd.DataFrame:
                 PEER: lambda: fio.run(line),
             },
             baseline=PEER,
-            slices=quick(8, 2),
+            slices=quick(setting.slices, 2),
             progress=progress,
         )
     return made
@@ -139,7 +140,7 @@ def _timing(progress: Progress) -> list[Figure]:
                 arms,
                 arm="timed",
                 baseline="not timed",
-                slices=quick(20, 2),
+                slices=quick(32, 2),
                 progress=part(progress, 0.02, 1),
             )
         ]
@@ -184,7 +185,7 @@ def _loop(progress: Progress) -> list[Figure]:
                 BARE: lambda: _bare(bare, file, seconds),
             },
             baseline=BARE,
-            slices=quick(12, 2),
+            slices=quick(20, 2),
             progress=progress,
         )
     return [ratio("io.loop", made, "ios_per_s", "timed"), ratio("io.loop.untimed", made, "ios_per_s", "not timed")]
@@ -197,8 +198,8 @@ def _rate(job: Job, file: Path, seconds: float, *more: str) -> float:
 
 
 STEPS = (
-    Step((DIRECT[0].name, "io.cpu_per_io", "io.p50_vs_fio", "io.p99_vs_fio"), _several, 32, (fio.PEER,)),
-    *(Step((setting.name,), _one(setting), 32, (fio.PEER,)) for setting in (*DIRECT[1:], *WARM)),
-    Step(("io.loop", "io.loop.untimed"), _loop, 40),
-    Step(("io.timing_cost",), _timing, 22),
+    Step((DIRECT[0].name, "io.cpu_per_io", "io.p50_vs_fio", "io.p99_vs_fio"), _several, 3.6 * DIRECT[0].slices, (fio.PEER,)),
+    *(Step((setting.name,), _one(setting), 3.6 * setting.slices, (fio.PEER,)) for setting in (*DIRECT[1:], *WARM)),
+    Step(("io.loop", "io.loop.untimed"), _loop, 48),
+    Step(("io.timing_cost",), _timing, 30),
 )

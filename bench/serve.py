@@ -48,8 +48,8 @@ def _multishot(name: str, place: str, progress: Progress) -> list[Figure]:
 
 
 STEPS = (
-    Step(("serve.wrk",), partial(_against_nginx, "serve.wrk", SAME, 8), 28, ("wrk",)),
-    Step(("serve.wrk.cross",), partial(_against_nginx, "serve.wrk.cross", CROSS, 6), 21, ("wrk",)),
+    Step(("serve.wrk",), partial(_against_nginx, "serve.wrk", SAME, 8), 24, ("wrk",)),
+    Step(("serve.wrk.cross",), partial(_against_nginx, "serve.wrk.cross", CROSS, 6), 18, ("wrk",)),
     Step(("serve.uring",), partial(_multishot, "serve.uring", SAME), 6),
     Step(("serve.uring.cross",), partial(_multishot, "serve.uring.cross", CROSS), 6),
 )

@@ -32,6 +32,6 @@ def _redis(progress: Progress) -> list[Figure]:
 
 
 STEPS = (
-    Step(("sockmap.rtt.same.64", "sockmap.rtt.same.65536", "sockmap.rtt_vs_unix.same.64"), _round_trips, 30),
-    Step(("sockmap.redis",), _redis, 25, ("redis-server", "redis-benchmark")),
+    Step(("sockmap.rtt.same.64", "sockmap.rtt.same.65536", "sockmap.rtt_vs_unix.same.64"), _round_trips, 24),
+    Step(("sockmap.redis",), _redis, 20, ("redis-server", "redis-benchmark")),
 )

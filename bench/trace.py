@@ -56,7 +56,7 @@ def _slowdown(cache: str, ios: int, slices: int) -> Step:
             }
             return [compare(name, arms, arm=LAB, baseline=NOBODY, slices=quick(slices, 2), progress=progress)]
 
-    return Step((name,), measure, 22)
+    return Step((name,), measure, 18)
 
 
 def _cost_vs(name: str, peer: str, watch: str, ios: int) -> Step:
@@ -87,7 +87,7 @@ def _cost_vs(name: str, peer: str, watch: str, ios: int) -> Step:
         noise = trial.ratios(frame).attrs["warnings"]
         return [Figure(name, told["ratio"], told["low"], told["high"], int(told["slices"]), noise, frame, facts)]
 
-    return Step((name,), measure, 28, (peer,))
+    return Step((name,), measure, 24, (peer,))
 
 
 def _bystander(progress: Progress) -> list[Figure]:
@@ -118,6 +118,6 @@ STEPS = (
     _slowdown("warm", ios=50_000, slices=20),
     _cost_vs("trace.cost_vs_bpftrace", watchers.BPFTRACE, "bpftrace", 100_000),
     _cost_vs("trace.cost_vs_bcc_stock", watchers.TRACE, "stock_tool", 100_000),
-    Step(("trace.bystander", "trace.bystander.raw"), _bystander, 20),
-    Step(("trace.closure",), _closure, 20),
+    Step(("trace.bystander", "trace.bystander.raw"), _bystander, 15),
+    Step(("trace.closure",), _closure, 14),
 )

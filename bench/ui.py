@@ -119,8 +119,8 @@ def _compile(progress: Progress) -> list[Figure]:
 
 STEPS = (
     *(
-        Step((f"ui.rerun.{number}",), lambda progress, number=number: [_rerun(number, progress)], 25)
+        Step((f"ui.rerun.{number}",), lambda progress, number=number: [_rerun(number, progress)], 18)
         for number in MEASURE
     ),
-    Step(("ui.compile",), _compile, 12),
+    Step(("ui.compile",), _compile, 8),
 )

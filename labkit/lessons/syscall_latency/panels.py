@@ -33,7 +33,7 @@ def panel(subject: str = "block sizes") -> Panel:
                 "block_bytes": controls.several("block_bytes", SIZES, [4096, 65536, 1 << 20], label="block sizes"),
                 "cache": controls.several("cache", list(job.CACHES), ["direct", "warm"], label="ways to the file"),
                 "operation": operation,
-                "seconds": controls.real("elapsed_s", 0.1, 0.01, 10, label="seconds each"),
+                "seconds": controls.real("elapsed_s", 0.05, 0.01, 10, label="seconds each"),
             },
             measure=latencies.measure,
             plot=plot,
