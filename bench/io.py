@@ -35,6 +35,7 @@ AS_FIO = ("--atime",)  # fio opens its files without O_NOATIME
 BARE_SOURCE = Path(__file__).parent / "bare_uring.c"
 FILE_BYTES = 16 << 20  # as large as the lessons' own
 _CHUNK_BYTES = 1 << 20
+SECONDS_PER_SLICE = 3.6  # of three arms, a second each, and their starts
 
 
 @dataclass(frozen=True)
@@ -198,8 +199,16 @@ def _rate(job: Job, file: Path, seconds: float, *more: str) -> float:
 
 
 STEPS = (
-    Step((DIRECT[0].name, "io.cpu_per_io", "io.p50_vs_fio", "io.p99_vs_fio"), _several, 3.6 * DIRECT[0].slices, (fio.PEER,)),
-    *(Step((setting.name,), _one(setting), 3.6 * setting.slices, (fio.PEER,)) for setting in (*DIRECT[1:], *WARM)),
+    Step(
+        (DIRECT[0].name, "io.cpu_per_io", "io.p50_vs_fio", "io.p99_vs_fio"),
+        _several,
+        SECONDS_PER_SLICE * DIRECT[0].slices,
+        (fio.PEER,),
+    ),
+    *(
+        Step((setting.name,), _one(setting), SECONDS_PER_SLICE * setting.slices, (fio.PEER,))
+        for setting in (*DIRECT[1:], *WARM)
+    ),
     Step(("io.loop", "io.loop.untimed"), _loop, 48),
     Step(("io.timing_cost",), _timing, 30),
 )

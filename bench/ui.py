@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from bench.figure import Figure, Step, compare
@@ -75,7 +76,7 @@ def _run(client: Any, code: str) -> tuple[float, bool]:
     return took_s, reply["content"]["user_expressions"]["waited"]["data"]["text/plain"] != "[]"
 
 
-def _rerun(number: str, progress: Progress) -> Figure:
+def _rerun(number: str, progress: Progress) -> list[Figure]:
     slices = quick(10, 2)
     values: list[float] = []
     lesson, measure = MEASURE[number]
@@ -94,7 +95,7 @@ def _rerun(number: str, progress: Progress) -> Figure:
     if len(values) < 2:
         raise LabkitError("Another measurement always ran.", "stop them, and run it again")
     facts = {"first_run_s": round(first_s, 3)}
-    return Figure(f"ui.rerun.{number}", *trial.median_interval(values), len(values), facts=facts)
+    return [Figure(f"ui.rerun.{number}", *trial.median_interval(values), len(values), facts=facts)]
 
 
 def _compile(progress: Progress) -> list[Figure]:
@@ -118,9 +119,6 @@ def _compile(progress: Progress) -> list[Figure]:
 
 
 STEPS = (
-    *(
-        Step((f"ui.rerun.{number}",), lambda progress, number=number: [_rerun(number, progress)], 18)
-        for number in MEASURE
-    ),
+    *(Step((f"ui.rerun.{number}",), partial(_rerun, number), 18) for number in MEASURE),
     Step(("ui.compile",), _compile, 8),
 )
