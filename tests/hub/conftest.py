@@ -35,8 +35,10 @@ def image() -> None:
     build_image()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def hub(image: None) -> Iterator[Hub]:
+    """Yield a hub to which no learner has come yet."""
+    """Yield a hub without learners' containers."""
     running = Hub({MARK: f"hub-{os.getpid()}"})
     try:
         running.start()
