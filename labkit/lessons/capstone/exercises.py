@@ -37,7 +37,7 @@ def which_journal() -> pd.DataFrame:
     made = measure(JOURNALS, transactions=23, slices=2)
     truths.expect("10-q1", letters["persist"])
     calls = call_table(made)
-    kept = calls.assign(arm=calls["arm"].str.partition(",")[0].map(letters)).groupby(["arm", "call"], as_index=False)
+    kept = calls.assign(arm=calls["arm"].str.partition("/")[0].map(letters)).groupby(["arm", "call"], as_index=False)
     table = schema.frame(kept[["count", "calls_per_transaction"]].sum())
     table.attrs = {name: fact for name, fact in made.attrs.items() if name not in ("baseline", "command")}
     return table

@@ -110,7 +110,7 @@ def _shared(frame: pd.DataFrame, ax: Axes) -> Axes:
         style.axis(one, "x", column)
         one.margins(x=0.3)
     style.grow(left, 1.4 * _ROW_IN * (len(frame) - _ROWS))
-    left.set_yticks(range(len(frame)), [arm.replace(", ", ",\n", 1) for arm in frame["arm"]], fontsize=9)
+    left.set_yticks(range(len(frame)), [arm.replace(" with ", "\nwith ", 1) for arm in frame["arm"]], fontsize=9)
     left.set_ylim(len(frame) - 0.5, -0.5)
     style.finish(right, frame, title="Answers, unwatched", legend=False)
     return style.finish(left, frame, title="Syncs, watched", legend=False)

@@ -176,7 +176,7 @@ def _savings(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def _workers(frame: pd.DataFrame, ax: Axes) -> Axes:
-    arms = zip(frame["arm"].str.replace(", ", ",\n"), frame["filesystem"], strict=True)
+    arms = zip(frame["arm"].str.replace(" with ", "\nwith "), frame["filesystem"], strict=True)
     names = [arm if arm == kind else f"{arm}\n({kind})" for arm, kind in arms]
     kinds = style.bars(["done in the call itself", "handed to a worker"])
     for place, row in enumerate(frame.to_dict("records")):
