@@ -10,7 +10,7 @@ import pytest
 
 import labkit
 
-pytestmark = pytest.mark.bpf
+pytestmark = [pytest.mark.bpf, pytest.mark.programs_kept]
 
 # as a child writes, its parent has another file under the same number
 AFTER_FORK = """

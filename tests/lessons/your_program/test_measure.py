@@ -26,6 +26,7 @@ from labkit.running.cgroup import Cgroup
 from labkit.running.progress import silent
 from labkit.running.workload import Workload
 
+pytestmark = pytest.mark.programs_kept
 bpf = pytest.mark.bpf
 anywhere = pytest.mark.anywhere
 SLEEP = ["sleep", "30"]

@@ -22,6 +22,7 @@ from labkit.lessons.your_program.watching import look_at
 from labkit.running.progress import silent
 from labkit.running.workload import Workload, build
 
+pytestmark = pytest.mark.programs_kept
 bpf = pytest.mark.bpf
 anywhere = pytest.mark.anywhere
 needs_root = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root and util-linux")
