@@ -126,15 +126,15 @@ def _submitters(frame: pd.DataFrame, ax: Axes) -> Axes:
         slices = frame[frame["arm"] == row["arm"]]
         _marks(left, slices["cpu_ns_per_io"], place + 0.38, limits[0], marker="|", color=style.INK)
         _marks(right, slices["ios_per_s"], place + 0.38, limits[1], schema.si_count, marker="|", color=style.INK)
-    left.set_yticks(range(len(rows)), [row["arm"].replace(", ", ",\n").replace(" on ", "\non ", 1) for row in rows])
+    left.set_yticks(range(len(rows)), [row["arm"].replace(" (p", "\n(p").replace(" on ", "\non ", 1) for row in rows])
     left.set_ylim(len(rows) - 0.2, -0.5)
     left.set_xlim(0, limits[0])
     right.set_xlim(0, limits[1])
     style.axis(left, "x", "cpu_ns_per_io")
     style.axis(right, "x", "ios_per_s")
     style.finish(right, pd.DataFrame(), title="I/Os per second", legend=False)
-    style.finish(left, frame, title="CPU time, medians; marks are slices", legend=False)
-    left.legend(frameon=False, fontsize=9, loc="lower right", ncols=2)
+    style.finish(left, frame, title="CPU time (marks: slices)", legend=False)
+    style.legend_below(left)  # inside it would hide marks
     return left
 
 
