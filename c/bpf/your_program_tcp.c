@@ -4,8 +4,16 @@
  *
  * The kernel handles a segment in whichever process runs then. So the first program, which runs in the receiver, notes
  * the connection, and the second looks at each segment of the connections noted.
+ *
+ * NO_COOKIE is given where tcp_probe has no cookie: there the two ports tell connections apart.
  */
 #include "labkit_watched.h"
+
+#ifdef NO_COOKIE
+#define CONNECTION(args) ((u64)args->sport << 16 | args->dport)
+#else
+#define CONNECTION(args) args->sock_cookie
+#endif
 
 struct connection {
 	u64 segments;
@@ -17,26 +25,26 @@ struct connection {
 	u16 remote_port;
 };
 
-BPF_HASH(connections, u64, struct connection, 16384);	/* by the kernel's cookie of the socket */
+BPF_HASH(connections, u64, struct connection, 16384);	/* by the kernel's cookie of the socket, or the ports */
 
 TRACEPOINT_PROBE(tcp, tcp_rcv_space_adjust)
 {
-	u64 cookie = args->sock_cookie;
+	u64 key = CONNECTION(args);
 	struct connection zero = { .min_us = 0xffffffff };
 
 	if (!is_watched())
 		return 0;
 	zero.local_port = args->sport;
 	zero.remote_port = args->dport;
-	if (!connections.lookup_or_try_init(&cookie, &zero))
+	if (!connections.lookup_or_try_init(&key, &zero))
 		labkit_count_lost();
 	return 0;
 }
 
 TRACEPOINT_PROBE(tcp, tcp_probe)
 {
-	u64 cookie = args->sock_cookie;
-	struct connection *one = connections.lookup(&cookie);
+	u64 key = CONNECTION(args);
+	struct connection *one = connections.lookup(&key);
 
 	if (!one)
 		return 0;

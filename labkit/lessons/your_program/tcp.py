@@ -5,10 +5,19 @@ from __future__ import annotations
 
 import pandas as pd
 
-from labkit.bpf.program import Program
+from labkit.bpf.program import TRACING, Program
 from labkit.lessons.your_program.look import Look, sorted_frame
 
-__all__ = ["Tcp"]
+__all__ = ["Tcp", "event_flags"]
+
+
+def event_flags() -> dict[str, int]:
+    """Return what this kernel's events do not have, as macros of the C file: in 5.10 tcp_probe has no cookie."""
+    try:
+        has_cookie = "sock_cookie" in (TRACING / "events/tcp/tcp_probe/format").read_text()
+    except OSError:
+        has_cookie = True  # loading it says what is missing
+    return {} if has_cookie else {"NO_COOKIE": 1}
 
 
 class Tcp(Look):
@@ -17,7 +26,7 @@ class Tcp(Look):
     views = ("tcp",)
 
     def __init__(self) -> None:
-        super().__init__(Program("your_program_tcp"))
+        super().__init__(Program("your_program_tcp", flags=event_flags()))
 
     def frames(self) -> dict[str, pd.DataFrame]:
         """Return one row per connection on which something came."""

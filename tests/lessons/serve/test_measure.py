@@ -36,8 +36,10 @@ def test_the_kernel_counts_the_calls_that_the_server_counts(way: str) -> None:
     except WorkloadUnable as error:
         pytest.skip(str(error))
     calls = frame[frame["event"].isin(serve.CALLS)]
-    assert calls["count"].tolist() == calls["own_count"].tolist()
-    assert frame.attrs["lost_events"] == 0
+    # a newer kernel may stop a probe for another process, and skips that one's; each that was skipped is counted
+    apart, lost = calls["own_count"] - calls["count"], frame.attrs["lost_events"]
+    assert (apart >= 0).all() and apart.sum() <= lost
+    assert lost == 0 or since("6.19")
     (row,) = serve.per_request(frame).to_dict("records")
     assert row["calls"] == calls["count"].sum() and row["requests"] == 1999
     assert row["calls_per_request"] < 1 if way in runs.BY_RING else row["calls_per_request"] >= 2
