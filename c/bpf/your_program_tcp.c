@@ -7,6 +7,7 @@
  *
  * NO_COOKIE is given where tcp_probe has no cookie: there the two ports tell connections apart.
  */
+#include <linux/in6.h>	/* sockaddr_in6, by whose size 5.10 describes two fields of tcp_probe */
 #include "labkit_watched.h"
 
 #ifdef NO_COOKIE

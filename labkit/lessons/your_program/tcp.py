@@ -12,7 +12,7 @@ __all__ = ["Tcp", "event_flags"]
 
 
 def event_flags() -> dict[str, int]:
-    """Return what this kernel's events do not have, as macros of the C file: in 5.10 tcp_probe has no cookie."""
+    """Return what this kernel's events do not have, as macros of the C file: the cookie of a socket."""
     try:
         has_cookie = "sock_cookie" in (TRACING / "events/tcp/tcp_probe/format").read_text()
     except OSError:
