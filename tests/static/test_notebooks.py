@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tree import ROOT, named, short
 
+from labkit import schema
 from labkit.notebook.source import source
 
 MOST_LINES = 15  # one idea a cell
@@ -134,6 +135,12 @@ def test_a_recording_tells_its_kernel_and_nobodys_folders(path: Path) -> None:
     told = json.loads(path.read_text())
     assert told["kernel"]
     assert not re.search(r"(^| )/(?!usr/|proc/|dev/|sys/)", str(told.get("command", "")))
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("notebooks/recorded/*.csv")), ids=lambda path: path.stem)
+def test_a_recording_has_columns_of_today(path: Path) -> None:
+    columns = path.read_text(encoding="utf-8").splitlines()[0].split(",")
+    assert [name for name in columns if name not in schema.COLUMNS] == []
 
 
 def test_there_are_lessons() -> None:
