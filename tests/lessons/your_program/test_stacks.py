@@ -93,7 +93,7 @@ each_python = pytest.mark.parametrize("python", interpreters(), ids=lambda path:
 @each_python
 def test_functions_of_python_have_their_names(python: str) -> None:
     on, off, _ = fruit(python)
-    assert share(on, "py::<module>:fruit.py", "py::apple:fruit.py") > 0.3 * share(on, "py::")
+    assert share(on, "py::<module>:fruit.py", "py::apple:fruit.py") > 0
     assert all(share(on, f"py::<module>:{name}.py") for name in "pqrst")
     rest = off[off["stack"].str.contains("py::Tree.rest:fruit.py")]
     assert rest["count"].sum() >= 7
@@ -107,6 +107,7 @@ def test_functions_of_python_have_their_names(python: str) -> None:
 @each_python
 def test_functions_of_python_have_their_times(python: str) -> None:
     on, off, rested_ns = fruit(python)
+    assert share(on, "py::<module>:fruit.py", "py::apple:fruit.py") > 0.3 * share(on, "py::")
     assert share(on, "py::apple") / 499 == pytest.approx(0.4, rel=0.2)  # by the program's own CPU clock
     assert off[off["stack"].str.contains("py::Tree.rest:fruit.py")]["total_ns"].sum() <= rested_ns
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from obedient import PATIENCE_S, Obedient
+from running_kernel import since
 
 import labkit
 from labkit import schema
@@ -128,7 +129,9 @@ def test_what_has_no_room_is_counted_as_lost(obedient: Obedient) -> None:
     frame = obedient.watched("files", lambda: obedient(order))
     kept = frame[frame["path"].str.startswith("/dev")]["opens"].sum()
     # the orders themselves come and go through files, too
-    assert kept < 33_997 <= kept + frame.attrs["lost_events"] <= 33_997 + 20
+    assert kept < 33_997 <= kept + frame.attrs["lost_events"]
+    # from 6.19 on the kernel may skip a probe of any process, and counts it here, too
+    assert since("6.19") or kept + frame.attrs["lost_events"] <= 33_997 + 20
     assert any("events were lost" in line for line in frame.attrs["warnings"])
 
 
