@@ -13,7 +13,12 @@ __all__ = ["watching"]
 
 
 @contextmanager
-def watching(name: str, flags: Callable[[], Mapping[str, int]], warnings: list[str] | None) -> Iterator[Program | None]:
+def watching(
+    name: str,
+    flags: Callable[[], Mapping[str, int]],
+    warnings: list[str] | None,
+    wanted: Callable[[str], bool] = bool,
+) -> Iterator[Program | None]:
     """Attach a program of `c/bpf/` and yield it; None where this machine cannot load it.
 
     Parameters
@@ -21,6 +26,7 @@ def watching(name: str, flags: Callable[[], Mapping[str, int]], warnings: list[s
     name : of the program.
     flags : finds out the macros that this kernel asks for; may say by `Missing` that there is nothing to watch.
     warnings : where to say that nobody watches; None: that is an error then (`Missing`).
+    wanted : which of its functions to attach, as of `Program.attach`.
     """
     with ExitStack() as stack:
         program = None
@@ -31,5 +37,5 @@ def watching(name: str, flags: Callable[[], Mapping[str, int]], warnings: list[s
                 raise
             warnings.append(f"No program watches from the kernel: {error.what} Fix: {error.fix}")
         if program is not None:
-            program.attach()
+            program.attach(wanted)
         yield program

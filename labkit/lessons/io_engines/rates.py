@@ -104,7 +104,7 @@ def measure(
         )
         runs = unwatched.by_arm()
         watched: dict[str, list[JobRun]] = {}
-        with attached(warnings) as program:
+        with attached(warnings, jobs.values()) as program:
             if program is not None:
                 watched = trial.interleaved(
                     [arm for arm in jobs if arm in runs],

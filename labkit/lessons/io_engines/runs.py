@@ -7,7 +7,7 @@ the same job, with c/bpf/io_engines.c attached: probes slow the program down (`p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -206,14 +206,24 @@ def refusal(job: Job, file: Path | None) -> WorkloadError | None:
 
 
 @contextmanager
-def attached(warnings: list[str] | None = None) -> Iterator[Program | None]:
+def attached(warnings: list[str] | None = None, jobs: Iterable[Job] | None = None) -> Iterator[Program | None]:
     """Attach c/bpf/io_engines.c during a block and yield it, for `run_job`.
 
     Parameters
     ----------
     warnings : where to say that BPF cannot be loaded; then None is yielded. None: that is an error (`Missing`).
+    jobs : only the tracepoints of the calls by which these do I/O are attached; None: of all that an engine can make,
+        which takes a second to detach.
     """
-    with watching("io_engines", _flags, warnings) as program:
+    calls = {call for job in jobs or () for call in job.calls}
+    if "io_getevents" in calls:
+        calls.add("io_pgetevents")  # newer versions of libaio make it in its place
+
+    def is_wanted(function: str) -> bool:
+        category, event = function.removeprefix("tracepoint__").split("__", 1)
+        return category != "syscalls" or jobs is None or event.split("_", 2)[2] in calls
+
+    with watching("io_engines", _flags, warnings, is_wanted) as program:
         yield program
 
 

@@ -53,6 +53,15 @@ def test_the_kernel_counts_the_calls_that_the_program_made(operation: str) -> No
 
 
 @bpf
+def test_only_the_calls_of_the_jobs_that_run_are_watched() -> None:
+    """Each tracepoint takes time to detach, and what else runs pays for it meanwhile."""
+    with attached(jobs=[job("io_uring")]) as program:
+        watched = run_job(job("io_uring"), ios=211, program=program)
+        assert watched.seen.calls == watched.own_calls > 0
+        assert run_job(job("sync"), ios=211, program=program).seen.calls == 0
+
+
+@bpf
 def test_strace_counts_the_same_calls() -> None:
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed: run `make setup`")
