@@ -94,7 +94,8 @@ def _rows(root: Path, lesson: Lesson, before: Lesson) -> list[Path]:
     _replace(course, "\n)\n\nNUMBERS", f"\n{row})\n\nNUMBERS")
     lines = readme.read_text(encoding="utf-8").splitlines()
     last = next(line for line in lines if line.startswith(f"| {before.number} |"))
-    facts = (lesson.number, lesson.short, lesson.learns, str(lesson.minutes), "not tested")
+    facts = [lesson.number, lesson.short, lesson.learns, str(lesson.minutes)]
+    facts += ["–"] * (last.count("|") - 1 - len(facts))  # a column per kernel: not tested on any
     _replace(readme, last, f"{last}\n| {' | '.join(facts)} |")
     notebook = json.loads(previous.read_text(encoding="utf-8"))
     link = f"Next: [{lesson.number} · {lesson.short}]({lesson.notebook})"

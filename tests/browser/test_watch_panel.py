@@ -17,7 +17,6 @@ from labkit.lessons.your_program import VIEWS
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.bpf,
     pytest.mark.skipif(
         os.environ.get("LABKIT_TEST_PANELS") != "1", reason="`make test-panels` runs it (LABKIT_TEST_PANELS=1)"
     ),

@@ -50,6 +50,8 @@ def test_a_lesson_names_the_kernels_on_which_its_tests_passed() -> None:
     named = kernels_of(README[README.index("| | lesson |") :].partition("\n\n")[0])
     tried = kernels_of((ROOT / "docs/kernels.md").read_text())
     for lesson, cells in named.items():
+        if lesson not in tried and set(cells.values()) == {"–"}:  # a new lesson
+            continue
         assert cells.pop("6.18") == "all"
         for kernel, cell in cells.items():
             if kernel in tried["01"]:
