@@ -137,7 +137,7 @@ class BpfMagics(Magics):  # type: ignore[misc]
         except Missing as error:  # this machine's lack is no mistake of the learner's: the cells below still run
             self.shell.user_ns[options.name] = Refused(options.name, error, cell)
             return note("warning", str(error).splitlines())
-        except LabkitError as error:  # clang refused it, or the event is not there
+        except LabkitError as error:  # clang refused it, for one
             self.shell.user_ns[options.name] = Refused(options.name, error, cell)
             raise
 
