@@ -34,7 +34,7 @@ from labkit.bpf.diagnose.code import Code
 from labkit.bpf.shelf import SHELF
 from labkit.bpf.structures import structures_of
 from labkit.bpf.verifier import explain
-from labkit.errors import BadArgument, CompileError, LabkitError, Missing, VerifierError, bad_argument
+from labkit.errors import BadArgument, CompileError, Missing, VerifierError, bad_argument
 from labkit.notebook.cell import NotebookCell
 from labkit.notebook.live import Live
 from labkit.notebook.refused import Refused
@@ -137,9 +137,6 @@ class BpfMagics(Magics):  # type: ignore[misc]
         except Missing as error:  # this machine's lack is no mistake of the learner's: the cells below still run
             self.shell.user_ns[options.name] = Refused(options.name, error, cell)
             return note("warning", str(error).splitlines())
-        except LabkitError as error:  # clang refused it, for one
-            self.shell.user_ns[options.name] = Refused(options.name, error, cell)
-            raise
 
     @uninterrupted()
     def close(self, name: str) -> None:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is kept under the name of a `%%bpf` cell whose program was refused: by clang, the verifier or this machine."""
+"""What is kept under the name of a `%%bpf` cell whose program was refused, by the verifier or by this machine."""
 
 from __future__ import annotations
 
 from typing import NoReturn
 
-from labkit.errors import LabkitError, Missing, VerifierError
+from labkit.errors import Missing, VerifierError
 from labkit.notebook.walk import Steps, steps
 
 __all__ = ["Refused"]
@@ -14,7 +14,7 @@ __all__ = ["Refused"]
 class Refused:
     """What is kept under the name of a cell whose program was refused."""
 
-    def __init__(self, name: str, error: LabkitError, source: str) -> None:
+    def __init__(self, name: str, error: VerifierError | Missing, source: str) -> None:
         self.name, self.headline = name, error.what
         self._error, self._source = error, source
 
@@ -29,7 +29,7 @@ class Refused:
 
     def walk(self) -> Steps:
         """Return the verifier's walk to step through: lines, instructions, registers (see `labkit.notebook.walk`)."""
-        if not isinstance(self._error, VerifierError):  # the verifier was not reached
+        if isinstance(self._error, Missing):  # the verifier was not reached
             raise self._error
         return steps(self._error.log, self._error.lines, self._source)
 

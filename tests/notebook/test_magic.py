@@ -148,20 +148,6 @@ def test_a_mended_cell_takes_the_place_of_a_refused_one(shell: InteractiveShell)
 
 
 @pytest.mark.bpf
-def test_the_name_of_a_cell_that_clang_refused_says_so(shell: InteractiveShell) -> None:
-    with pytest.raises(CompileError) as told:
-        run(shell, "opens", OPENS.replace("u32 key = 1;", "u32 key = one;"))
-    with pytest.raises(AttributeError, match="Fix the cell of %%bpf opens"):
-        shell.user_ns["opens"].hash("counts")
-    assert repr(shell.user_ns["opens"]) == f"opens was refused, nothing is loaded: {told.value.what}"
-    with pytest.raises(CompileError):
-        shell.user_ns["opens"].walk()
-    assert attached() == 0
-    run(shell, "opens", OPENS)
-    assert isinstance(shell.user_ns["opens"], Program)
-
-
-@pytest.mark.bpf
 def test_a_stack_too_large_for_clang_leaves_this_process_alive(shell: InteractiveShell) -> None:
     body = "int big(void *ctx)\n{\n\tchar text[600];\n\n\tbpf_get_current_comm(text, 600);\n\treturn text[9];\n}\n"
     told = run(shell, "big --kind KPROBE", body)
