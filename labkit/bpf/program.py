@@ -276,12 +276,7 @@ class Program:
     # -- attach and detach -----------------------------------------------------------------------
 
     def attach(self, wanted: Callable[[str], bool] = bool) -> None:
-        """Attach every function whose name says where (BCC's naming convention).
-
-        Parameters
-        ----------
-        wanted : says of a function's name whether to attach it. To detach a tracepoint takes up to 90 ms.
-        """
+        """Attach every function whose name says where (BCC's naming convention); `wanted(name)` may leave it out."""
         for function in filter(wanted, self.functions):
             for prefix in KINDS:
                 if function.startswith(prefix):
