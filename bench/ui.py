@@ -23,7 +23,7 @@ __all__ = ["STEPS"]
 
 WINDOW_S = 1.0  # the slices of each call together
 MEASURE = {
-    "06": ("syscall_latency", 'measure(4096, "direct", seconds=1 / 3, slices=1, progress=tell)'),  # unwatched, A/A, watched
+    "06": ("syscall_latency", 'measure(4096, "direct", seconds=1 / 3, slices=1, progress=tell)'),  # three arms
     "07": ("io_engines", 'measure("io_uring", seconds=1 / 6, slices=2, progress=tell)'),  # 2, the A/A arm 2, watched 2
     "09": ("sockmap", 'measure(64, "same core", slice_s=1 / 8, slices=2, progress=tell)'),  # 3 arms and the A/A arm
 }
