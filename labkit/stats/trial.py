@@ -328,6 +328,21 @@ def quotient(over: Sequence[float], under: Sequence[float]) -> tuple[float, floa
     return over[0] / under[0], over[1] / under[2], over[2] / under[1]
 
 
+def unsteady(values: Mapping[str, Sequence[float]], baseline: str) -> list[str]:
+    """Return the warnings of the A/A arm: does the baseline differ from itself?
+
+    Parameters
+    ----------
+    values : arm -> a value per slice, of the baseline and of its A/A arm.
+    """
+    rows = [
+        {"arm": arm, "slice": number, "value": value}
+        for arm, each in values.items()
+        for number, value in enumerate(each)
+    ]
+    return [str(each) for each in ratios(pd.DataFrame(rows), baseline).attrs["warnings"]]
+
+
 def _holds_median(count: int, rank: int) -> float:
     """Return how often the `rank`-th smallest and the `rank`-th largest of `count` values enclose the true median."""
     return float(1 - 2 * sum(math.comb(count, below) for below in range(rank)) / 2**count)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from browser.lab import free_port, picture
 from container.box import BUILD_FLAGS, BUILD_S, ENGINE, engine
 from playwright.sync_api import Browser, Page, expect
 from tree import ROOT
+
+from labkit.stats.trial import median_interval
 
 NAME = "labkit-test-class"
 START_S = 120
@@ -99,6 +102,12 @@ class Hub:
     def password(self, name: str) -> str:
         with (self.state / "passwords.csv").open(newline="") as file:
             return next(row["password"] for row in csv.DictReader(file) if row["name"] == name)
+
+
+def overlap(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Return whether the 95 % intervals of two medians overlap."""
+    (_, low, high), (_, other_low, other_high) = median_interval(one), median_interval(other)
+    return low <= other_high and other_low <= high
 
 
 def volumes() -> list[str]:

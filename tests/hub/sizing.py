@@ -25,6 +25,7 @@ from typing import Any
 
 import yaml
 from container.box import ENGINE, RUN_FLAGS, engine
+from hub.hub import overlap
 from tree import ROOT
 
 from labkit.course import LESSONS
@@ -157,13 +158,9 @@ def compared(alone: list[tuple[float, ...]], near: list[tuple[float, ...]], coun
     """Return medians and intervals in microseconds, alone and next to `count` others, and which of them moved."""
     told: dict[str, Any] = {"others": count}
     for column, name in enumerate(("io_uring", "a round trip by TCP")):
-        both = [median_interval([row[column] / 1000 for row in rows]) for rows in (alone, near)]
-        (_, low, high), (_, other_low, other_high) = both
-        told[name] = {
-            "alone, us": [round(value, 2) for value in both[0]],
-            "next to others, us": [round(value, 2) for value in both[1]],
-            "moved": other_low > high or other_high < low,
-        }
+        both = [[row[column] / 1000 for row in rows] for rows in (alone, near)]
+        middles = [[round(value, 2) for value in median_interval(each)] for each in both]
+        told[name] = {"alone, us": middles[0], "next to others, us": middles[1], "moved": not overlap(*both)}
     return told
 
 

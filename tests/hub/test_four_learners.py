@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub.hub import Hub, Learner
+from hub.hub import Hub, Learner, overlap
 from playwright.sync_api import Browser
 
 from labkit.machine.folders import build_folder
@@ -141,11 +141,6 @@ def test_medians_under_the_lock_are_those_alone(four: dict[str, Learner], facts:
 
 def us(ns: float) -> float:
     return round(ns / 1000, 2)
-
-
-def overlap(one: list[float], other: list[float]) -> bool:
-    (_, low, high), (_, other_low, other_high) = median_interval(one), median_interval(other)
-    return low <= other_high and other_low <= high
 
 
 def test_afterwards_nothing_of_theirs_is_left(four: dict[str, Learner]) -> None:

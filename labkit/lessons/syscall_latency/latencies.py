@@ -136,7 +136,9 @@ def measure(
             slices=slices,
             seed=seed,
             lost_events=sum(each.lost for arm in arms for each in runs[arm]),
-            warnings=_unsteady({arm: runs[arm] for arm in (baseline, again)}, baseline),
+            warnings=trial.unsteady(
+                {arm: [run.program_p50_ns for run in runs[arm]] for arm in (baseline, again)}, baseline
+            ),
         )
     return schema.frame([_row(names[name], runs[name], runs[name + _UNWATCHED]) for name in names], **facts)
 
@@ -225,16 +227,6 @@ def disturbance(heat: pd.DataFrame) -> pd.DataFrame:
 def _places(rows: pd.DataFrame) -> dict[str, float]:
     latencies = np.repeat(rows["latency_ns"].to_numpy(), rows["count"].to_numpy())
     return {place: float(np.quantile(latencies, share)) for place, share in _PLACES.items()}
-
-
-def _unsteady(runs: dict[str, list[TimedRun]], baseline: str) -> list[str]:
-    """Return the warnings of the A/A arm: does the first setting differ from itself?"""
-    rows = [
-        {"arm": arm, "slice": number, "value": run.program_p50_ns}
-        for arm, each in runs.items()
-        for number, run in enumerate(each)
-    ]
-    return [str(each) for each in trial.ratios(pd.DataFrame(rows), baseline).attrs["warnings"]]
 
 
 def _sum(runs: Sequence[TimedRun]) -> TimedRun:
