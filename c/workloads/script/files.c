@@ -47,7 +47,7 @@ static void perform_pwrite(const struct act *act, struct result *result)
 
 /*
  * Asks for 4096 bytes where the limit of a file's size lets fewer through. (Memory that ends
- * within the 4096 bytes does not do: before Linux 6 such a call fails as a whole.)
+ * within the 4096 bytes does not do: on 5.10 such a call fails as a whole.)
  */
 static void perform_partial(const struct act *act, struct result *result)
 {
