@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -59,6 +60,17 @@ def test_code_cells_are_short(path: Path) -> None:
         return MOST_LINES_OF_C if source.startswith("%%bpf") else MOST_LINES
 
     assert [source for source in sources(path, "code") if len(source.splitlines()) > most(source)] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=short)
+def test_what_a_cell_makes_to_be_shown_is_shown(path: Path) -> None:
+    """Jupyter shows only what the last line of a cell returns; a table before that needs `display`."""
+    hidden = []
+    for written in sources(path, "code"):
+        cell = ast.parse("" if written.startswith("%%") else re.sub(r"^%.*", "", written, flags=re.MULTILINE))
+        lines = [node.value for node in ast.walk(cell) if isinstance(node, ast.Expr) and node is not cell.body[-1]]
+        hidden += [said for said in map(ast.unparse, lines) if said.startswith("labkit.")]
+    assert hidden == []
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=short)
