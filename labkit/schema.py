@@ -307,6 +307,7 @@ COLUMNS: dict[str, Column] = {
     "accepted": Column("", "int64", "connections accepted", plain),
     "resets": Column("", "int64", "resets that the server saw", plain),
     "offered_requests_per_s": Column("1/s", "float64", "offered requests per second", si_count),
+    "clock": Column("", "str", "time begins when", plain),
     "never_asked": Column("", "int64", "due, and never sent", plain),
     "generator": Column("", "str", "load generator", plain),
     "wakeups": Column("", "int64", "wake-ups by the kernel's count", plain),

@@ -35,6 +35,13 @@ def bucket_low(bucket: npt.ArrayLike) -> npt.NDArray[np.int64]:
     return low
 
 
+def bucket_middle(bucket: npt.ArrayLike, width: int = 1) -> npt.NDArray[np.int64]:
+    """Return the middle of each bucket, or of each run of `width` buckets that begins with it."""
+    first = np.asarray(bucket, dtype=np.int64)
+    middle: npt.NDArray[np.int64] = (bucket_low(first) + bucket_low(first + width) - 1) // 2
+    return middle
+
+
 def bucket_of(value: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Return the bucket of each value (a whole number, 0 or more)."""
     whole = np.asarray(value, dtype=np.int64)

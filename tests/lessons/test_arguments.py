@@ -66,6 +66,7 @@ NAMES = [
     (serve.measure, "way"),
     (serve.calls, "way"),
     (serve.integrity, "way"),
+    (serve.latencies, "way"),
     (serve.offered_load, "way"),
     (serve.wrk, "way"),
 ]
@@ -86,6 +87,7 @@ SEEDED = [
     probes.cost,
     serve.measure,
     serve.offered_load,
+    serve.latencies,
 ]
 NO_SEEDS = [[1], -1, 1.5, "1", True, 2**32]
 

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from labkit.lessons.serve.exercises import count_by_calls, count_in_the_ring, how_many_connections, which_way
-from labkit.lessons.serve.findings import compared, fastest, served
+from labkit.lessons.serve.findings import compared, fastest, hidden, served
+from labkit.lessons.serve.histograms import latencies, percentiles
 from labkit.lessons.serve.open_loop import offered_load
 from labkit.lessons.serve.others import wrk
 from labkit.lessons.serve.panels import panel
@@ -23,13 +24,16 @@ __all__ = [
     "count_in_the_ring",
     "fastest",
     "herd",
+    "hidden",
     "how_many_connections",
     "integrity",
+    "latencies",
     "measure",
     "medians",
     "offered_load",
     "panel",
     "per_request",
+    "percentiles",
     "plot",
     "ratios",
     "served",

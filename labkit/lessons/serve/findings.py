@@ -6,11 +6,12 @@ from __future__ import annotations
 import pandas as pd
 
 from labkit import schema
+from labkit.lessons.serve.histograms import DUE, SENT, percentiles
 from labkit.lessons.serve.rates import many_connections, ratios
 from labkit.lessons.serve.runs import BASELINE
 from labkit.notebook.tables import times
 
-__all__ = ["compared", "fastest", "served"]
+__all__ = ["compared", "fastest", "hidden", "served"]
 
 
 def compared(frame: pd.DataFrame, column: str, words: str) -> list[str]:
@@ -63,4 +64,25 @@ def served(frame: pd.DataFrame) -> str:
     return (
         f"{answered}; the p99 is {schema.si_ns(due)} from when a request was due, and {schema.si_ns(sent)} from when "
         "it was sent."
+    )
+
+
+def hidden(frame: pd.DataFrame) -> str:
+    """Return how many requests of the highest rate took longer than a p99 says that counts from when they were sent.
+
+    Parameters
+    ----------
+    frame : from `serve.latencies`.
+    """
+    last = frame[frame["share"] == frame["share"].max()]
+    last = last[last["arm"] == last["arm"].iloc[0]]
+    (sent,) = percentiles(last[last["clock"] == SENT])["p99_ns"]
+    if pd.isna(sent):
+        return "There were too few requests for a p99: take longer slices (`slice_s`)."
+    due = last[last["clock"] == DUE]
+    longer = due.loc[due["latency_ns"] > sent, "count"].sum() / due["count"].sum()
+    return (
+        f"Open loop at {due['share'].iloc[0]:.0%} of the closed loop's rate: 1% of the requests took longer than "
+        f"{schema.si_ns(sent)} from when they were sent. Of the same requests, {longer:.0%} took longer than that from "
+        "when they were due."
     )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 
 from labkit import schema
 from labkit.errors import check_choice, check_float, check_seed, several
-from labkit.lessons.serve.runs import WAYS, Answered, check_setting, run_once
+from labkit.lessons.serve.runs import WAYS, Answered, Setting, check_setting, run_once
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
@@ -19,10 +20,19 @@ from labkit.running.progress import Progress, Tick, part
 from labkit.stats import trial
 from labkit.stats.histogram import p99, quantile
 
-__all__ = ["CLOSED", "OPEN", "offered_load"]
+__all__ = ["CLOSED", "OPEN", "Loop", "both_loops", "offered_load"]
 
 SHARES = (0.2, 0.4, 0.6, 0.8, 2.0)  # of the best of three closed runs: the last one is too much in any case
 CLOSED, OPEN = "closed", "open"
+
+
+@dataclass(frozen=True)
+class Loop:
+    """The slices of one loop; the rate at which requests were due is 0 in the closed loop."""
+
+    rate: int
+    share: float  # of the closed loop's rate
+    runs: list[Answered]
 
 
 def offered_load(
@@ -62,22 +72,40 @@ def offered_load(
     slice_s = check_float("slice_s", quick(0.3, 0.05) if slice_s is None else slice_s, 0.005, 60, "seconds")
     seed = check_seed(seed)
     with exclusive("lesson 11: offered load", progress) as report:
-        capacity = max(run_once(way, setting, seconds=slice_s).requests_per_s for _ in range(3))
-        rates = {CLOSED: 0} | {f"{OPEN}, {each:.0%}": round(each * capacity) for each in shares}
-
-        def run(arm: str, tick: Tick) -> Answered:
-            return run_once(way, setting, seconds=slice_s, rate=rates[arm], tick=tick)
-
-        made = trial.interleaved(
-            list(rates), run, slices=slices, seed=seed, progress=part(report, 0.05, 1.0), seconds=slice_s
-        )
-        runs = made.by_arm()
-        rows = [_row(rate, rate / capacity, runs[arm]) for arm, rate in rates.items()]
-        facts = provenance(command=runs[CLOSED][0].command, seed=made.seed, way=way, connections=setting.connections)
+        made = both_loops(way, setting, shares, slices=slices, slice_s=slice_s, seed=seed, progress=report)
+        rows = [_row(each) for each in made]
+        facts = provenance(command=made[0].runs[0].command, seed=seed, way=way, connections=setting.connections)
     return schema.frame(rows, **facts)
 
 
-def _row(rate: int, share: float, runs: list[Answered]) -> dict[str, Any]:
+def both_loops(
+    way: str,
+    setting: Setting,
+    shares: Sequence[float],
+    *,
+    slices: int,
+    slice_s: float,
+    seed: int,
+    progress: Progress,
+) -> list[Loop]:
+    """Run the closed loop, and the open loop at each share of the rate of the best of three closed runs, interleaved.
+
+    Returns the closed loop first, then one per share, in their order.
+    """
+    capacity = max(run_once(way, setting, seconds=slice_s).requests_per_s for _ in range(3))
+    rates = {CLOSED: 0} | {f"{OPEN}, {each:.0%}": round(each * capacity) for each in shares}
+
+    def run(arm: str, tick: Tick) -> Answered:
+        return run_once(way, setting, seconds=slice_s, rate=rates[arm], tick=tick)
+
+    made = trial.interleaved(
+        list(rates), run, slices=slices, seed=seed, progress=part(progress, 0.05, 1.0), seconds=slice_s
+    ).by_arm()
+    return [Loop(rate, rate / capacity, made[arm]) for arm, rate in rates.items()]
+
+
+def _row(made: Loop) -> dict[str, Any]:
+    rate, share, runs = made.rate, made.share, made.runs
     tail, low, high = trial.median_interval([p99(run.latency) for run in runs])
     return {
         "loop": OPEN if rate else CLOSED,

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lesson 11: requests per second by connections, ratios, calls per request, latency against the offered rate."""
+"""Lesson 11: requests per second by connections, ratios, calls per request, latencies."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from labkit import schema
+from labkit.lessons.serve.open_loop import OPEN
 from labkit.lessons.serve.runs import CALLS, WAYS
 from labkit.lessons.serve.sharing import SHARES
 from labkit.notebook.plotting import style
@@ -18,6 +20,7 @@ from labkit.notebook.plotting import style
 __all__ = ["plot"]
 
 _AGAIN = " (again)"
+LATENCY_BARS = 60
 
 
 def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -127,6 +130,43 @@ def _offered(frame: pd.DataFrame, ax: Axes) -> Axes:
     return style.finish(right, frame, title="99th percentile, by where the clock starts", legend=False)
 
 
+def _latencies(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw each histogram as the share of requests per bar, and as the share that took longer than each latency."""
+    left, right = style.split(ax, columns=2)
+    low, high = frame["latency_ns"].min(), frame["latency_ns"].max()
+    edges = 10 ** np.linspace(np.log10(max(low, 1) * 0.9), np.log10(high * 1.1), LATENCY_BARS + 1)
+    frame = frame.assign(name=_histogram_names(frame))
+    for name, how in style.series(frame["name"]).items():
+        rows = frame[frame["name"] == name].sort_values("latency_ns")
+        drawn = {"color": how["color"], "linestyle": how["linestyle"], "linewidth": how["linewidth"]}
+        heights, _ = np.histogram(rows["latency_ns"], edges, weights=rows["count"] / rows["count"].sum())
+        left.stairs(heights, edges, label=name, **drawn)
+        longer = 1 - rows["count"].cumsum() / rows["count"].sum()
+        right.step(rows["latency_ns"], longer.where(longer > 0), where="post", label=name, **drawn)
+    right.axhline(0.01, color=style.INK, linewidth=1, linestyle=":")
+    right.text(0.02, 0.0115, "1%: the p99", fontsize=8, color=style.INK, transform=right.get_yaxis_transform())
+    for one in (left, right):
+        style.axis(one, "x", "latency_ns", log=10)
+        one.set_xlim(edges[0], edges[-1])
+    style.axis(left, "y", "share")
+    left.set_ylabel("share of the requests, per bar")
+    style.axis(right, "y", "share", log=10)
+    right.set_ylabel("share that took longer")
+    right.set_ylim(0.0005, 1.3)
+    for one in (left, right):
+        one.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
+    style.finish(left, frame, title="Requests by their latency", legend=False)
+    style.legend_below(left)
+    return style.finish(right, frame, title="Requests that took longer", legend=False)
+
+
+def _histogram_names(frame: pd.DataFrame) -> pd.Series:
+    """Return in words which histogram each row of `serve.latencies` belongs to."""
+    opened = frame["share"].map(lambda share: f"open at {share:.0%}, from when ") + frame["clock"]
+    names = opened.where(frame["loop"] == OPEN, "closed")
+    return names if frame["arm"].nunique() == 1 else frame["arm"] + ": " + names
+
+
 def _per_way(frame: pd.DataFrame, ax: Axes) -> Axes:
     """Draw one bar per way, as another load generator has it."""
     drawn = ax.barh(range(len(frame)), frame["requests_per_s"], height=0.6, **style.bars(["wrk"])["wrk"])
@@ -158,6 +198,7 @@ def _herd(frame: pd.DataFrame, ax: Axes) -> Axes:
 # the first of these columns that a frame has names its picture
 _PICTURES: dict[str, Callable[[pd.DataFrame, Axes], Axes]] = {
     "ratio": _ratios,
+    "clock": _latencies,
     "loop": _offered,
     "event": _calls,
     "generator": _per_way,

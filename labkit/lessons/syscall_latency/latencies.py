@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from labkit import schema
@@ -26,7 +25,7 @@ from labkit.running.lock import exclusive
 from labkit.running.progress import Progress, Tick
 from labkit.running.workload import Workload
 from labkit.stats import trial
-from labkit.stats.histogram import BUCKETS, bucket_low, quantile
+from labkit.stats.histogram import BUCKETS, bucket_middle, quantile
 
 __all__ = ["HEAT_WIDTH", "disturbance", "heat_map", "histogram", "measure"]
 
@@ -72,7 +71,7 @@ def histogram(
         found = timed(timer, job, ios=ios, tick=lambda gone_s: report(0.5, "running"))
         facts = provenance(command=found.command, lost_events=found.lost)
     (filled,) = np.nonzero(found.counts)
-    rows = {"latency_ns": _middle(filled, 1), "count": found.counts[filled], "ios": found.told["ios"]}
+    rows = {"latency_ns": bucket_middle(filled), "count": found.counts[filled], "ios": found.told["ios"]}
     return schema.frame(rows, **facts)
 
 
@@ -193,7 +192,7 @@ def heat_map(
     columns = {
         "elapsed_s": slices * slice_s,
         "slice_s": slice_s,
-        "latency_ns": _middle(buckets * HEAT_WIDTH, HEAT_WIDTH),
+        "latency_ns": bucket_middle(buckets * HEAT_WIDTH, HEAT_WIDTH),
         "count": counts[slices, buckets],
         "neighbour": np.where(at_work, "at work", "away"),
         "ios": found.told["ios"],
@@ -260,8 +259,3 @@ def _row(job: Job, watched_slices: Sequence[TimedRun], free_slices: Sequence[Tim
         "ios_per_s": free.told["ios"] / free.told["elapsed_s"],
         "bytes_per_s": free.told["bytes"] / free.told["elapsed_s"],
     }
-
-
-def _middle(buckets: npt.NDArray[Any], width: int) -> npt.NDArray[np.int64]:
-    """Return the middle of each run of `width` buckets."""
-    return (bucket_low(buckets) + bucket_low(buckets + width) - 1) // 2

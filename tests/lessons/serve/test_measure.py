@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from running_kernel import since
 
 from labkit.bpf.program import Program
 from labkit.errors import BadArgument, Missing, Stopped, WorkloadUnable
 from labkit.lessons import serve
-from labkit.lessons.serve import exercises, runs
+from labkit.lessons.serve import exercises, open_loop, runs
 from labkit.running import truths
 from labkit.running.pinning import PINNINGS, SAME
 from labkit.stats import trial
@@ -150,6 +151,41 @@ def test_the_open_loop_answers_or_reports_all_that_was_offered() -> None:
     assert not high["p99_ns"] < high["service_p99_ns"]  # there is none of fewer than 1000 requests
 
 
+def test_each_histogram_counts_every_answer_and_has_the_percentiles_of_the_clients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[tuple[float, dict[str, Any]]] = []
+
+    def kept(*way: Any, **how: Any) -> runs.Answered:
+        made = runs.run_once(*way, **how)
+        told.append((how.get("rate", 0), made.clients))
+        return made
+
+    monkeypatch.setattr(open_loop, "run_once", kept)
+    frame = serve.latencies(share=2, connections=4, slices=2, slice_s=0.1)
+    slices = told[3:]  # the first three find the rate of the closed loop
+    for row in serve.percentiles(frame).to_dict("records"):
+        clients = [each for rate, each in slices if bool(rate) == (row["loop"] == "open")]
+        key = "service_ns" if (row["loop"], row["clock"]) == ("open", "sent") else "latency_ns"
+        # every latency, at the lower end of its bucket: the percentile is found here by sorting them
+        each = np.sort(np.concatenate([np.repeat(*np.transpose(run[key]["buckets"])) for run in clients]))
+        assert len(each) == row["requests"] == sum(run["answered"] for run in clients) >= 1000
+        for column, share in (("p50_ns", 0.5), ("p99_ns", 0.99)):
+            low = each[int(np.ceil(share * len(each))) - 1]
+            assert low - 0.5 <= row[column] <= low * (1 + 1 / 64) + 0.5
+        longest = max(run[key]["max_ns"] for run in clients)  # the clients keep it exactly
+        assert row["max_ns"] == pytest.approx(longest, rel=1 / 64)
+    rows = frame.groupby(["loop", "clock"])
+    assert (rows["count"].sum() == rows["requests"].first()).all() and len(rows) == 3
+    assert not frame.duplicated(["loop", "clock", "latency_ns"]).any() and (frame["count"] > 0).all()
+
+
+def test_from_when_it_was_sent_no_request_takes_longer_than_from_when_it_was_due() -> None:
+    found = serve.percentiles(serve.latencies(share=2, connections=4, slices=2, slice_s=0.1)).set_index("clock")
+    due, sent = found.query("loop == 'open'").loc["due"], found.query("loop == 'open'").loc["sent"]
+    assert (due[["p50_ns", "p99_ns", "max_ns"]] >= sent[["p50_ns", "p99_ns", "max_ns"]]).all()
+
+
 # -- wrk ---------------------------------------------------------------------------------------------------
 
 
@@ -267,6 +303,8 @@ def test_littles_law_gives_the_clients() -> None:
         (serve.offered_load, {"share": 2.5}, "from 0.01 to 2"),
         (serve.offered_load, {"transport": "udp"}, "tcp, unix"),
         (serve.offered_load, {"connections": [1, 2]}, "pass connections as a whole number from 1 to 1000"),
+        (serve.latencies, {"share": 0}, "from 0.01 to 2"),
+        (serve.latencies, {"way": "epol"}, "did you mean 'epoll'"),
         (serve.wrk, {"seconds": 0.5}, "from 1 to 60"),
     ],
 )

@@ -16,7 +16,8 @@ OLD_NAMES = {} if since("6.4") else {"io_uring_submit_req": "io_uring_submit_sqe
 
 FACTS = """{
     "recorded": [
-        bool(frame.attrs.get("recorded")) for frame in (intact, watched, rates, copies, woken, offered, abc, law)
+        bool(frame.attrs.get("recorded"))
+        for frame in (intact, watched, rates, copies, woken, offered, spread, abc, law)
     ],
     "lost": watched.attrs["lost_events"],
     "intact": intact[["arm", "requests", "answered", "wrong_bytes"]].values.tolist(),
@@ -28,6 +29,8 @@ FACTS = """{
     "notifications": copies.loc[copies["arm"] == "zerocopy", ["notifications", "copied_notifications"]].sum().tolist(),
     "woken": woken.loc[woken["threads"] == 16].set_index("arm")["wakeups_per_connection"].to_dict(),
     "offered": offered.loc[offered["loop"] == "open", ["requests", "never_asked"]].values.tolist(),
+    "spread": (spread.groupby(["loop", "share", "clock"], dropna=False)["count"].sum().tolist(),
+        serve.percentiles(spread).sort_values(["loop", "share", "clock"])["requests"].tolist()),
     "tools": [type(answers).__name__, type(sends).__name__],
     "wrk": by_wrk[["answered", "requests"]].values.tolist(),
 }"""
@@ -44,7 +47,7 @@ def test_it_runs_to_its_end(lesson: Followed) -> None:
 
 
 def test_nothing_is_a_recording_but_zero_copy_where_the_kernel_has_none_and_nothing_is_lost(lesson: Followed) -> None:
-    assert lesson.facts["recorded"] == [False, False, False, not since("6.0"), False, False, False, False]
+    assert lesson.facts["recorded"] == [False, False, False, not since("6.0"), False, False, False, False, False]
     assert lesson.facts["lost"] == 0 or since("6.19")  # there the kernel may stop a probe for another process
 
 
@@ -83,6 +86,11 @@ def test_one_connection_wakes_sixteen_threads_or_one(lesson: Followed) -> None:
 def test_the_lowest_rate_that_is_offered_is_answered(lesson: Followed) -> None:
     answered, never_asked = lesson.facts["offered"][0]  # saturation, at twice the rate: test_measure.py
     assert answered / (answered + never_asked) > 0.9
+
+
+def test_each_histogram_holds_every_answer(lesson: Followed) -> None:
+    counted, answered = lesson.facts["spread"]
+    assert counted == answered and len(counted) == 5
 
 
 @pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")

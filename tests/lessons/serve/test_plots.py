@@ -127,6 +127,52 @@ def test_the_sentence_says_where_there_were_too_few_requests_for_a_p99() -> None
     assert "nan" not in said and "too few requests for a p99" in said
 
 
+def spread() -> pd.DataFrame:
+    """Return three histograms: in the open loop, nine of ten requests waited ten times as long as they were served."""
+    kept = {
+        ("closed", "sent"): {1000: 1000},
+        ("open", "due"): {1000: 100, 10_000: 900},
+        ("open", "sent"): {1000: 995, 5000: 5},
+    }
+    rows = [
+        {
+            "arm": "epoll",
+            "loop": loop,
+            "share": 2.0 if loop == "open" else float("nan"),
+            "clock": clock,
+            "requests": 1000,
+            "latency_ns": latency_ns,
+            "count": count,
+        }
+        for (loop, clock), histogram in kept.items()
+        for latency_ns, count in histogram.items()
+    ]
+    return schema.frame(rows)
+
+
+def test_each_histogram_is_drawn_whole_and_as_the_share_that_took_longer() -> None:
+    left, right = serve.plot(spread(), fresh()).get_figure().axes
+    names = ["closed", "open at 200%, from when due", "open at 200%, from when sent"]
+    bars = {patch.get_label(): patch.get_data().values for patch in left.patches}
+    assert list(bars) == names and all(heights.sum() == pytest.approx(1) for heights in bars.values())
+    assert sorted(bars[names[1]])[-2:] == pytest.approx([0.1, 0.9])
+    longer = {line.get_label(): list(line.get_ydata()) for line in right.lines}
+    assert longer[names[1]][0] == pytest.approx(0.9) and longer[names[2]][0] == pytest.approx(0.005)
+
+
+def test_the_histograms_of_several_ways_are_told_apart() -> None:
+    both = pd.concat([spread(), spread().assign(arm="uring")])
+    left, _ = serve.plot(both, fresh()).get_figure().axes
+    assert [patch.get_label() for patch in left.patches][::3] == ["epoll: closed", "uring: closed"]
+
+
+def test_the_sentence_says_how_many_requests_a_p99_hides() -> None:
+    assert serve.hidden(spread()).endswith("Of the same requests, 90% took longer than that from when they were due.")
+    assert "1% of the requests took longer than 1.01 µs from when they were sent" in serve.hidden(spread())
+    few = spread().assign(count=lambda frame: frame["count"] // 10)
+    assert "too few requests for a p99" in serve.hidden(few)
+
+
 def test_wrks_rates_are_a_bar_per_way() -> None:
     frame = schema.frame({"generator": ["wrk"] * 2, "arm": ["threads", "epoll"], "requests_per_s": [5e4, 1e5]})
     assert [bar.get_width() for bar in serve.plot(frame, fresh()).patches] == [5e4, 1e5]
