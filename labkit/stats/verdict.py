@@ -12,7 +12,7 @@ from labkit.stats import trial
 
 __all__ = ["NOT_SHOWN", "choice", "first", "order"]
 
-NOT_SHOWN = "not shown: an interval holds 1"
+NOT_SHOWN = "not shown: the difference may be noise"
 
 
 def choice(low: float, high: float, ends: Mapping[str, float]) -> str:

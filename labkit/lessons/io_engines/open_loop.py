@@ -53,11 +53,11 @@ def offered_load(
 
     Returns
     -------
-    One row for the closed loop, one for it again (A/A, `again` is True), and one per share: loop, again, share,
-    offered_per_s (0 in the closed loop), slices, ios. Medians over the slices, with their 95 % interval: ios_per_s,
-    p50_ns, p99_ns, low_p99_ns, high_p99_ns (of the latency; in the open loop from the time at which the read was due;
-    NaN if a slice has fewer than 1000 reads), service_p99_ns (the same reads, from their submission); ratio, low, high
-    (p99_ns to service_p99_ns, slice by slice). in_flight on average. Nothing is attached.
+    One row for the closed loop, one for it again (A/A, `again` is True), and one per share: loop, again, share (NaN
+    in the closed loop), offered_per_s (0 there), slices, ios. Medians over the slices, with their 95 % interval:
+    ios_per_s, p50_ns, p99_ns, low_p99_ns, high_p99_ns (of the latency; in the open loop from the time at which the
+    read was due; NaN if a slice has fewer than 1000 reads), service_p99_ns (the same reads, from their submission);
+    ratio, low, high (p99_ns to service_p99_ns, slice by slice). in_flight on average. Nothing is attached.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def offered_load(
             seconds=slice_s,
         )
         runs = made.by_arm()
-        rows = [_row(arm, job, job.rate / capacity, runs[arm]) for arm, job in jobs.items()]
+        rows = [_row(arm, job, job.rate / capacity if job.rate else np.nan, runs[arm]) for arm, job in jobs.items()]
         facts = provenance(command=runs[CLOSED][0].command, slices=slices, seed=made.seed, engine=engine)
     return schema.frame(rows, **facts)
 

@@ -158,8 +158,9 @@ def _room(ax: Axes, which: str) -> int:
     drawn = ax.get_figure()
     assert drawn is not None
     width_in, height_in = drawn.get_size_inches()  # type: ignore[union-attr]
-    place = ax.get_position()
-    return max(3, int(place.width * width_in / 0.62 if which == "x" else place.height * height_in / 0.35))
+    place, grid = ax.get_position(), ax.get_subplotspec()
+    names_in = 0.5 if grid is not None and grid.get_gridspec().ncols > 1 else 0  # of the rows: not in `place` yet
+    return max(3, int((place.width * width_in - names_in) / 0.62 if which == "x" else place.height * height_in / 0.35))
 
 
 def finish(ax: Axes, frame: pd.DataFrame, *, title: str = "", legend: bool = True) -> Axes:
@@ -280,8 +281,10 @@ class _LogLocator(LogLocator):
     """Ticks at the decades; within them, too, where an axis has few decades."""
 
     def tick_values(self, vmin: float, vmax: float) -> Any:
-        if self._base != 10 or vmin <= 0 or vmax > 30 * vmin:  # type: ignore[attr-defined]
+        if self._base != 10 or vmin <= 0 or vmax >= 100 * vmin:  # type: ignore[attr-defined]
             subs: tuple[float, ...] = (1.0,)
+        elif vmax > 30 * vmin:
+            subs = (1.0,) if np.floor(np.log10(vmax)) > np.ceil(np.log10(vmin)) else (1.0, 3.0)
         else:
             subs = (1.0, 2.0, 5.0) if vmax > 4 * vmin else (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
         self.set_params(subs=subs)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,20 @@ def test_durations_are_marked_in_the_unit_people_say() -> None:
 def test_a_short_logarithmic_axis_has_several_marks() -> None:
     assert {"5 µs", "10 µs", "20 µs"} <= set(tick_texts("latency_ns", [4_000, 40_000], log=10))
     assert {"8 µs", "10 µs", "15 µs"} <= set(tick_texts("latency_ns", [7_900, 16_000], log=10))
+    assert {"300 µs", "1 ms", "3 ms"} <= set(tick_texts("latency_ns", [125_000, 4_200_000], log=10))
+
+
+def test_marks_do_not_touch_next_to_names_of_rows() -> None:
+    drawn = style.figure()
+    made = style.split(style.axes(drawn.subplots()))
+    for ax in made:
+        ax.plot([225, 765], [0, 1])
+        ax.set_yticks([0, 1], ["hash with increment()", "no program (again)"])
+        style.axis(ax, "x", "ns_per_call")
+    drawn.draw_without_rendering()
+    for ax in made:
+        boxes = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
+        assert all(left.x1 + left.height / 2 < right.x0 for left, right in pairwise(boxes))
 
 
 def test_counts_are_marked_without_decimals() -> None:
