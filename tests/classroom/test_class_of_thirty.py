@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make test-classroom`: thirty learners are graded three times, in one command each time.
 
-Twenty minutes in a container of namespaces; one correct and one hostile learner more in a virtual machine, if a kernel
-image is there (LABKIT_TEST_VM_KERNEL, or one that `make test-kernels` has fetched).
+Twenty minutes in a container of namespaces; two correct learners and a hostile one more in a virtual machine, if a
+kernel image is there (LABKIT_TEST_VM_KERNEL, or one that `make test-kernels` has fetched).
 """
 
 from __future__ import annotations
@@ -95,10 +95,12 @@ def test_a_virtual_machine_grades_the_same(monkeypatch: pytest.MonkeyPatch, caps
     with tempfile.TemporaryDirectory(dir="/var/lib") as made:  # the machine has a /tmp of its own
         folder = Path(made)
         make(folder, "correct", START, solutions(START))
+        make(folder, "tools", HELLO, solutions(HELLO))  # two of its answers are %%bpf programs
         make(folder, "kill", START, [HOSTILE["kill"]])
         assert main(["grade", made, "--kernel", str(kernel_image()), "--timeout", "600"]) == 0
         told = capsys.readouterr().out
         assert "correct: 3 of 3 points" in told
+        assert f"tools: {POINTS[HELLO]} of {POINTS[HELLO]} points" in told
         assert "kill: 0 of 3 points" in told
         assert '"kernel": "6.12' in (folder / "graded/correct/00-start.json").read_text()
     assert strangers() == []

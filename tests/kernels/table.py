@@ -108,13 +108,13 @@ def _commonest(reasons: Iterable[str]) -> str:
 
 def _cells(results: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     lessons = sorted({lesson for result in results.values() for lesson in result["lessons"]})
-    header = ["", *(f"{series} ({result['release']})" for series, result in results.items())]
+    header = ["", *(f"{series} ({result['release']}; {result['day']})" for series, result in results.items())]
     rows = [[lesson, *(verdict(result["lessons"].get(lesson)) for result in results.values())] for lesson in lessons]
     return [header, *rows]
 
 
 def as_text(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the table for a terminal; `results` is what build/kernels.json holds."""
+    """Return the table for a terminal; `results` is what docs/kernels.json holds."""
     cells = _cells(results)
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     return "\n".join(

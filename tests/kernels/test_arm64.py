@@ -13,7 +13,6 @@ import pytest
 from kernels.table import END, START
 
 from labkit.machine.kernels import arm64
-from labkit.machine.kernels.fetch import SUITES
 
 
 def test_it_gets_the_labs_packages_for_its_own_architecture() -> None:
@@ -36,20 +35,23 @@ def test_the_disk_holds_this_tree_as_it_is_and_the_kernels_modules(tmp_path: Pat
         assert "Inode:" in found.stdout, (name, found.stderr)
 
 
-def results(*series: str) -> dict[str, dict[str, Any]]:
+def results(day: str, *series: str) -> dict[str, dict[str, Any]]:
     row = {"passed": 3, "failed": 0, "skipped": 0, "not_run": 0, "failures": [], "reasons": []}
-    return {each: {"release": f"{each}-x", "lessons": {"01 hello": row}, "seconds": 1} for each in series}
+    return {each: {"release": f"{each}-x", "lessons": {"01 hello": row}, "day": day, "seconds": 1} for each in series}
 
 
-def test_the_page_is_written_once_each_kernel_has_had_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("build_folder", "repo_folder"):
-        monkeypatch.setattr(command, name, lambda: tmp_path)
+def test_a_run_of_all_tests_replaces_its_kernels_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "repo_folder", lambda: tmp_path)
     page = tmp_path / "docs/kernels.md"
     page.parent.mkdir()
     page.write_text(f"{START}\n{END}\n")
-    command.write(results(*SUITES), page=True)
-    command.write(results(*arm64.ARM64), page=False)  # of tests of the caller's choice
-    assert "hello" not in page.read_text()
-    command.write(results(*arm64.ARM64), page=True)
-    assert "| 01 hello |" in page.read_text()
-    assert list(json.loads((tmp_path / "kernels.json").read_text())) == [*SUITES, *arm64.ARM64]
+    command.write(results("2030-01-01", *arm64.ARM64, "6.12"), page=True)
+    command.write(results("2030-01-02", "5.10"), page=False)  # of tests of the caller's choice
+    assert "5.10" not in page.read_text()
+    command.write(results("2030-01-03", "6.12", "6.1"), page=True)
+    header = page.read_text().splitlines()[2]
+    assert [cell.split()[-1] for cell in header.strip("|").split("|")[1:]] == [
+        *["2030-01-03)"] * 2,
+        *["2030-01-01)"] * len(arm64.ARM64),
+    ]
+    assert list(json.loads((tmp_path / "docs/kernels.json").read_text())) == ["6.1", "6.12", *arm64.ARM64]

@@ -79,12 +79,15 @@ def test_a_report_that_was_cut_is_read_up_to_the_cut(tmp_path: Path) -> None:
 @pytest.fixture
 def results() -> dict[str, Any]:
     lessons = summarise([told("a")], no_time="")
-    return {"6.1": {"release": "6.1.0", "lessons": lessons}, "6.12": {"release": "6.12.3", "lessons": {}}}
+    return {
+        "6.1": {"release": "6.1.0", "day": "2030-01-01", "lessons": lessons},
+        "6.12": {"release": "6.12.3", "day": "2030-01-02", "lessons": {}},
+    }
 
 
 def test_the_table_is_kernel_by_lesson(results: dict[str, Any]) -> None:
     header, line = as_text(results).splitlines()
-    assert header.split() == ["6.1", "(6.1.0)", "6.12", "(6.12.3)"]
+    assert re.split("  +", header.strip()) == ["6.1 (6.1.0; 2030-01-01)", "6.12 (6.12.3; 2030-01-02)"]
     assert re.split("  +", line) == ["01 hello", "passed (1)", "not run"]
     assert as_markdown(results).splitlines()[-1] == "| 01 hello | passed (1) | not run |"
 
@@ -107,3 +110,9 @@ def test_the_page_has_the_markers() -> None:
 def test_the_chosen_files_face_the_kernel_and_the_rest_exist() -> None:
     assert HELLO in chosen() and "tests/machine/test_doctor.py" in chosen()
     assert [file for file in DESELECTED if not (ROOT / file).exists()] == []
+
+
+def test_the_page_shows_what_the_file_holds() -> None:
+    known = json.loads((ROOT / "docs/kernels.json").read_text())
+    page = (ROOT / "docs/kernels.md").read_text()
+    assert put_between(page, as_markdown(known)) == page
