@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.figure import Figure
 from bench.goals import GOALS
+from labkit.notebook.markup import Cell, bare_table, whole_page
 from labkit.running.progress import Progress
 
 __all__ = ["Screen", "as_text", "write"]
@@ -96,46 +97,39 @@ def write(folder: Path, figures: Sequence[Figure], facts: Mapping[str, Any]) -> 
 
 
 def _page(figures: Sequence[Figure], facts: Mapping[str, Any]) -> str:
-    rows = "\n".join(
-        f"<tr><th scope='row'>{f.name}</th><td>{escape(GOALS[f.name].unit)}</td><td>{_short(f.ratio)}</td>"
-        f"<td>{_short(f.low)} to {_short(f.high)}</td><td>{GOALS[f.name]}</td><td>{_verdict(f)}</td></tr>"
+    heads = ["figure", "what", "ratio", "95 % interval", "goal", "meets"]
+    rows: list[list[Cell | str]] = [
+        [
+            Cell(f.name, of_row=True),
+            escape(GOALS[f.name].unit),
+            _short(f.ratio),
+            f"{_short(f.low)} to {_short(f.high)}",
+            str(GOALS[f.name]),
+            _verdict(f),
+        ]
         for f in figures
-    )
+    ]
     absent = "".join(f"<li>{name}: {escape(why)}</li>" for name, why in facts["missing"].items())
     slices = "\n".join(_section(figure) for figure in figures if figure.frame is not None)
     machine = f"Linux {facts['kernel']}, {facts['cpu_model']}, {facts['cpus']} CPUs, {facts['filesystem']}"
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>The lab against its peers</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 66em; margin: 2em auto; padding: 0 1em; }}
-td, th {{ text-align: left; vertical-align: top; padding: 2px 14px 2px 0; font-weight: normal; }}
-img {{ max-width: 100%; }}
-</style>
-</head>
-<body>
-<h1>The lab against its peers</h1>
-<p>{escape(machine)}; {facts["time"]}; load average at the end {facts["load_average"]:.1f}.
+    return whole_page(
+        "The lab against its peers",
+        f"""<p>{escape(machine)}; {facts["time"]}; load average at the end {facts["load_average"]:.1f}.
 A tilde: the goal lies within the interval.</p>
-<table>
-<thead><tr><th scope="col">figure</th><th scope="col">what</th><th scope="col">ratio</th>
-<th scope="col">95 % interval</th><th scope="col">goal</th><th scope="col">meets</th></tr></thead>
-<tbody>
-{rows}
-</tbody>
-</table>
+{bare_table(heads, rows)}
 <ul>{absent}</ul>
 <h2>How far from the goal</h2>
 <img alt="Each figure divided by its goal, with its interval; the table above has the numbers"
  src="data:image/png;base64,{_against_goals(figures)}">
 <h2>Slice by slice</h2>
-{slices}
-</body>
-</html>
-"""
+{slices}""",
+        width_em=66,
+        css=[
+            ":root { color-scheme: light; }",  # as the pictures
+            "td, th { text-align: left; vertical-align: top; padding: 2px 14px 2px 0; font-weight: normal; }",
+            "img { max-width: 100%; }",
+        ],
+    )
 
 
 def _section(figure: Figure) -> str:

@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 
 from labkit.errors import BadArgument, check_choice
 from labkit.notebook.kept_frames import FRAMES, ClassFrame
+from labkit.notebook.markup import whole_page
 from labkit.notebook.plotting import style
 from labkit.notebook.render import html_table
 
@@ -211,14 +212,8 @@ def page(folder: Path, *, colour: str = "disk") -> str:
             parts.append(f"<h2>{escape(known.title)} (lesson {known.lesson})</h2>{''.join(pictures)}")
     warnings = "".join(f"<li>{escape(each)}</li>" for each in made.attrs["warnings"])
     left_out = f"<h2>Left out</h2><ul>{warnings}</ul>" if warnings else ""
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Atlas of the class</title>'
-        "<style>:root { color-scheme: light dark; } body { font: 16px/1.5 system-ui, sans-serif; max-width: 60em; "
-        "margin: 2em auto; padding: 0 1em; }</style></head><body><h1>Atlas of the class</h1>"
-        f"<p>A line per machine, {made['machine'].nunique()} machines. Why is yours different?</p>"
-        f"{''.join(parts)}{left_out}</body></html>\n"
-    )
+    told = f"A line per machine, {made['machine'].nunique()} machines. Why is yours different?"
+    return whole_page("Atlas of the class", f"<p>{told}</p>{''.join(parts)}{left_out}")
 
 
 def write(folder: Path, *, colour: str = "disk") -> Path:

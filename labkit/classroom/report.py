@@ -20,11 +20,24 @@ from labkit.classroom.grading import Graded, learners, points_of
 from labkit.classroom.steps import checked, code_of, is_literal
 from labkit.course import Lesson
 from labkit.errors import LabkitError
+from labkit.notebook.markup import Cell, bare_table, whole_page
 
 __all__ = ["as_csv", "as_html", "shared_literals", "write"]
 
 _WORDS = {"right": ("1", "right"), "wrong": ("0", "wrong"), "literal": ("L", "a literal, right by chance")}
 _MOST_SAID = 3
+_CSS = [
+    "body { overflow-wrap: anywhere; }",
+    ".wide { overflow-x: auto; }",
+    "table { border-collapse: collapse; }",
+    "th { text-align: left; padding: 2px 8px; font-weight: 600; white-space: nowrap; }",
+    "th[scope=row] { position: sticky; left: 0; background: Canvas; }",
+    "td { text-align: center; padding: 2px 8px; border: 1px solid #8886; }",
+    ".right { background: #1f7a3a; color: #fff; }",
+    ".wrong { background: #b3401f; color: #fff; }",
+    ".literal { background: #7a4fa3; color: #fff; }",
+    ".blank { background: #8883; }",
+]
 _WHOSE = {"lab": " (the lab's own: not the learner's fault unless an earlier cell changed its names)"}
 
 
@@ -86,40 +99,45 @@ def as_html(folder: Path, results: Sequence[Graded]) -> str:
     """Return one page that loads nothing: heat map, failing cells, what to look at."""
     lessons = _lessons(results)
     by_pair = {(each.learner, each.lesson.number): each for each in results}
-    head = "".join(f'<th scope="col">{name}</th>' for lesson in lessons for name in points_of(lesson))
-    rows = []
+    heads = ["learner", *(name for lesson in lessons for name in points_of(lesson)), "points", "seconds"]
+    rows: list[list[Cell | str]] = []
     for learner in learners(folder):
-        cells = []
-        for lesson in lessons:
-            graded = by_pair.get((learner, lesson.number))
-            cells += [_square(name, graded) for name in points_of(lesson)]
+        squares = [
+            _square(name, by_pair.get((learner, lesson.number))) for lesson in lessons for name in points_of(lesson)
+        ]
         own = [each for each in results if each.learner == learner]
-        total = f"<td>{sum(each.points for each in own)}</td><td>{sum(each.seconds for each in own):.0f}</td>"
-        rows.append(f'<tr><th scope="row">{escape(learner)}</th>{"".join(cells)}{total}</tr>')
-    return _PAGE.format(
-        head=head,
-        rows="\n".join(rows),
-        failures=_list([line for each in results for line in _failures(each)], "No cell failed."),
-        signs=_list([line for each in results for line in _signs(each)], "Nothing."),
-        literals=_list(
-            [
-                f"{escape(question)}: {escape(literal)} in {len(names)} notebooks: {escape(', '.join(names))}"
-                for (question, literal), names in shared_literals(folder).items()
-            ],
-            "No literal is in two notebooks.",
-        ),
+        total = [str(sum(each.points for each in own)), f"{sum(each.seconds for each in own):.0f}"]
+        rows.append([Cell(escape(learner), of_row=True), *squares, *total])
+    literals = [
+        f"{escape(question)}: {escape(literal)} in {len(names)} notebooks: {escape(', '.join(names))}"
+        for (question, literal), names in shared_literals(folder).items()
+    ]
+    return whole_page(
+        "Grades of the class",
+        f"""<p>1: right, one point. 0: wrong. L: right, but written as a literal although the answer is drawn in each
+run: no point. ·: no answer. Empty: no notebook. Point at a square for the verdict.</p>
+<div class="wide" tabindex="0">{bare_table(heads, rows)}</div>
+<h2>Cells that failed</h2>
+{_list([line for each in results for line in _failures(each)], "No cell failed.")}
+<h2>To look at</h2>
+<p>None of this changes a point. Ask the learner.</p>
+{_list([line for each in results for line in _signs(each)], "Nothing.")}
+<h2>The same literal in several notebooks</h2>
+{_list(literals, "No literal is in two notebooks.")}""",
+        width_em=90,
+        css=_CSS,
     )
 
 
-def _square(question: str, graded: Graded | None) -> str:
+def _square(question: str, graded: Graded | None) -> Cell:
     if graded is None:
-        return f'<td class="none" title="{question}: no notebook was handed in">&nbsp;</td>'
+        return Cell("&nbsp;", f'class="none" title="{question}: no notebook was handed in"')
     answer = graded.answers.get(question)
     if answer is None:
-        return f'<td class="blank" title="{question}: no answer was judged">·</td>'
+        return Cell("·", f'class="blank" title="{question}: no answer was judged"')
     sign, word = _WORDS.get(answer["state"], ("?", "unknown"))
     said = escape(" ".join(str(answer["said"]).splitlines()[:_MOST_SAID]), quote=True)
-    return f'<td class="{escape(answer["state"])}" title="{question}: {word}. {said}">{sign}</td>'
+    return Cell(sign, f'class="{escape(answer["state"])}" title="{question}: {word}. {said}"')
 
 
 def _failures(graded: Graded) -> list[str]:
@@ -140,46 +158,3 @@ def _signs(graded: Graded) -> list[str]:
 
 def _list(lines: Sequence[str], nothing: str) -> str:
     return f"<ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul>" if lines else f"<p>{nothing}</p>"
-
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Grades of the class</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 90em; margin: 2em auto; padding: 0 1em;
-  overflow-wrap: anywhere; }}
-.wide {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; }}
-th {{ text-align: left; padding: 2px 8px; font-weight: 600; white-space: nowrap; }}
-th[scope=row] {{ position: sticky; left: 0; background: Canvas; }}
-td {{ text-align: center; padding: 2px 8px; border: 1px solid #8886; }}
-.right {{ background: #1f7a3a; color: #fff; }}
-.wrong {{ background: #b3401f; color: #fff; }}
-.literal {{ background: #7a4fa3; color: #fff; }}
-.blank {{ background: #8883; }}
-</style>
-</head>
-<body>
-<h1>Grades of the class</h1>
-<p>1: right, one point. 0: wrong. L: right, but written as a literal although the answer is drawn in each run: no point.
-·: no answer. Empty: no notebook. Point at a square for the verdict.</p>
-<div class="wide" tabindex="0"><table>
-<thead><tr><th scope="col">learner</th>{head}<th scope="col">points</th><th scope="col">seconds</th></tr></thead>
-<tbody>
-{rows}
-</tbody>
-</table></div>
-<h2>Cells that failed</h2>
-{failures}
-<h2>To look at</h2>
-<p>None of this changes a point. Ask the learner.</p>
-{signs}
-<h2>The same literal in several notebooks</h2>
-{literals}
-</body>
-</html>
-"""

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from labkit.notebook.markup import Cell, bare_table
+
 __all__ = ["Rendered", "box", "escape", "html_table", "note"]
 
 # A state has a word next to its colour, so nothing hangs on the colour. Each has contrast on white and on black.
@@ -64,19 +66,16 @@ def html_table(
     caption, below : one line above and one below the table, plain text.
     """
     how = [f"{_CELL} {style or 'text-align: left;'}" for style in (styles or [""] * len(heads))]
-    head = "".join(
-        f'<th scope="col" style="{one} white-space: normal; vertical-align: bottom;">{escape(name)}</th>'
+    tops = [
+        Cell(escape(name), f'style="{one} white-space: normal; vertical-align: bottom;"')
         for name, one in zip(heads, how, strict=True)
+    ]
+    table = bare_table(
+        tops,
+        ([Cell(html, f'style="{one}"') for html, one in zip(row, how, strict=True)] for row in rows),
+        attributes='class="labkit-table" style="border-collapse: collapse; font-variant-numeric: tabular-nums; '
+        'line-height: 1.4; margin: 4px 0;"',
+        caption=f'<caption style="text-align: left; {TEXT}">{escape(caption)}</caption>' if caption else "",
     )
-    body = "".join(
-        "<tr>" + "".join(f'<td style="{one}">{cell}</td>' for cell, one in zip(row, how, strict=True)) + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<div tabindex="0" style="overflow-x: auto; {TEXT}"><table class="labkit-table" style="border-collapse: '
-        f'collapse; font-variant-numeric: tabular-nums; line-height: 1.4; margin: 4px 0;">'
-        + (f'<caption style="text-align: left; {TEXT}">{escape(caption)}</caption>' if caption else "")
-        + f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        + (f"<small>{escape(below)}</small>" if below else "")
-        + "</div>"
-    )
+    under = f"<small>{escape(below)}</small>" if below else ""
+    return f'<div tabindex="0" style="overflow-x: auto; {TEXT}">{table}{under}</div>'

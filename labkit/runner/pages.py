@@ -14,6 +14,7 @@ from typing import Any
 
 from nbconvert import HTMLExporter
 
+from labkit.notebook.markup import bare_table, whole_page
 from labkit.notebook.recorded import MARK
 
 __all__ = ["LessonRun", "page", "shows_recording", "write_summary"]
@@ -56,36 +57,24 @@ def write_summary(outcomes: Sequence[LessonRun], to: Path) -> None:
 
 
 def _index(outcomes: Sequence[LessonRun]) -> str:
-    rows = "\n".join(
-        f'<tr><td><a href="{escape(o.lesson)}.html">{escape(o.lesson)}</a></td>'
-        f"<td>{o.status}</td><td>{o.seconds} s</td>"
-        f"<td>{'partly RECORDED' if o.recorded else 'measured here'}</td><td><pre>{escape(o.error)}</pre></td></tr>"
-        for o in outcomes
-    )
     good = sum(o.status == "ok" for o in outcomes)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>The lessons, executed</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; }}
-td, th {{ text-align: left; vertical-align: top; padding: 4px 16px 4px 0; }}
-pre {{ margin: 0; white-space: pre-wrap; }}
-</style>
-</head>
-<body>
-<h1>The lessons, executed</h1>
-<p>{good} of {len(outcomes)} ran without an error on Linux {escape(platform.release())}, {platform.machine()}.</p>
-<table>
-<thead><tr><th scope="col">lesson</th><th scope="col">status</th><th scope="col">took</th><th scope="col">numbers</th>
-{'<th scope="col">error</th>' if good < len(outcomes) else ""}</tr></thead>
-<tbody>
-{rows}
-</tbody>
-</table>
-</body>
-</html>
-"""
+    heads = ["lesson", "status", "took", "numbers", *(["error"] if good < len(outcomes) else [])]
+    rows = [
+        [
+            f'<a href="{escape(o.lesson)}.html">{escape(o.lesson)}</a>',
+            o.status,
+            f"{o.seconds} s",
+            "partly RECORDED" if o.recorded else "measured here",
+            f"<pre>{escape(o.error)}</pre>",
+        ]
+        for o in outcomes
+    ]
+    where = f"Linux {escape(platform.release())}, {platform.machine()}"
+    return whole_page(
+        "The lessons, executed",
+        f"<p>{good} of {len(outcomes)} ran without an error on {where}.</p>\n{bare_table(heads, rows)}",
+        css=[
+            "td, th { text-align: left; vertical-align: top; padding: 4px 16px 4px 0; }",
+            "pre { margin: 0; white-space: pre-wrap; }",
+        ],
+    )

@@ -53,6 +53,12 @@ def test_no_run_of_six_lines_is_written_twice() -> None:
     assert [where for where in places.values() if len(where) > 1] == []
 
 
+def test_the_tags_of_a_table_are_written_in_one_file() -> None:
+    assert [short(path) for path in PYTHON if re.search(r"<(table|td|th)\b", path.read_text())] == [
+        "labkit/notebook/markup.py"
+    ]
+
+
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
 def test_what_a_lesson_offers_hides_none_of_its_modules(lesson: object) -> None:
     package = import_module(f"labkit.lessons.{lesson.stem}")  # type: ignore[attr-defined]
