@@ -98,6 +98,17 @@ def test_no_files_import_each_other_in_a_circle() -> None:
     assert circles(imports) == []
 
 
+def test_no_c_files_include_each_other_in_a_circle() -> None:
+    paths = [*named(".c", ".cc", ".h", under="c")]
+    includes: dict[str, set[str]] = {short(path.with_suffix("")): set() for path in paths}  # a .c and its .h are one
+    for path in paths:
+        own = short(path.with_suffix(""))
+        for name in re.findall(r'^#include "([\w/]+)\.h"', path.read_text(), re.MULTILINE):
+            places = [short(path.parent / name), f"c/workloads/common/{name}"]
+            includes[own] |= {place for place in places if place in includes} - {own}
+    assert circles(includes) == []
+
+
 def test_a_circle_is_seen() -> None:
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}) == ["b", "c"]
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What of the data file is in the page cache: emptied, filled, and looked at. */
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "cache.h"
 #include "engine.h"
-#include "file.h"
+#include "file_system.h"
 
 #define CHUNK_BYTES (1 << 20)
 #define WINDOW_PAGES (1 << 18)

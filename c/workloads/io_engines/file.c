@@ -8,13 +8,13 @@
  * process are therefore the measured ones alone.
  */
 #include <fcntl.h>
-#include <linux/magic.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 
+#include "cache.h"
 #include "engine.h"
 #include "file.h"
+#include "file_system.h"
 #include "pattern.h"
 
 #define CHUNK_BYTES (1 << 20)
@@ -22,27 +22,6 @@
 #define BLOCKS_PER_PLACE 8
 
 int64_t file_bytes_wanted, resident_pages = -1;
-
-const char *file_system_name(void)
-{
-	static const struct { uint32_t magic; const char *name; } known[] = {
-		{ EXT4_SUPER_MAGIC, "ext4" }, { XFS_SUPER_MAGIC, "xfs" }, { BTRFS_SUPER_MAGIC, "btrfs" },
-		{ TMPFS_MAGIC, "tmpfs" }, { RAMFS_MAGIC, "ramfs" }, { OVERLAYFS_SUPER_MAGIC, "overlayfs" },
-		{ F2FS_SUPER_MAGIC, "f2fs" }, { NFS_SUPER_MAGIC, "nfs" }, { FUSE_SUPER_MAGIC, "fuse" },
-		{ V9FS_MAGIC, "9p" }, { 0x2fc12fc1, "zfs" },
-	};
-	static char number[32];
-	struct statfs about;
-
-	if (fstatfs(data_file, &about))
-		return "unknown";
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if (known[i].magic == (uint32_t)about.f_type)
-			return known[i].name;
-	}
-	snprintf(number, sizeof(number), "0x%x", (uint32_t)about.f_type);
-	return number;
-}
 
 static int open_nameless(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The data file, whose descriptor is in engine.h, and what of it is in the page cache. */
+/* The data file, whose descriptor is in engine.h. */
 #ifndef FILE_H
 #define FILE_H
 
@@ -20,12 +20,5 @@ struct alignment {
 };
 
 struct alignment direct_alignment(void);
-
-/* Takes the pages of this file, and of no other, out of the page cache; ends the program if some stay (cache.c). */
-void drop_cache(void);
-void warm_cache(void);
-int64_t count_resident_pages(void);	/* -1: the kernel does not say */
-
-const char *file_system_name(void);
 
 #endif

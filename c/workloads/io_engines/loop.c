@@ -3,7 +3,7 @@
 #include <signal.h>
 #include <sys/time.h>
 
-#include "file.h"
+#include "cache.h"
 #include "loop.h"
 #include "pattern.h"
 

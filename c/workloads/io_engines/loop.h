@@ -4,8 +4,8 @@
 #define LOOP_H
 
 #include "engine.h"
-#include "report.h"
 #include "stopwatch.h"
+#include "usage.h"
 
 /* An I/O in flight, or a free place for one. */
 struct slot {
@@ -44,7 +44,7 @@ uint64_t position_of(uint64_t number);	/* of the I/O that was the number-th to s
 void prepare_slot(struct slot *slot, unsigned int index, uint64_t position, uint64_t scheduled_ns, uint64_t stamp_ns);
 void count_io(struct tally *into, unsigned int index, uint64_t stamp_ns);
 __attribute__((noreturn))
-void fail_io(const struct slot *slot, int result);
+void fail_io(const struct slot *slot, int result);	/* failure.c */
 
 /* --timeline (timeline.c) */
 extern bool has_timeline;

@@ -7,8 +7,8 @@
  */
 #include <sys/uio.h>
 
+#include "cache.h"
 #include "engine.h"
-#include "file.h"
 
 static struct completion io;
 static uint64_t io_offset_bytes;
