@@ -55,7 +55,7 @@ def machine(tmp_path: Path) -> Machine:
 
 @pytest.fixture
 def bare(machine: Machine) -> Machine:
-    """A machine with none of the packages, where apt-get would work."""
+    """A machine without the packages, where apt-get would work."""
     machine.play("dpkg-query", "exit 1")
     machine.play("apt-get", "exit 0")
     machine.play("mount", "exit 0")
@@ -231,7 +231,7 @@ def test_a_folder_that_cannot_be_written_is_told(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("owner", [1000, 0])
-def test_what_sudo_make_writes_belongs_to_whoever_owns_the_tree(machine: Machine, owner: int) -> None:
+def test_what_sudo_make_writes_belongs_to_the_owner_of_the_tree(machine: Machine, owner: int) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can act as sudo does")
     os.chown(machine.tree, owner, owner)

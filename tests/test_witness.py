@@ -29,7 +29,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[str]]:
 
 @pytest.fixture
 def seen(tmp_path: Path) -> Path:
-    """A program that nobody else runs."""
+    """A program that no other process runs."""
     path = tmp_path / f"seen-{os.getpid()}"
     path.symlink_to(shutil.which("true") or "/bin/true")
     return path

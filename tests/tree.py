@@ -15,7 +15,7 @@ _MADE = {".git", ".venv", ".venv-docs", "build", "data", "__pycache__", ".ipynb_
 
 @functools.cache
 def files() -> list[Path]:
-    """Return every file that belongs to the project: those that git tracks, or all where there is no git."""
+    """Return every file that belongs to the project: those that git tracks, or all files without git."""
     try:
         listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
         found = [ROOT / name for name in listed.split("\0") if name]

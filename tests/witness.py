@@ -36,7 +36,7 @@ class Bpftrace:
         return told
 
     def end(self) -> str:
-        """End it as Ctrl-C does, and return what it tells last: its maps. A line not printed yet it forgets."""
+        """End it as Ctrl-C does, and return what it prints last: its maps. Lines not printed yet are lost."""
         self._process.send_signal(signal.SIGINT)
         return self._process.communicate(timeout=_ENDING_S)[0]
 
@@ -62,6 +62,6 @@ def bpftrace(script: str) -> Iterator[Bpftrace]:
 
 
 def strace_sums(file: Path) -> dict[str, tuple[int, int]]:
-    """Return call -> how often, and how often in vain, from what `strace -c` wrote."""
+    """Return call -> how often, and how often it failed, from what `strace -c` wrote."""
     rows = re.findall(r"^ *[\d.]+ +[\d.]+ +\d+ +(\d+) +(\d*) +(\w+)$", file.read_text(), re.MULTILINE)
     return {name: (int(count), int(errors or 0)) for count, errors, name in rows if name != "total"}

@@ -131,7 +131,7 @@ static __always_inline u32 labkit_tid(void)
 }
 
 #ifdef LABKIT_FOLLOW_CHILDREN
-#ifdef LABKIT_CHILDREN_ARE_TOLD	/* whoever includes this has something to do for each child or thread, too */
+#ifdef LABKIT_CHILDREN_ARE_TOLD	/* a program with this has something to do for each child or thread, too */
 static __always_inline void labkit_child_begins(u32 child);
 static __always_inline void labkit_child_ended(u32 child);
 #else

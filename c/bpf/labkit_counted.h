@@ -10,7 +10,7 @@
 #ifndef LABKIT_COUNTED_H
 #define LABKIT_COUNTED_H
 
-#define LABKIT_MAPS 64		/* the maps that are told apart; all others share the first row */
+#define LABKIT_MAPS 64		/* maps with a row each; all others share the first row */
 #define LABKIT_KINDS 4
 
 enum labkit_refusal {

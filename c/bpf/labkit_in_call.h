@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* Lesson 12: the system call that each watched thread is in; whoever includes this has its own probe at the exit. */
+/* Lesson 12: the system call that each watched thread is in; a program with this has its own probe at the exit. */
 #ifndef LABKIT_IN_CALL_H
 #define LABKIT_IN_CALL_H
 

@@ -13,7 +13,7 @@
  *
  *	release		First fill the slot, then store the new tail (or: first read the
  *			slot, then store the new head). A release store guarantees that
- *			whoever sees the new number sees also what was done before it.
+ *			a reader of the new number also sees what was done before it.
  *	acquire		First load the other side's number, then touch the slots it
  *			covers. An acquire load guarantees that the second does not come
  *			before the first.

@@ -8,7 +8,7 @@
  *						only passes a probe, again and again
  *	readelf -n usdt_app			what a tracer finds out about the probes
  *
- * It counts for itself how often each probe was passed: whoever traces it can be checked.
+ * It counts how often it passed each probe, so that a tracer's counts can be checked.
  */
 #include "workload.h"
 
@@ -49,7 +49,7 @@ int main(int argc, char **argv)
 /* show: semaphores */
 /*
  * A semaphore is a counter that tracers raise while they listen to a probe. In section .probes it has a place in the
- * file, and the note of the probe says where. It is volatile because another hand than this program's changes it.
+ * file, and the note of the probe says where. It is volatile because a tracer changes it.
  */
 #define _SDT_HAS_SEMAPHORES 1
 #include <sys/sdt.h>
@@ -57,8 +57,8 @@ int main(int argc, char **argv)
 #define SEMAPHORE(probe) \
 	volatile unsigned short labkit_##probe##_semaphore __attribute__((section(".probes")))
 /*
- * Now sys/sdt.h wants one for each probe of this file. Those that need none get the address 0, which says so: the linker
- * gives it to a weak symbol that nobody defines.
+ * Now sys/sdt.h wants one for each probe of this file. Those that need none get the address 0, which says so: a weak
+ * symbol without a definition has it.
  */
 #define NO_SEMAPHORE(probe) \
 	extern volatile unsigned short labkit_##probe##_semaphore __attribute__((weak, visibility("hidden")))
@@ -87,7 +87,7 @@ struct counts {
 
 static const char *const paths[] = { "/", "/index.html", "/login", "/search?q=ebpf", "/images/bee.svg" };
 
-/* The costly preparation: what it makes is worth something only to a tracer. */
+/* The expensive preparation: only a tracer has a use for its result. */
 static const char *describe(const struct request *request)
 {
 	static char text[64];

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.bpf  # making maps needs what loading programs needs
 
 @pytest.fixture(scope="module")
 def compiled(arm64: Path) -> dict[str, list[dict[str, Any]]]:
-    """Compile all programs in one process of its own, whose ARCH is arm64; return what became of each."""
+    """Compile all programs in one process of its own, whose ARCH is arm64; return the result of each."""
     folder = next((arm64 / "usr/src").glob("linux-headers-*-arm64"))
     tree = headers._whole(arm64, folder)
     assert tree is not None

@@ -18,7 +18,7 @@ from labkit.running.pinning import SAME, cpus_for
 
 @pytest.fixture
 def no_nginx(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A machine on which nobody has fetched or installed nginx, and that cannot start a download unseen."""
+    """A machine without nginx, on which no download can start unnoticed."""
     monkeypatch.setenv("LABKIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path))
 

@@ -110,7 +110,7 @@ IGNORES = {
 def test_delivered_and_lost_are_what_was_produced(
     make: Make, monkeypatch: pytest.MonkeyPatch, way: str, threads: int
 ) -> None:
-    """The program looks at no result; the workload knows how many records there must be."""
+    """The program ignores all results; the workload knows how many records there must be."""
     monkeypatch.setattr(collect, "PERF_PAGES", 1)
     declared, body = IGNORES[way]
     with make(LOSSY + declared, body) as cell:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verifier's log is whole where it can be; where it is cut, the verdict is in it all the same.
+"""The verifier's log is whole where possible; if it is cut, it still contains the verdict.
 
 Since 6.4 the kernel keeps the end of a log that is too long for its buffer; before, it kept the head. Any kernel can be
 made to act as those: its log is cut here as they cut it.
@@ -37,7 +37,7 @@ SAID = "R0 invalid mem access 'map_value_or_null'"
 # 6.1 begins each log with it, the short one too.
 NOTE = "arg#0 reference type('UNKNOWN ') size cannot be determined: -22\n"
 FIRST_BYTES = 200  # too small for the log
-SOURCE: Source  # of REFUSED, a file anew for each test
+SOURCE: Source  # of REFUSED, in a new file for each test
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a program could not see or keep is counted, and whom it follows is forgotten at the end."""
+"""What a program could not see or keep is counted; at the end it forgets which process it follows."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_children_are_forgotten_when_they_are_gone() -> None:
 
 
 def test_runs_that_the_kernel_skipped_are_lost_events(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What bpf(2) says of each function of a program is added up, from the moment when its maps were cleared."""
+    """What bpf(2) reports about each function of a program is added up, from the moment its maps were cleared."""
     with Program("hello") as program:
         asked: list[int] = []
 

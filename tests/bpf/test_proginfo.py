@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the lab says of a loaded program is what bpftool says of it."""
+"""The lab and bpftool report the same about a loaded program."""
 
 from __future__ import annotations
 

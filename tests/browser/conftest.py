@@ -50,7 +50,7 @@ def tab(browser: Browser, server: Server) -> Iterator[tuple[Page, list[str]]]:
 
 @pytest.fixture
 def page(tab: tuple[Page, list[str]], request: pytest.FixtureRequest) -> Iterator[Page]:
-    """Yield the page; afterwards keep a picture of it, and fail where its console told of errors."""
+    """Yield the page; afterwards keep a picture of it, and fail if its console reported errors."""
     made, errors = tab
     errors.clear()
     yield made

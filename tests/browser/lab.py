@@ -28,7 +28,7 @@ CELL_MS = 120_000
 # What a scan looks at: the outputs, without what is not ours: pandas' tables have an empty head in the corner, and
 # the handle of ipywidgets' slider and the buttons of its player have no name.
 SHOWN = {"include": [[".jp-Cell-outputArea"]], "exclude": [[".dataframe"], [".noUi-handle"], [".widget-play"]]}
-LESSON_MS = 600_000  # with a measurement of somebody else to wait for
+LESSON_MS = 600_000  # it may have to wait for another measurement
 
 
 class Server:
@@ -63,7 +63,7 @@ class Server:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on."""
+    """Return a free port of 127.0.0.1."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

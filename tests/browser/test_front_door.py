@@ -87,7 +87,7 @@ def test_it_opens_on_lesson_00_with_its_table_of_contents(link: str, page: Page)
 
 
 def test_the_table_of_contents_leads_to_a_section(page: Page) -> None:
-    """Goes on where the test above ended."""
+    """Continues where the test above ended."""
     page.locator(".jp-TableOfContents").get_by_text("Three exercises").click()
     expect(page.get_by_role("heading", name="Three exercises")).to_be_in_viewport()
 

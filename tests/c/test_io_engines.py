@@ -64,7 +64,7 @@ def deep(engine: str, depth: int = 8) -> tuple[object, ...]:
 
 
 def pattern(seed: int, bytes_: int) -> np.ndarray:
-    """What io_engines fills its file with, written anew in NumPy."""
+    """What io_engines fills its file with, written again in NumPy."""
     word = np.arange(bytes_ // 8, dtype="<u8") + np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64)
     word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -34,7 +34,7 @@ def test_only_the_hidden_function_is_not_in_the_symbol_table(build: Callable) ->
 def test_burnt_time_is_in_the_shares_asked_for(build: Callable) -> None:
     result = build("probes").run("--work", "burn", "--seconds", 0.3, "--apple", 50, "--pear", 20, "--plum", 10).result
     parts = {name: result[f"{name}_ns"] for name in ("apple", "pear", "plum", "kernel")}
-    # whoever is furthest behind goes next: it is behind by one turn of the others at most
+    # the one furthest behind goes next, so it is at most one turn of the others behind
     for name, percent in {"apple": 50, "pear": 20, "plum": 10, "kernel": 20}.items():
         assert abs(parts[name] / sum(parts.values()) - percent / 100) < 0.1
 

@@ -28,7 +28,7 @@ UNKNOWN = {
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A server that asks for the unknown where an environment variable of that name is set."""
+    """A server that asks the kernel for something unknown if the environment variable of that name is set."""
     tree = tmp_path_factory.mktemp("older")
     shutil.copytree(REPO / "c", tree / "c", ignore=shutil.ignore_patterns("*.o"))
     for name, (file, number) in UNKNOWN.items():
@@ -51,7 +51,7 @@ def served(server: Path, way: str, *lacking: str) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def has_all(server: Path) -> None:
-    """Nothing can be shown to be lacking where the kernel has not all of it."""
+    """A kernel that lacks some of it cannot show what happens when one thing is missing."""
     for way in ("registered", "zerocopy"):
         status, said = served(server, way)
         if status == UNABLE:

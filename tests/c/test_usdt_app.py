@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The workloads of lesson 05 do what they say; readelf and a hand that raises the semaphore are the witnesses."""
+"""The workloads of lesson 05 do what they say; the witnesses are readelf and a semaphore raised by hand."""
 
 from __future__ import annotations
 

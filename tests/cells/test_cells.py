@@ -84,7 +84,7 @@ def test_no_cell_of_the_habits_is_twice_there() -> None:
 
 
 def _families() -> list[Program]:
-    """Return every program of the families, or one in FEW of them where the machine has not much time."""
+    """Return every program of the families, or one in FEW of them if there is little time."""
     found = list(programs())
     return found if os.environ.get(ALL) else found[::FEW]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Archives for tests: as `labkit hand-in` makes them, and as nobody should."""
+"""Archives for tests: some as `labkit hand-in` makes them, and some bad ones."""
 
 from __future__ import annotations
 

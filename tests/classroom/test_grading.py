@@ -44,7 +44,7 @@ def strangers() -> list[str]:
 
 
 def is_of_another_lab(process: Path) -> bool:
-    """Return whether a process of a box sees another copy of the lab than this one; False where that cannot be told."""
+    """Return whether a process of a box sees another copy of the lab than this one; False if that is not known."""
     labs = list(process.glob("root/run/labkit-box-*/lab"))
     return bool(labs) and not any(lab.samefile(repo_folder()) for lab in labs)
 
@@ -56,7 +56,7 @@ def run(folder: Path, seconds: int = 60, **more: object) -> dict[str, Graded]:
 
 
 def old_notebook(folder: Path) -> None:
-    """Write a notebook of which the lab of today has no cell; one of its exercises is gone."""
+    """Write a notebook whose cells are all unknown to today's lab; one of its exercises is gone."""
     path = make(folder, "old", START, [])
     old = json.loads(path.read_text())
     old["cells"] = [

@@ -28,7 +28,7 @@ def facts() -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def image(facts: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Build the image and yield what the engine says of it."""
+    """Build the image and yield what the engine reports about it."""
     for need in ("podman", "runc", "slirp4netns", "debootstrap"):
         if shutil.which(need) is None:
             pytest.fail(f"{need} is missing: scripts/setup.sh engine", pytrace=False)

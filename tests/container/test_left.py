@@ -42,7 +42,7 @@ def test_ended_in_mid_run_it_leaves_nothing(box: Box) -> None:
         assert cgroups(number)
         box.stop()
         holding.wait(30)
-    # by its name: other containers of this store, such as a hub's, are none of its business
+    # by its name: other containers of this store, such as a hub's, do not count
     assert subprocess.run([*ENGINE, "container", "exists", NAME], check=False).returncode == 1
     assert eventually_empty(lambda: programs & loaded()) == set()
     assert eventually_empty(lambda: set(marked(box.mark))) == set()
@@ -71,7 +71,7 @@ def marked(mark: str) -> list[str]:
 
 
 def eventually_empty(look: Callable[[], set[str]]) -> set[str]:
-    """Return what is still there when the kernel has had its time to free it."""
+    """Return what is still there after the kernel had time to free it."""
     deadline = time.monotonic() + 10
     while (there := look()) and time.monotonic() < deadline:
         time.sleep(0.05)

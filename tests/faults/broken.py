@@ -38,7 +38,7 @@ def refuse(calls: dict[str, int]) -> None:
 
 
 def drop(capabilities: list[str]) -> None:
-    """Give up capabilities for good, by running again under setpriv(1)."""
+    """Give up capabilities forever, by running again under setpriv(1)."""
     names = ",".join(f"-{name}" for name in capabilities)
     os.environ["LABKIT_DROPPED"] = "1"
     how = [f"--bounding-set={names}", f"--inh-caps={names}"]

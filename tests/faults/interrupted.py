@@ -53,7 +53,7 @@ def interrupted(measure: object, delay_s: float) -> bool:
         except KeyboardInterrupt:
             is_hit = True
         timer.join()
-        time.sleep(0.001)  # a signal that has just been sent is handled here at the latest
+        time.sleep(0.001)  # here, at the latest, a signal that has just been sent is handled
     except KeyboardInterrupt:
         timer.join()
     return is_hit

@@ -27,7 +27,7 @@ KEYS, ENTRIES = 9973, 64
 
 @dataclass(frozen=True)
 class Tally:
-    """What became of the events of some runs."""
+    """Where the events of some runs went."""
 
     produced: int
     delivered: int

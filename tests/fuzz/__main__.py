@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Give damaged texts to everything that reads what somebody else wrote: python -m fuzz [INPUTS] [SEED] [TARGET...]
+"""Give damaged texts to everything that reads foreign input: python -m fuzz [INPUTS] [SEED] [TARGET...]
 
 INPUTS in all, shared out by the weights of the targets. An input that raises what it should not, or takes longer than
 the limit, is made smaller and kept in `tests/fuzz/corpus/TARGET.txt`; `tests/fuzz/test_fuzz.py` tries it again.
@@ -19,7 +19,7 @@ MOST_MEMORY_BYTES = 4 << 30
 
 def main(inputs: int, seed: int, names: list[str]) -> int:
     """Print a line per target; return 1 where an input failed."""
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES,) * 2)  # an input may ask for all there is
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES,) * 2)  # an input may ask for all memory
     chosen = [target for target in TARGETS if not names or target.name in names]
     whole = sum(target.weight for target in chosen)
     tried, failed, began_s = 0, 0, time.monotonic()

@@ -24,7 +24,7 @@ _SMALLER_S = 20.0
 
 @dataclass
 class Campaign:
-    """What came of a campaign: `failures` is input -> what it raised."""
+    """The result of a campaign: `failures` is input -> what it raised."""
 
     inputs: int = 0
     seconds: float = 0.0
@@ -36,7 +36,7 @@ class TooSlow(BaseException):
 
 
 def corpus_file(target: Target) -> Path:
-    """Return where the inputs that once failed are kept: a literal of Python in each line."""
+    """Return the file with the inputs that once failed: one Python literal per line."""
     return CORPUS / f"{target.name}.txt"
 
 

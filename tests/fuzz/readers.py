@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The functions of the lab that read what somebody else wrote, each as a function of bytes."""
+"""The functions of the lab that read foreign input, each as a function of bytes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything of the lab that reads what somebody else wrote, as functions of bytes.
+"""Everything in the lab that reads foreign input, as functions of bytes.
 
 Each may return, or raise a `LabkitError` of two short lines; anything else is a failure.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever somebody else wrote is read, or refused in two short lines: inputs that once failed, and some new ones.
+"""Foreign input is read, or refused in two short lines: inputs that once failed, and some new ones.
 
 `make fuzz` tries a million.
 """

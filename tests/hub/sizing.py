@@ -105,7 +105,7 @@ def one_lesson(number: str) -> dict[str, Any]:
     def watch() -> None:
         nonlocal held_s
         while not done.wait(POLL_S):
-            with contextlib.suppress(OSError):  # nobody measures
+            with contextlib.suppress(OSError):  # no measurement runs
                 held_s += POLL_S if namespace in os.readlink(NOTE) else 0.0
 
     watcher = threading.Thread(target=watch)

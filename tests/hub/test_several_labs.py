@@ -124,7 +124,7 @@ def test_their_measurements_take_turns(labs: tuple[str, str]) -> None:
     assert waited and all(" of another container, running for " in note for note in waited)
 
 
-def test_whoever_waits_is_told_for_about_how_long(labs: tuple[str, str]) -> None:
+def test_a_lab_that_waits_reports_for_about_how_long(labs: tuple[str, str]) -> None:
     with start(labs[0], HOLD) as holding:
         assert holding.stdout is not None and holding.stdout.readline()
         told = python(labs[1], WAIT.format(timeout_s=1))

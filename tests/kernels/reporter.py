@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pytest plugin for the emulated machine: tells each result at once, and gives every lesson its share of the time.
+"""A pytest plugin for the emulated machine: reports each result at once, and gives every lesson its share of the time.
 
 Two pytests run there, one for each CPU, from the two ends of the same list. Each claims a test before it runs it, so
 that they meet where both are done.

@@ -18,7 +18,7 @@ SWITCHED_OFF = "the machine was switched off, or Python crashed, during this tes
 START, END = "<!-- kernels: `make test-kernels` writes this -->", "<!-- /kernels -->"
 
 
-# What a lesson shows, tested elsewhere than with its experiment.
+# What a lesson shows, tested in another folder than its experiment.
 _OF_LESSON = {"verifier/test_explain.py": "verifier", "usdt/test_tracer.py": "usdt", "machine/test_doctor.py": "start"}
 
 

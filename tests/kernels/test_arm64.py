@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the emulated arm64 machine is made from, and what becomes of its results (`make test-kernels ARCH=arm64`)."""
+"""What the emulated arm64 machine is made from, and where its results go (`make test-kernels ARCH=arm64`)."""
 
 from __future__ import annotations
 

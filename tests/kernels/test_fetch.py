@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where kernels come from, and what a fetch that fails leaves; apt is played by a small program."""
+"""Where kernels come from, and what a failed fetch leaves; a small program takes the place of apt."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever is passed to an experiment, it is taken or refused in two short lines, without a bare exception."""
+"""An experiment accepts any argument, or refuses it in two short lines, without a bare exception."""
 
 from __future__ import annotations
 

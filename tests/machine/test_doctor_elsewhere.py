@@ -54,7 +54,7 @@ BPF_ROWS = (
 
 
 def test_without_root_every_bpf_row_is_refused_and_says_sudo() -> None:
-    # The tree may be below /root, so it is bound to where anybody may go; and so the distribution's Python.
+    # The tree may be below /root, so it is bound to a place that anybody may enter; the distribution's Python too.
     script = f"mount --bind {repo_folder()} /mnt && cd /mnt"
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]
     command = [*nobody, "/usr/bin/python3", "-m", "labkit", "doctor", "--json"]

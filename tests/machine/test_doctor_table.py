@@ -88,7 +88,7 @@ def test_the_whole_reason_of_what_is_not_ok_is_readable_in_any_width() -> None:
     assert ("a reason with many words " * 9).strip() in text
 
 
-def test_one_fix_is_printed_once_for_all_that_it_mends() -> None:
+def test_one_fix_is_printed_once_for_all_that_it_fixes() -> None:
     rows = [Capability(name, "refused", "why", "sudo it", ("04",)) for name in ("kprobes", "uprobes")]
     assert as_text(rows).count("sudo it") == 1
     assert "kprobes, uprobes:\n    sudo it\n" in as_text(rows)

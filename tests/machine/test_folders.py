@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which folders the lab uses as root: none in which somebody else could put files of theirs."""
+"""Which folders the lab uses as root: none in which another user could put files."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def debian(root: Path, version: str, arch: str = "amd64") -> Path:
 
 
 def ubuntu(root: Path, version: str) -> Path:
-    """Lay out Ubuntu's pair, where the flavour links to what is shared."""
+    """Lay out Ubuntu's two packages: the flavour links to the shared one."""
     src = root / "usr/src"
     own = src / f"linux-headers-{version}-generic"
     flavour(own, f"{version}-generic")
@@ -175,7 +175,7 @@ def test_a_second_call_makes_nothing(root: Path, cache: Path) -> None:
     assert list(cache.iterdir()) == [first]
 
 
-def test_a_reinstalled_package_is_merged_anew(root: Path) -> None:
+def test_a_reinstalled_package_is_merged_again(root: Path) -> None:
     debian(root, "6.1.0-56")
     first = kernel_headers(root=root, release=RELEASE).path
     write(root / "usr/src/linux-headers-6.1.0-56-common/include/new.h")

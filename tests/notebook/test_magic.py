@@ -141,7 +141,7 @@ def test_a_refused_cell_shows_the_line_as_the_notebook_counts_it(shell: Interact
 
 
 @pytest.mark.bpf
-def test_a_mended_cell_takes_the_place_of_a_refused_one(shell: InteractiveShell) -> None:
+def test_a_fixed_cell_takes_the_place_of_a_refused_one(shell: InteractiveShell) -> None:
     run(shell, "counter", UNTESTED)
     run(shell, "counter", UNTESTED.replace("*count += 1", "if (count)\n\t\t*count += 1"))
     assert isinstance(shell.user_ns["counter"], Program)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The progress file in a folder where others have planted something: nothing of theirs is followed or waited for."""
+"""The progress file in a folder where other users planted files: the lab does not follow them or wait for them."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _QUESTION = re.compile(r"labkit\.check\(\"(\d\d-q\d+)\"")
 
 @dataclass(frozen=True)
 class Followed:
-    """What became of a lesson."""
+    """How a lesson ended."""
 
     error: str
     facts: dict[str, Any]

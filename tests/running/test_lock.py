@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One measurement at a time on the machine; the second says for whom it waits."""
+"""One measurement at a time on the machine; the second one says which one it waits for."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A line that BCC left in uprobe_events is removed where it is the lab's and its process is dead, and only there."""
+"""A line that BCC left in uprobe_events is removed only if it is the lab's and its process is dead."""
 
 from __future__ import annotations
 

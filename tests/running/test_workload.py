@@ -192,7 +192,7 @@ def test_a_folder_is_a_workload_and_each_of_its_files_is_looked_at(
         (tmp_path / "c/workloads" / changed).touch()
         with pytest.raises(WorkloadError, match="make is not installed"):
             build("io_engines")
-    with pytest.raises(BadArgument, match="name='common'"):  # what they share is no workload
+    with pytest.raises(BadArgument, match="name='common'"):  # what they share is not a workload
         build("common")
 
 

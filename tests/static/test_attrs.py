@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a frame carries next to its rows is where they come from and what to beware of, never what was measured."""
+"""The attrs of a frame hold provenance and warnings, never measured data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ASKED = set(
     """baseline batch binary cache capacity_records buffer_bytes connections engine files hz ios ipv6 pinned_cpu probe
     queue_depth repeats row_bytes seconds seed slices way work_ns""".split()
 )
-# what to know of the frame as a whole: programs that took part, arms that could not, columns of watched slices
+# facts about the whole frame: programs that took part, arms that could not, columns of watched slices
 ABOUT = {"absent", "notes", "server", "sqlite", "watched_columns"}
 ALLOWED = MACHINE | ASKED | ABOUT
 # frames' attrs passed on as a whole

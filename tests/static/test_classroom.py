@@ -106,7 +106,7 @@ def test_a_hub_that_restarts_ends_nobody(config: Settings) -> None:
     assert config.ConfigurableHTTPProxy.should_start is False
 
 
-def test_whoever_is_idle_leaves(config: Settings) -> None:
+def test_an_idle_learner_leaves(config: Settings) -> None:
     [culler] = config.JupyterHub.services
     assert "jupyterhub_idle_culler" in culler["command"] and "--timeout=7200" in culler["command"]
     [role] = config.JupyterHub.load_roles
@@ -117,7 +117,7 @@ def test_whoever_is_idle_leaves(config: Settings) -> None:
 
 
 def say(folder: Path, *words: str, **settings: str) -> list[str]:
-    """Run hub.py, which is to give up; return the lines that it said."""
+    """Run hub.py, which must give up; return the lines that it printed."""
     environment = {"PATH": str(folder), "CLASS_STATE": str(folder / "state"), **settings}
     ran = subprocess.run(
         [sys.executable, HUB, *words], env=environment, capture_output=True, text=True, check=False, timeout=30

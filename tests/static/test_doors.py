@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Only one file knows BCC's private names, and only one where BCC is."""
+"""Only one file knows BCC's private names, and only one knows where BCC is."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def test_nothing_of_one_machine_or_registry(path: Path) -> None:
 
 @pytest.mark.parametrize("path", C_FILES, ids=short)
 def test_no_architectures_numbers_are_written_by_hand(path: Path) -> None:
-    """__NR_x is the compiler's business; a bare number is one architecture's."""
+    """The compiler knows __NR_x; a bare number holds for one architecture only."""
     assert re.findall(r"\bsyscall\(\s*\d", path.read_text()) == []
 
 

@@ -17,7 +17,7 @@ STORES = re.compile(
 COUNTS = re.compile(r"labkit_count_lost\(\)|insert_failures|refused\.lookup")
 # lesson 02 shows what is wrong with these
 ON_PURPOSE = {("maps.c", "named.increment(slot);")}
-# only asks for what was stored before: there is nothing to lose
+# only looks up what was stored before, so nothing can be lost
 ASKS_ONLY = "sk_storage_get(sock, 0, 0)"
 WITHIN_LINES = 14
 

@@ -25,7 +25,7 @@ _OPTION = re.compile(r'\bOPTION_\w+\("([\w-]+)",\s*(?:\(\w+ \*\))?&?((?:\w+(?:\.
 # What is named by its table, by the kernel, or by the language; and a histogram, which says its unit in its buckets.
 C_NAMES = {"name", "latency", "service", "used", "count"}
 OF_CPP = {("throw", "thrown"), ("catch", "caught"), ("rethrow", "rethrown")}  # words of the language are no names
-# In a frame, a quantity of a comparison (stats.trial) is called by what it is of.
+# In a frame, a quantity of a comparison (stats.trial) is named after what it compares.
 STATISTICS = {"value", "difference", "ratio", "low", "high"}
 # (column, key): the key is the name of a thing that was counted, such as a probe, and the column says what of it
 COUNTS_BY_NAME = {("requests", "request_done"), ("fired", "request_detail"), ("result", "read"), ("count", "segments")}

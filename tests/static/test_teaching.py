@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the teacher's pages say of the lessons is so."""
+"""What the teacher's pages say about the lessons is true."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def defined(text: str) -> Counter[str]:
 
 
 def unused(texts: Mapping[str, str]) -> list[str]:
-    """Return the names that are defined in labkit, and are nowhere but in their definitions."""
+    """Return the names that are defined in labkit and used nowhere."""
     words = Counter(word for text in texts.values() for word in re.findall(r"\w+", OFFERED.sub("", text)))
     names = sum((defined(text) for name, text in texts.items() if name.startswith("labkit/")), Counter[str]())
     return sorted(name for name, times in names.items() if words[name] <= times and not name.startswith("__"))

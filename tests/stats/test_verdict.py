@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An interval settles a question only where the whole of it lies on one side."""
+"""An interval settles a question only if all of it is on one side."""
 
 from __future__ import annotations
 

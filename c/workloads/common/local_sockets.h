@@ -4,8 +4,8 @@
  * ping_pong.c and stream.c.
  *
  * The sockets are made after "go". A socket belongs forever to the cgroup that
- * its process is in when it is made, so whoever wants the pair in a cgroup puts
- * the process there between "ready" and "go".
+ * its process is in when it is made. To have the pair in a cgroup, put the
+ * process there between "ready" and "go".
  */
 #ifndef LOCAL_SOCKETS_H
 #define LOCAL_SOCKETS_H

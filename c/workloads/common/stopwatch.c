@@ -19,7 +19,7 @@ static bool stopwatch_is_trusted(void)
 	return !strcmp(name, STOPWATCH_SOURCE "\n");
 }
 
-/* Both clocks at the same moment: of some tries the one during which least time went by. */
+/* Both clocks at the same moment: of several tries, the one that took the least time. */
 static void stopwatch_both(uint64_t *ns, uint64_t *ticks)
 {
 	uint64_t narrowest = UINT64_MAX;

@@ -2,7 +2,7 @@
 /*
  * A clock for very short durations, in nanoseconds.
  *
- * clock_gettime() waits until all that was begun before has ended, reads the
+ * clock_gettime() waits until all earlier instructions have ended, reads the
  * processor's counter (x86-64: the time-stamp counter; 64-bit ARM: the generic
  * timer) and converts it. Where the kernel itself trusts the counter to run evenly
  * on all CPUs, we may read it ourselves. On x86-64 we do not wait: a third of the

@@ -12,7 +12,7 @@
 #define TRIES 100
 #define PAUSE_US 10000
 
-/* To those who may not write to a file, the kernel does not say what of it is in the page cache. */
+/* Only those who may write to a file can ask the kernel which of its pages are in the page cache. */
 static bool may_look(void)
 {
 	struct stat about;
@@ -54,7 +54,7 @@ int64_t count_resident_pages(void)
 	return sum;
 }
 
-/* Dirty pages would stay: writes them first. A page that another CPU is just looking at stays too: tries again. */
+/* Dirty pages would stay, so write them first. A page that another CPU is using stays too, so try again. */
 void drop_cache(void)
 {
 	int64_t resident = 0;

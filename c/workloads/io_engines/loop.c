@@ -375,7 +375,7 @@ void verify_after(const struct engine *engine)
 	one_piece(engine);
 }
 
-/* Each block once per pass. Shuffled beforehand: the loop draws no random numbers. */
+/* Each block once per pass. Shuffled in advance, so the measured loop draws no random numbers. */
 void make_order(void)
 {
 	block_count = (uint64_t)(set.file_bytes / set.block_bytes);

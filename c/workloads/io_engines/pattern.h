@@ -35,7 +35,7 @@ static inline bool pattern_holds(const char *buffer, uint64_t seed, uint64_t off
 	return true;
 }
 
-/* The sum of all words: whoever has the file can compute it in any order. */
+/* The sum of all words: it can be computed in any order. */
 static inline uint64_t checksum(const char *buffer, uint64_t bytes)
 {
 	const uint64_t *words = (const uint64_t *)buffer;

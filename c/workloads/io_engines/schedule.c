@@ -46,7 +46,7 @@ void schedule_take(void)
 	draw();
 }
 
-/* Counts anew from the start: the pool has also taken I/Os that were never started. */
+/* Counts again from the start: the pool has also taken I/Os that were never started. */
 uint64_t schedule_offered(uint64_t until_ns)
 {
 	for (schedule_begin(schedule_start); schedule_next() <= until_ns;)
@@ -55,8 +55,8 @@ uint64_t schedule_offered(uint64_t until_ns)
 }
 
 /*
- * A little at a time, so that the caller can see in between that it is time to end. The kernel wakes us somewhat late,
- * more so on a busy machine: that is in the latency, and not in the service time.
+ * Sleeps in short steps, so that the caller can see in between that it is time to end. The kernel wakes us a little
+ * late, and later on a busy machine: the latency contains that, the service time does not.
  */
 void sleep_until(uint64_t until_ns)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* One record per I/O, for whoever wants to see which I/Os were in flight at the same time. */
+/* One record per I/O: it shows which I/Os were in flight at the same time. */
 #include <sys/mman.h>
 
 #include "loop.h"

@@ -181,7 +181,7 @@ static unsigned int uring_wait(unsigned int at_least, struct completion *ended)
 	/* TASKRUN: I/Os have ended, but the kernel waits for us to come in before it says so in the ring. */
 	bool kernel_waits = IO_URING_READ_ONCE(*ring.sq.kflags) & IORING_SQ_TASKRUN;
 
-	/* With --one-call the noted entries go along. Else look first: often all is there, and no call is needed. */
+	/* With --one-call, this call also submits the noted entries. Else look first: often no call is needed. */
 	while (uring_noted || kernel_waits || io_uring_cq_ready(&ring) < at_least) {
 		if (set.spin)
 			continue;
@@ -192,7 +192,7 @@ static unsigned int uring_wait(unsigned int at_least, struct completion *ended)
 	return take_completions(ended);
 }
 
-/* From 5.11 on one call takes the limit along. */
+/* Since Linux 5.11, the same call takes the time limit. */
 static unsigned int uring_wait_until(uint64_t until_ns, struct completion *ended)
 {
 	uint64_t from_ns = now_ns(), rest_ns = until_ns > from_ns ? until_ns - from_ns : 0;

@@ -15,7 +15,7 @@ struct resources {
 
 /*
  * Between the two system calls that this makes, the main thread uses a little CPU time, which must not pass for that of
- * another thread. So at the end of a run, all threads together are asked for first, and at its begin last.
+ * another thread. So the time of all threads together is read first at the end of a run, and last at its beginning.
  */
 struct resources resources_now(bool threads_first);
 void resources_add(struct resources *into, const struct resources *more);

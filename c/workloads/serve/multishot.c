@@ -224,8 +224,8 @@ static void sent(struct connection *connection, const struct result *result)
 }
 
 /*
- * A worker does this one, and looks the descriptor up when its turn comes: had we
- * closed it before, it might be the next connection's by then.
+ * A worker runs this request, and looks the descriptor up only then. If we closed
+ * it earlier, the number might already belong to the next connection.
  */
 static void shut_down(struct connection *connection)
 {
@@ -256,7 +256,7 @@ static void handle(enum request request, struct connection *connection, const st
 		connection_free(connection);
 	else if (request == SHUT)
 		shut_down(connection);
-	/* of a cancellation, the receive itself says what came of it */
+	/* a cancellation: the receive itself reports its result */
 	feed_starved();
 }
 

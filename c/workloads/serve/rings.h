@@ -32,7 +32,7 @@ struct io_uring_sqe *ring_entry(enum request request, const void *connection, ui
 /* Submits, waits for one result and returns it: for what is tried before "ready". */
 struct result ring_one_result(void);
 
-/* Has the kernel say when stop_fd is readable. */
+/* Asks the kernel to report when stop_fd is readable. */
 void ring_watch_stop(void);
 
 /*

@@ -37,7 +37,7 @@ struct tally {
 /*
  * One connection. The protocol consumes what arrives (connection_take) and leaves
  * bytes to send (connection_chunk, connection_sent). Half-way states of both are
- * kept here, so a request may arrive byte by byte, and an answer may leave so.
+ * kept here, so a request may arrive, and an answer may leave, byte by byte.
  */
 struct connection {
 	int fd;				/* or, with registered descriptors, an index */

@@ -188,7 +188,7 @@ static void serve_event(const struct epoll_event *event)
 {
 	struct client *client = event->data.ptr;
 
-	if (!client)		/* the timer: ask_what_is_due() sets it anew */
+	if (!client)		/* the timer: ask_what_is_due() sets it again */
 		return;
 	if (event->events & EPOLLOUT && client->wants_room)
 		send_on(client);

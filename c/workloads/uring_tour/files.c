@@ -123,7 +123,7 @@ enum { STAT, OPEN, READ, CLOSE };
 /*
  * One chain: each request starts when the one before has succeeded. The file is
  * opened into a place of the ring's own table, so that the requests behind it can
- * name it by a number that is known beforehand.
+ * name it by a number that is known in advance.
  */
 static unsigned int queue_chain(int64_t index, unsigned int place, char name[24], struct statx *about)
 {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Lesson 08: io_uring is more than reads. Four stops, each also without io_uring
- * where that can be compared:
+ * Lesson 08: io_uring does more than reads. Four stops of a tour; where a comparison
+ * makes sense, a stop also runs without io_uring:
  *
  *	uring_tour --go --stop nops --batch 32		nothing at all, 32 times with one call
  *	uring_tour --go --stop files --interface plain	stat, open, read and close many small files
  *	uring_tour --go --stop files --interface io_uring	the same, as chains of linked requests
  *	uring_tour --go --stop echo --interface io_uring	there and back through a pair of sockets
- *	uring_tour --go --stop timeouts			clocks that ring, and a read that is given up
+ *	uring_tour --go --stop timeouts			timeouts, and a read that one of them cancels
  */
 #include "tour.h"
 

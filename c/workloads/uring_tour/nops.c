@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Nops: what a request costs that does nothing, and what a call adds. */
+/* Nops: what a request that does nothing costs, and what a call adds. */
 #include "tour.h"
 
 #ifdef HAVE_LIBURING

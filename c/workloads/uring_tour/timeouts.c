@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Timeouts: results come in the order of time, not of submission. And a read that is given up. */
+/* Timeouts: results come in the order of time, not of submission. And a read with a time limit. */
 #include <fcntl.h>
 
 #include "tour.h"

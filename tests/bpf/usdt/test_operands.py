@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The words of a USDT note become places where arguments are."""
+"""The words of a USDT note become the places of the arguments."""
 
 from __future__ import annotations
 

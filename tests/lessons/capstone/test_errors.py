@@ -135,7 +135,7 @@ def test_bad_arguments_are_named_before_anything_starts(
 
 @bpf
 def test_a_return_from_a_signal_handler_is_counted_by_its_name() -> None:
-    """At the end of rt_sigreturn the kernel tells no number: only its beginning does."""
+    """The kernel gives no number of the call at the end of rt_sigreturn, only at its beginning."""
     with Program("capstone") as program, Workload("hello", ["--getppid", "1000000", "--calls-per-s", "1000"]) as run:
         with calls.watching(program, run.pid, {}):
             run.start()

@@ -50,7 +50,7 @@ def test_bpftrace_counts_the_same() -> None:
     assert len(hello.measure(runs=23)) == 23
 
 
-def test_the_smallest_program_prints_a_line_a_run() -> None:
+def test_the_smallest_program_prints_one_line_per_run() -> None:
     lines = hello.say_hello(runs=3)
     assert len(lines) == 3
     assert all("Hello, eBPF!" in line for line in lines)
@@ -66,7 +66,7 @@ def test_a_second_reader_of_trace_pipe_is_told_so() -> None:
 
 
 def test_the_kernel_ran_the_program_for_each_run_of_the_workload() -> None:
-    # and for each program that somebody else started meanwhile: the tracepoint is the whole machine's
+    # and for each program that another process started meanwhile: the tracepoint sees the whole machine
     assert hello.life(runs=23).run_count >= 23
 
 

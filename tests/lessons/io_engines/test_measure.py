@@ -120,7 +120,7 @@ def test_a_sweep_has_each_setting_once_and_sync_at_depth_1_only() -> None:
 def test_littles_law_is_the_product_of_rate_and_latency() -> None:
     row = io_engines.measure("libaio", queue_depth=4, seconds=0.05, slices=2).iloc[0]
     assert row["in_flight"] == pytest.approx(row["ios"] / row["elapsed_s"] * row["mean_ns"] / 1e9)
-    assert 0 < row["in_flight"] <= 4 * 1.01  # more than the depth there cannot be
+    assert 0 < row["in_flight"] <= 4 * 1.01  # there cannot be more than the depth
 
 
 @bpf

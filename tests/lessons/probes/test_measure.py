@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lesson 04's claims: every mechanism that works here counts the same prime number; what does not says why."""
+"""Lesson 04's claims: every mechanism that works here counts the same prime number; the others give the reason."""
 
 from __future__ import annotations
 

@@ -143,12 +143,12 @@ def test_stop_ends_a_long_slice_and_leaves_nothing() -> None:
 def test_the_open_loop_answers_or_reports_all_that_was_offered() -> None:
     frame = serve.offered_load(share=[0.05, 2], connections=4, slices=2, slice_s=0.1)
     assert frame["loop"].tolist() == ["closed", "open", "open"]
-    assert frame.loc[0, ["share", "offered_requests_per_s"]].isna().all()  # nobody offers a rate there
+    assert frame.loc[0, ["share", "offered_requests_per_s"]].isna().all()  # no rate is offered there
     low, high = frame.iloc[1], frame.iloc[2]
     served = frame["requests"] / (frame["requests"] + frame["never_asked"])
     assert served[1] > served[2]
     assert high["never_asked"] > low["never_asked"]
-    assert not high["p99_ns"] < high["service_p99_ns"]  # there is none of fewer than 1000 requests
+    assert not high["p99_ns"] < high["service_p99_ns"]  # fewer than 1000 requests have no such percentile
 
 
 def test_each_histogram_counts_every_answer_and_has_the_percentiles_of_the_clients(

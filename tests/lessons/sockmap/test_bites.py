@@ -97,7 +97,7 @@ def test_tcp_info_counts_no_byte_and_no_segment(cut: Shortcut) -> None:
 
 
 def test_loopback_computes_no_checksum_so_the_shortcut_saves_none() -> None:
-    """In a segment on lo, the field holds the sum over the pseudo-header alone: nobody has added the bytes."""
+    """In a segment on lo, the field holds the sum over the pseudo-header only: the bytes were not added."""
     script = """
         import struct
         tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800)); tap.settimeout(9)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lesson 09 on Redis, which nobody here wrote: its messages take the shortcut, and it ends with the measurement."""
+"""Lesson 09 on Redis, a program from elsewhere: its messages take the shortcut, and it ends with the measurement."""
 
 from __future__ import annotations
 

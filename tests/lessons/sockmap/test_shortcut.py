@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lesson 09: each message takes the shortcut, every byte arrives, nobody else is touched."""
+"""Lesson 09: each message takes the shortcut, every byte arrives, no other process is touched."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_unix_socket_does_not_meet_the_shortcut() -> None:
 
 @bpf
 def test_lo_carries_the_handshake_and_the_fin_and_nothing_else() -> None:
-    """In a network namespace of its own, where nobody else uses lo: the count is exact."""
+    """In its own network namespace, where no other process uses lo: the count is exact."""
     script = "from labkit.lessons import sockmap; print(sockmap.proof(499).to_json(orient='records'))"
     inside = f"ip link set lo up && exec {sys.executable} -c {json.dumps(script)}"
     command = ["unshare", "--net", "sh", "-c", inside]

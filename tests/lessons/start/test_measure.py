@@ -24,7 +24,7 @@ def test_every_read_is_seen_with_what_it_returned() -> None:
 
 
 def test_what_the_lab_reads_while_it_reports_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a slow machine the lock's note is written anew within the loop: that reads two files of /proc."""
+    """On a slow machine the lock's note is written again within the loop: that reads two files of /proc."""
     monkeypatch.setattr(lock, "NOTE_EVERY_S", 0.0)
     assert start.measure(block_bytes=4096, blocks=97)["bytes"].tolist() == [4096] * 97
 

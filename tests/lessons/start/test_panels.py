@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lesson 00's panel speaks of what the lesson asks about: the time for each byte."""
+"""Lesson 00's panel reports what the lesson asks about: the time per byte."""
 
 from __future__ import annotations
 

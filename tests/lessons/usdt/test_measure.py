@@ -37,7 +37,7 @@ def own_counts(frame: Any) -> dict[str, int]:
 
 
 def own_report(program: Path | str, *arguments: object) -> dict[str, Any]:
-    """Return what a program reports of the same work when nobody listens."""
+    """Return what a program reports about the same work without a listener."""
     with Workload(program, [str(word) for word in arguments]) as run:
         return run.go()
 

@@ -90,7 +90,7 @@ def gallery() -> pd.DataFrame:
 
 @pytest.mark.bpf
 @pytest.mark.parametrize("program", EXHIBITS)
-def test_an_exhibit_is_refused_for_its_cause_and_its_mend_is_accepted(gallery: pd.DataFrame, program: str) -> None:
+def test_an_exhibit_is_refused_for_its_cause_and_its_fix_is_accepted(gallery: pd.DataFrame, program: str) -> None:
     rows = gallery[gallery["program"] == program].set_index("version")
     written, fixed = rows.loc["as written"], rows.loc["fixed"]
     assert (written["verdict"], written["cause"]) == ("rejected", verifier.GALLERY[program].cause)
@@ -98,7 +98,7 @@ def test_an_exhibit_is_refused_for_its_cause_and_its_mend_is_accepted(gallery: p
     assert written["said"]
 
 
-# What the line must hold where the program goes wrong.
+# What the line of the mistake must contain.
 WRONG = {
     "null_test": "*count += 1;",
     "off_by_one": "row->cell[index] += 1;",

@@ -41,7 +41,7 @@ def test_refused_loops_are_marked_otherwise_than_accepted_ones() -> None:
     assert len(set(markers.values())) == 2
 
 
-def test_a_verdict_shows_mend_reading_and_the_end_of_the_log() -> None:
+def test_a_verdict_shows_fix_reading_and_the_end_of_the_log() -> None:
     shown = verdict_box(TOLD)
     assert shown.text.splitlines()[:2] == [f"Rejected: {TOLD.headline}", f"Suggestion: {TOLD.fix}"]
     assert "&lt;first&gt;" in shown.html

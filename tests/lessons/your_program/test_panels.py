@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lesson 12's panel: it watches what it is given, and says what that cost."""
+"""Lesson 12's panel: it watches the program that it is given, and reports what that cost."""
 
 from __future__ import annotations
 

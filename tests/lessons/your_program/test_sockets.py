@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lesson 12: sockets are told apart from files and from each other, by protocol and by the other end."""
+"""Lesson 12: sockets are distinguished from files and from each other, by protocol and by the other end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import labkit
 from labkit.lessons.your_program.sockets import open_before
 
-# one process, its own client and server; what it sends is drawn there and told in a file
+# one process, its own client and server; it draws what it sends, and writes that to a file
 TALK = """
 import json, os, socket, sys
 sent = {}

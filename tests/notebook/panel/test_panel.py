@@ -23,7 +23,7 @@ WAIT_S = 20.0
 
 
 class Machine:
-    """A measurement that stands still until the test lets it go on."""
+    """A measurement that waits until the test lets it continue."""
 
     def __init__(self) -> None:
         self.started = threading.Event()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Zoom shows the plot as one that can be enlarged; the picture stays, and what was closed is kept by nobody."""
+"""Zoom shows the plot as one that can be enlarged; the picture stays, and nothing keeps a closed plot."""
 
 from __future__ import annotations
 

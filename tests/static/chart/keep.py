@@ -37,7 +37,7 @@ def main(folder: Path, commit: str) -> None:
     schema, defaults = (yaml.safe_load((folder / f"{name}.yaml").read_text()) for name in ("values.schema", "values"))
     parts = {"commit": json.dumps(commit), "defaults": _lines(defaults), "schema": _lines(bare(schema))}
     text = ",\n".join(f'"{name}": {part}' for name, part in parts.items())
-    text = re.sub(r"/home/\w+", "~", text)  # a test of this tree refuses what looks like somebody's folder
+    text = re.sub(r"/home/\w+", "~", text)  # a test of this tree refuses what looks like a user's folder
     Path(__file__).with_name("chart.json").write_text("{" + text + "}\n")
 
 
