@@ -61,7 +61,7 @@ static const struct option_row options[] = {
 	OPTION_INTEGER("wait-for", &set.wait_for, 1, MAX_DEPTH, "I/Os", "I/Os that one call waits for"),
 	OPTION_REAL("seconds", &set.seconds, 0, 3600, "seconds", "how long; 0: until --ios are done"),
 	OPTION_INTEGER("ios", &set.ios, 0, 1ll << 40, "I/Os", "how many; 0: until --seconds are over"),
-	OPTION_INTEGER("seed", &set.seed, 0, INT32_MAX, "", "what the order and the content are drawn from"),
+	OPTION_INTEGER("seed", &set.seed, 0, INT32_MAX, "", "what the order, the content and the arrivals are drawn from"),
 	OPTION_TEXT("folder", &set.folder, "a folder", "where the data file is made; it never has a name there"),
 	OPTION_TEXT("file", &set.file, "a path", "read this file instead of making one"),
 	OPTION_FLAG("atime", &set.atime, "with --file: open it without O_NOATIME, as most programs do"),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -77,9 +78,10 @@ def offered_load(
         )
         jobs = {CLOSED: closed, CLOSED + trial.AGAIN: closed}
         jobs |= {f"{OPEN}, {each:.0%}": Job(engine, queue_depth=queue_depth, rate=each * capacity) for each in shares}
+        seeds = map(str, count(1))  # each slice draws its own arrivals: one series may be faster than its rate
         made = trial.interleaved(
             list(jobs),
-            lambda arm, tick: run_job(jobs[arm], seconds=slice_s, file=file, tick=tick),
+            lambda arm, tick: run_job(jobs[arm], "--seed", next(seeds), seconds=slice_s, file=file, tick=tick),
             slices=slices,
             seed=seed,
             progress=part(report, 0.05, 1.0),

@@ -26,7 +26,7 @@ from labkit.errors import BadArgument, LabkitError, Missing, Stopped, WorkloadEr
 from labkit.lessons import io_engines
 from labkit.lessons._io import watch
 from labkit.lessons._io.job import ENGINES, Job
-from labkit.lessons.io_engines import blocking, rates, runs, timelines
+from labkit.lessons.io_engines import blocking, open_loop, rates, runs, timelines
 from labkit.lessons.io_engines.runs import CALLS, attached, run_job, total
 from labkit.machine.folders import repo_folder
 from labkit.running import truths
@@ -454,8 +454,12 @@ def test_what_watching_costs_has_every_comparison_with_its_interval() -> None:
     assert ratios["ratio"].between(ratios["low"], ratios["high"]).all()
 
 
-def test_an_open_loop_serves_what_is_offered_until_it_cannot() -> None:
+def test_an_open_loop_serves_what_is_offered_until_it_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs, run_job = [], open_loop.run_job
+    monkeypatch.setattr(open_loop, "run_job", lambda *job, **how: runs.append(run_job(*job, **how)) or runs[-1])
     frame = io_engines.offered_load(share=(0.3, 1.5), seconds=0.3, slices=2)
+    arrivals = [run.report["offered_ios"] for run in runs if run.report["rate"]]
+    assert len(set(arrivals)) == 4  # no slice repeats the arrivals of another
     opened = frame[frame["loop"] == "open"]
     light, heavy = (opened[opened["share"].round(2) == share].iloc[0] for share in (0.3, 1.5))
     assert 0.8 < light["ios_per_s"] / light["offered_per_s"] < 1.2
