@@ -28,7 +28,7 @@ enum {	/* bits of `kinds` */
 };
 enum { MADE = 1, TO, AT, FROM };		/* how a socket got its name */
 
-#define NAME_BYTES 96
+#define NAME_BYTES 152
 #define MOST_INHERITED 64	/* descriptors of a parent, from 0 on, whose names its child gets */
 #define OF_A_THREAD 0x10000	/* CLONE_THREAD */
 
@@ -36,6 +36,7 @@ struct call_sum { u64 count; u64 errors; u64 total_ns; u64 max_ns; u64 bytes; };
 struct file_at { u32 pid; s32 fd; };		/* a file by its number in one process, as the machine numbers them */
 struct file_key { u32 pid; s32 fd; char name[NAME_BYTES]; };	/* as the lab does; with a name, pid and fd are 0 */
 struct file_name { char name[NAME_BYTES]; };
+struct file_room { struct file_key key; char more[2 * NAME_BYTES]; };	/* what a name has beyond is not kept */
 struct socket_name {	/* in the place of a name: no file's name begins with `mark` */
 	u8 mark;
 	u8 how;
@@ -50,7 +51,32 @@ BPF_ARRAY(kinds, u32, 1024);
 BPF_PERCPU_ARRAY(calls, struct call_sum, 1024);
 BPF_HASH(names, struct file_at, struct file_name, 16384);
 BPF_HASH(files, struct file_key, struct file_sum, 32768);
-BPF_PERCPU_ARRAY(scratch, struct file_key, 1);	/* too large for the stack, with the rest */
+BPF_PERCPU_ARRAY(scratch, struct file_room, 1);	/* too large for the stack, with the rest */
+
+/*
+ * The name of a file as the program gave it; below the folder of openat(2), if that was opened before. A name that is
+ * too long has a letter at its end, in the place of the zero.
+ */
+static __always_inline void read_path(struct file_room *room, struct started *call, u32 kind)
+{
+	struct file_at at = { .pid = bpf_get_current_pid_tgid() >> 32, .fd = call->first };
+	struct file_name *folder = kind & OPENS ? NULL : names.lookup(&at);
+	void *path = (void *)(kind & OPENS ? call->first : call->second);
+	char *name = room->key.name, letter = '/';
+	u64 bytes;
+
+	bpf_probe_read_user(&letter, 1, path);
+	if (folder && letter != '/') {
+		bytes = bpf_probe_read_kernel_str(name, NAME_BYTES, folder->name);	/* with the zero, or an error: large */
+		if (bytes < NAME_BYTES) {
+			asm volatile("%0 &= 0xff" : "+r"(bytes));	/* for the verifier; the compiler would drop it */
+			name[bytes - 1] = '/';
+			bpf_probe_read_user_str(name + bytes, NAME_BYTES, path);
+			return;
+		}
+	}
+	bpf_probe_read_user_str(name, NAME_BYTES + 1, path);
+}
 
 static __always_inline void read_address(struct socket_name *name, u64 at)
 {
@@ -179,21 +205,22 @@ static __always_inline void count_file(struct started *call, u32 kind, s64 resul
 	struct file_sum zero = {}, *sum;
 	struct file_at at = { .pid = bpf_get_current_pid_tgid() >> 32, .fd = call->first };
 	struct file_name *name;
+	struct file_room *room;
 	struct file_key *key;
 	u32 first = 0;
 	bool opened = result >= 0 && kind & (OPENS | OPENS_AT | MAKES_SOCKET | ACCEPTS);
 
-	key = scratch.lookup(&first);
-	if (!key)
+	room = scratch.lookup(&first);
+	if (!room)
 		return;
+	key = &room->key;
 	__builtin_memset(key, 0, sizeof(*key));
 	if (opened) {
 		at.fd = result;
 		if (kind & (MAKES_SOCKET | ACCEPTS))
 			name_socket((struct socket_name *)key->name, call, kind);
 		else
-			bpf_probe_read_user_str(key->name, NAME_BYTES,
-						(void *)(kind & OPENS ? call->first : call->second));
+			read_path(room, call, kind);
 		if (names.update(&at, (struct file_name *)key->name))
 			labkit_count_lost();
 	} else if (kind & (DUPLICATES | CONTROLS)) {

@@ -15,6 +15,7 @@ from __future__ import annotations
 import bisect
 import contextlib
 import errno
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,9 @@ class Symbols:
             return str(name.decode(errors="replace")).replace(";", ",")
         if made := self._perf_map(address):
             return made
-        file = Path(module.decode()).name.strip("[]") if module else ""  # "[vdso]" has its brackets already
+        file = (
+            proc.shown(Path(os.fsdecode(module)).name.strip("[]")) if module else ""
+        )  # "[vdso]" has its brackets already
         return f"[{file}]" if file and not file.startswith("perf-") else UNKNOWN
 
     def kernel(self, address: int) -> str:

@@ -7,9 +7,10 @@ so a name may be no UTF-8, and may hold what Python takes for the end of a line 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-__all__ = ["lines", "stat_fields", "text"]
+__all__ = ["lines", "shown", "stat_fields", "text"]
 
 
 def text(path: Path) -> str:
@@ -20,6 +21,12 @@ def text(path: Path) -> str:
     OSError : the file cannot be read.
     """
     return path.read_text(encoding="utf-8", errors="surrogateescape")
+
+
+def shown(name: bytes | str) -> str:
+    """Return a name of any bytes as one line of text: what cannot be printed is escaped, such as "\\n" or "\\xff"."""
+    said = os.fsencode(name).decode(errors="backslashreplace")
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in said)
 
 
 def lines(path: Path) -> list[str]:

@@ -19,6 +19,7 @@ from labkit.bpf.syscalls import call_names
 from labkit.lessons.your_program.look import Look, sorted_frame
 from labkit.lessons.your_program.sockets import name_of, open_before
 from labkit.lessons.your_program.target import Running
+from labkit.machine.proc import shown
 
 __all__ = ["Calls"]
 
@@ -68,7 +69,7 @@ KINDS = {
     **dict.fromkeys(["sendfile", "sendfile64"], _SENDS_FILE),
     **dict.fromkeys(["copy_file_range", "splice"], _COPIES),
 }
-_KEY = struct.Struct("=Ii96s")  # struct file_key
+_KEY = struct.Struct("=Ii152s")  # struct file_key
 _FILE_COLUMNS = ("opens", "reads", "writes", "read_bytes", "written_bytes", "total_ns")
 _SUM = np.dtype([(name, "u8") for name in ("count", "errors", "total_ns", "max_ns", "bytes")])
 
@@ -95,7 +96,7 @@ class Calls(Look):
             if pid and (pid, fd) not in self._links:
                 with contextlib.suppress(OSError):
                     link = os.readlink(f"/proc/{pid}/fd/{fd}")
-                    self._links[pid, fd] = open_before(pid, link) if link.startswith("socket:") else link
+                    self._links[pid, fd] = open_before(pid, link) if link.startswith("socket:") else shown(link)
 
     def opened(self) -> None:
         """Begin with no names."""

@@ -13,6 +13,7 @@ from labkit.notebook.plotting.flame import flame
 __all__ = ["plot"]
 
 MOST_BARS = 12
+_NAME_LETTERS = 40
 _NAMES = ("call", "path", "wait", "lock", "connection")
 _TITLES = {
     "call": "Time in system calls",
@@ -51,7 +52,12 @@ def _bars(frame: pd.DataFrame, ax: Axes) -> Axes:
         sums = rows.groupby(name)[value].sum()
         places = [place + (number - (len(phases) - 1) / 2) * height for place in range(len(largest))]
         ax.barh(places, [sums.get(each, 0) for each in largest], height=height * 0.95, label=phase, **how)
-    ax.set_yticks(range(len(largest)), [str(each)[-40:] for each in largest], fontsize=8)
+    ax.set_yticks(range(len(largest)), [_end(str(each)) for each in largest], fontsize=8)
     ax.set_ylim(len(largest) - 0.4, -0.6)
     style.axis(ax, "x", value)
     return style.finish(ax, frame, title=_TITLES[name], legend=len(phases) > 1)
+
+
+def _end(name: str) -> str:
+    """Return the end of a name that is too long for its place."""
+    return name if len(name) <= _NAME_LETTERS else f"…{name[1 - _NAME_LETTERS :]}"

@@ -9,8 +9,11 @@ import socket
 import struct
 from pathlib import Path
 
+from labkit.machine.proc import lines, shown
+
 __all__ = ["name_of", "open_before"]
 
+CUT = "…"  # after a name that is longer than NAME_BYTES of the C file
 _MARK = 1
 _HEAD = struct.Struct("4B2s")
 _MADE, _TO, _AT, _FROM = 1, 2, 3, 4
@@ -22,7 +25,8 @@ _FAMILIES = {int(socket.AF_UNIX): "Unix", int(socket.AF_NETLINK): "netlink", int
 def name_of(raw: bytes) -> str:
     """Return the name that the kernel's side gave to a file: its path, or in words what socket it is."""
     if raw[:1] != bytes([_MARK]):
-        return raw.partition(b"\0")[0].decode(errors="replace")
+        name, end, _ = raw.partition(b"\0")
+        return shown(name) + ("" if end else CUT)
     _, how, family, kind, port = _HEAD.unpack_from(raw)
     address = raw[_HEAD.size :]
     protocol = _protocol(family, kind)
@@ -32,7 +36,7 @@ def name_of(raw: bytes) -> str:
         size = 4 if family == socket.AF_INET else 16
         where = _where(address[:size], int.from_bytes(port, "big"))
     elif family == socket.AF_UNIX:
-        where = address.partition(b"\0")[0].decode(errors="replace")
+        where = shown(address.partition(b"\0")[0])
     else:
         where = ""
     if not where:
@@ -50,7 +54,7 @@ def open_before(pid: int, link: str) -> str:
                 return f"{protocol} to {there}" if there else f"{protocol} at {_address(row[1], any_port=True)}"
     for row in _rows(pid, "unix"):
         if len(row) > 6 and row[6] == inode:
-            return f"Unix at {row[7]}" if len(row) > 7 else "(Unix socket)"
+            return f"Unix at {shown(row[7])}" if len(row) > 7 else "(Unix socket)"
     return f"({link})"
 
 
@@ -69,7 +73,7 @@ def _where(packed: bytes, port: int) -> str:
 
 def _rows(pid: int, file: str) -> list[list[str]]:
     with contextlib.suppress(OSError):
-        return [line.split() for line in Path(f"/proc/{pid}/net/{file}").read_text().splitlines()[1:]]
+        return [line.split(maxsplit=7 if file == "unix" else -1) for line in lines(Path(f"/proc/{pid}/net/{file}"))[1:]]
     return []
 
 

@@ -55,7 +55,7 @@ class Stacks(Look):
         """Find the interpreters that run already."""
         for pid in running.pids if running.target.pid is not None else ():
             with contextlib.suppress(OSError):
-                self._pythons.look_for(pid, Path(f"/proc/{pid}/maps").read_text())
+                self._pythons.look_for(pid, proc.text(Path(f"/proc/{pid}/maps")))
 
     def before_the_end(self) -> None:
         """Read the symbols of each process that was seen, again after an exec or a dlopen."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -48,6 +49,24 @@ pair[0].send(b"q" * 17)
 pair[1].recv(17)
 """
 
+# two files of one name, each opened below a descriptor of its folder; two whose names differ at the end of a long path
+FOLDERS = """
+import os, sys
+for number, folder in enumerate(sys.argv[1:]):
+    at = os.open(folder, os.O_DIRECTORY)
+    file = os.open("same", os.O_WRONLY | os.O_CREAT, dir_fd=at)
+    os.write(file, b"s" * (23 + number))
+    os.close(file)
+    os.close(at)
+"""
+LONG = """
+import os, sys
+for name in sys.argv[1:]:
+    file = os.open(name, os.O_WRONLY | os.O_CREAT)
+    os.write(file, b"n" * 23)
+    os.close(file)
+"""
+
 
 def watched(words: list[str]) -> pd.DataFrame:
     return labkit.watch("files", command=words).set_index("path")
@@ -72,3 +91,21 @@ def test_a_number_that_means_something_else_has_not_the_old_name(tmp_path: Path)
     files = watched(["/usr/bin/python3", "-S", "-c", CLOSED, str(tmp_path)])
     assert (files["written_bytes"][f"{tmp_path}/file"], files["read_bytes"][f"{tmp_path}/file"]) == (7, 0)
     assert files["written_bytes"].sum() == 7 + 13 + 17
+
+
+def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path: Path) -> None:
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+    files = watched(["/usr/bin/python3", "-S", "-c", FOLDERS, *map(str, folders)])
+    assert [files["written_bytes"][f"{folder}/same"] for folder in folders] == [23, 24]
+
+
+def test_a_name_that_is_cut_says_so_and_one_that_cannot_be_printed_is_escaped(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 200)
+    deep.mkdir()
+    odd = os.fsdecode(bytes(tmp_path) + b"/a\nb \xff")
+    files = watched(["/usr/bin/python3", "-S", "-c", LONG, f"{deep}/one", f"{deep}/two", odd])
+    (cut,) = [name for name in files.index if name.endswith("…")]
+    assert str(deep).startswith(cut[:-1]) and files["written_bytes"][cut] == 2 * 23
+    assert files["written_bytes"][f"{tmp_path}/a\\nb \\xff"] == 23

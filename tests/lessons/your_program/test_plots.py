@@ -40,3 +40,9 @@ def test_a_narrow_tower_does_not_flatten_the_other_boxes() -> None:
 def test_an_empty_frame_says_so() -> None:
     drawn = plot(schema.frame({"call": [], "total_ns": []}))
     assert [text.get_text() for text in drawn.texts] == ["nothing was seen"]
+
+
+def test_a_long_name_keeps_its_end_and_says_that_it_is_cut() -> None:
+    path = "/" + "folder/" * 9 + "file"
+    (label,) = plot(schema.frame([{"path": path, "total_ns": 23}])).get_yticklabels()
+    assert label.get_text().startswith("…") and path.endswith(label.get_text()[1:]) and len(label.get_text()) == 40
