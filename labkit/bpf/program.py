@@ -171,12 +171,8 @@ class Program:
 
     def load(self) -> dict[str, int]:
         """Load every function whose name says what it is; return their file descriptors by name."""
-        descriptors = {}
-        for function in self.functions:
-            for prefix, kind in KINDS.items():
-                if function.startswith(prefix):
-                    descriptors[function] = self.load_function(function, kind)
-        return descriptors
+        kinds = [(name, kind) for name in self.functions for prefix, kind in KINDS.items() if name.startswith(prefix)]
+        return {function: self.load_function(function, kind) for function, kind in kinds}
 
     @uninterrupted()
     def load_function(self, function: str, kind: str) -> int:
@@ -233,7 +229,7 @@ class Program:
         if [pid is not None, cgroup is not None, everybody].count(True) != 1:
             raise BadArgument("aim() needs one target.", "pass one of pid=, cgroup= or everybody=True")
         pids = [pid] if isinstance(pid, int) else list(pid or ())
-        for each in pids:
+        for each in pids[:1]:  # of the others some may have ended meanwhile
             if not Path(f"/proc/{each}").exists():
                 raise BadArgument(f"pid={each!r} is not a running process.", "pass the id of a process that runs")
         target = np.zeros(1, dtype=_TARGET)
@@ -245,13 +241,19 @@ class Program:
             target["mode"], target["cgroup_id"] = _CGROUP, Path(cgroup).stat().st_ino
         elif everybody:
             target["mode"] = _EVERYBODY
-        elif len(pids) == 1:
+        elif pids:
             target["mode"], target["pid"] = _ONE, pids[0]
-        else:
-            target["mode"] = _SEVERAL
         maps.clear(self.bcc, "labkit_pids", *({"labkit_children"} & set(self.map_names)))
-        for each in pids:
+        maps.write_array(self.map_fd("labkit_target"), target)
+        if pids[1:]:
+            self.also(*pids[1:])
+
+    def also(self, *pids: int) -> None:
+        """Watch these too, after `aim(pid=...)`; what was forked since stays watched."""
+        target = maps.read_array(self.map_fd("labkit_target"), _TARGET)
+        for each in (target["pid"][0], *pids):
             self.table("labkit_pids")[ct.c_uint32(each)] = ct.c_uint8(1)
+        target["mode"] = _SEVERAL
         maps.write_array(self.map_fd("labkit_target"), target)
 
     @contextlib.contextmanager

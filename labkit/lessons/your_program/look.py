@@ -38,7 +38,7 @@ class Look:
         self._held.close()
 
     def aim(self, running: Running) -> None:
-        """Attach it, aimed at the target, with empty maps."""
+        """Attach it, aimed at the target, with empty maps; it counts nothing before `begin`."""
         self.program.clear()
         if running.target.cgroup is not None:
             self.program.aim(cgroup=running.target.cgroup)
@@ -47,11 +47,13 @@ class Look:
         self.prepare(running)
         self._told: Callable[[], pd.DataFrame] = self._held.enter_context(price.metered(self.program))
         self.attach()
-        if not running.target.command:
-            self.begin()
 
-    def begin(self) -> None:
-        """Let it count from now on; a command's exec does the same."""
+    def begin(self, running: Running, more: list[int]) -> None:
+        """Let it count from now on, `more` processes, too; a command's exec does the same."""
+        if running.target.command:
+            return
+        if more:
+            self.program.also(*more)
         maps.write_array(self.program.map_fd("begun"), pd.Series([1], dtype="uint32").to_numpy())
 
     def attach(self) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import os
 import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -120,6 +121,7 @@ class Running:
     elapsed_s: float = 0.0
 
     def __enter__(self) -> Running:
+        self._comm = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._said: IO[bytes] | None = None
         self._descriptor = -1
@@ -137,11 +139,13 @@ class Running:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=self._said,
+                start_new_session=True,  # by which its children are found at the end
             )
             self.pids = [self._process.pid]
         elif self.target.pid is not None:
-            self.pids = _with_children(self.target.pid)
             self._comm = _comm(self.target.pid)
+            self.pids = [self.target.pid]
+            self.look_again()
         if self.pids:
             try:
                 self._descriptor = os.pidfd_open(self.pids[0])
@@ -154,6 +158,24 @@ class Running:
     def pid(self) -> int | None:
         """The process; None for a cgroup."""
         return self.pids[0] if self.pids else None
+
+    def look_again(self) -> list[int]:
+        """Return the children of the process that were not known yet, and know them: compiling takes seconds."""
+        if self.target.pid is None:
+            return []
+        found = _with_children(self.target.pid)
+        if os.getpid() in found:
+            self._warn(f"This notebook is a descendant of {self.target.name}, and is not watched.")
+        if len(found) > MOST_PIDS:
+            left = len(found) - MOST_PIDS
+            self._warn(f"{left} of its {len(found) - 1} descendants are not watched: there is room for {MOST_PIDS}.")
+        fresh = [pid for pid in found if pid not in self.pids and pid != os.getpid()][: MOST_PIDS - len(self.pids)]
+        self.pids += fresh
+        return fresh
+
+    def _warn(self, said: str) -> None:
+        if said not in self.warnings:
+            self.warnings.append(said)
 
     def go(self) -> None:
         """Let a command begin."""
@@ -179,9 +201,13 @@ class Running:
             if not ended:
                 self.warnings.append(f"{name} still ran after {self.elapsed_s:.1f} s, and was ended by the lab.")
             else:
+                if left := _kill_session(self._process.pid):
+                    self.warnings.append(
+                        f"{name} had ended, and {left} that it had started still ran: the lab ended them."
+                    )
                 self.exit_status = self._process.wait()
                 if self.exit_status:
-                    self.warnings.append(f"{name} ended with status {self.exit_status}. {self._last_words()}".strip())
+                    self.warnings.append(f"{name} ended {_how(self.exit_status)}. {self._last_words()}".strip())
         elif ended:
             self.warnings.append(f"{name} ended after {self.elapsed_s:.1f} s.")
         elif self.pid is not None and _comm(self.pid) != self._comm:
@@ -195,21 +221,20 @@ class Running:
         return f"It said: {lines[-1][:200]}" if lines else ""
 
     def _end(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
         if self._process is not None:
-            if self._process.poll() is None:
+            if self._process.returncode is None:
                 self._process.terminate()
-                try:
-                    self._process.wait(_END_S)
-                except subprocess.TimeoutExpired:
-                    self._process.kill()
+                self.wait(_END_S)
+                self._process.kill()
+                _kill_session(self._process.pid)  # before its number may become another's
             self._process.wait()
             if self._process.stdin is not None:
                 with contextlib.suppress(OSError):
                     self._process.stdin.close()
         if self._said is not None:
             self._said.close()
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
 
 
 def _comm(pid: int) -> str:
@@ -219,11 +244,43 @@ def _comm(pid: int) -> str:
         return ""
 
 
+def _how(status: int) -> str:
+    """Return in words how a process ended."""
+    if status >= 0:
+        return f"with status {status}"
+    try:
+        return f"by {signal.Signals(-status).name}"
+    except ValueError:  # one of the real-time signals
+        return f"by signal {-status}"
+
+
+def _kill_session(leader: int) -> int:
+    """End what runs in the session of a process, but for that one, and return how many there were."""
+    ended: set[int] = set()
+    while left := _in_session(leader):
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        ended.update(left)
+    return len(ended)
+
+
+def _in_session(leader: int) -> list[int]:
+    """Return the other processes that run in the session of a process."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            state, _, _, session, *_ = stat_fields(folder)
+            if state not in "ZX" and int(session) == leader != int(folder.name):
+                found.append(int(folder.name))
+    return found
+
+
 def _with_children(pid: int) -> list[int]:
-    """Return a process and all that it and its children have started, as many as the kernel side has room for."""
+    """Return a process and all that it and its children have started."""
     found = [pid]
     for parent in found:
         with contextlib.suppress(OSError):
             for thread in Path(f"/proc/{parent}/task").iterdir():
                 found += map(int, (thread / "children").read_text().split())
-    return found[:MOST_PIDS]
+    return found

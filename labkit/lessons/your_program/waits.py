@@ -39,7 +39,7 @@ class Waits(Look):
         if running.target.pid is None or not own_pid_namespace().is_initial:
             return
         table = self.program.table("off_cpu")
-        for task in Path(f"/proc/{running.target.pid}/task").glob("*"):
+        for task in (task for pid in running.pids for task in Path(f"/proc/{pid}/task").glob("*")):
             with contextlib.suppress(OSError, ValueError, IndexError):
                 state = stat_fields(task)[0]
                 number = int((task / "syscall").read_text().split()[0])

@@ -51,7 +51,8 @@ def watch(
     ----------
     what : one of
         "calls": system calls that began and returned meanwhile, with errors, time and bytes;
-        "files": bytes and time by file, and by socket ("TCP to 127.0.0.1:80"; accepted ones by client);
+        "files": bytes and time by file, by the name that the program gave, and by socket ("TCP to 127.0.0.1:80";
+            accepted ones by client);
         "waits": time off the CPU, by what it waited for;
         "locks": calls of futex(2) that waited, by the address of the lock;
         "on_cpu": stacks at each tick of a timer, 499 per second; functions of CPython 3.11 to 3.13 begin with "py::";
@@ -59,8 +60,9 @@ def watch(
         "faults": page faults, by stack;
         "tcp": round trips of the TCP connections from which it received.
     pid : a process that runs, with its threads and children. It is not stopped, slowed down on purpose, or changed.
-    command : a program to start, as a list of words; it is watched from its first instruction on, and ended after
-        `seconds`. What it prints is thrown away.
+    command : a program to start, as a list of words; it is watched from its first instruction on until it ends, or is
+        ended after `seconds`. So is then what it has started, unless it has a session of its own (a daemon). What it
+        prints is thrown away.
     cgroup : the folder of a cgroup v2; the processes directly in it are watched.
     seconds : how long, 0.05 to 600; None is 1 for a process or a cgroup, and at most 60 for a command.
 
@@ -113,6 +115,9 @@ def look_at(
         with Running(target) as running:
             for look in looks:
                 look.aim(running)
+            more = running.look_again()  # of what begins from now on, the kernel's side takes note
+            for look in looks:
+                look.begin(running, more)
             running.go()
             ended = _wait(running, looks, limit_s, report, meanwhile)
             for look in looks:

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +20,7 @@ import labkit
 from labkit import schema
 from labkit.errors import BadArgument
 from labkit.lessons import your_program
+from labkit.lessons.your_program.look import Look
 from labkit.lessons.your_program.target import Running, check_target
 from labkit.lessons.your_program.watching import look_at
 from labkit.running.progress import silent
@@ -99,6 +102,88 @@ def test_the_number_of_a_thread_is_no_process() -> None:
     finally:
         end.set()
         thread.join()
+
+
+# -- children ----------------------------------------------------------------------------------------------
+
+
+def ended(command: list[str], patience_s: float = PATIENCE_S) -> list[str]:
+    """Run a command as a target for so long, and return what is said of its end."""
+    with Running(check_target(None, command, None)) as running:
+        running.go()
+        running.finish(running.wait(patience_s))
+    return running.warnings
+
+
+def still_runs(mark: str) -> list[str]:
+    return [
+        folder.name
+        for folder in Path("/proc").glob("[0-9]*")
+        if mark.encode() in (folder / "cmdline").read_bytes().split(b"\0")
+    ]
+
+
+@pytest.mark.parametrize("last", ["exit 3", "sleep 600.1 & wait"])
+def test_what_a_command_has_started_ends_with_it(last: str) -> None:
+    script = f"sleep 600.1 & (sleep 600.1 & sleep 600.1) & {last}"
+    said = ended(["sh", "-c", script], 0.3)
+    assert still_runs("600.1") == []
+    if last == "exit 3":
+        assert re.fullmatch(r"sh had ended, and \d that it had started still ran: the lab ended them\.", said[0])
+        assert said[1] == "sh ended with status 3."
+    else:
+        assert re.fullmatch(r"sh still ran after .*, and was ended by the lab\.", said[0])
+
+
+def test_a_command_that_a_signal_ended_says_which() -> None:
+    assert ended(["sh", "-c", "echo 'too late' >&2; kill -SEGV $$"]) == ["sh ended by SIGSEGV. It said: too late"]
+
+
+def test_of_too_many_children_those_that_are_not_watched_are_counted() -> None:
+    script = "i=0; while [ $i -lt 300 ]; do sleep 600.2 & i=$((i + 1)); done; echo ready; wait"
+    with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True) as parent:
+        try:
+            assert parent.stdout and parent.stdout.readline() == "ready\n"
+            with Running(check_target(parent.pid, None, None)) as running:
+                assert len(running.pids) == 256
+                (said,) = running.warnings
+            assert said.startswith("45 of its 300 descendants are not watched")
+        finally:
+            os.killpg(parent.pid, signal.SIGKILL)
+
+
+def test_an_ancestor_of_the_notebook_is_watched_without_it() -> None:
+    with Running(check_target(os.getppid(), None, None)) as running:
+        assert os.getpid() not in running.pids and running.pids[0] == os.getppid()
+    assert f"This notebook is a descendant of process {os.getppid()}" in running.warnings[0]
+
+
+@bpf
+def test_a_child_that_begins_while_the_programs_are_attached_is_watched(
+    obedient: Obedient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    obedient("begin, go = os.pipe()")
+    work = "os.read(begin, 1), [os.getpgid(0) for _ in range(23)], os._exit(0)"
+    real = Look.aim
+
+    def late(look: Look, running: Running) -> None:
+        obedient(f"child = os.fork() or ({work})")  # after its children were listed
+        real(look, running)
+
+    monkeypatch.setattr(Look, "aim", late)
+    frame = obedient.watched("calls", lambda: obedient("os.write(go, b'!'); os.waitpid(child, 0)"))
+    assert frame.set_index("call")["count"]["getpgid"] == 23
+
+
+@bpf
+def test_a_program_whose_name_cannot_be_printed_is_watched_in_every_way(tmp_path: Path) -> None:
+    odd = os.fsdecode(bytes(tmp_path) + b"/an odd name \xff")
+    shutil.copy(build("probes"), odd)
+    command = [odd, "--go", "--work", "burn", "--seconds", "0.2", "--apple", "100", "--pear", "0", "--plum", "0"]
+    found = your_program.watch_all(your_program.VIEWS, command=command)
+    stacks = found["on_cpu"]
+    assert stacks[stacks["stack"].str.contains("apple")]["count"].sum() > 0.5 * stacks["count"].sum() > 0
+    assert all("\n" not in text for frame in found.values() for text in frame.attrs["warnings"])
 
 
 # -- a million calls, and more files than there is room for ---------------------------------------------------
