@@ -149,7 +149,7 @@ COLUMNS: dict[str, Column] = {
     "offset_bytes": Column("B", "int64", "place in the file", plain),
     "block_requests": Column("", "int64", "requests of the block layer", plain),
     "stage": Column("", "str", "stage", lambda name: COLUMNS[name].label),
-    "share": Column("", "float64", "share", known(lambda v: f"{v:.1%}")),
+    "share": Column("", "float64", "share", known(lambda v: f"{100 * v:.3g} %")),
     "before_ns": Column("ns", "int64", "on the way in", si_ns),
     "file_system_ns": Column("ns", "int64", "file system", si_ns),
     "block_queue_ns": Column("ns", "int64", "block layer", si_ns),

@@ -100,6 +100,16 @@ def test_nothing_of_a_panel_is_cut_off_or_overlaps(opened: Page, theme: str, wid
     assert wrong == []
 
 
+def test_the_arrow_of_a_list_is_seen_in_both_themes(opened: Page) -> None:
+    arrows = set()
+    for theme in ("Light", "Dark"):
+        change_theme(opened, theme)
+        arrows.add(
+            opened.locator(".labkit-panel select").first.evaluate("list => getComputedStyle(list).backgroundImage")
+        )
+    assert len(arrows) == 2  # that of ipywidgets is black
+
+
 def test_the_tab_key_reaches_every_control(opened: Page) -> None:
     missed = {}
     for title, panel in panels(opened):

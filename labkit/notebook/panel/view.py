@@ -19,10 +19,18 @@ from labkit.notebook.render import CODE, box, note
 
 __all__ = ["STYLE", "failure", "figure", "fitted", "newest_first", "picture", "png", "stopped", "time_left"]
 
+# the arrow of a list is black in every theme of ipywidgets
+_LIGHT_ARROW = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E"
+    "%3Cpath fill='%23ddd' d='M5.2 5.9 9 9.7l3.8-3.8 1.2 1.2L9 12.2 4 7.1z'/%3E%3C/svg%3E"
+)
 # What belongs to the run before is pale while another one runs. The class "disconnected" is ipywidgets' own.
 STYLE = f"""<style>{zoom.STYLE}
 .labkit-stale {{ opacity: 0.4; }}
 .labkit-panel .widget-text {{ flex-wrap: wrap; height: auto; }}
+.labkit-panel .widget-label-basic {{ display: flex; align-items: center; line-height: 28px; }}
+.labkit-panel .widget-label-basic input {{ margin: 0 8px 0 0; }}
+[data-jp-theme-light="false"] .labkit-panel {{ --jp-widgets-dropdown-arrow: url("{_LIGHT_ARROW}"); }}
 .labkit-panel.jupyter-widgets-disconnected::before {{
   content: "The kernel of this panel has ended: run the cell again."; font: bold 14px/2 sans-serif;
 }}
