@@ -32,6 +32,7 @@ nb_merge_streams = True  # lines that were printed one by one belong together
 nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
 nb_render_markdown_format = "myst"
 myst_enable_extensions = ["attrs_inline", "colon_fence", "html_image"]
+myst_disable_syntax = ["myst_line_comment"]  # a line may begin with "% of the time"
 myst_heading_anchors = 3
 
 default_role = "code"

@@ -90,12 +90,18 @@ def times(ratio: float, low: float, high: float) -> str:
     Where the interval holds 1, the words say that no difference was shown.
     """
     nothing = ": no difference shown" if low <= 1 <= high else ""
-    return f"{ratio:.3g} times (95 % interval {_end(low)} to {_end(high)}{nothing})"
+    return f"{_digits(ratio, 3)} times (95 % interval {_end(low)} to {_end(high)}{nothing})"
 
 
 def _end(value: float) -> str:
     """Return an end of an interval, with as many digits as tell it from 1."""
-    return next((text for digits in range(3, 7) if float(text := f"{value:.{digits}g}") != 1), "1")
+    return next((text for digits in range(3, 7) if (text := _digits(value, digits)) != "1"), "1")
+
+
+def _digits(value: float, digits: int) -> str:
+    """Return a number with this many significant digits, and a large one without an exponent: '2,660'."""
+    text = f"{value:.{digits}g}"
+    return f"{float(text):,.0f}" if "e+" in text else text
 
 
 def compared_ns(frame: pd.DataFrame, arm: str, other: str, column: str = "ns_per_call", each: str = "a call") -> str:

@@ -103,6 +103,7 @@ def test_names_are_listed_as_a_sentence_has_them(names: list[str], said: str) ->
 def test_a_ratio_is_said_with_its_interval() -> None:
     assert times(1.873, 1.71, 2.02) == "1.87 times (95 % interval 1.71 to 2.02)"
     assert times(1.05, 1.0004, 1.11) == "1.05 times (95 % interval 1.0004 to 1.11)"
+    assert times(2657.3, 943.2, 14_250.0) == "2,660 times (95 % interval 943 to 14,200)"
     assert "0.5 to 1: no difference shown" in times(0.9, 0.5, 1.0)
 
 

@@ -84,15 +84,26 @@ def test_a_reader_finds_a_word_without_a_network(site: Path, browser: Browser) -
 
 @pytest.mark.parametrize("wrong", ["[there](nonesuch.md)", "[there](glossary.md#nonesuch)"])
 def test_a_reference_that_leads_nowhere_fails_the_build(site: Path, tmp_path: Path, wrong: str) -> None:
-    source = tmp_path / "source"
+    done = build(tmp_path, f"See {wrong}.")
+    assert done.returncode and "nonesuch" in done.stderr
+
+
+def test_a_line_that_begins_with_a_percent_sign_is_shown(site: Path, tmp_path: Path) -> None:
+    """MyST would take it for a comment."""
+    assert build(tmp_path, "It was busy for 65\n% of the time.").returncode == 0
+    assert "65\n% of the time." in (tmp_path / "site/index.html").read_text()
+
+
+def build(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
+    """Build a site of two pages, as the real one is built; the first page has `text`."""
+    source = folder / "source"
     source.mkdir()
     for path in ("conf.py", "docstrings.py"):
         (source / path).write_text((ROOT / "docs/site" / path).read_text())
     (source / "static").mkdir()
     (source / "static/lab.css").touch()
     (source / "glossary.md").write_text("# Glossary\n")
-    (source / "index.md").write_text(f"# First\n\nSee {wrong}.\n\n```{{toctree}}\nglossary\n```\n")
+    (source / "index.md").write_text(f"# First\n\n{text}\n\n```{{toctree}}\nglossary\n```\n")
     python = ROOT / ".venv-docs/bin/python"
-    command = [python, "-m", "sphinx", "-q", "-W", "-n", "-b", "html", source, tmp_path / "site"]
-    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
-    assert done.returncode and "nonesuch" in done.stderr
+    command = [python, "-m", "sphinx", "-q", "-W", "-n", "-b", "html", source, folder / "site"]
+    return subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
