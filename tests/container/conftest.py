@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from container.box import NAME, STORE, Box, build, engine, make_base
+from container.box import BASE, NAME, STORE, Box, build, engine, make_base
 
 from labkit.machine.folders import build_folder
 
@@ -27,8 +27,8 @@ def facts() -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def image(facts: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Build the image and yield what the engine reports about it."""
+def base() -> str:
+    """Return the name of the base image, which the store has then."""
     for need in ("podman", "runc", "slirp4netns", "debootstrap"):
         if shutil.which(need) is None:
             pytest.fail(f"{need} is missing: scripts/setup.sh engine", pytrace=False)
@@ -39,6 +39,12 @@ def image(facts: dict[str, Any]) -> Iterator[dict[str, Any]]:
         make_base(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    return f"docker.io/library/{BASE[0]}"
+
+
+@pytest.fixture(scope="session")
+def image(base: str, facts: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Build the image and yield what the engine reports about it."""
     build()
     [inspected] = json.loads(engine("image", "inspect", "labkit:local"))
     facts["image_mb"] = round(inspected["Size"] / 1e6)
