@@ -118,6 +118,8 @@ def test_a_lesson_has_the_shape_of_the_others(path: Path) -> None:
     assert "What bites:" in exercises
     folds = re.findall(r"<summary>(\w+)", exercises)
     assert folds[0] == ("Solutions" if path.name.startswith("00") else "Hints") and "Hints" not in folds[1:]
+    hints = re.findall(r"^- (.+)", exercises.partition("<summary>Hints")[2].partition("</details>")[0], re.MULTILINE)
+    assert [hint for hint in hints if not re.match(r"\d( and \d)?: ", hint)] == []
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=short)
