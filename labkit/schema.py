@@ -189,6 +189,8 @@ COLUMNS: dict[str, Column] = {
     "low_p99_ns": Column("ns", "float64", "p99, low end", known(si_ns)),
     "high_p99_ns": Column("ns", "float64", "p99, high end", known(si_ns)),
     "service_p99_ns": Column("ns", "float64", "p99 from submission", known(si_ns)),
+    "low_service_p99_ns": Column("ns", "float64", "p99 from submission, low end", known(si_ns)),
+    "high_service_p99_ns": Column("ns", "float64", "p99 from submission, high end", known(si_ns)),
     "durable": Column("", "str", "durable by", plain),
     "fdatasyncs": Column("", "int64", "calls of fdatasync", plain),
     "fdatasync_p50_ns": Column("ns", "float64", "median fdatasync", known(si_ns)),

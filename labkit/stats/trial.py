@@ -349,7 +349,7 @@ def _holds_median(count: int, rank: int) -> float:
 
 
 def _ratio_warnings(made: pd.DataFrame, baseline: str) -> list[str]:
-    said = _too_few(made)
+    said = too_few(int(made["slices"].min()))
     for low, high in _again(made, baseline):
         if not said and not low <= 1 <= high:
             said.append(
@@ -361,7 +361,7 @@ def _ratio_warnings(made: pd.DataFrame, baseline: str) -> list[str]:
 
 
 def _difference_warnings(made: pd.DataFrame, baseline: str, unit: str) -> list[str]:
-    said = _too_few(made)
+    said = too_few(int(made["slices"].min()))
     for low, high in _again(made, baseline):
         if not said and not low <= 0 <= high:
             apart = f"{low:.3g} to {high:.3g} {unit}".rstrip()
@@ -369,8 +369,9 @@ def _difference_warnings(made: pd.DataFrame, baseline: str, unit: str) -> list[s
     return said
 
 
-def _too_few(made: pd.DataFrame) -> list[str]:
-    return [TOO_FEW] if (made["slices"] < ENOUGH).any() else []
+def too_few(slices: int) -> list[str]:
+    """Return the warning that intervals of so few slices need, if they need one."""
+    return [TOO_FEW] if slices < ENOUGH else []
 
 
 def _again(made: pd.DataFrame, baseline: str) -> list[tuple[float, float]]:

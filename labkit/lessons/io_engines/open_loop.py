@@ -19,7 +19,8 @@ from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
 from labkit.running.progress import Progress, part
 from labkit.stats import trial
-from labkit.stats.histogram import from_buckets, p99, quantile
+from labkit.stats.histogram import from_buckets, quantile
+from labkit.stats.tails import by_two_clocks
 
 __all__ = ["offered_load"]
 
@@ -57,8 +58,9 @@ def offered_load(
     One row for the closed loop, one for it again (A/A, `again` is True), and one per share: loop, again, share (NaN
     in the closed loop), offered_per_s (0 there), slices, ios. Medians over the slices, with their 95 % interval:
     ios_per_s, p50_ns, p99_ns, low_p99_ns, high_p99_ns (of the latency; in the open loop from the time at which the
-    read was due; NaN if a slice has fewer than 1000 reads), service_p99_ns (the same reads, from their submission);
-    ratio, low, high (p99_ns to service_p99_ns, slice by slice). in_flight on average. Nothing is attached.
+    read was due), service_p99_ns, low_service_p99_ns, high_service_p99_ns (the same reads, from their submission);
+    ratio, low, high (p99_ns to service_p99_ns, slice by slice). These are NaN if a slice has fewer than 1000 reads.
+    in_flight on average. Nothing is attached.
 
     Raises
     ------
@@ -89,17 +91,19 @@ def offered_load(
         )
         runs = made.by_arm()
         rows = [_row(arm, job, job.rate / capacity if job.rate else np.nan, runs[arm]) for arm, job in jobs.items()]
-        facts = provenance(command=runs[CLOSED][0].command, slices=slices, seed=made.seed, engine=engine)
+        facts = provenance(
+            command=runs[CLOSED][0].command,
+            slices=slices,
+            seed=made.seed,
+            engine=engine,
+            warnings=trial.too_few(slices),
+        )
     return schema.frame(rows, **facts)
 
 
 def _row(arm: str, job: Job, share: float, runs: list[JobRun]) -> dict[str, Any]:
-    tail, low, high = trial.median_interval([p99(run.latency) for run in runs])
-    service = [from_buckets(run.report["service_ns"]["buckets"]) if job.rate else run.latency for run in runs]
-    tails = [p99(counts) for counts in service]
-    ratio, low_ratio, high_ratio = trial.median_interval(
-        [p99(run.latency) / own for run, own in zip(runs, tails, strict=True)]
-    )
+    latency = [run.latency for run in runs]
+    service = [from_buckets(run.report["service_ns"]["buckets"]) for run in runs] if job.rate else latency
     return {
         "loop": OPEN if job.rate else CLOSED,
         "again": arm.endswith(trial.AGAIN),
@@ -108,13 +112,7 @@ def _row(arm: str, job: Job, share: float, runs: list[JobRun]) -> dict[str, Any]
         "slices": len(runs),
         "ios": total(runs).report["ios"],
         "ios_per_s": np.median([run.ios_per_s for run in runs]),
-        "p50_ns": np.median([float(quantile(run.latency, 0.5)) for run in runs]),
-        "p99_ns": tail,
-        "low_p99_ns": low,
-        "high_p99_ns": high,
-        "service_p99_ns": np.median(tails),
-        "ratio": ratio,
-        "low": low_ratio,
-        "high": high_ratio,
+        "p50_ns": np.median([float(quantile(counts, 0.5)) for counts in latency]),
+        **by_two_clocks(latency, service),
         "in_flight": np.mean([run.in_flight for run in runs]),
     }

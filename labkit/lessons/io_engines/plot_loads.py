@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -18,8 +16,9 @@ def durable(frame: pd.DataFrame, ax: Axes) -> Axes:
     """Draw the rate of each kind of write as a bar with its 95 % interval."""
     rows = frame.to_dict("records")
     looks = style.bars(list(dict.fromkeys(frame["durable"])))
+    below, above = style.reach(frame, "ios_per_s")
     for place, row in enumerate(rows):
-        reach = _reach(row, "ios_per_s")
+        reach = [[below.iloc[place]], [above.iloc[place]]]
         bar = ax.barh(place, row["ios_per_s"], height=0.6, xerr=reach, capsize=3, **looks[row["durable"]])
         ax.bar_label(bar, [f"{schema.si_count(row['ios_per_s'])}/s"], padding=6)
     ax.set_yticks(range(len(rows)), [row["durable"] + (" (again)" if row["again"] else "") for row in rows])
@@ -33,14 +32,12 @@ def offered_load(frame: pd.DataFrame, ax: Axes) -> Axes:
     """Draw the p99 against the offered rate, counted from the time a read was due and from its submission."""
     opened = frame[frame["loop"] == "open"].sort_values("offered_per_s")
     due, sent, closed = style.series(["since it was due", "since its submission", "closed loop"]).values()
-    reach = [
-        (opened["p99_ns"] - opened["low_p99_ns"]).clip(lower=0),
-        (opened["high_p99_ns"] - opened["p99_ns"]).clip(lower=0),
-    ]
-    ax.errorbar(
-        opened["offered_per_s"], opened["p99_ns"], yerr=reach, capsize=3, label="open loop, since it was due", **due
-    )
-    ax.plot(opened["offered_per_s"], opened["service_p99_ns"], label="open loop, since its submission", **sent)
+    for column, label, look in (
+        ("p99_ns", "open loop, since it was due", due),
+        ("service_p99_ns", "open loop, since its submission", sent),
+    ):
+        reach = style.reach(opened, column)
+        ax.errorbar(opened["offered_per_s"], opened[column], yerr=reach, capsize=3, label=label, **look)
     first = frame[frame["loop"] == "closed"].iloc[0]
     ax.plot(
         [first["ios_per_s"]], [first["p99_ns"]], label="closed loop", **{**closed, "linestyle": "none", "markersize": 9}
@@ -49,8 +46,3 @@ def offered_load(frame: pd.DataFrame, ax: Axes) -> Axes:
     style.axis(ax, "y", "latency_ns", log=10)
     ax.set_ylabel("p99 of the latency", color=style.INK)
     return style.finish(ax, frame, title="The same service, two ways to ask: two p99s")
-
-
-def _reach(row: dict[Any, Any], column: str) -> list[list[float]]:
-    low, high = row[f"low_{column}"], row[f"high_{column}"]
-    return [[max(row[column] - low, 0)], [max(high - row[column], 0)]]

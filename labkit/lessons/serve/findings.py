@@ -51,20 +51,29 @@ def fastest(frame: pd.DataFrame, connections: int, column: str = "requests_per_s
 
 
 def served(frame: pd.DataFrame) -> str:
-    """Return up to which offered rate the server answered all, and the two p99s there, from `serve.offered_load`."""
+    """Return up to which offered rate the server answered all, and both p99s there and at the highest rate.
+
+    Parameters
+    ----------
+    frame : from `serve.offered_load`.
+    """
     opened = frame[frame["loop"] == "open"].sort_values("share")
     kept = opened[opened["requests_per_s"] >= 0.95 * opened["offered_requests_per_s"]]
     if kept.empty:
         return "Even at the lowest rate, not all that was offered was answered in time."
-    row = kept.iloc[-1]
-    answered = f"At {row['share']:.0%} of the closed loop's rate the server still answers what is offered"
-    due, sent = row["p99_ns"], row["service_p99_ns"]
-    if pd.isna(due) or pd.isna(sent):
-        return f"{answered}. There were too few requests for a p99: take longer slices (`slice_s`)."
-    return (
-        f"{answered}; the p99 is {schema.si_ns(due)} from when a request was due, and {schema.si_ns(sent)} from when "
-        "it was sent."
-    )
+    last = kept.iloc[-1]
+    said = f"At {last['share']:.0%} of the closed loop's rate the server still answers what is offered; "
+    said += _two_p99s(last)
+    highest = opened.iloc[-1]
+    return said if highest["share"] == last["share"] else f"{said} At {highest['share']:.0%} {_two_p99s(highest)}"
+
+
+def _two_p99s(row: pd.Series) -> str:
+    if pd.isna(row["ratio"]):
+        return "there were too few requests for a p99: take longer slices (`slice_s`)."
+    due, sent = (schema.si_ns(row[name]) for name in ("p99_ns", "service_p99_ns"))
+    apart = times(row["ratio"], row["low"], row["high"])
+    return f"the p99 is {due} from when a request was due, and {sent} from when it was sent: {apart}."
 
 
 def hidden(frame: pd.DataFrame) -> str:

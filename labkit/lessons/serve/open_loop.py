@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
 from labkit.running.progress import Progress, Tick, part
 from labkit.stats import trial
-from labkit.stats.histogram import p99, quantile
+from labkit.stats.histogram import quantile
+from labkit.stats.tails import by_two_clocks
 
 __all__ = ["CLOSED", "OPEN", "Loop", "both_loops", "offered_load"]
 
@@ -33,6 +35,7 @@ class Loop:
     rate: int
     share: float  # of the closed loop's rate
     runs: list[Answered]
+    again: bool = False  # the A/A arm
 
 
 def offered_load(
@@ -60,10 +63,12 @@ def offered_load(
 
     Returns
     -------
-    One row for the closed loop and one per share: loop, share, offered_requests_per_s (both NaN in the closed loop),
-    requests_per_s (answered), requests, never_asked (due, but no connection was free until the end), slices; p50_ns,
-    p99_ns, low_p99_ns, high_p99_ns (from the time at which a request was due), service_p99_ns (the same requests, from
-    the time at which they were sent). Medians of the slices, with the 95 % interval of the p99.
+    One row for the closed loop, one for it again (A/A, `again` is True), and one per share: loop, again, share,
+    offered_requests_per_s (both NaN in the closed loop), requests_per_s (answered), requests, never_asked (due, but no
+    connection was free until the end), slices, p50_ns. Medians of the slices, with their 95 % interval: p99_ns,
+    low_p99_ns, high_p99_ns (from the time at which a request was due), service_p99_ns, low_service_p99_ns,
+    high_service_p99_ns (the same requests, from the time at which they were sent); ratio, low, high (p99_ns to
+    service_p99_ns, slice by slice). These are NaN if a slice has fewer than 1000 requests.
     """
     check_choice("way", way, WAYS)
     shares = [check_float("share", each, 0.01, 2, "of the closed loop's rate") for each in several("share", share)]
@@ -72,9 +77,15 @@ def offered_load(
     slice_s = check_float("slice_s", quick(0.3, 0.05) if slice_s is None else slice_s, 0.005, 60, "seconds")
     seed = check_seed(seed)
     with exclusive("lesson 11: offered load", progress) as report:
-        made = both_loops(way, setting, shares, slices=slices, slice_s=slice_s, seed=seed, progress=report)
+        made = both_loops(way, setting, shares, again=True, slices=slices, slice_s=slice_s, seed=seed, progress=report)
         rows = [_row(each) for each in made]
-        facts = provenance(command=made[0].runs[0].command, seed=seed, way=way, connections=setting.connections)
+        facts = provenance(
+            command=made[0].runs[0].command,
+            seed=seed,
+            way=way,
+            connections=setting.connections,
+            warnings=trial.too_few(slices),
+        )
     return schema.frame(rows, **facts)
 
 
@@ -83,6 +94,7 @@ def both_loops(
     setting: Setting,
     shares: Sequence[float],
     *,
+    again: bool = False,
     slices: int,
     slice_s: float,
     seed: int,
@@ -90,34 +102,34 @@ def both_loops(
 ) -> list[Loop]:
     """Run the closed loop, and the open loop at each share of the rate of the best of three closed runs, interleaved.
 
-    Returns the closed loop first, then one per share, in their order.
+    Returns the closed loop first, with `again` a second time as the A/A arm; then one per share, in their order.
     """
     capacity = max(run_once(way, setting, seconds=slice_s).requests_per_s for _ in range(3))
-    rates = {CLOSED: 0} | {f"{OPEN}, {each:.0%}": round(each * capacity) for each in shares}
+    rates = dict.fromkeys((CLOSED, CLOSED + trial.AGAIN) if again else (CLOSED,), 0)
+    rates |= {f"{OPEN}, {each:.0%}": round(each * capacity) for each in shares}
+    seeds = map(str, count(1))  # each slice draws its own arrivals: one series may be faster than its rate
 
     def run(arm: str, tick: Tick) -> Answered:
-        return run_once(way, setting, seconds=slice_s, rate=rates[arm], tick=tick)
+        return run_once(way, setting, seconds=slice_s, rate=rates[arm], more=["--seed", next(seeds)], tick=tick)
 
     made = trial.interleaved(
         list(rates), run, slices=slices, seed=seed, progress=part(progress, 0.05, 1.0), seconds=slice_s
     ).by_arm()
-    return [Loop(rate, rate / capacity, made[arm]) for arm, rate in rates.items()]
+    return [Loop(rate, rate / capacity, made[arm], arm.endswith(trial.AGAIN)) for arm, rate in rates.items()]
 
 
 def _row(made: Loop) -> dict[str, Any]:
-    rate, share, runs = made.rate, made.share, made.runs
-    tail, low, high = trial.median_interval([p99(run.latency) for run in runs])
+    rate, runs = made.rate, made.runs
+    latency = [run.latency for run in runs]
     return {
         "loop": OPEN if rate else CLOSED,
-        "share": share if rate else np.nan,
+        "again": made.again,
+        "share": made.share if rate else np.nan,
         "offered_requests_per_s": rate or np.nan,
         "requests_per_s": np.median([run.requests_per_s for run in runs]),
         "requests": sum(run.requests for run in runs),
         "never_asked": sum(run.clients["never_asked"] for run in runs),
         "slices": len(runs),
-        "p50_ns": np.median([quantile(run.latency, 0.5) for run in runs]),
-        "p99_ns": tail,
-        "low_p99_ns": low,
-        "high_p99_ns": high,
-        "service_p99_ns": np.median([p99(run.service if rate else run.latency) for run in runs]),
+        "p50_ns": np.median([quantile(counts, 0.5) for counts in latency]),
+        **by_two_clocks(latency, [run.service for run in runs] if rate else latency),
     }

@@ -111,10 +111,11 @@ def _offered(frame: pd.DataFrame, ax: Axes) -> Axes:
     due, sent, closed = style.series(["from when it was due", "from when it was sent", "closed loop"]).values()
     left.plot(across, opened["requests_per_s"], label="answered", **due)
     left.plot(across, across, color=style.INK, linewidth=1, linestyle=":", label="offered")
-    reach = [(opened["p99_ns"] - opened["low_p99_ns"]).clip(lower=0)]
-    reach += [(opened["high_p99_ns"] - opened["p99_ns"]).clip(lower=0)]
-    right.errorbar(across, opened["p99_ns"], yerr=reach, capsize=3, label="from when it was due", **due)
-    right.plot(across, opened["service_p99_ns"], label="from when it was sent", **sent)
+    for column, label, look in (
+        ("p99_ns", "from when it was due", due),
+        ("service_p99_ns", "from when it was sent", sent),
+    ):
+        right.errorbar(across, opened[column], yerr=style.reach(opened, column), capsize=3, label=label, **look)
     first = frame[frame["loop"] == "closed"].iloc[0]
     if first["p99_ns"] > 0:  # not with fewer than 1000 requests
         right.plot([first["requests_per_s"]], [first["p99_ns"]], label="closed loop", **{**closed, "linestyle": "none"})
@@ -197,9 +198,9 @@ def _herd(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 # the first of these columns that a frame has names its picture
 _PICTURES: dict[str, Callable[[pd.DataFrame, Axes], Axes]] = {
-    "ratio": _ratios,
     "clock": _latencies,
     "loop": _offered,
+    "ratio": _ratios,
     "event": _calls,
     "generator": _per_way,
     "wakeups_per_connection": _herd,

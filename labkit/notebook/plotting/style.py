@@ -46,6 +46,7 @@ __all__ = [
     "legend_below",
     "png",
     "prepare",
+    "reach",
     "series",
     "split",
     "words",
@@ -89,6 +90,12 @@ def split(ax: Axes, rows: int = 1, columns: int = 2, **how: Any) -> list[Axes]:
     ax.remove()
     made = place.subgridspec(rows, columns, **{k: how.pop(k) for k in ("width_ratios", "height_ratios") if k in how})
     return [axes(one) for one in np.ravel(made.subplots(**how))]
+
+
+def reach(rows: pd.DataFrame, column: str) -> list[pd.Series[float]]:
+    """Return how far the interval of a column (its `low_` and `high_` columns) reaches below and above it."""
+    sides = rows[column] - rows[f"low_{column}"], rows[f"high_{column}"] - rows[column]
+    return [side.clip(lower=0) for side in sides]
 
 
 def series(names: Iterable[Hashable]) -> dict[Any, dict[str, Any]]:

@@ -45,7 +45,7 @@ def test_it_offers_a_rate() -> None:
     made.controls["share"].value = (0.2,)
     made.controls["slices"].value = 2
     finished(made)
-    assert made.frame["loop"].tolist() == ["closed", "open"]
+    assert made.frame["loop"].tolist() == ["closed", "closed", "open"]
 
 
 def test_a_subject_that_does_not_exist_is_refused_in_words() -> None:

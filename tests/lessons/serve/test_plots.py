@@ -97,33 +97,47 @@ def offered() -> pd.DataFrame:
             "low_p99_ns": late / 2,
             "high_p99_ns": 2 * late,
             "service_p99_ns": 1e6,
+            "low_service_p99_ns": 0.8e6,
+            "high_service_p99_ns": 1.1e6,
+            "ratio": late / 1e6,
+            "low": late / 2e6,
+            "high": late / 0.5e6,
         }
         for loop, share, late in (("closed", 1.0, 1e6), ("open", 0.4, 1.5e6), ("open", 1.2, 9e7))
     ]
     return schema.frame(rows)
 
 
-def test_both_p99s_are_drawn_against_the_offered_rate() -> None:
+def test_both_p99s_and_their_intervals_are_drawn_against_the_offered_rate() -> None:
     last = serve.plot(offered(), fresh())
     left, right = last.get_figure().axes
     assert {line.get_label(): line.get_ydata().tolist() for line in left.lines}["answered"] == [4e4, 1e5]
-    lines = {line.get_label(): line.get_xydata().tolist() for line in right.lines}
-    assert lines["from when it was sent"] == [[4e4, 1e6], [1.2e5, 1e6]] and lines["closed loop"] == [[1e5, 1e6]]
+    bars = {bars.get_label(): bars.lines for bars in right.containers}
+    marks, _, (ends,) = bars["from when it was sent"]
+    assert marks.get_xydata().tolist() == [[4e4, 1e6], [1.2e5, 1e6]]
+    assert [segment[:, 1].tolist() for segment in ends.get_segments()] == [pytest.approx([0.8e6, 1.1e6])] * 2
+    assert bars["from when it was due"][0].get_ydata().tolist() == [1.5e6, 9e7]
+    assert {line.get_label(): line.get_xydata().tolist() for line in right.lines}["closed loop"] == [[1e5, 1e6]]
+
+
+NO_P99 = {name: float("nan") for name in offered() if name.endswith("p99_ns") or name in ("ratio", "low", "high")}
 
 
 def test_where_there_were_too_few_requests_the_place_of_the_p99_says_so() -> None:
-    nothing = {name: float("nan") for name in ("p99_ns", "low_p99_ns", "high_p99_ns", "service_p99_ns")}
-    right = serve.plot(offered().assign(**nothing), fresh())
+    right = serve.plot(offered().assign(**NO_P99), fresh())
     assert [text.get_text() for text in right.texts] == ["Too few requests for a p99:\ntake longer slices."]
     assert not serve.plot(offered(), fresh()).texts
 
 
-def test_the_sentence_names_the_last_rate_that_was_served() -> None:
-    assert serve.served(offered()).startswith("At 40% of the closed loop's rate the server still answers")
+def test_the_sentence_names_the_last_rate_that_was_served_and_how_far_the_p99s_are_apart() -> None:
+    said = serve.served(offered())
+    assert said.startswith("At 40% of the closed loop's rate the server still answers")
+    assert "1.5 times (95 % interval 0.75 to 3: no difference shown). At 120% the p99 is 90 ms" in said
+    assert said.endswith("from when it was sent: 90 times (95 % interval 45 to 180).")
 
 
 def test_the_sentence_says_where_there_were_too_few_requests_for_a_p99() -> None:
-    said = serve.served(offered().assign(p99_ns=float("nan")))
+    said = serve.served(offered().assign(**NO_P99))
     assert "nan" not in said and "too few requests for a p99" in said
 
 
