@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,14 @@ from labkit.bpf.usdt.tracer import Probe, Usdt, find, probes_of
 from labkit.errors import BadArgument, LabkitError, Missing, bad_argument, check_choice, check_int, one_or_more
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
-from labkit.running.progress import Progress
+from labkit.running.progress import Progress, Tick
 from labkit.running.workload import Workload, build
-from labkit.stats import histogram
+from labkit.stats import histogram, trial
 
 __all__ = ["MOST_REQUESTS", "live_code", "semaphore", "server", "tell_apart"]
 
 MOST_REQUESTS = 100_000
+NOBODY, SOMEBODY = "nobody listens", "somebody listens"
 _ENOUGH = 23  # passes to wait for before the live code is looked at: the first may change it
 _PATIENCE_S = 10.0
 
@@ -97,40 +97,70 @@ def live_code(probe: str = "request_start", *, progress: Progress | None = None)
     return schema.frame(rows, **facts)
 
 
-def semaphore(requests: int = 503, *, progress: Progress | None = None) -> pd.DataFrame:
-    """Serve requests while nobody, somebody and nobody again listens to request_detail, which is expensive to prepare.
+def semaphore(requests: int = 503, slices: int | None = None, *, progress: Progress | None = None) -> pd.DataFrame:
+    """Serve requests while nobody or somebody listens to request_detail, which is expensive to prepare.
 
-    Returns one row per phase: phase, requests (served), fired (how often the detail was prepared), count (seen by
-    eBPF), latency_ns (the median of a request, by the program's own clock).
+    Parameters
+    ----------
+    requests : how many each slice serves.
+    slices : slices per arm, interleaved, at least 2. None: 6, or 2 with LABKIT_QUICK=1.
+
+    Returns
+    -------
+    One row per arm: arm, slices, requests (served in all slices), fired (how often the detail was prepared), count
+    (seen by eBPF); p50_ns, low_p50_ns, high_p50_ns (the median of a request by the program's own clock: the median of
+    the slices and its 95 % interval); ratio, low, high (to "nobody listens", slice by slice). In the arm "nobody
+    listens (again)" somebody has listened to the same process, and has left before its first request.
     """
     requests = check_int("requests", requests, 1, MOST_REQUESTS, "requests")
-    rows = []
+    slices = trial.check_slices(slices, 6, 2)
     binary = server()
     with (
         exclusive("lesson 05: semaphore", progress) as report,
         Program("usdt_count") as program,
         Usdt(program) as tracer,
     ):
-        for number, phase in enumerate(("nobody listens", "somebody listens", "nobody again")):
+
+        def run_slice(arm: str, tick: Tick) -> dict[str, Any]:
             program.clear("passes")
             with Workload(binary, ["--requests", str(requests), "--work-ns", "0"]) as run:
                 program.aim(pid=run.pid)
-                if phase == "somebody listens":
+                if arm != NOBODY:
                     tracer.attach("on_pass", binary, "labkit:request_detail", pid=run.pid)
-                told = run.go(tick=partial(_say, report, number / 3, phase))
+                if arm != SOMEBODY:
+                    tracer.detach()
+                told = run.go(tick=tick)
                 tracer.detach()
             middle = histogram.quantile(histogram.from_buckets(told["latency_ns"]["buckets"]), 0.5)
-            rows.append(
-                {
-                    "phase": phase,
-                    "requests": told["request_done"],
-                    "fired": told["request_detail"],
-                    "count": int(program.counters("passes")[0]),
-                    "latency_ns": round(float(middle)),
-                }
-            )
-        facts = provenance(command=run.command)
+            counted = int(program.counters("passes")[0])
+            return {
+                "requests": told["request_done"],
+                "fired": told["request_detail"],
+                "count": counted,
+                "value": float(middle),
+            }
+
+        made = trial.interleaved([NOBODY, SOMEBODY, NOBODY + trial.AGAIN], run_slice, slices=slices, progress=report)
+        found = made.frame()
+        ratios = trial.ratios(found, NOBODY)
+        command = ["usdt_app", "--requests", str(requests), "--work-ns", "0"]
+        facts = provenance(command=command, seed=made.seed, warnings=ratios.attrs["warnings"])
+    rows = [_phase(arm, found[found["arm"] == arm], ratios) for arm in (NOBODY, SOMEBODY, NOBODY + trial.AGAIN)]
     return schema.frame(rows, **facts)
+
+
+def _phase(arm: str, slices: pd.DataFrame, ratios: pd.DataFrame) -> dict[str, Any]:
+    middle, low, high = trial.median_interval(slices["value"].tolist())
+    own = ratios[ratios["arm"] == arm]
+    return {
+        "arm": arm,
+        "slices": len(slices),
+        **{name: int(slices[name].sum()) for name in ("requests", "fired", "count")},
+        "p50_ns": middle,
+        "low_p50_ns": low,
+        "high_p50_ns": high,
+        **{name: float(own[name].iloc[0]) if len(own) else 1.0 for name in ("ratio", "low", "high")},
+    }
 
 
 def tell_apart(requests: Sequence[int] = (101, 103, 107), *, progress: Progress | None = None) -> pd.DataFrame:
@@ -185,10 +215,6 @@ def _look(phase: str, place: Probe, pid: int, width: int, count: int) -> dict[st
         "listeners": place.semaphore_of(pid),
         "count": count,
     }
-
-
-def _say(report: Progress, share: float, phase: str, _: float) -> None:
-    report(share, phase)
 
 
 def _wait(until: Callable[[], bool], report: Progress) -> None:

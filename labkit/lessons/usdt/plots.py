@@ -77,17 +77,20 @@ def _histogram(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def _semaphore(frame: pd.DataFrame, ax: Axes) -> Axes:
-    for place, (phase, how) in enumerate(style.bars(frame["phase"]).items()):
-        row = frame[frame["phase"] == phase].iloc[0]
-        drawn = ax.barh(place, max(row["latency_ns"], 1), height=0.6, **how)
-        text = f"{schema.si_ns(row['latency_ns'])}; prepared {row['fired']} times"
-        ax.bar_label(drawn, [text], padding=4)
-    ax.set_yticks(range(len(frame)), list(frame["phase"]))
+    below, above = style.reach(frame, "p50_ns")
+    rows = frame.to_dict("records")
+    for place, (row, how) in enumerate(zip(rows, style.bars(frame["arm"]).values(), strict=True)):
+        reach = [[below.iloc[place]], [above.iloc[place]]]
+        drawn = ax.barh(place, row["p50_ns"], height=0.6, xerr=reach, capsize=3, **how)
+        text = f"{schema.si_ns(row['p50_ns'])}; prepared {row['fired']} times in {row['requests']} requests"
+        ax.bar_label(drawn, [text], padding=6)
+    ax.set_yticks(range(len(frame)), list(frame["arm"]))
     ax.set_ylim(len(frame) - 0.5, -0.5)
-    style.axis(ax, "x", "latency_ns", log=10)
-    ax.set_xlabel("median latency of a request")
-    ax.set_xlim(right=200 * frame["latency_ns"].max())
-    return style.finish(ax, frame, title="The expensive text is prepared only for a listener")
+    style.axis(ax, "x", "p50_ns", log=10)
+    ax.set_xlabel("median latency of a request, with its 95 % interval")
+    ax.set_xlim(right=1000 * frame["p50_ns"].max())
+    title = "The expensive text is prepared only for a listener"
+    return style.finish(ax, frame, title=title, legend=False)
 
 
 def _processes(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -167,8 +170,8 @@ _PICTURES: dict[str, Callable[[pd.DataFrame, Axes], Axes]] = {
     "request": _requests,
     "depth": _nested,
     "generation": _collector,
-    "arm": _cost,
     "requests": _semaphore,
+    "arm": _cost,
     "instruction": _processes,
     "fired": _histogram,
 }

@@ -159,9 +159,14 @@ def test_a_long_nop_becomes_a_trap_or_a_call_and_is_restored() -> None:
 
 
 def test_the_detail_is_prepared_only_while_somebody_listens() -> None:
-    frame = usdt.semaphore(101)
-    assert frame["fired"].tolist() == frame["count"].tolist() == [0, 101, 0]
-    assert frame["requests"].tolist() == [101] * 3
+    frame = usdt.semaphore(101, slices=2)
+    assert frame["arm"].tolist() == ["nobody listens", "somebody listens", "nobody listens (again)"]
+    assert frame["fired"].tolist() == frame["count"].tolist() == [0, 2 * 101, 0]
+    assert frame["requests"].tolist() == [2 * 101] * 3 and frame["slices"].tolist() == [2] * 3
+    assert frame["p50_ns"].between(frame["low_p50_ns"], frame["high_p50_ns"]).all()
+    assert frame["ratio"].between(frame["low"], frame["high"]).all()
+    assert frame["low"][1] > 1  # the price of the text, which takes a thousand times as long as the rest
+    assert trial.TOO_FEW in frame.attrs["warnings"]
 
 
 def test_processes_of_one_program_are_told_apart() -> None:

@@ -26,7 +26,7 @@ FACTS = """{
     "restored": start["code"].iloc[0] == start["code"].iloc[3],
     "listeners": detail["listeners"].tolist(),
     "processes": apart["count"].tolist(),
-    "prepared": phases["fired"].tolist(),
+    "prepared": (phases["fired"] // phases["slices"]).tolist(),
     "arms": int(costs["arm"].nunique()) >= 6,
     "collections": len(pauses) >= 24,
     "throws": exceptions["probe"].value_counts().to_dict(),

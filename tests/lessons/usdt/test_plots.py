@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from matplotlib.container import ErrorbarContainer
 
 from labkit import schema
 from labkit.lessons import usdt
@@ -134,17 +135,23 @@ def test_the_collector_has_a_mark_for_each_pass() -> None:
     }
 
 
-def test_the_semaphores_bars_say_how_often_it_was_prepared() -> None:
+def test_the_semaphores_bars_say_how_often_it_was_prepared_and_have_intervals() -> None:
     frame = schema.frame(
         {
-            "phase": ["nobody listens", "somebody listens"],
-            "requests": 23,
-            "fired": [0, 23],
-            "count": [0, 23],
-            "latency_ns": [20, 20_000],
+            "arm": ["nobody listens", "somebody listens"],
+            "requests": 46,
+            "fired": [0, 46],
+            "count": [0, 46],
+            "p50_ns": [20, 20_000],
+            "low_p50_ns": [19, 18_000],
+            "high_p50_ns": [22, 23_000],
         }
     )
-    assert [text.get_text() for text in drawn(frame).texts] == ["20 ns; prepared 0 times", "20 µs; prepared 23 times"]
+    ax = drawn(frame)
+    said = ["20 ns; prepared 0 times in 46 requests", "20 µs; prepared 46 times in 46 requests"]
+    assert [text.get_text() for text in ax.texts] == said
+    reaches = [bars.lines[2][0].get_segments() for bars in ax.containers if isinstance(bars, ErrorbarContainer)]
+    assert [ends[:, 0].tolist() for (ends,) in reaches] == [[19, 22], [18_000, 23_000]]
 
 
 def test_the_panels_sentence_sets_both_counts_side_by_side() -> None:
