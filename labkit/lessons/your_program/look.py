@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -62,6 +63,7 @@ class Look:
 
     def stop(self) -> None:
         """Detach it, and note what it cost and lost."""
+        self.stopped_ns = time.monotonic_ns()
         self.program.detach()
         self.cost, self.lost = self._told(), self.program.lost_events
 

@@ -26,6 +26,12 @@ _SOFTWARE, _CPU_CLOCK, _MINOR_FAULTS, _MAJOR_FAULTS = 1, 0, 5, 6  # linux/perf_e
 _TICK, _MINOR, _MAJOR, _OFF = range(4)  # kinds in the C file
 _SHARE = 0.1
 _LOOP = "_PyEval_EvalFrameDefault"  # of CPython
+_DELETED_MARK = " (deleted)]"
+_STRIPPED = (
+    "a file whose symbols were removed (stripped), so its functions have no names. Install its debug symbols, or "
+    "compile it again without -s."
+)
+_DELETED = "a file that was deleted, or replaced, after it was started. Its symbols cannot be read: start it again."
 _FAULTS = {_MINOR: "minor", _MAJOR: "major"}
 
 
@@ -101,19 +107,17 @@ class Stacks(Look):
         total, files, broken = sum(counts.values()), Counter[str](), 0
         for stack, count in counts.items():
             own = [name for name in stack.split(";") if not name.endswith(KERNEL_MARK)]
-            if own == [UNKNOWN]:
+            if own and own[-1] == UNKNOWN:
                 broken += count
             elif own and own[-1].startswith("[") and PYTHON_MARK not in stack:
                 files[own[-1]] += count
         for file, count in files.most_common(1):
             if count > _SHARE * total:
-                self.warnings.append(
-                    f"{count} of {total} stacks end in {file}: a file whose symbols were removed (stripped), so its "
-                    "functions have no names. Install its debug symbols, or compile it again without -s."
-                )
+                why = _DELETED if file.endswith(_DELETED_MARK) else _STRIPPED
+                self.warnings.append(f"{count} of {total} stacks end in {file}: {why}")
         if broken > _SHARE * total:
             self.warnings.append(
-                f"{broken} of {total} stacks have no names at all ({UNKNOWN}): a process ended before its symbols were "
+                f"{broken} of {total} stacks end in {UNKNOWN}: a process ended before its symbols were "
                 "read, or its stack could not be followed."
             )
         for version in self._pythons.unknown:

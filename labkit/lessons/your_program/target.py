@@ -88,6 +88,8 @@ def _checked_command(command: object) -> tuple[str, ...]:
     if not words or not words[0]:
         raise bad_argument("command", command, 'a list of words, such as ["git", "status"]')
     found = shutil.which(words[0])
+    if found is None and Path(words[0]).exists():
+        raise BadArgument(f"The command {words[0][:100]!r} may not be executed.", "pass the name or path of a program")
     if found is None:
         raise BadArgument(f"The command {words[0][:100]!r} does not exist.", "pass the name or path of a program")
     return (found, *words[1:])
@@ -145,6 +147,8 @@ class Running:
         elif self.target.pid is not None:
             self._comm = _comm(self.target.pid)
             self.pids = [self.target.pid]
+            if (_stat(self.target.pid) or "")[:1] == ("T",):
+                self._warn(f"{self.target.name} is stopped: `kill -CONT {self.target.pid}` lets it go on.")
             self.look_again()
         if self.pids:
             try:
@@ -193,9 +197,12 @@ class Running:
         poll.register(self._descriptor, select.POLLIN)
         return bool(poll.poll(timeout_s * 1000))
 
+    def note_time(self) -> None:
+        """Note how long it was watched; detaching takes its time."""
+        self.elapsed_s = time.monotonic() - self._began_s
+
     def finish(self, ended: bool) -> None:
         """Note how it went: called when nothing is attached any more."""
-        self.elapsed_s = time.monotonic() - self._began_s
         name = self.target.name
         if self._process is not None:
             if not ended:

@@ -34,12 +34,15 @@ class Waits(Look):
         futex = {name: number for number, name in call_names().items()}["futex"]
         super().__init__(Program("your_program_waits", flags={"FUTEX": futex}))
 
-    def prepare(self, running: Running) -> None:
+    def begin(self, running: Running, more: list[int]) -> None:
         """Note the threads that sleep already: nothing will be seen of them before they wake."""
-        if running.target.pid is None or not own_pid_namespace().is_initial:
-            return
+        if running.target.pid is not None and own_pid_namespace().is_initial:
+            self._note_sleepers(running.pids)
+        super().begin(running, more)
+
+    def _note_sleepers(self, pids: list[int]) -> None:
         table = self.program.table("off_cpu")
-        for task in (task for pid in running.pids for task in Path(f"/proc/{pid}/task").glob("*")):
+        for task in (task for pid in pids for task in Path(f"/proc/{pid}/task").glob("*")):
             with contextlib.suppress(OSError, ValueError, IndexError):
                 state = stat_fields(task)[0]
                 number = int((task / "syscall").read_text().split()[0])
@@ -48,7 +51,7 @@ class Waits(Look):
 
     def frames(self) -> dict[str, pd.DataFrame]:
         """Return both frames."""
-        names, now_ns = call_names(), time.monotonic_ns()
+        names = call_names()
         rows = []
         for (number, kind, _), found in self.program.hash("waits").items():
             where = f"in {names.get(number, number)}()" if number >= 0 else NO_CALL
@@ -60,7 +63,7 @@ class Waits(Look):
                 where = (f"in {names.get(number, number)}()" if number >= 0 else NO_CALL) + STILL
                 one = still.setdefault(where, {"count": 0, "total_ns": 0})
                 one["count"] += 1
-                one["total_ns"] += max(now_ns - left["at_ns"], 0)
+                one["total_ns"] += max(self.stopped_ns - left["at_ns"], 0)
         rows += [{"wait": where, **found} for where, found in still.items()]
         locks = [
             {"lock": hex(address), "pid": pid, **found}

@@ -120,6 +120,7 @@ def look_at(
                 look.begin(running, more)
             running.go()
             ended = _wait(running, looks, limit_s, report, meanwhile)
+            running.note_time()
             for look in looks:
                 look.stop()
             running.finish(ended)

@@ -111,7 +111,9 @@ def ended(command: list[str], patience_s: float = PATIENCE_S) -> list[str]:
     """Run a command as a target for so long, and return what is said of its end."""
     with Running(check_target(None, command, None)) as running:
         running.go()
-        running.finish(running.wait(patience_s))
+        is_over = running.wait(patience_s)
+        running.note_time()
+        running.finish(is_over)
     return running.warnings
 
 
@@ -139,6 +141,19 @@ def test_a_command_that_a_signal_ended_says_which() -> None:
     assert ended(["sh", "-c", "echo 'too late' >&2; kill -SEGV $$"]) == ["sh ended by SIGSEGV. It said: too late"]
 
 
+def test_a_command_that_may_not_be_executed_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no program")
+    with pytest.raises(BadArgument, match="may not be executed"):
+        check_target(None, [str(tmp_path / "text")], None)
+
+
+def test_a_stopped_process_is_said_to_be_stopped(obedient: Obedient) -> None:
+    obedient.process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, obedient.process.pid, os.WSTOPPED)
+    with Running(check_target(obedient.process.pid, None, None)) as running:
+        assert running.warnings == [f"process {running.pid} is stopped: `kill -CONT {running.pid}` lets it go on."]
+
+
 def test_of_too_many_children_those_that_are_not_watched_are_counted() -> None:
     script = "i=0; while [ $i -lt 300 ]; do sleep 600.2 & i=$((i + 1)); done; echo ready; wait"
     with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True) as parent:
@@ -156,6 +171,25 @@ def test_an_ancestor_of_the_notebook_is_watched_without_it() -> None:
     with Running(check_target(os.getppid(), None, None)) as running:
         assert os.getpid() not in running.pids and running.pids[0] == os.getppid()
     assert f"This notebook is a descendant of process {os.getppid()}" in running.warnings[0]
+
+
+@bpf
+def test_a_wait_from_before_to_after_is_as_long_as_the_look(obedient: Obedient) -> None:
+    """Attaching the other programs takes its time: it is no part of the wait."""
+    found = look_at(check_target(obedient.process.pid, None, None), ["waits", "on_cpu", "tcp"], 1.0, silent)
+    (row,) = found["waits"].to_dict("records")
+    assert row["wait"] == "in read() (still waiting at the end)" and row["count"] == 1
+    assert row["total_ns"] == pytest.approx(row["elapsed_s"] * 1e9, rel=0.3)
+
+
+@bpf
+def test_a_program_that_was_deleted_is_said_to_be_deleted(tmp_path: Path) -> None:
+    shutil.copy(build("probes"), tmp_path / "burn")
+    work = "--go --work burn --seconds 0.3 --apple 100 --pear 0 --plum 0"
+    script = f"exec 7<{tmp_path}/burn; rm {tmp_path}/burn; exec /proc/self/fd/7 {work}"
+    warnings = labkit.watch("on_cpu", command=["sh", "-c", script]).attrs["warnings"]
+    (said,) = [line for line in warnings if "[burn (deleted)]" in line]
+    assert "was deleted" in said and "stripped" not in said
 
 
 @bpf
