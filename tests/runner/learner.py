@@ -16,6 +16,7 @@ from labkit.machine.folders import repo_folder
 from labkit.notebook.exercises import all_questions
 from labkit.runner.lesson import Lesson
 
+EXECUTED: dict[str, Any] = {}  # stem -> the lesson with its outputs, once this test run has followed it
 WRONG = ("-1", "'nonsense'", "None", "[]", "1e18", "object()")
 _SOLUTIONS = re.compile(r"<summary>Solutions?\b[^<]*</summary>\n+```python\n(.*?)```", re.DOTALL)
 _QUESTION = re.compile(r"labkit\.check\(\"(\d\d-q\d+)\"")
@@ -44,7 +45,8 @@ def follow(stem: str, facts: str, folder: Path, instead: Mapping[str, str] | Non
     instead : words of the solutions -> what this kernel has instead, where the lesson's text says so.
     """
     notebook = nbformat.read(repo_folder() / "notebooks" / f"{stem}.ipynb", as_version=4)
-    text = "\n".join(cell.source for cell in notebook.cells)
+    own = list(notebook.cells)
+    text = "\n".join(cell.source for cell in own)
     questions = list(dict.fromkeys(_QUESTION.findall(text)))
     wrong = [f"{question}: {answer}" for question in questions for answer in WRONG]
     tries = ", ".join(
@@ -70,6 +72,7 @@ def follow(stem: str, facts: str, folder: Path, instead: Mapping[str, str] | Non
     error = Lesson(stem, notebook, work, quick=True, timeout_s=300, say=said.append).execute()
     if error:
         return Followed(error, {}, questions, wrong, [], {})
+    EXECUTED[stem] = nbformat.v4.new_notebook(cells=own, metadata=notebook.metadata)
     printed = (_printed(cell) for cell in notebook.cells if cell.cell_type == "code")
     tried, said_of, *_, solved, found = (value for value in printed if value is not None)
     return Followed("", found, questions, [name for name, taken in tried.items() if taken], solved, said_of)
