@@ -91,12 +91,10 @@ def _files(data: Path) -> Iterator[str]:
 def _of_others(new: set[str]) -> set[str]:
     """Return those of `new` that some process outside this test run holds: another lab on this machine."""
     holders: dict[str, set[int]] = {}
-    for path in Path("/proc").glob("[0-9]*/fdinfo/*"):
-        try:
-            for kind, number in re.findall(r"^(prog|map|link)_id:\s+(\d+)$", path.read_text(), re.MULTILINE):
-                holders.setdefault(f"{kind} {number} ", set()).add(int(path.parts[2]))
-        except OSError:
-            continue
+    for folder in Path("/proc").glob("[0-9]*"):
+        for path in _entries(folder / "fdinfo"):
+            for kind, number in re.findall(r"^(prog|map|link)_id:\s+(\d+)$", _read(path), re.MULTILINE):
+                holders.setdefault(f"{kind} {number} ", set()).add(int(folder.name))
     others = set()
     for line in new:
         kind, name, *_ = line.split()
@@ -114,6 +112,13 @@ def _of_others(new: set[str]) -> set[str]:
 
 def _read_pids(path: Path) -> set[int]:
     return {int(pid) for pid in _read(path).split()}
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:  # the process has just ended
+        return []
 
 
 def _read(path: Path) -> str:
