@@ -6,10 +6,11 @@ Witnesses: the workload's own number of calls, and bpftool.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,14 +35,15 @@ PROBE = (
 Make = Callable[[str, str], Cell]
 
 
+def written(folder: Path, declared: str, body: str) -> Cell:
+    path = folder / "learner.c"
+    path.write_text(f'#include "labkit.h"\n{declared}\n{PROBE % body}')
+    return Cell(path)
+
+
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    def made(declared: str, body: str) -> Cell:
-        path = tmp_path / "learner.c"
-        path.write_text(f'#include "labkit.h"\n{declared}\n{PROBE % body}')
-        return Cell(path)
-
-    return made
+    return functools.partial(written, tmp_path)
 
 
 def call(cell: Cell, calls: int = CALLS, threads: int = 1) -> int:
@@ -313,6 +315,15 @@ def test_set_writes_what_map_reads_and_bpftool_sees(make: Make) -> None:
         assert len(cell.map("m")) == 0
 
 
+@pytest.fixture(scope="module")
+def two_maps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cell]:
+    """Yield a program with a buffer `events` and a hash `calls` of five entries; nobody attaches it."""
+    declared = STRUCT + "BPF_RINGBUF_OUTPUT(events, 1);\nBPF_HASH(calls, u32, u64, 5);"
+    body = FILL + "\tevents.ringbuf_output(&event, sizeof(event), 0);"
+    with written(tmp_path_factory.mktemp("cell"), declared, body) as cell:
+        yield cell
+
+
 @pytest.mark.anywhere
 @pytest.mark.parametrize(
     ("call_it", "says"),
@@ -333,12 +344,10 @@ def test_set_writes_what_map_reads_and_bpftool_sees(make: Make) -> None:
         (lambda cell: cell.map("calls", pid=1, per_cpu=3), "per_cpu=3"),
     ],
 )
-def test_a_bad_argument_is_told_in_two_lines(make: Make, call_it: Callable[[Cell], object], says: str) -> None:
-    declared = STRUCT + "BPF_RINGBUF_OUTPUT(events, 1);\nBPF_HASH(calls, u32, u64, 5);"
-    with make(declared, FILL + "\tevents.ringbuf_output(&event, sizeof(event), 0);") as cell:
-        with pytest.raises(LabkitError, match=re.escape(says)) as raised:
-            call_it(cell)
-        assert len(str(raised.value).splitlines()) == 2
+def test_a_bad_argument_is_told_in_two_lines(two_maps: Cell, call_it: Callable[[Cell], object], says: str) -> None:
+    with pytest.raises(LabkitError, match=re.escape(says)) as raised:
+        call_it(two_maps)
+    assert len(str(raised.value).splitlines()) == 2
 
 
 def test_two_structs_in_one_buffer_are_refused_by_name(make: Make) -> None:
