@@ -10,7 +10,7 @@ from labkit.lessons import capstone
 from labkit.lessons.capstone import servers
 from labkit.notebook.panel.panel import Panel
 
-pytestmark = pytest.mark.bpf
+pytestmark = [pytest.mark.bpf, pytest.mark.programs_kept]
 
 
 def finished(made: Panel) -> Panel:

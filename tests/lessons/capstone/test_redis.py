@@ -12,6 +12,7 @@ from labkit.lessons.capstone import calls, servers
 from labkit.running.cgroup import Cgroup
 
 bpf = pytest.mark.bpf
+pytestmark = pytest.mark.programs_kept
 needs_redis = pytest.mark.skipif(bool(servers.why_not()), reason=servers.why_not())
 
 

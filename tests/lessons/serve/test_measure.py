@@ -22,6 +22,7 @@ from labkit.running.pinning import PINNINGS, SAME
 from labkit.stats import trial
 
 bpf = pytest.mark.bpf
+pytestmark = pytest.mark.programs_kept
 anywhere = pytest.mark.anywhere
 QUICK: dict[str, Any] = {"slices": 2, "slice_s": 0.02}
 

@@ -12,7 +12,7 @@ from labkit.lessons import sockmap
 from labkit.lessons.sockmap import servers
 from labkit.notebook.panel.panel import Panel
 
-pytestmark = pytest.mark.bpf
+pytestmark = [pytest.mark.bpf, pytest.mark.programs_kept]
 
 
 def finished(made: Panel) -> Panel:

@@ -18,7 +18,7 @@ from labkit.lessons.sockmap import servers
 from labkit.lessons.sockmap.slices import SHORTCUT
 from labkit.running.pinning import SAME
 
-pytestmark = pytest.mark.bpf
+pytestmark = [pytest.mark.bpf, pytest.mark.programs_kept]
 
 needs_redis = pytest.mark.skipif(bool(servers.why_not()), reason=servers.why_not())
 QUICK = {"requests": 1600, "slices": 2}

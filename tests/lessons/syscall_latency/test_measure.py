@@ -38,6 +38,7 @@ from labkit.running import truths
 from labkit.running.workload import Workload
 
 bpf = pytest.mark.bpf
+pytestmark = pytest.mark.programs_kept
 
 
 @bpf
