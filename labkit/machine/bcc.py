@@ -19,7 +19,7 @@ from types import ModuleType
 
 from labkit.errors import Missing
 from labkit.machine.folders import cache_folder
-from labkit.machine.headers import CHOICE, Headers, kernel_headers
+from labkit.machine.headers import CHOICE, kernel_headers
 
 __all__ = [
     "NEWER_CXX_LIBRARY",
@@ -35,12 +35,8 @@ _INSTALL = "sudo apt-get install python3-bpfcc"
 NEWER_CXX_LIBRARY = "conda install --yes --channel conda-forge 'libstdcxx-ng>=13'  # or use the .venv of make setup"
 
 
-def load_bcc(headers: Headers | None = None) -> ModuleType:
-    """Import the distribution's bcc, told which kernel headers to compile against.
-
-    Parameters
-    ----------
-    headers : the headers to use; what `kernel_headers` finds if None.
+def load_bcc() -> ModuleType:
+    """Import the distribution's bcc, told which kernel headers to compile against: what `kernel_headers` finds.
 
     Raises
     ------
@@ -50,7 +46,7 @@ def load_bcc(headers: Headers | None = None) -> ModuleType:
     if module is None or not hasattr(module, "BPF"):
         module = _import()
     if CHOICE not in os.environ:  # the reader's own choice stands
-        os.environ.update((headers or kernel_headers()).environment)
+        os.environ.update(kernel_headers().environment)
     return module
 
 
@@ -69,14 +65,14 @@ def old_cxx_library(error: BaseException) -> bool:
     return any(version in str(error) for version in ("GLIBCXX", "CXXABI"))
 
 
-def link_bcc(folder: Path, system: Path = SYSTEM_BCC) -> Path:
+def link_bcc(folder: Path) -> Path:
     """Make `folder` hold one entry, a link named `bcc` to the distribution's package, and return it."""
     folder.mkdir(parents=True, exist_ok=True)
     link = folder / "bcc"
-    if not link.is_symlink() or Path(os.readlink(link)) != system:
+    if not link.is_symlink() or Path(os.readlink(link)) != SYSTEM_BCC:
         aside = folder / f".bcc-{os.getpid()}"  # made aside and renamed, so that it is never seen half made
         aside.unlink(missing_ok=True)
-        aside.symlink_to(system)
+        aside.symlink_to(SYSTEM_BCC)
         aside.replace(link)
     return folder
 

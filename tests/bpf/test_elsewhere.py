@@ -85,7 +85,7 @@ def test_the_machine_gets_the_text_and_the_flags(newer: Path) -> None:
 
     list(trial.answers(newer, {"STEP": "2"}, [Candidate("6.1", Place(boot, 60.0))]))
     assert seen["newer.c"] == NEWER
-    assert json.loads(seen["task.json"]) == {"file": "newer.c", "flags": {"STEP": "2"}, "kind": "", "functions": []}
+    assert json.loads(seen["task.json"]) == {"file": "newer.c", "flags": {"STEP": "2"}, "kind": ""}
 
 
 def test_stop_ends_the_machine_and_leaves_no_process(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@
     python -m labkit.bpf.elsewhere.guest /mnt/task.json
 
 The program gets its text as everywhere (`labkit.bpf.text`), on the kernel that runs: its structures, its page size.
-The task: file, flags, kind ("" or as of `Program.load_function`), functions (those of that kind; all if empty). The
+The task: file, flags, kind ("" or as of `Program.load_function`: that of all functions whose names do not say it). The
 answer, /mnt/answer.json: release, verdict (one of VERDICTS), headline, fix, seconds.
 """
 
@@ -32,13 +32,13 @@ NOT_TRIED = "not tried"
 VERDICTS = (ACCEPTED, NO_HOOK, REFUSED, NO_PROGRAM, NOT_TRIED)
 
 
-def judge(path: Path, flags: Mapping[str, str], kind: str = "", functions: tuple[str, ...] = ()) -> dict[str, str]:
+def judge(path: Path, flags: Mapping[str, str], kind: str = "") -> dict[str, str]:
     """Return verdict, headline and fix for a C file on the kernel that runs. Nothing stays loaded or attached."""
     try:
         with Program(source=path, flags=flags) as program:
             if kind:
                 named = tuple(KINDS)
-                for function in functions or [name for name in program.functions if not name.startswith(named)]:
+                for function in [name for name in program.functions if not name.startswith(named)]:
                     program.load_function(function, kind)
             program.attach()
     except AttachError as error:
@@ -60,7 +60,7 @@ def main(task: Path) -> None:
     """Do a task, and write the answer next to it."""
     started = time.monotonic()
     told: dict[str, Any] = json.loads(task.read_text(encoding="utf-8"))
-    found = judge(task.parent / told["file"], told["flags"], told["kind"], tuple(told["functions"]))
+    found = judge(task.parent / told["file"], told["flags"], told["kind"])
     said = {**found, "release": os.uname().release, "seconds": round(time.monotonic() - started, 1)}
     (task.parent / "answer.json").write_text(json.dumps(said) + "\n", encoding="utf-8")
 

@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +48,7 @@ class Answer:
     seconds: float
 
 
-def check_here(path: Path, flags: Mapping[str, str], kind: str = "", functions: Collection[str] = ()) -> Answer:
+def check_here(path: Path, flags: Mapping[str, str], kind: str = "") -> Answer:
     """Load a program on the kernel that runs, without attaching it; return the row for this machine.
 
     Raises
@@ -69,7 +69,7 @@ def check_here(path: Path, flags: Mapping[str, str], kind: str = "", functions: 
             loaded = program.load()
             if kind:
                 others = [name for name in program.functions if name not in loaded]
-                loaded |= {name: program.load_function(name, kind) for name in functions or others}
+                loaded |= {name: program.load_function(name, kind) for name in others}
             if not loaded:
                 raise BadArgument(
                     f"{path.name} has no function whose name says what it is.",
@@ -86,7 +86,6 @@ def answers(
     tried: Sequence[Candidate],
     *,
     kind: str = "",
-    functions: Collection[str] = (),
     limit_s: float | None = None,
     progress: Progress = silent,
 ) -> Iterator[Answer]:
@@ -95,11 +94,11 @@ def answers(
     Parameters
     ----------
     path, flags : of the C file; its text is read before the first machine is started.
-    kind, functions : as of `%%bpf --kind --function`.
+    kind : as of `%%bpf --kind`.
     limit_s : seconds per kernel; None is the candidate's own limit.
     progress : its exception ends the machine that runs.
     """
-    task = {"file": path.name, "flags": dict(flags), "kind": kind, "functions": list(functions)}
+    task = {"file": path.name, "flags": dict(flags), "kind": kind}
     given = {path.name: path.read_text(encoding="utf-8"), "task.json": json.dumps(task)}
     yield from (Answer(one.name, "", NOT_TRIED, one.reason, 0.0) for one in tried if one.place is None)
     booted = [(one.name, one.place) for one in tried if one.place is not None]

@@ -90,13 +90,12 @@ def several(column: str, options: Sequence[Any], value: Sequence[Any], *, label:
     return Several(label or schema.label(column), _written(column, options), value)
 
 
-def whole(column: str, value: int, low: int, high: int, *, step: int = 1, label: str = "") -> widgets.BoundedIntText:
+def whole(column: str, value: int, low: int, high: int, *, label: str = "") -> widgets.BoundedIntText:
     """Return a field for a whole number from `low` to `high`."""
     return widgets.BoundedIntText(
         value=value,
         min=low,
         max=high,
-        step=step,
         description=label or schema.label(column),
         tooltip=f"{low} to {high}",
         style=_LABEL,
