@@ -13,11 +13,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from faults.experiments import EXPERIMENTS, measured_right
+from faults.prepared import Prepared, labkit_variables, prepared
 from jupyter_client.manager import start_new_kernel
 from leftovers import MARK, left_behind, snapshot
 from tree import ROOT
@@ -35,12 +37,19 @@ def environment() -> dict[str, str]:
     return {**os.environ, "LABKIT_QUICK": "1", "PYTHONPATH": path}
 
 
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Prepared]:
+    with prepared(["faults.interrupted"]) as started:
+        yield started
+
+
 @pytest.mark.parametrize("name", [name for name in EXPERIMENTS if TIMES >= 10 or name != "exercise"])
-def test_after_interrupts_the_next_measurement_is_right_and_nothing_is_left(name: str) -> None:
-    command = [sys.executable, "-m", "faults.interrupted", name, str(SEED), str(TIMES)]
-    limit_s = 120 + TIMES * A_TIME_S
-    ran = subprocess.run(command, capture_output=True, text=True, env=environment(), cwd=ROOT, timeout=limit_s)
-    assert ran.returncode == 0, ran.stderr[-4000:]
+def test_after_interrupts_the_next_measurement_is_right_and_nothing_is_left(
+    lab: Prepared, name: str, tmp_path: Path
+) -> None:
+    code = f"from faults.interrupted import main; main({name!r}, {SEED}, {TIMES})"
+    status, _, errors = lab.run([], code, labkit_variables(), tmp_path, limit_s=120 + TIMES * A_TIME_S)
+    assert status == 0, errors[-4000:]
 
 
 def _run(client: Any, code: str) -> None:

@@ -8,10 +8,12 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from faults.prepared import Prepared, labkit_variables, prepared
 from tree import ROOT
 
 pytestmark = pytest.mark.bpf
@@ -128,23 +130,40 @@ except LabkitError as error:
 """
 
 
-def told(faults: str, measurement: str, folder: Path) -> str:
+MODULES = sorted({f"labkit.lessons.{call.partition('.')[0]}" for call in MEASURE.values()})
+HARSH = "unmount:/sys/kernel/tracing set:LABKIT_DATA=/proc/nowhere limit:NOFILE:8 limit:FSIZE:0 refuse:bpf:EPERM"
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Prepared]:
+    with prepared(MODULES) as started:
+        yield started
+
+
+def told(lab: Prepared, faults: str, measurement: str, folder: Path) -> str:
     """Return what a measurement on the broken machine prints."""
     mounted = next(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if " cgroup2 " in line)
     code = TRY.format(measurement=MEASURE[measurement], module=MEASURE[measurement].partition(".")[0])
     data = folder / "data"
     data.mkdir()
-    words = faults.replace("CGROUP2", mounted).split()
-    command = [sys.executable, ROOT / "tests/faults/broken.py", *words, "--", code]
-    environment = {**os.environ, "LABKIT_QUICK": "1", "PYTHONPATH": str(ROOT), "LABKIT_DATA": str(data)}
+    words, variables = faults.replace("CGROUP2", mounted).split(), {**labkit_variables(), "LABKIT_DATA": str(data)}
+    status, out, errors = lab.run(words, code, variables, folder)
+    assert status == 0, errors[-3000:]
+    return out.splitlines()[-1]
+
+
+def test_the_lessons_are_imported_on_a_broken_machine() -> None:
+    """The other tests here break it after the imports."""
+    code = f"import importlib; print(len([importlib.import_module(name) for name in {MODULES}]))"
+    command = [sys.executable, ROOT / "tests/faults/broken.py", *HARSH.split(), "--", code]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     ran = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=240)
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    return ran.stdout.splitlines()[-1]
+    assert ran.stdout == f"{len(MODULES)}\n", ran.stderr[-3000:]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
-def test_a_fault_is_named_with_who_refused_and_what_to_do(fault: Fault, tmp_path: Path) -> None:
-    is_missing, what, fix = json.loads(told(fault.faults, fault.measurement, tmp_path))
+def test_a_fault_is_named_with_who_refused_and_what_to_do(lab: Prepared, fault: Fault, tmp_path: Path) -> None:
+    is_missing, what, fix = json.loads(told(lab, fault.faults, fault.measurement, tmp_path))
     assert re.search(fault.says, what), what
     assert fault.fix in fix, fix
     assert is_missing == fault.recorded, what
@@ -152,5 +171,5 @@ def test_a_fault_is_named_with_who_refused_and_what_to_do(fault: Fault, tmp_path
 
 
 @pytest.mark.parametrize(("faults", "measurement"), UNTOUCHED)
-def test_what_does_not_need_it_runs_all_the_same(faults: str, measurement: str, tmp_path: Path) -> None:
-    assert told(faults, measurement, tmp_path) == "MEASURED"
+def test_what_does_not_need_it_runs_all_the_same(lab: Prepared, faults: str, measurement: str, tmp_path: Path) -> None:
+    assert told(lab, faults, measurement, tmp_path) == "MEASURED"
