@@ -20,6 +20,7 @@ struct ring_sink {
 	int64_t budget;		/* records this call may still take: a fast producer cannot hold us here */
 	uint64_t shorter;	/* records that ended early: what is missing is zeros */
 	uint64_t longer;	/* records of which only the head was kept */
+	uint32_t *sizes;	/* the size of each record as it came; NULL: nobody asks */
 };
 
 int labkit_ring_append(void *context, void *record, size_t bytes)
@@ -37,16 +38,16 @@ int labkit_ring_append(void *context, void *record, size_t bytes)
 	return --sink->budget > 0 ? 0 : -ECANCELED;
 }
 
-/* The same for records whose size may differ from one to the next: a learner's own program. */
-int labkit_ring_take(void *context, void *record, size_t bytes)
+static int take(struct ring_sink *sink, void *record, size_t bytes, size_t came)
 {
-	struct ring_sink *sink = context;
 	size_t most = sink->record_bytes, kept = bytes < most ? bytes : most;
 	uint8_t *room;
 
 	if (sink->count == sink->capacity) {
 		sink->overflow++;
 	} else {
+		if (sink->sizes)
+			sink->sizes[sink->count] = came;
 		room = sink->records + sink->count++ * most;
 		memcpy(room, record, kept);
 		memset(room + kept, 0, most - kept);
@@ -56,13 +57,19 @@ int labkit_ring_take(void *context, void *record, size_t bytes)
 	return --sink->budget > 0 ? 0 : -ECANCELED;
 }
 
+/* The same for records whose size may differ from one to the next: a learner's own program. */
+int labkit_ring_take(void *context, void *record, size_t bytes)
+{
+	return take(context, record, bytes, bytes);
+}
+
 /* Of a perf buffer: the kernel makes each record longer by up to 7 bytes, so that the next one is aligned. */
 void labkit_perf_take(void *context, void *record, int bytes)
 {
 	struct ring_sink *sink = context;
 	size_t most = sink->record_bytes, size = bytes;
 
-	labkit_ring_take(context, record, size > most && size < most + 8 ? most : size);
+	take(sink, record, size > most && size < most + 8 ? most : size, size);
 }
 
 /* The program itself counts each record that had no room. Without this function BCC would print about them. */

@@ -26,7 +26,7 @@ import pandas as pd
 from labkit.bpf import bcc, losses, maps
 from labkit.bpf.btf import fetch
 from labkit.bpf.collect import PERF_BUFFER, RING_BUFFER, Collector
-from labkit.bpf.counted import MARKED, counted
+from labkit.bpf.counted import counted
 from labkit.bpf.fields import Field, fields_of, frame_of
 from labkit.bpf.losses import Loss
 from labkit.bpf.maps import MapShape
@@ -34,6 +34,7 @@ from labkit.bpf.pack import packed
 from labkit.bpf.price import metered
 from labkit.bpf.program import Program
 from labkit.bpf.reading import Reading
+from labkit.bpf.records import chosen, records_of
 from labkit.bpf.symbolize import stacks
 from labkit.errors import BadArgument, LabkitError, check_bool, check_float, check_int, unknown_name
 from labkit.machine.btf import BTF
@@ -73,9 +74,8 @@ class Cell(Program):
         """Start to collect what each buffer gets."""
         for name in self.own_maps:
             if self.shape(name).kind in _BUFFERS:
-                with contextlib.suppress(BadArgument):  # records of two types: events() says so
-                    if record := self._record(name):
-                        self._collectors[name] = Collector(name, self.map_fd(name), record[1])
+                if records := records_of(self._types, name):
+                    self._collectors[name] = Collector(name, self.map_fd(name), max(one.size for one in records))
 
     def closing(self) -> None:
         """Stop collecting; what was kept can still be read."""
@@ -90,13 +90,14 @@ class Cell(Program):
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def events(self, name: str, *, last: int | None = None) -> Reading:
+    def events(self, name: str, *, last: int | None = None, of: str = "") -> Reading:
         """Return the records of a ring buffer or perf buffer since the program was loaded, or cleared.
 
         Parameters
         ----------
         name : of the buffer, as the C file declares it.
         last : only the newest this many records, 1 to a million; None is all of them.
+        of : the C type whose records are wanted, where the program sends several types to the buffer.
 
         Returns
         -------
@@ -106,29 +107,33 @@ class Cell(Program):
 
         Raises
         ------
-        BadArgument : no such map; a map that is no buffer.
+        BadArgument : no such map; a map that is no buffer; several types of records and `of` names none.
         LabkitError : the type of the records is not known.
         """
         told = self.shape(name)
         last = None if last is None else check_int("last", last, 1, 1_000_000, "records")
         if told.kind not in _BUFFERS:
             raise BadArgument(f"{name} is not a ring buffer or a perf buffer.", f'read it as {self.name}.map("{name}")')
-        record = self._record(name)
-        if record is None or name not in self._collectors:
+        records = records_of(self._types, name)
+        if not records or name not in self._collectors:
             raise LabkitError(
                 f"{self.name} sends no record of a known C type to {name}.",
                 f"send a struct that is not empty: {name}.ringbuf_output(&event, sizeof(event), 0)",
             )
-        fields, size = record
         collector = self._collectors[name]
-        made = Reading(frame_of(collector.rows(last), fields), copy=False)
-        waiting = collector.buffer_bytes // (-(-size // 8) * 8 + 8)
+        record = chosen(records, of, name, self.name, is_ring=collector.is_ring)
+        size = record.in_buffer(collector.is_ring) if len(records) > 1 else None
+        rows = collector.rows(last, size)
+        made = Reading(frame_of(rows, list(record.fields)), copy=False)
+        waiting = collector.buffer_bytes // (-(-record.size // 8) * 8 + 8)
         each = "" if collector.is_ring else " per CPU"
         notes = [
-            f"{collector.count} records of {size} bytes. The kernel holds about {waiting}{each}; the lab keeps the "
-            f'first {collector.capacity:,}, until {self.name}.clear("{name}").'
+            f"{collector.count} records of {collector.record_bytes} bytes. The kernel holds about {waiting}{each}; the "
+            f'lab keeps the first {collector.capacity:,}, until {self.name}.clear("{name}").'
         ]
-        shorter, longer = collector.odd_sizes
+        shorter, longer = collector.odd_sizes if len(records) == 1 else (0, 0)
+        if len(records) > 1:
+            notes[0] = f"{len(rows)} of the {collector.count} records are of the type {record.name}. " + notes[0]
         if shorter:
             notes.append(f"{shorter} records were shorter than their C type: what is missing reads as zeros.")
         if longer:
@@ -327,26 +332,6 @@ class Cell(Program):
         """The types of the program; None where the kernel or BCC has no BTF."""
         shapes = (maps.shape(self.map_fd(name)) for name in self.map_names)
         return fetch(next((told.btf for told in shapes if told.btf), 0))
-
-    def _record(self, name: str) -> tuple[list[Field], int] | None:
-        """Return the fields and the size of what is sent to a buffer; None where it is not known."""
-        types = self._types
-        if types is None:
-            return None
-        marked = (
-            types.type(number).members[1].type  # key, value
-            for text, number in types.structures.items()
-            if text.startswith(MARKED) and text.removeprefix(MARKED).partition("_")[2] == name
-        )
-        found = {(tuple(fields_of(types, number, "value")), types.bytes_of(number)) for number in marked}
-        if len(found) > 1:
-            sizes = " and ".join(str(size) for size in sorted(size for _, size in found))
-            raise BadArgument(
-                f"{name} gets records of {len(found)} different C types, of {sizes} bytes.",
-                "declare one buffer for each struct",
-            )
-        fields, size = next(iter(found), ((), 0))
-        return (list(fields), size) if size > 1 or (size and fields[0].kind != "text") else None
 
     def _fields(self, name: str, told: MapShape) -> tuple[list[Field], list[Field]]:
         """Return the fields of a map's keys and values; plain bytes where the types are not known."""

@@ -40,7 +40,7 @@ class Collector:
     Parameters
     ----------
     name, map_fd : of the buffer.
-    record_bytes : the size of the C type that is sent.
+    record_bytes : the size of the C type that is sent, of the largest one where there are several.
     """
 
     def __init__(self, name: str, map_fd: int, record_bytes: int) -> None:
@@ -51,7 +51,8 @@ class Collector:
         self.capacity = min(KEPT_BYTES // record_bytes, KEPT_RECORDS)
         self._map_fd = map_fd
         self._array = np.empty((self.capacity, record_bytes), dtype=np.uint8)  # memory is used as records arrive
-        self._sink = Sink(self._array.ctypes.data, record_bytes, self.capacity)
+        self._sizes = np.empty(self.capacity, dtype=np.uint32)
+        self._sink = Sink(self._array.ctypes.data, record_bytes, self.capacity, sizes=self._sizes.ctypes.data)
         self._ring: int | None = None
         self._readers: dict[int, int] = {}
         self._lock, self._stopping = threading.Lock(), threading.Event()
@@ -63,17 +64,21 @@ class Collector:
         """Take what is left in the buffer and stop collecting. Detach the program first to miss nothing."""
         self._held.close()
 
-    def rows(self, last: int | None = None) -> npt.NDArray[np.uint8]:
+    def rows(self, last: int | None = None, size: int | None = None) -> npt.NDArray[np.uint8]:
         """Return the bytes of the records so far, one record per row, those that wait in the buffer included.
 
         Parameters
         ----------
         last : only the newest this many.
+        size : only those that came with this many bytes.
         """
         with self._lock:
             self._drain()
-            first = 0 if last is None else max(self._sink.count - last, 0)
-            return self._array[first : self._sink.count].copy()
+            count = self._sink.count
+            if size is None:
+                return self._array[0 if last is None else max(count - last, 0) : count].copy()
+            found = np.flatnonzero(self._sizes[:count] == size)
+            return self._array[found if last is None else found[-last:]]
 
     def clear(self) -> None:
         """Forget the records so far."""

@@ -219,6 +219,7 @@ class Sink(ct.Structure):
         ("budget", ct.c_int64),
         ("shorter", ct.c_uint64),
         ("longer", ct.c_uint64),
+        ("sizes", ct.c_void_p),
     ]
 
 

@@ -350,13 +350,40 @@ def test_a_bad_argument_is_told_in_two_lines(two_maps: Cell, call_it: Callable[[
     assert len(str(raised.value).splitlines()) == 2
 
 
-def test_two_structs_in_one_buffer_are_refused_by_name(make: Make) -> None:
-    body = """	u64 one = 1;
-	u32 two = 2;
-	events.ringbuf_output(&one, sizeof(one), 0);
-	events.ringbuf_output(&two, sizeof(two), 0);"""
-    with make("BPF_RINGBUF_OUTPUT(events, 1);", body) as cell, pytest.raises(BadArgument, match="2 different C types"):
-        cell.events("events")
+TWO = "struct one { u32 n; };\nstruct two { u32 n; char name[16]; };\n"
+BUFFERS = {
+    "BPF_RINGBUF_OUTPUT(events, 8);": "events.ringbuf_output(&{0}, sizeof({0}), 0);",
+    "BPF_PERF_OUTPUT(events);": "events.perf_submit(args, &{0}, sizeof({0}));",
+}
+
+
+@pytest.mark.parametrize(("declared", "send"), BUFFERS.items(), ids=["ring", "perf"])
+def test_two_structs_in_one_buffer_are_told_apart_by_their_size(make: Make, declared: str, send: str) -> None:
+    body = f"""	struct one a = {{ .n = 1 }};
+	struct two b = {{ .n = 2, .name = "two" }};
+	{send.format("a")}
+	{send.format("b")}
+	{send.format("b")}"""
+    with make(TWO + declared, body) as cell:
+        assert call(cell, 23) == 23
+        assert cell.events("events", of="one")["n"].tolist() == [1] * 23
+        two = cell.events("events", of="two", last=3)
+        assert (two["n"].tolist(), two["name"].tolist()) == ([2] * 3, ["two"] * 3)
+        assert "46 of the 69 records" in cell.events("events", of="two").told[0]
+        with pytest.raises(BadArgument, match=r'say which: \w+\.events\("events", of="one"\)'):
+            cell.events("events")
+        with pytest.raises(BadArgument, match="of='tow'"):
+            cell.events("events", of="tow")
+
+
+def test_two_structs_of_one_size_in_one_buffer_are_refused(make: Make) -> None:
+    body = """	struct one a = { .n = 1 };
+	struct same { u16 high, low; } b = {};
+	events.ringbuf_output(&a, sizeof(a), 0);
+	events.ringbuf_output(&b, sizeof(b), 0);"""
+    with make(TWO + "BPF_RINGBUF_OUTPUT(events, 1);", body) as cell:
+        with pytest.raises(BadArgument, match="declare one buffer for each type"):
+            cell.events("events")
 
 
 def test_aiming_again_says_that_counts_go_on(make: Make) -> None:
