@@ -27,6 +27,8 @@ from labkit.bpf import bcc, losses, maps
 from labkit.bpf.btf import fetch
 from labkit.bpf.collect import PERF_BUFFER, RING_BUFFER, Collector
 from labkit.bpf.counted import counted
+from labkit.bpf.diagnose.code import Code
+from labkit.bpf.diagnose.effects import never_filled
 from labkit.bpf.fields import Field, fields_of, frame_of
 from labkit.bpf.losses import Loss
 from labkit.bpf.maps import MapShape
@@ -172,6 +174,8 @@ class Cell(Program):
         keys, values = maps.read_raw(self.map_fd(name))
         key, value = self._fields(name, told)
         notes = [f"{len(keys):,} of {told.entries:,} entries."]
+        if not len(keys) and (why := never_filled(Code(self.path.read_text("utf-8")), name)):
+            notes.append(why)
         if told.per_cpu:
             keys, values, cpus, note = _of_cpus(keys, values, told, value, per_cpu)
             notes.append(note)

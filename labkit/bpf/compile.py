@@ -13,6 +13,7 @@ from labkit.bpf.capture import captured
 from labkit.bpf.diagnose import clang, written
 from labkit.bpf.diagnose import said as diagnostics
 from labkit.bpf.diagnose.code import Code
+from labkit.bpf.diagnose.finding import Finding
 from labkit.bpf.structures import as_written
 from labkit.bpf.text import Source
 from labkit.bpf.verifier.repair import Repair, passes
@@ -69,6 +70,11 @@ def compile_error(said: str, path: Path, source: Source | None = None) -> Labkit
         verified = bool(found.edits) and source is not None and passes(repair, source)
         detail = f"{detail}\n{repair.proof(code)}" if verified else detail
         return CompileError(found.headline(path.name), found.fix, detail, verified=verified)
+    unmade = re.search(r"could not open bpf map: (\w+), error: (.+)", said)
+    if unmade and (declared := code.map_named(unmade[1])):
+        what = f"the kernel refuses the map {unmade[1]} ({unmade[2].strip()})"
+        unknown = Finding(declared.line, 0, what, "check its type, the size of its key and value, and its entries")
+        return CompileError(unknown.headline(path.name), unknown.fix, unknown.detail(code.text, path.name))
     said = as_written(said, code.text)
     lines = said.strip().splitlines()
     first = next((line for line in lines if "error:" in line), lines[0] if lines else "")

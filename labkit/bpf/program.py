@@ -27,6 +27,7 @@ from labkit.bpf import bcc, maps, proginfo
 from labkit.bpf.capture import captured
 from labkit.bpf.compile import Compiled, compile_source
 from labkit.bpf.diagnose.events import kprobe_advice
+from labkit.bpf.diagnose.refused import nothing_left
 from labkit.bpf.load import KINDS, log_of_all_paths, try_load
 from labkit.bpf.shelf import SHELF
 from labkit.bpf.text import BPF_FOLDER, Source
@@ -197,7 +198,7 @@ class Program:
         """Return the error for a function that the kernel did not load."""
         reason = os.strerror(error)
         if not bcc.size_of(self.bcc, function):
-            return explain.nothing_left(self.source, function)
+            return nothing_left(self.source, function)
         if said.strip():
             is_as_written = self.rewritten is self.source
             found = explain.diagnose(self.source, function, program_type, self.warnings, said if is_as_written else "")

@@ -117,6 +117,27 @@ def promised_in(tag: str) -> str:
         return ""
 
 
+def constants_of_headers() -> Mapping[str, str]:
+    """Return the constants of the kernel's promised interface, and the header of each; none without headers."""
+    try:
+        return _constants(kernel_headers().path)
+    except Missing:
+        return {}
+
+
+@cache
+def _constants(tree: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
+    folders = [each for pattern in _PROMISED for each in tree.glob(pattern)]
+    texts = [path for folder in folders for path in folder.rglob("*.h")]
+    for path in [*texts, *tree.glob("include/linux/socket.h")]:
+        name = str(path)[str(path).rindex("include/") + len("include/") :]
+        pattern = r"^[ \t]*(?:#[ \t]*define[ \t]+([A-Z]\w+)[ \t]+\S|([A-Z][A-Z0-9_]{4,})[ \t]*(?:=[^,;\n]*)?,)"
+        for one, other in re.findall(pattern, path.read_text(errors="replace"), re.MULTILINE):
+            found.setdefault(one or other, name)
+    return found
+
+
 @cache
 def _promised(tree: Path) -> dict[str, str]:
     """Return the structs of the UAPI headers, which the kernel promises to keep, and the header of each."""

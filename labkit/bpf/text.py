@@ -58,6 +58,7 @@ class Source:
                 "-Wno-macro-redefined",
                 "-Wuninitialized",
                 "-Wsometimes-uninitialized",
+                "-Wimplicit-fallthrough",
                 *_WARNINGS,
                 *macros,
             ),

@@ -28,7 +28,7 @@ from typing import NoReturn
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
-from labkit.bpf import proginfo
+from labkit.bpf import bcc, proginfo
 from labkit.bpf.diagnose import refused
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.shelf import SHELF
@@ -47,7 +47,8 @@ __all__ = ["load_ipython_extension", "unload_ipython_extension"]
 KINDS = ("KPROBE", "TRACEPOINT", "PERF_EVENT", "SOCKET_FILTER", "SCHED_CLS", "XDP", "SK_MSG", "SOCK_OPS", "CGROUP_SKB")
 _WHAT_IT_CAN = """Then NAME is the program (labkit.bpf.cell.Cell):
   NAME.aim(pid=...)        whom it watches; cgroup=FOLDER, everybody=True; clear=True empties the maps first
-  NAME.events("events")    the records of a ring buffer or perf buffer: a DataFrame, a column per C field
+  NAME.events("events")    the records of a ring buffer or perf buffer: a DataFrame, a column per C field;
+                           of="TYPE" chooses, where several C types are sent to one buffer
   NAME.map("counts")       any map: a DataFrame, a column per field of key and value; per_cpu=True: each CPU
   NAME.hash("counts")      a hash as a dict; NAME.counters("array") an array as NumPy
   NAME.stream("events")    the same live, with Stop; for maps too
@@ -182,7 +183,8 @@ class BpfMagics(Magics):  # type: ignore[misc]
         self, program: NotebookCell, options: argparse.Namespace, *, is_rehearsed: bool = False
     ) -> Rendered | Live:
         is_known = is_rehearsed or program.source.key in SHELF  # what was compiled here before ends no process
-        told = None if is_known else explain.refused_by_clang(program.source)
+        kind = bcc.program_type(options.kind) if options.kind else 0
+        told = None if is_known else explain.refused_by_clang(program.source, kind)
         if told is not None:
             raise told.error()
         with uninterrupted():  # attached, it has a name by which the next cell can detach it

@@ -386,6 +386,13 @@ def test_two_structs_of_one_size_in_one_buffer_are_refused(make: Make) -> None:
             cell.events("events")
 
 
+def test_an_empty_map_says_that_no_line_fills_it(make: Make) -> None:
+    look = "\tu32 k = 1;\n\tu64 *v = m.lookup(&k);\n\tif (v)\n\t\t*v += 1;"
+    with make("BPF_HASH(m, u32, u64);\nBPF_HASH(other, u32, u64);", f"{look}\n\tother.increment(k);") as cell:
+        assert cell.map("m").told[-1].startswith("No line of the program puts an entry into m")
+        assert not any("No line" in each for each in cell.map("other").told)
+
+
 def test_aiming_again_says_that_counts_go_on(make: Make) -> None:
     with make("BPF_HASH(m, u32, u64);", "\tu32 one = 1;\n\tm.increment(one);") as cell:
         with Workload("maps", ["--work", "count", "--calls", "23"]) as run:

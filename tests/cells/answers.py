@@ -9,6 +9,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from labkit.bpf.bcc import program_type
 from labkit.bpf.diagnose import refused
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.program import Program
@@ -34,7 +35,7 @@ def answer(cell: str, folder: Path) -> Answer:
     path = folder / "cell.c"
     path.write_text(cell, encoding="utf-8")
     program = Program(source=path)
-    told = explain.refused_by_clang(program.source)
+    told = explain.refused_by_clang(program.source, program_type(kind) if kind else 0)
     if told is not None:
         return Answer(False, told.line or 0, "\n".join((told.headline, told.fix, told.detail)))
     try:

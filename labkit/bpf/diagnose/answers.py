@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from labkit.bpf.diagnose import functions, grammar, habits, texts
+from labkit.bpf.diagnose import functions, grammar, habits, names, texts
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.events import fields, near, nearest_event
 from labkit.bpf.diagnose.said import Answer, Match, Said, edit
@@ -22,7 +22,6 @@ __all__ = [
     "assignment",
     "call",
     "cast",
-    "comment",
     "cpp",
     "declared_below",
     "event_names",
@@ -37,7 +36,6 @@ __all__ = [
     "one_name",
     "open_bracket",
     "placeholder",
-    "quotes",
     "raw",
     "semicolon",
     "type",
@@ -60,13 +58,11 @@ def field(found: Match, code: Code, said: Said) -> Answer:
             what,
             f"its fields are: {', '.join(known)}; {field} belongs to {entry}: keep it in a map there, by thread",
         )
+    if field in known:
+        return texts.of_varying_length(code, said, field)
     close = near(field, known) or next((each for each in known if each in field or field in each), "")
     hint = (f"did you mean {close}? " if close else "") + f"Its fields are: {', '.join(known)}"
     return what, hint, edit(code, said, field, close)
-
-
-def _short_names(code: Code) -> set[str]:
-    return set(re.findall(r"\b(?:[us]\d+|int|long|char)\s+(\w{1,2})\b", code.bare))
 
 
 def raw(found: Match, code: Code, said: Said) -> Answer:
@@ -93,6 +89,12 @@ def undeclared(found: Match, code: Code, said: Said) -> Answer:
             "args belongs to TRACEPOINT_PROBE; here the function's own parameters are used",
             "write the parameter's own name",
         )
+    if told := names.declaration(line, said.line) if name in ("let", "var", "auto") else None:
+        return told
+    if name == "errno":
+        return names.errno(code, said.line)
+    if name in ("kstack", "ustack"):
+        return names.stacks_of_bpftrace(name)
     if name in ("std", "cout", "nullptr", "new", "delete", "this"):
         return f"{name} is C++, and this is C", "write C: NULL, pointers and functions"
     if re.match(rf"\s*{name}\s+\w+\s*[=;]", line):
@@ -102,12 +104,17 @@ def undeclared(found: Match, code: Code, said: Said) -> Answer:
         return f"{name} is Python, and this is C", f"write {right}", edit(code, said, name, right)
     if name == "TASK_COMM_LEN":
         return "TASK_COMM_LEN is not declared here: it is 16", "write 16", edit(code, said, name, "16")
+    if told := grammar.spaced_macro(name, code, line) or names.of_record(name, code, said.line):
+        return told
     if told := grammar.below(name, code) or habits.builtin(name, code, said.line):
         return told
-    names = set(re.findall(r"\b[A-Za-z_]\w{2,}\b", re.sub(r'"[^"]*"', "", code.bare))) - {name}
-    names -= {word for each in code.probes for word in (each.category, each.event, each.kind)}
-    close = near(name, names, 0.75)
-    close = close or next((each for each in sorted(_short_names(code)) if name.startswith(each) and each != name), "")
+    if name.isupper() and (told := names.constant_of_header(name, code)):
+        return told
+    known = set(re.findall(r"\b[A-Za-z_]\w{2,}\b", re.sub(r'"[^"]*"', "", code.bare))) - {name}
+    known -= {word for each in code.probes for word in (each.category, each.event, each.kind)}
+    here = set(re.findall(r"^\s*(?:const\s+)?(?:struct\s+)?\w+[\s*]+(\w+)\s*=", line))  # it has no value yet
+    close = near(name, known - here, 0.75) or (names.nearest_constant(name) if name.isupper() else "")
+    close = close or next((each for each in names.short(code) - here if re.fullmatch(rf"{each}{{2,}}", name)), "")
     if told := grammar.other_words(name, line, said.line):
         return told
     missing = "declare it, with its value, above this line"
@@ -128,6 +135,9 @@ def header(found: Match, code: Code, said: Said) -> Answer:
         "pthread.h",
         "errno.h",
         "iostream",
+        "stdatomic.h",
+        "ctype.h",
+        "assert.h",
     ):
         return (
             f"there is no C library in the kernel, so no {found[1]}",
@@ -143,7 +153,7 @@ def type(found: Match, code: Code, said: Said) -> Answer:
     name = found[1]
     if name == "string":
         return "C has no type string", "declare a struct that holds the letters: struct name { char text[16]; };"
-    if name in ("def", "import", "from", "class", "let", "var", "auto"):
+    if name in ("def", "import", "from", "class", "let", "var", "auto", "fn", "func", "function"):
         return (
             f"{name} is another language's word; this is C",
             "write C: a probe begins with TRACEPOINT_PROBE(category, event) {",
@@ -245,6 +255,8 @@ def placeholder(found: Match, code: Code, said: Said) -> Answer:
 
 
 def cast(found: Match, code: Code, said: Said) -> Answer:
+    if " passing " in found[0] and (told := texts.address_as_number(code, said)):
+        return told
     if " passing " in found[0]:
         what = "a number is passed where the address of a variable is wanted"
         return what, "put the number into a variable, and pass its address with &"
@@ -336,16 +348,6 @@ def semicolon(found: Match, code: Code, said: Said) -> Answer:
         "end the line with ;",
         {said.line: f"{bare};{line[len(bare) :]}"},
     )
-
-
-def quotes(found: Match, code: Code, said: Said) -> Answer:
-    plain = code.line(said.line).translate(str.maketrans("“”„‘’", '"""\'\''))
-    return "these are typographic quotes", f"write the plain quotes: {plain.strip()}", {said.line: plain}
-
-
-def comment(found: Match, code: Code, said: Said) -> Answer:
-    line = code.line(said.line)
-    return "# begins no comment in C", "write // before a comment", {said.line: line.replace("#", "//", 1)}
 
 
 def one_name(found: Match, code: Code, said: Said) -> Answer:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from labkit.bpf.diagnose import answers, grammar, map_answers, texts
+from labkit.bpf.diagnose import answers, conditions, grammar, map_answers, numbers, texts
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.events import event_problem
 from labkit.bpf.diagnose.finding import Finding
@@ -40,7 +40,7 @@ ERRORS: tuple[Row, ...] = (
     ),
     Row(
         r"unexpected character <U\+201[89CD]>|character <U\+201[89CD]> not allowed",
-        answers.quotes,
+        grammar.quotes,
         root=True,
     ),
     Row(
@@ -55,6 +55,7 @@ ERRORS: tuple[Row, ...] = (
     ),
     Row(r"too (few|many) arguments provided to function-like macro", grammar.macro_form),
     Row(r"expected (?:expression|'\(' after|'\)'|';')", grammar.other_language),
+    Row(r"expected function body after function declarator", grammar.filtered),
     Row(r"expected expression", grammar.macro_with_equals),
     Row(r"expected expression", grammar.size_missing),
     Row(r"extraneous closing brace", grammar.extra_brace),
@@ -62,6 +63,7 @@ ERRORS: tuple[Row, ...] = (
     Row(r"cannot assign to variable '(\w+)' with const", grammar.constant),
     Row(r"must use 'struct' tag to refer to type '(\w+)'", grammar.struct_word),
     Row(r"member reference type '.*' is (?:not )?a pointer; did you mean to use '(.+?)'", grammar.member),
+    Row(r"unexpected type name '\w+': expected identifier", map_answers.no_such_macro),
     Row(r"unexpected type name '\w+': expected expression", grammar.lookup_in_if),
     Row(r"expected expression", grammar.lookup_in_if),
     Row(r"invalid operands to binary expression \('\w+ \(\*\)\(void\)'", grammar.not_called),
@@ -101,9 +103,10 @@ ERRORS: tuple[Row, ...] = (
     Row(r"use of undeclared identifier '\$(\w+)'", answers.placeholder),
     Row(r"'(\S+)' file not found", answers.header),
     Row(r"redefinition of '(\w+?)(?:_table_t)?'", map_answers.clash),
+    Row(r"address of bit-field requested", numbers.bit_field),
     Row(r"unexpected ';' before '\)'", answers.macro),
     Row(r"expected ';'", answers.semicolon),
-    Row(r"invalid preprocessing directive", answers.comment),
+    Row(r"invalid preprocessing directive", grammar.comment),
     Row(r"unknown type name '(\w+)'", answers.type),
     Row(r"expected identifier or '\('", answers.cpp),
     Row(
@@ -133,10 +136,14 @@ WARNINGS: tuple[Row, ...] = (
         explains=True,
     ),
     Row(r"incompatible pointer types initializing", map_answers.value_type),
-    Row(
-        r"shift count >= width of type",
-        answers.fixed("1 is a number of 32 bits, and is shifted by more", "write 1ULL instead of 1"),
-    ),
+    Row(r"shift count >= width of type", numbers.shifted),
+    Row(r"(\S+) has lower precedence than (\S+);", conditions.precedence),
+    Row(r"logical not is only applied to the left hand side", conditions.not_first),
+    Row(r"result of comparison of constant \S+ with boolean expression", conditions.chained),
+    Row(r"use of logical '(\S+)' with constant operand", conditions.constant_operand),
+    Row(r"unannotated fall-through between switch labels", conditions.falls_through),
+    Row(r"overflow in expression; result is (-?\d+)", numbers.overflow),
+    Row(r"implicit truncation from '.*' to bit-field changes value from (-?\d+) to (-?\d+)", numbers.cut),
     Row(r"incompatible integer to pointer conversion \w+ '(.+?)'", answers.cast),
     Row(r"only %d %u", texts.conversion),
     Row(

@@ -124,6 +124,15 @@ class Code:
         """Return the probe that begins last before a line."""
         return next((probe for probe in reversed(self.probes) if probe.line <= line), None)
 
+    def leaving(self, line: int) -> str:
+        """Return what a program for packets returns at its end, where 0 would drop the packet; 0 of another program."""
+        above, below = "\n".join(self.lines[:line]), "\n".join(self.lines[line:])
+        heads = re.findall(r"^\w[^;{}\n]*\([^;{}\n]*\)", above, re.MULTILINE)
+        if not heads or not re.search(r"\bstruct\s+(?:xdp_md|__sk_buff|sk_msg_md|bpf_sock_ops)\b", heads[-1]):
+            return "0"
+        left = re.findall(r"\breturn\s+(-?\d+|[A-Z]\w*)\s*;", below.partition("\n}")[0])
+        return left[-1] if left else "0"
+
     def map_named(self, name: str) -> Map | None:
         return next((each for each in self.maps if each.name == name), None)
 
@@ -160,18 +169,6 @@ class Code:
             end = self.bare.find("}", match.end()) if "\n" not in self.bare[match.end() : end] else end
             found[match[1]] = (self.line_at(match.start(1)), self.bare[match.end() : end])
         return found
-
-    def large_variable(self, limit: int) -> tuple[int, str, int] | None:
-        """Return (line, name, bytes) of the one variable in a function that has more bytes than `limit`."""
-        found = []
-        for match in re.finditer(r"^[ \t]+((?:struct )?\w+) (\w+)(?:\[([^\]]*)\])?\s*(?:=|;)", self.bare, re.MULTILINE):
-            line = self.line_at(match.start(1))
-            one, count = self.size_of(match[1]), number(match[3]) if match[3] else 1
-            probe = self.bare[: match.start()].rfind("\n{")
-            inside = probe > self.bare[: match.start()].rfind("\n}")
-            if inside and one and count and one * count > limit:
-                found.append((line, match[2], one * count))
-        return found[0] if len(found) == 1 else None
 
     def arguments(self, line: int, function: str) -> list[str]:
         """Return the arguments of a call that begins in a line, as they are written; none without such a call."""
@@ -212,6 +209,11 @@ class Code:
         sizes = {one * (self.constant(count) or 0) for one, count in ones if one}
         return (sizes.pop() or None) if len(sizes) == 1 else None
 
+    def kind_of_array(self, name: str) -> str:
+        """Return the type of the elements of an array, empty where it is not declared."""
+        found = re.search(rf"\b((?:struct |unsigned )?\w+)\s+{re.escape(name)}\s*\[", self.bare)
+        return found[1] if found else ""
+
     def size_of(self, kind: str) -> int | None:
         """Return the bytes of a C type that this file spells out, None where it does not."""
         measured = self._layout(kind.strip(), 0)
@@ -237,6 +239,8 @@ class Code:
         if kind.endswith("*"):
             return 8, 8
         words = [word for word in kind.split() if word not in ("unsigned", "signed")] or ["int"]
+        if words[0] == "enum":
+            return 4, 4
         if words[0] != "struct" and (size := _BYTES.get(words[0] if len(words) == 1 else words[-1])):
             return size, size
         body = re.search(rf"\bstruct\s+{re.escape(words[-1])}\s*\{{([^{{}}]*)\}}", self.bare)
@@ -253,7 +257,7 @@ class Code:
             for dimensions in [parts[3], *(re.sub(r"^[^\[]*", "", each) for each in others)]:
                 count = 1
                 for dimension in re.findall(r"\[([^\]]*)\]", dimensions):
-                    known = number(dimension)
+                    known = self.constant(dimension)
                     if known is None:
                         return None
                     count *= known

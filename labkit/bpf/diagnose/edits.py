@@ -8,7 +8,7 @@ import re
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.habits import replaced_call
 
-__all__ = ["Edit", "cleared_in_a_loop", "log2_of_integers", "unsigned"]
+__all__ = ["Edit", "cleared_in_a_loop", "log2_of_integers", "unsigned", "wider_member"]
 
 Edit = tuple[str, dict[int, str]] | None  # the fix in words, and line -> its new text
 
@@ -23,6 +23,8 @@ def unsigned(code: Code, line: int) -> Edit:
     found = list(re.finditer(rf"(?<![\w.>)\]])({_OPERAND}|\d+)\s*([/%])(?![=/*])", bare))
     if len(stores) + len(found) != 1:
         return None
+    if found and (timed := _difference_of_times(code, line, found[0][1])):
+        return timed
     note = "; if the number can be negative, test that first: it would become a huge one"
     if stores:
         name, operator = stores[0][1], stores[0][2]
@@ -31,6 +33,16 @@ def unsigned(code: Code, line: int) -> Edit:
     else:
         edited = f"{text[: found[0].start(1)]}(u64){text[found[0].start(1) :]}"
     return f"divide unsigned numbers: {edited.strip().rstrip(chr(59))}{note}", {line: edited}
+
+
+def _difference_of_times(code: Code, line: int, name: str) -> Edit:
+    """Return a u64 in place of the signed variable that holds a time, or the difference of two."""
+    for at in range(line, 0, -1):
+        text = code.lines[at - 1]
+        if re.search(rf"\b(?:int|long|s32|s64)\s+{name}\s*=.*\bbpf_ktime_get_\w*ns\s*\(", text):
+            right = re.sub(rf"\b(?:int|long|s32|s64)(\s+{name}\b)", r"u64\1", text, count=1)
+            return f"declare {name} as u64 (line {at}): a time, or the difference of two", {at: right}
+    return None
 
 
 def cleared_in_a_loop(code: Code, line: int) -> Edit:
@@ -47,6 +59,17 @@ def cleared_in_a_loop(code: Code, line: int) -> Edit:
     loop = f"for (int word = 0; word < {size // 8}; word++) ((volatile u64 *)({given[0]}))[word] = 0"
     edits = replaced_call(code, line, name, loop)
     return (f"clear it in a loop of 8-byte words: {loop};", edits) if edits else None
+
+
+def wider_member(code: Code, line: int, kind: str) -> Edit:
+    """Return another type in place of the narrower member of a struct that an atomic operation changes."""
+    name = re.search(r"__(?:sync|atomic)_\w+\s*\(\s*&\s*\w+(?:->|\.)(\w+)", code.lines[line - 1])
+    declared = code.find(rf"\b(u8|u16|u32|s8|s16|s32|int|short|char)\s+{name[1]}\s*[;,]") if name else None
+    if name is None or declared is None:
+        return None
+    text = code.lines[declared[0] - 1]
+    right = re.sub(rf"\b{declared[1][1]}(\s+{name[1]}\b)", rf"{kind}\1", text, count=1)
+    return f"declare {name[1]} as {kind} (line {declared[0]})", {declared[0]: right}
 
 
 def log2_of_integers(code: Code, line: int) -> Edit:

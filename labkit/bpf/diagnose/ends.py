@@ -82,6 +82,18 @@ ENDS: tuple[End, ...] = (
         edit=edits.unsigned,
     ),
     End(
+        r"Unsupported atomic operations, please use 64 bit version",
+        "this atomic operation is for numbers of 64 bits",
+        "declare the number as u64",
+        edit=lambda code, line: edits.wider_member(code, line, "u64"),
+    ),
+    End(
+        r"Unsupported atomic operations",
+        "atomic operations are for numbers of 32 and 64 bits",
+        "declare the number as u32 or u64",
+        edit=lambda code, line: edits.wider_member(code, line, "u32"),
+    ),
+    End(
         r"Unsupported dynamic stack allocation|dynamic_stackalloc",
         "the size of an array has to be a constant",
         "give it a fixed size: char text[64];",

@@ -9,7 +9,17 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["event_problem", "field_type", "fields", "helpers", "kprobe_advice", "near", "nearest_event"]
+__all__ = [
+    "declared",
+    "event_problem",
+    "field_type",
+    "fields",
+    "function_problem",
+    "helpers",
+    "kprobe_advice",
+    "near",
+    "nearest_event",
+]
 
 _EVENTS = Path("/sys/kernel/tracing/events")
 _UAPI = Path("/usr/include/linux/bpf.h")
@@ -40,6 +50,16 @@ def field_type(category: str, event: str, field: str) -> str:
     return found[1].strip() if found else ""
 
 
+def declared(category: str, event: str, field: str) -> str:
+    """Return the declaration of a tracepoint's field, with its brackets; empty where it is not known."""
+    try:
+        text = (_EVENTS / category / event / "format").read_text(errors="replace")
+    except OSError:
+        return ""
+    found = re.search(rf"field:\s*([^;]*\b{re.escape(field)}(?:\[[^\]]*\])?);", text)
+    return found[1] if found else ""
+
+
 def helpers() -> list[str]:
     """Return the BPF helpers that the header of this machine's C library package knows."""
     try:
@@ -64,6 +84,19 @@ def event_problem(category: str, event: str) -> tuple[str, str] | None:
     if not close:
         return what, f"choose one of the folders of {_EVENTS / category}"
     return what, f"did you mean {close}? Its fields are: {', '.join(fields(category, close))}"
+
+
+def function_problem(name: str) -> tuple[str, str] | None:
+    """Return (what is wrong, the fix) of a function that this kernel does not have; None if it has it, or hides all."""
+    try:
+        known = set(re.findall(r" [tT] (\w+)$", Path("/proc/kallsyms").read_text(), re.MULTILINE))
+    except OSError:
+        return None
+    if not known or name in known:
+        return None
+    close = near(name, (each for each in known if each[:2] == name[:2]))
+    what = f"this kernel has no function {name}, or clang put it into its callers"
+    return what, f"did you mean {close}?" if close else "choose another function: grep NAME /proc/kallsyms"
 
 
 def nearest_event(category: str, event: str) -> tuple[str, str] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from labkit.bpf.diagnose import names
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.finding import Finding
 from labkit.bpf.diagnose.habits import replaced_call
@@ -16,9 +17,11 @@ from labkit.bpf.diagnose.said import Answer, Match, Said
 
 __all__ = [
     "below",
+    "comment",
     "constant",
     "declared_late",
     "extra_brace",
+    "filtered",
     "lookup_in_if",
     "macro_form",
     "macro_with_equals",
@@ -26,11 +29,14 @@ __all__ = [
     "member",
     "no_arguments",
     "not_called",
+    "open_macros",
     "other_language",
     "other_words",
+    "quotes",
     "shadowed",
     "size_missing",
     "slips",
+    "spaced_macro",
     "struct_word",
     "structs",
     "switched",
@@ -47,6 +53,15 @@ _FORMS = {
     "BPF_PERF_OUTPUT": "BPF_PERF_OUTPUT(name)",
     "BPF_STACK_TRACE": "BPF_STACK_TRACE(name, entries)",
     "BPF_PROG_ARRAY": "BPF_PROG_ARRAY(name, entries)",
+    "BPF_SOCKMAP": "BPF_SOCKMAP(name, entries)",
+    "BPF_SOCKHASH": "BPF_SOCKHASH(name, key, entries)",
+    "BPF_QUEUE": "BPF_QUEUE(name, type, entries)",
+    "BPF_STACK": "BPF_STACK(name, type, entries)",
+    "BPF_LPM_TRIE": "BPF_LPM_TRIE(name, key, value, entries)",
+    "BPF_CGROUP_ARRAY": "BPF_CGROUP_ARRAY(name, entries)",
+    "BPF_PERF_ARRAY": "BPF_PERF_ARRAY(name, entries)",
+    "BPF_ARRAY_OF_MAPS": 'BPF_ARRAY_OF_MAPS(name, "inner map", entries)',
+    "BPF_HASH_OF_MAPS": 'BPF_HASH_OF_MAPS(name, key type, "inner map", entries)',
 }
 _TYPE = r"(?:[us](?:8|16|32|64)|int|char|long|unsigned|size_t|struct\s+\w+)"
 
@@ -153,10 +168,48 @@ def map_within(found: Match, code: Code, said: Said) -> Answer:
 
 def macro_form(found: Match, code: Code, said: Said) -> Answer:
     """Answer one of BCC's macros that gets too few or too many arguments."""
-    name = re.search(r"\b(BPF_\w+)\s*\(", code.line(said.line))
+    line = code.line(said.line)
+    if raw := re.match(r"(\s*)RAW_TRACEPOINT_PROBE\s*\(\s*(\w+)\s*,[^)]*\)(.*)", line):
+        right = f"RAW_TRACEPOINT_PROBE({raw[2]})"
+        what = "a raw tracepoint takes the name of its event alone"
+        fix = f"write {right}, and read the arguments as ctx->args[0], ctx->args[1], …"
+        return what, fix, {said.line: f"{raw[1]}{right}{raw[3]}"}
+    name = re.search(r"\b(BPF_\w+)\s*\(", line)
     if name is None or name[1] not in _FORMS:
-        return None
+        return _own_macro(found, code, line)
     return f"{name[1]} gets too {found[1]} arguments", f"write {_FORMS[name[1]]}"
+
+
+def _own_macro(found: Match, code: Code, line: str) -> Answer:
+    """Answer a macro of the learner's that gets too few or too many arguments."""
+    for at, text in enumerate(code.bare.splitlines(), 1):
+        defined = re.match(r"\s*#\s*define\s+(\w+)\(([^)]*)\)", text)
+        if defined and re.search(rf"\b{defined[1]}\s*\(", line):
+            whole = f"{defined[1]}({defined[2]})"
+            return f"the macro {defined[1]} (line {at}) gets too {found[1]} arguments", f"it is {whole}"
+    return None
+
+
+def open_macros(code: Code) -> Iterator[Finding]:
+    """Yield a macro of the form do { … } while (0) with a brace that is not closed: clang names a line far below."""
+    for defined in re.finditer(r"^[ \t]*#[ \t]*define[ \t]+(\w+)((?:\\\n|[^\n])*)", code.bare, re.MULTILINE):
+        body = re.sub(r'"(?:\\.|[^"\\])*"', "", defined[2])
+        if re.search(r"\bdo\s*\{", body) and body.count("{") == body.count("}") + 1:
+            end = code.line_at(defined.end() - 1)
+            last = re.match(r"(.*?)(while\s*\(\s*0\s*\).*)$", code.line(end))
+            edits = {end: f"{last[1]}}} {last[2]}"} if last else {}
+            what = f"the macro {defined[1]} has a brace that is not closed"
+            yield Finding(code.line_at(defined.start(1)), 0, what, "write } before while (0)", edits=edits)
+
+
+def spaced_macro(name: str, code: Code, line: str) -> tuple[str, str, dict[int, str]] | None:
+    """Return the answer to a macro with a blank before its arguments: they are a part of its text then."""
+    for at, text in enumerate(code.lines, 1):
+        defined = re.match(r"(\s*#\s*define\s+(\w+))[ \t]+(\([^)]*\))(.*)", text)
+        if defined and re.search(rf"\b{name}\b", defined[3]) and re.search(rf"\b{defined[2]}\b", line):
+            what = f"the macro {defined[2]} (line {at}) has a blank before its arguments"
+            return what, f"write {defined[2]}{defined[3]}", {at: f"{defined[1]}{defined[3]}{defined[4]}"}
+    return None
 
 
 def structs(line: str) -> tuple[str, str, str] | None:
@@ -195,8 +248,42 @@ def slips(code: Code) -> Iterator[Finding]:
 
 
 def other_language(found: Match, code: Code, said: Said) -> Answer:
-    """Answer a condition or a loop as Python and other languages have it."""
-    return other_words("", code.line(said.line), said.line)
+    """Answer a condition, a loop, a declaration or a map as other languages have it."""
+    line = code.line(said.line)
+    at = re.match(r"(\s*)@(\w*)\s*(?:\[([^\]]*)\])?\s*(?:=|\+\+)", line)
+    if at:
+        named = code.map_named(at[2]) or next((each for each in code.maps if each.macro == "BPF_HASH"), None)
+        right = f"{named.name if named else at[2] or 'counts'}.increment(key)"
+        declared = "" if named else f"declare BPF_HASH({at[2] or 'counts'}, u32, u64); above the probe, and "
+        what = f"@{at[2]} is a map of bpftrace; in BCC a map is declared, and has methods"
+        return what, f"{declared}write {right}, with the variable key declared and set before"
+    within = re.search(r"(!?)\b(\w+)\s+(not\s+)?in\s+(\w+)\b", line)
+    if within and code.map_named(within[4]) and re.search(r"\bif\b", line):
+        right = f"{'!' if within[1] or within[3] else ''}{within[4]}.lookup(&{within[2]})"
+        edits = {said.line: line.replace(within[0], right)}
+        return "C has no `in`: lookup gives NULL where a map has no such key", f"write {right}", edits
+    each = re.match(r"(\s*)for\s*\(\s*([\w ]+?)\s*&?\s*(\w+)\s*:\s*(\w+)\s*\)\s*(\{?)\s*$", line)
+    if each:
+        whole, one = code.bytes_of(each[4]), code.size_of(code.kind_of_array(each[4]))
+        count = whole // one if whole and one else f"sizeof({each[4]}) / sizeof({each[4]}[0])"
+        kind = "u64" if each[2] == "auto" else each[2]
+        right = f"for (int i = 0; i < {count}; i++) {{ {kind} {each[3]} = {each[4]}[i];"
+        edits = {said.line: f"{each[1]}{right}"} if each[5] else {}
+        return "C has no loop over the elements of an array", f"write {right}", edits
+    return names.declaration(line, said.line) or other_words("", line, said.line)
+
+
+def filtered(found: Match, code: Code, said: Said) -> Answer:
+    """Answer a filter behind the head of a probe, as bpftrace has it."""
+    line, below = code.line(said.line), code.line(said.line + 1)
+    parts = re.match(r"(.*\))\s*/(.+)/\s*(\{?)\s*$", line)
+    if parts is None:
+        return None
+    test = f"    if (!({parts[2].strip()})) return 0;"
+    edits = {said.line: f"{parts[1]}{' {' if parts[3] else ''}"}
+    edits[said.line if parts[3] else said.line + 1] = f"{edits[said.line] if parts[3] else below}\n{test}"
+    what = "a filter between / and / is bpftrace's; in C it is the first line of the function"
+    return what, f"write {test.strip()}", edits
 
 
 def other_words(name: str, line: str, number: int) -> tuple[str, str, dict[int, str]] | None:
@@ -206,6 +293,10 @@ def other_words(name: str, line: str, number: int) -> tuple[str, str, dict[int, 
         end = "{" if line.rstrip().endswith(("{", ":")) and "{" in line else ""
         right = f"for (int {found[2]} = {found[3] or 0}; {found[2]} < {found[4]}; {found[2]}++) {end}".rstrip()
         return "C has no `in`", f"write {right}", {number: f"{found[1]}{right}"}
+    if found := re.search(r"\b(?:elif|elsif|elseif)\b\s*", line):
+        right = f"{line[: found.start()]}else if {line[found.end() :]}"
+        right = re.sub(r"else if (?!\()([^{:]+?)\s*:?\s*(\{?)\s*$", r"else if (\1) \2", right).rstrip(": ")
+        return f"C has no {found[0].strip()}", f"write {right.strip()}", {number: right}
     if name and (found := re.match(rf"(\s*for\s*\(\s*)({name}\s*=.*)$", line)):
         right = f"{found[1]}int {found[2]}"
         return f"{name} is not declared", f"write {right.strip()}", {number: right}
@@ -247,3 +338,13 @@ def extra_brace(found: Match, code: Code, said: Said) -> Answer:
 
 def constant(found: Match, code: Code, said: Said) -> Answer:
     return f"{found[1]} is declared const: it cannot be changed", "take the word const away where it is declared"
+
+
+def quotes(found: Match, code: Code, said: Said) -> Answer:
+    plain = code.line(said.line).translate(str.maketrans("“”„‘’", '"""\'\''))
+    return "these are typographic quotes", f"write the plain quotes: {plain.strip()}", {said.line: plain}
+
+
+def comment(found: Match, code: Code, said: Said) -> Answer:
+    line = code.line(said.line)
+    return "# begins no comment in C", "write // before a comment", {said.line: line.replace("#", "//", 1)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from labkit.bpf.diagnose.code import Code
+from labkit.bpf.diagnose.code import Code, Map
 from labkit.bpf.diagnose.events import near
 from labkit.bpf.diagnose.said import Answer, Match, Said, edit
 
@@ -18,6 +18,7 @@ __all__ = [
     "key",
     "lookup",
     "method",
+    "no_such_macro",
     "not_followed",
     "passed",
     "pointer",
@@ -38,6 +39,8 @@ _METHODS = {
     "BPF_STACK": "push, pop, peek",
     "BPF_CGROUP_ARRAY": "check_current_task",
     "BPF_PERF_ARRAY": "perf_read",
+    "BPF_SOCKMAP": "sock_map_update, sk_redirect_map, msg_redirect_map",
+    "BPF_SOCKHASH": "sock_hash_update, sk_redirect_hash, msg_redirect_hash",
 }
 _IS = {  # what a map is, in words, by its macro
     "BPF_RINGBUF_OUTPUT": "a ring buffer",
@@ -166,6 +169,12 @@ def subscript(found: Match, code: Code, said: Said) -> Answer:
 
 def hidden(found: Match, code: Code, said: Said) -> Answer:
     line = code.line(said.line)
+    inner = re.search(r"\b(\w+)(?:\.|->)(lookup|update|delete)\s*\(([^()]*)\)", line)
+    if inner and re.search(rf"\bvoid\s*\*\s*{inner[1]}\s*=\s*\w+\.lookup", code.bare):
+        rest = ", BPF_ANY" if inner[2] == "update" else ""
+        right = f"bpf_map_{inner[2]}_elem({inner[1]}, {inner[3]}{rest})"
+        what = f"{inner[1]} is the address of a map, which has no methods"
+        return what, f"write {right}", {said.line: line.replace(inner[0], right)}
     for each in code.maps:
         declared = re.compile(rf"^\s*(?:u\d+|s\d+|int|long|unsigned|char|size_t|struct \w+)[\s*]+{each.name}\b")
         hiding = next((n for n, text in enumerate(code.lines[: said.line], 1) if declared.match(text)), None)
@@ -182,6 +191,13 @@ def clash(found: Match, code: Code, said: Said) -> Answer:
     lines = [each.line for each in code.maps if each.name == name]
     if len(lines) > 1:
         return f"two maps are named {name} (lines {lines[0]} and {lines[1]})", "give one of them another name"
+    if lines and " as different kind of symbol" in said.words:
+        edits = {
+            at: re.sub(rf"(?<![\w.>]){name}\b", f"my_{name}", text)
+            for at, text in enumerate(code.lines, 1)
+            if re.search(rf"(?<![\w.>]){name}\b", text)
+        }
+        return f"{name} is already the name of a function or type of C", f"give the map another name: my_{name}", edits
     if name.startswith("labkit_"):
         return (
             f"labkit.h has a map named {name} already",
@@ -197,6 +213,8 @@ def key(found: Match, code: Code, said: Said) -> Answer:
     used = next((each for each in code.maps if re.search(rf"\b{each.name}\s*\.\s*\w+\s*\(", line)), None)
     if one is None or other is None or one == other or used is None or "(" in passed:
         return None
+    if told := _swapped(used, code, said.line):
+        return told
     part = "key" if used.key.strip() == wanted or (not used.key and wanted in ("u64", "int")) else "value"
     name = re.match(r"&(\w+)", line[said.column - 1 :]) if said.column else None
     name = name or re.search(rf"\b{used.name}\s*\.\s*\w+\s*\([^&]*&(\w+)\s*\)", line)
@@ -208,6 +226,33 @@ def key(found: Match, code: Code, said: Said) -> Answer:
         f"declare {mine} as {wanted}" + (f" (line {at[0]})" if at else ""),
         wider,
     )
+
+
+def _swapped(used: Map, code: Code, line: int) -> tuple[str, str, dict[int, str]] | None:
+    """Return the answer to update(&value, &key)."""
+    method = next(
+        (one for one in ("update", "insert") if re.search(rf"\b{used.name}\s*\.\s*{one}\s*\(", code.line(line))), ""
+    )
+    given = code.arguments(line, method)
+    kinds = [code.declared(each.lstrip("& "), line) for each in given]
+    sizes = [code.size_of(each[1]) if each else None for each in kinds]
+    wanted = [code.size_of(used.key or "u64"), code.size_of(used.value or "u64")]
+    if len(given) != 2 or None in sizes or sizes != wanted[::-1] or sizes == wanted:
+        return None
+    right = f"{used.name}.{method}({given[1]}, {given[0]})"
+    key, value = used.key or "u64", used.value or "u64"
+    what = f"the key comes first, then the value: a key of {used.name} is {key}, a value {value}"
+    edits = {line: re.sub(rf"\b{used.name}\s*\.\s*{method}\s*\([^()]*\)", lambda _: right, code.line(line))}
+    return what, f"write {right}", edits
+
+
+def no_such_macro(found: Match, code: Code, said: Said) -> Answer:
+    """Answer a declaration by a macro that BCC does not have."""
+    macro = re.match(r"\s*(BPF_[A-Z_]+)\s*\(", code.line(said.line))
+    if macro is None:
+        return None
+    known = "BPF_HASH, BPF_ARRAY, BPF_PERCPU_HASH, BPF_PERCPU_ARRAY, BPF_HISTOGRAM, BPF_QUEUE, BPF_STACK, BPF_LPM_TRIE"
+    return f"this BCC has no {macro[1]}", f'choose another kind of map: {known}, or BPF_TABLE("lru_hash", …)'
 
 
 def lookup(found: Match, code: Code, said: Said) -> Answer:
@@ -272,14 +317,29 @@ def arguments(found: Match, code: Code, said: Said) -> Answer:
     call = next((each for each in re.finditer(r"\b(\w+)\.(\w+)\s*\(", line) if code.map_named(each[1])), None)
     if call is None or call[2] not in _CALLS:
         return None
-    given = code.arguments(said.line, call[2])
+    given = [each for each in code.arguments(said.line, call[2]) if each]
     what = f"{call[1]}.{call[2]} has too {found[1]} arguments"
+    if found[1] == "many" and call[2] in ("update", "insert", "delete", "lookup") and len(given) > 1:
+        rest = given[: 1 if call[2] in ("delete", "lookup") else 2]
+        wanted = "insert" if "BPF_NOEXIST" in given else call[2]
+        flags, right = True, f"{call[1]}.{wanted}({', '.join(rest)})"
+        if wanted == "insert":
+            what += ": insert is the one that stores only new keys"
+        edits = {said.line: re.sub(rf"{re.escape(call[0])}[^()]*\)", lambda _: right, line)}
+        return what, f"write {right}", edits
+    if call[2] == "push" and len(given) == 1 and found[1] == "few":
+        right = f"{call[1]}.push(&{given[0].lstrip('& ')}, 0)"
+        edits = {said.line: re.sub(rf"{re.escape(call[0])}[^()]*\)", lambda _: right, line)}
+        return what, f"write {right}", edits
     flags = found[1] == "few" and call[2].startswith("ringbuf_") and _CALLS[call[2]].count(",") == len(given)
     right = f"{call[1]}.{call[2]}({', '.join([*given, '0'])})"
     if call[2] == "ringbuf_output" and len(given) == 2 and not given[1].startswith("sizeof"):
         right = f"{call[1]}.ringbuf_output({given[0]}, sizeof({given[0].lstrip('& ')}), 0)"
     if call[2] in ("pop", "peek") and not given:
-        return what, f"write u64 value = 0; {call[1]}.{call[2]}(&value);"
+        kept = re.match(r"(\s*)(\w+)\s*\*?\s*(\w+)\s*=\s*\w+\.\w+\(\s*\)\s*;", line)
+        name = kept[3] if kept else "value"
+        made = f"{kept[2] if kept else 'u64'} {name} = 0; if ({call[1]}.{call[2]}(&{name}) != 0) return 0;"
+        return what, f"write {made} and use {name} itself: it gives 0 where it found one"
     if call[2] == "perf_submit" and len(given) == 2:
         flags, right = True, f"{call[1]}.perf_submit(args, {given[0]}, {given[1]})"
     elif call[2] == "call" and len(given) == 1:

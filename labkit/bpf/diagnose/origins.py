@@ -8,6 +8,7 @@ import re
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.events import field_type
 from labkit.bpf.diagnose.finding import Finding
+from labkit.bpf.diagnose.habits import replaced_call
 
 __all__ = ["literal_left_behind", "number_as_address", "unlimited_loop"]
 
@@ -21,7 +22,26 @@ def number_as_address(code: Code, line: int | None, said: str) -> Finding | None
     """Return where an address came from that is a number for the verifier."""
     if line is None or not re.match(_A_NUMBER, said):
         return None
-    return initial_values(code, line, said) or _of_the_record(code, line) or _of_a_copy(code, line)
+    return (
+        initial_values(code, line, said)
+        or _copied_directly(code, line)
+        or _of_the_record(code, line)
+        or _of_a_copy(code, line)
+    )
+
+
+def _copied_directly(code: Code, line: int) -> Finding | None:
+    """memcpy from an address of the process, which only a helper can read."""
+    text, probe = code.lines[line - 1], code.probe_at(line)
+    call = re.search(r"\b(?:__builtin_)?memcpy\s*\(", text)
+    given = code.arguments(line, call[0].rstrip("( ")) if call else []
+    field = re.match(r"(?:\([^()]*\)\s*)?args->(\w+)$", given[1]) if len(given) == 3 else None
+    if call is None or field is None or probe is None or probe.category != "syscalls":
+        return None
+    right = f"bpf_probe_read_user({given[0]}, {given[2]}, {given[1]})"
+    what = f"args->{field[1]} is an address of the process: the kernel's program cannot copy from it directly"
+    edits = replaced_call(code, line, call[0].rstrip("( "), right)
+    return Finding(line, call.start() + 1, what, f"write {right}", edits=edits)
 
 
 def initial_values(code: Code, line: int | None, said: str) -> Finding | None:

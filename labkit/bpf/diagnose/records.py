@@ -23,12 +23,17 @@ def certain(code: Code) -> Iterator[Finding]:
             what = f"{data} is an array, and BCC wants the address of a record in {buffer}"
             edited = re.sub(rf"\b(\w+\s*\.\s*\w+\s*\((?:[^,()]*,)?\s*){data}\b", rf"\1&{data}", text, count=1)
             yield Finding(line, 0, what, f"write &{data}", edits={line: edited})
+        elif data.isidentifier() and (declared := code.declared(data, line)) and code.size_of(declared[1]):
+            edited = re.sub(
+                rf"(\.\s*(?:{'|'.join(_DATA)})\s*\((?:[^,()]*,)?\s*){data}\b", rf"\1&{data}", code.line(line)
+            )
+            what = f"{buffer} takes the address of a record, and {data} is a number"
+            yield Finding(line, 0, what, f"write &{data}", edits={line: edited})
 
 
 def warnings(code: Code) -> Iterator[Finding]:
     """Yield what is accepted and sends, counts or tests something other than it says."""
-    kinds: dict[str, dict[str, int]] = {}
-    for line, data, size, buffer in _sent(code):
+    for line, data, size, _ in _sent(code):
         name = data.lstrip("& ")
         struct = _pointer(code, name, line)
         if struct and data.startswith("&"):
@@ -37,20 +42,7 @@ def warnings(code: Code) -> Iterator[Finding]:
         elif struct and re.fullmatch(rf"sizeof\s*\(?\s*{re.escape(name)}\s*\)?", size):
             what = f"sizeof({name}) is the size of a pointer, 8 bytes, not of the record"
             yield Finding(line, 0, what, f"write sizeof(*{name})")
-        declared = re.findall(
-            rf"\bstruct\s+(\w+)\s+\**\s*{re.escape(name)}\b", "\n".join(code.bare.splitlines()[:line])
-        )
-        if declared:
-            kinds.setdefault(buffer, {}).setdefault(declared[-1], line)
-    for buffer, structs in kinds.items():
-        if len(structs) > 1:
-            names = list(structs)
-            what = f"{buffer} gets records of {len(structs)} types ({', '.join(f'struct {one}' for one in names)})"
-            other = f"BPF_RINGBUF_OUTPUT({names[1]}_{buffer}, 8);"
-            fix = (
-                f"their rows cannot be told apart: declare one buffer for each, such as {other} and use it in this line"
-            )
-            yield Finding(structs[names[1]], 0, what, fix)
+    yield from _several_types(code)
     for found in re.finditer(r"\*\s*(\w+)\s*=\s*\w+\.ringbuf_reserve\s*\(\s*sizeof\s*\(\s*\1\s*\)\s*\)", code.bare):
         what = f"sizeof({found[1]}) is the size of a pointer, 8 bytes, not of the record"
         yield Finding(code.line_at(found.start()), 0, what, f"write sizeof(*{found[1]})")
@@ -68,11 +60,52 @@ def _sent(code: Code) -> Iterator[tuple[int, str, str, str]]:
             yield line, given[at], given[at + 1], found[1]
 
 
+def _several_types(code: Code) -> Iterator[Finding]:
+    """Yield the buffers that get records of several types: their sizes tell them apart, or nothing does."""
+    kinds: dict[str, dict[str, int]] = {}
+    for line, data, _, buffer in _sent(code):
+        if struct := _struct(code, data.lstrip("& "), line):
+            kinds.setdefault(buffer, {}).setdefault(struct, line)
+    for found in re.finditer(r"\b(\w+)\.ringbuf_reserve\s*\(\s*sizeof\s*\(?\s*(struct\s+|\*\s*)(\w+)", code.bare):
+        line = code.line_at(found.start())
+        struct = found[3] if found[2].startswith("struct") else _struct(code, found[3], line)
+        if struct:
+            kinds.setdefault(found[1], {}).setdefault(struct, line)
+    for buffer, structs in kinds.items():
+        declared = code.map_named(buffer)
+        if len(structs) < 2 or declared is None:
+            continue
+        names = list(structs)
+        what = f"{buffer} gets records of {len(structs)} types ({', '.join(f'struct {one}' for one in names)})"
+        is_ring = declared.macro == "BPF_RINGBUF_OUTPUT"
+        sizes = [code.size_of(f"struct {name}") for name in names]
+        came = [size if is_ring or size is None else -(-(size + 4) // 8) for size in sizes]  # as the buffer rounds them
+        if None not in sizes and len(set(came)) == len(came):
+            reads = " and ".join(f'NAME.events("{buffer}", of="{one}")' for one in names)
+            yield Finding(
+                structs[names[1]], 0, f"{what}, which their sizes tell apart", f"read each by itself: {reads}"
+            )
+            continue
+        other = f"{names[1]}_{buffer}"
+        other = f"BPF_RINGBUF_OUTPUT({other}, 8);" if is_ring else f"BPF_PERF_OUTPUT({other});"
+        fix = f"their rows cannot be told apart: declare one buffer for each, such as {other} and use it in this line"
+        yield Finding(structs[names[1]], 0, what, fix)
+
+
+def _struct(code: Code, name: str, line: int) -> str:
+    """Return the struct of a variable, or of what it points to; empty for another variable."""
+    above = "\n".join(code.bare.splitlines()[:line])
+    found = re.findall(rf"\bstruct\s+(\w+)\s+\**\s*{re.escape(name)}\b", above)
+    return found[-1] if found else ""
+
+
 def _pointer(code: Code, name: str, line: int) -> str:
     """Return the struct that a variable points to, empty for another variable."""
     above = "\n".join(code.bare.splitlines()[:line])
-    found = re.findall(rf"\bstruct\s+(\w+)\s*(?:\w+(?:\s*=\s*[^;]*?)?,\s*)?\*\s*{re.escape(name)}\b", above)
-    return found[-1] if found else ""
+    pattern = rf"\bstruct\s+(\w+)\s*(?:\w+(?:\s*=\s*[^;]*?)?,\s*)?\*\s*{re.escape(name)}\b"
+    found = list(re.finditer(pattern, above))
+    itself = [each.start() for each in re.finditer(rf"\bstruct\s+\w+\s+{re.escape(name)}\b", above)]
+    return found[-1][1] if found and found[-1].start() > max(itself, default=-1) else ""
 
 
 def _one_too_many(code: Code) -> Iterator[Finding]:

@@ -11,8 +11,10 @@ from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.finding import Finding
 from labkit.bpf.diagnose.said import in_file
 from labkit.bpf.structures import structures_of
+from labkit.bpf.text import Source
+from labkit.errors import VerifierError
 
-__all__ = ["cause", "remarks"]
+__all__ = ["cause", "nothing_left", "remarks"]
 
 _LEFT_CALL = r"last insn is not an exit|the call stack of \d+ frames|unreachable insn|jump out of range|unknown func"
 # which refusals a warning of clang explains, by clang's words: the verifier's kinds
@@ -37,6 +39,7 @@ def remarks(warned: str, path: str, code: Code) -> list[Finding]:
         *buffers.short_buffers(code),
         *buffers.padded_keys(code),
         *buffers.address_keys(code),
+        *buffers.unset_members(code),
     ]
 
 
@@ -72,6 +75,8 @@ def cause(warned: str, path: str, code: Code, kind: str, line: int | None, said:
         _recursion,
         _both_tested,
         _name_of_task,
+        _waiting,
+        _task_as_number,
         _address_wanted,
         _packet_directly,
         _written_to_process,
@@ -84,6 +89,8 @@ def cause(warned: str, path: str, code: Code, kind: str, line: int | None, said:
     )
     if kind == "uninitialised" and (padded := next(buffers.padded_keys(code), None)):
         return padded
+    if kind == "uninitialised" and (unset := next(buffers.unset_members(code), None)):
+        return unset
     if kind in ("stack", "bounds", "uninitialised"):
         short = next(
             (each for each in buffers.short_buffers(code) if each.line == line and "overwritten" in each.what), None
@@ -91,6 +98,18 @@ def cause(warned: str, path: str, code: Code, kind: str, line: int | None, said:
         if short:
             return short
     return next((told for check in checks if (told := check(code, line, said))), None)
+
+
+def nothing_left(source: Source, function: str) -> VerifierError:
+    """Return the error for a function of which clang left no instruction: what it does is undefined in C."""
+    code = Code(source.path.read_text(encoding="utf-8"))
+    null = code.find(r"\*\s*(\w+)\s*=\s*(?:\([^()]*\)\s*)?(?:0|NULL)\s*;")
+    used = code.find(rf"(?<![\w*]\s)\*\s*{null[1][1]}\b\s*=[^=]", null[1].end()) if null else None
+    what = f"clang left nothing of {function}: what it does is not defined in C"
+    if null and used:
+        what = f"{null[1][1]} is NULL (line {null[0]}), and is written through: clang leaves nothing of the function"
+    found = Finding(used[0] if used else 0, 0, what, "point it to a variable, or remove the line")
+    return VerifierError(found.headline(source.path.name), found.fix, found.detail(code.text, source.path.name))
 
 
 def _fits(found: Finding, kind: str, line: int | None, said: str) -> bool:
@@ -235,20 +254,58 @@ def _packet_directly(code: Code, line: int | None, said: str) -> Finding | None:
 
 def _lock(code: Code, line: int | None, said: str) -> Finding | None:
     found = re.search(r"progs cannot use bpf_(spin_lock|timer)", said)
+    kind = "socket filter" if said.startswith("socket filter") else "tracing program"
     used = found and (code.find(rf"(?<!struct )\bbpf_{found[1]}\w*\s*\(") or code.find(rf"\bbpf_{found[1]}\b"))
     if not found or not used:
         return None
-    what = f"a tracing program cannot use a bpf_{found[1]}"
+    what = f"a {kind} cannot use a bpf_{found[1]}"
     fix = "count with __sync_fetch_and_add(&v->n, 1), or use a per-CPU map, which needs no lock"
     if found[1] == "timer":
         fix = "note the time in a map, and let the next event look at it"
     return Finding(used[0], 0, what, fix)
 
 
+def _field_of_record(code: Code, line: int | None, said: str) -> Finding | None:
+    """A map's method gets the address of a field of the event's record."""
+    text = code.line(line or 0)
+    field = re.search(r"\b(\w+)\.\w+\s*\([^;]*(&\s*(args->\w+))", text)
+    used = code.map_named(field[1]) if field else None
+    if line is None or field is None or used is None or not re.match(r"R\d type=ctx expected=fp", said):
+        return None
+    kind = used.key if said[1] == "2" else used.value
+    copy = f"{kind or 'u64'} copy = {field[3]};"
+    indent = text[: len(text) - len(text.lstrip())]
+    edits = {line: f"{indent}{copy} {text.lstrip().replace(field[2], '&copy', 1)}"}
+    what = f"&{field[3]} is an address in the record of the event, which this call does not take"
+    return Finding(line, 0, what, f"pass the address of a copy: {copy}", edits=edits)
+
+
+def _waiting(code: Code, line: int | None, said: str) -> Finding | None:
+    """bpf_copy_from_user may wait for a page; the helper of the same arguments that does not wait is named."""
+    text = code.line(line or 0)
+    if line is None or "might sleep" not in said or "bpf_copy_from_user" not in text:
+        return None
+    right = text.replace("bpf_copy_from_user", "bpf_probe_read_user")
+    what = "bpf_copy_from_user may wait for a page, and a probe may not wait"
+    return Finding(line, 0, what, f"write {right.strip()}", edits={line: right})
+
+
+def _task_as_number(code: Code, line: int | None, said: str) -> Finding | None:
+    text = code.line(line or 0)
+    if line is None or not re.match(r"R\d type=(?:scalar|inv) expected=ptr_", said):
+        return None
+    if not re.search(r"\bbpf_get_current_task\s*\(", text):
+        return None
+    right = re.sub(r"\bbpf_get_current_task\b", "bpf_get_current_task_btf", text)
+    what = "bpf_get_current_task gives the task's address as a number, and a pointer is wanted"
+    return Finding(line, 0, what, "write bpf_get_current_task_btf()", edits={line: right})
+
+
 def _address_wanted(code: Code, line: int | None, said: str) -> Finding | None:
     """A map's method gets a number where it takes an address; its arguments are counted as they are written."""
-    if line is None or not re.match(r"R[23] type=(?:scalar|inv)", said):
-        return None
+    sent = _field_of_record(code, line, said)
+    if sent or line is None or not re.match(r"R[23] type=(?:scalar|inv) expected=fp", said):
+        return sent
     call = re.search(r"\b(\w+)\.(\w+)\s*\(", code.lines[line - 1])
     if call is None or code.map_named(call[1]) is None:
         return None

@@ -14,12 +14,14 @@ from labkit.bpf.diagnose.said import Answer, Match, Said
 
 __all__ = [
     "address",
+    "address_as_number",
     "assigned",
     "compared",
     "conversion",
     "copied",
     "format_variable",
     "of_process",
+    "of_varying_length",
     "open_text",
     "same_letters",
     "stored_addresses",
@@ -231,6 +233,24 @@ def wrong_values(code: Code) -> Iterator[Finding]:
             values = "1 value" if wanted == 1 else f"{wanted} values"
             what = f"the format has places for {values}, and gets {len(given) - 1}"
             yield Finding(line, 0, what, "give each % a value: the others print what lies in a register")
+        elif given:
+            each = [one for one in _CONVERSION.findall(found[1]) if one != "%"]
+            yield from _of_another_kind(code, line, list(zip(each, given[1:], strict=False)))
+
+
+def _of_another_kind(code: Code, line: int, pairs: list[tuple[str, str]]) -> Iterator[Finding]:
+    """Yield a number that is printed as a text, a text as a number, and a time of 64 bits as one of 32."""
+    for conversion, value in pairs:
+        declared = code.declared(value, line) if value.isidentifier() else None
+        start = code.line(declared[0]) if declared else value
+        if conversion != "s" and value.isidentifier() and re.search(rf"\bchar\s+(?:[^;]*,\s*)?{value}\s*\[", code.bare):
+            yield Finding(line, 0, f"%{conversion} prints a number, and {value} is a text", f"write %s for {value}")
+        elif conversion == "s" and (declared or re.search(r">>\s*\d+$|^bpf_get_(?!current_task)|^\d+$", value)):
+            yield Finding(line, 0, f"%s prints a text, and {value} is a number", f"write %d or %llu for {value}")
+        elif conversion in ("d", "u", "x") and re.search(r"bpf_ktime_get_\w*ns\s*\(\s*\)(?!\s*/)", start):
+            if declared is None or code.size_of(declared[1]) == 8:
+                what = f"%{conversion} prints 32 bits, and {value} has 64"
+                yield Finding(line, 0, what, f"write %ll{conversion if conversion != 'd' else 'u'}")
 
 
 def stored_addresses(code: Code) -> Iterator[Finding]:
@@ -254,6 +274,32 @@ def stored_addresses(code: Code) -> Iterator[Finding]:
         call = f"{each.name}.{found[2]}({given[0]}, (struct text *)&{taken[2]})"
         edits = {each.line: struct, **replaced_call(code, line, f"{each.name}.{found[2]}", call)}
         yield Finding(line, 0, what, f"keep the text (line {each.line}): {struct} and write {call};", edits=edits)
+
+
+def address_as_number(code: Code, said: Said) -> Answer:
+    """Answer a number as the address that a helper reads: the address is meant, and lacks a cast."""
+    line = code.line(said.line)
+    for helper in re.findall(r"\b(bpf_probe_read\w*)\s*\(", line):
+        given = code.arguments(said.line, helper)
+        if len(given) == 3 and not given[2].startswith(("&", "(", '"')):
+            right = f"(void *){given[2]}"
+            at = line.rfind(given[2])
+            edits = {said.line: line[:at] + right + line[at + len(given[2]) :]} if at >= 0 else {}
+            return f"the address {given[2]} is a number for C: it lacks a cast", f"write {right}", edits
+    return None
+
+
+def of_varying_length(code: Code, said: Said, field: str) -> Answer:
+    """Answer a text of a tracepoint whose length varies (__data_loc): BCC has a macro that copies it."""
+    line = code.line(said.line)
+    what = f"the length of {field} varies from record to record: it is not a field of args"
+    for helper in re.findall(r"\b(bpf_probe_read\w*|__builtin_memcpy|memcpy)\s*\(", line):
+        given = code.arguments(said.line, helper)
+        if len(given) == 3:
+            size = next((each for each in given[1:] if field not in each), f"sizeof({given[0].lstrip('& ')})")
+            right = f"TP_DATA_LOC_READ_STR({given[0]}, {field}, {size})"
+            return what, f"write {right}", replaced_call(code, said.line, helper, right)
+    return what, f"copy it: char text[64]; TP_DATA_LOC_READ_STR(text, {field}, sizeof(text));"
 
 
 def text_compared(found: Match, code: Code, said: Said) -> Answer:

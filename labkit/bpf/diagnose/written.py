@@ -6,14 +6,15 @@ The kernel's limits are those of kernel/bpf/{hashtab,arraymap,ringbuf}.c and mm/
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from labkit.bpf.diagnose import grammar, habits, loops, records, texts
+from labkit.bpf.diagnose import effects, grammar, habits, loops, numbers, records, texts
 from labkit.bpf.diagnose.code import Code, Map, number
-from labkit.bpf.diagnose.events import event_problem, near, nearest_event
+from labkit.bpf.diagnose.events import declared, event_problem, function_problem, near, nearest_event
 from labkit.bpf.diagnose.finding import Finding
 
 __all__ = ["first_mistake", "map_mistakes", "warnings"]
@@ -21,6 +22,7 @@ __all__ = ["first_mistake", "map_mistakes", "warnings"]
 _PERCPU_BYTES = 32 << 10  # PCPU_MIN_UNIT_SIZE: the most that one per-CPU value may have
 _STACK_BYTES = 512  # a key is at most MAX_BPF_STACK
 _DEFAULT_ENTRIES = 10240
+_MANY_PAGES = 1 << 14  # of a ring: 64 MB
 _ARRAY_BYTES = 4 << 30  # an array takes its memory when it is made; the kernel takes minutes to clear more
 # BCC has no such macro -> what to write (docs/reference_guide.md of BCC, "Maps")
 _SPELLINGS = {
@@ -40,6 +42,7 @@ def first_mistake(code: Code) -> Finding | None:
                 habits.certain,
                 records.certain,
                 grammar.slips,
+                grammar.open_macros,
                 _dialect,
                 _macros,
                 map_mistakes,
@@ -88,6 +91,11 @@ def _map_problem(code: Code, each: Map) -> tuple[str, str] | None:
         return (
             f"the key of {each.name} has {key} bytes; a key has to fit on the stack of {_STACK_BYTES} bytes",
             "use a smaller key, such as a number or a hash of the text",
+        )
+    if each.macro == "BPF_LPM_TRIE" and key is not None and key <= 4:
+        return (
+            f"the key of an LPM trie begins with the length of the prefix, and {each.key} has no room for it",
+            f"declare u32 prefixlen; as the first member of {each.key}, and set it (32: the whole of an IPv4 address)",
         )
     value = code.size_of(each.value) if each.value else 8
     if "PERCPU" in each.macro and value is not None and value > _PERCPU_BYTES:
@@ -212,8 +220,11 @@ def _events(code: Code) -> Iterator[Finding]:
             named = re.compile(rf"\b{probe.category}(\s*,\s*){probe.event}\b")
             fixed = named.sub(rf"{right[0]}\g<1>{right[1]}", text) if right else text
             yield Finding(probe.line, 0, *problem, edits={probe.line: fixed} if fixed != text else {})
+        if probe.kind in ("KFUNC_PROBE", "KRETFUNC_PROBE") and (problem := function_problem(probe.event)):
+            yield Finding(probe.line, 0, *problem)
 
 
+_RECORD = re.compile(r"\bbpf_probe_read_user(?P<str>_str)?\s*\([^;]*?,\s*(?:\([^)]*\)\s*)?args->(?P<name>\w+)\s*\)")
 _USER = re.compile(r"\bbpf_probe_read_kernel(?P<str>_str)?\s*\([^;]*?,\s*(?:\([^)]*\)\s*)?(?P<from>args->\w+)\s*\)")
 
 
@@ -227,9 +238,27 @@ def warnings(code: Code) -> Iterator[Finding]:
                 "a string literal is passed for %s: BCC does not load it, and nothing is printed",
                 'make it a variable in the function: char word[] = "…";',
             )
+    for each in code.maps:
+        pages = number(each.entries) if each.macro == "BPF_RINGBUF_OUTPUT" and each.entries else None
+        if pages and pages >= _MANY_PAGES:
+            what = f"the size of the ring {each.name} is in pages of {mmap.PAGESIZE} bytes: this one takes "
+            what += f"{pages * mmap.PAGESIZE / 1e6:,.0f} MB of memory"
+            yield Finding(each.line, 0, what, f"write the pages: {each.name}, {max(pages // mmap.PAGESIZE, 8)}")
     yield from texts.wrong_values(code)
     yield from texts.stored_addresses(code)
     yield from records.warnings(code)
+    yield from numbers.warnings(code)
+    yield from effects.warnings(code)
+    for found in _RECORD.finditer(code.bare):
+        line = code.line_at(found.start())
+        probe = code.probe_at(line)
+        if (
+            probe
+            and probe.category not in ("", "syscalls")
+            and "[" in declared(probe.category, probe.event, found["name"])
+        ):
+            what = f"args->{found['name']} is a part of the record, which is the kernel's: nothing is read there"
+            yield Finding(line, 0, what, f"write bpf_probe_read_kernel{found['str'] or ''}")
     for found in _USER.finditer(code.bare):
         line = code.line_at(found.start())
         probe = code.probe_at(line)

@@ -17,6 +17,7 @@ _SIGNED = r"(?:int|s8|s16|s32|s64|short|long|signed|ssize_t)"
 def limits(code: Code, line: int, said: str, helper: str) -> Iterator[Repair]:
     """Yield what limits the number that leaves its range."""
     text = code.lines[line - 1]
+    yield from _sent(code, line, said)
     arguments = code.arguments(line, helper)
     register = re.search(r"\bR(\d+) ", said)
     if helper and arguments and register and int(register[1]) <= len(arguments):
@@ -65,9 +66,15 @@ def _guard(code: Code, line: int, name: str) -> tuple[int, re.Match[str]] | None
     declared = code.declared(name, line)
     for at in range(line, declared[0] if declared else 0, -1):
         found = re.search(rf"\bif\b.*?\b({name})\s*(<=?|>=?)\s*(\w+(?:\([^)]*\))?)", code.lines[at - 1])
-        if found:
+        if found and not (found[2].startswith("<") and found[3] in ("0", "1")):  # that tests the lower end
             return at, found
     return None
+
+
+def _tests_lower_end(code: Code, line: int, name: str) -> bool:
+    declared = code.declared(name, line)
+    above = "\n".join(code.lines[declared[0] if declared else 0 : line - 1])
+    return re.search(rf"\bif\b.*?\b{name}\s*<=?\s*[01]\b", above) is not None
 
 
 def _marked(guard: tuple[int, re.Match[str]]) -> tuple[int, int, int]:
@@ -106,6 +113,22 @@ def _size(code: Code, line: int, name: str, helper: str, arguments: list[str]) -
     edited = f"{indent}{test} {text[:at_name].lstrip()}{short}{text[at_name + len(name) :]}"
     what = f"nothing limits the size {name} that {helper} gets, and {to[1] if to else 'the buffer'} has {room} bytes"
     yield Repair(what, f"limit it before the call: {test} and pass {short}", {line: edited})
+
+
+def _sent(code: Code, line: int, said: str) -> Iterator[Repair]:
+    """Yield a limit for the size of a record that is sent in part."""
+    text = code.lines[line - 1]
+    call = re.search(r"\b\w+\.(ringbuf_output|perf_submit)\s*\(", text)
+    given = code.arguments(line, call[1]) if call else []
+    at = 1 if call and call[1] == "ringbuf_output" else 2
+    if len(given) != 3 or text.count(given[at]) != 1 or not re.match(r"R\d+ (?:unbounded|min value|invalid)", said):
+        return
+    record = given[at - 1].lstrip("& ")
+    indent, size = text[: len(text) - len(text.lstrip())], f"sizeof({record})"
+    test = f"u64 bytes = {given[at]}; if (bytes > {size}) bytes = {size};"
+    what = f"the size {given[at]} may be larger than {record}, as far as the verifier can see"
+    edited = f"{indent}{test} {text.lstrip().replace(given[at], 'bytes')}"
+    yield Repair(what, f"limit it before the call: {test} and pass bytes", {line: edited})
 
 
 def _bounded(code: Code, line: int, name: str, last: int, words: str, limit: str) -> Iterator[Repair]:
@@ -153,9 +176,12 @@ def _bounded(code: Code, line: int, name: str, last: int, words: str, limit: str
                 {**widened, line: f"{indent}{hidden} {test} {text.lstrip()}"},
             )
             return
+        if signed and _tests_lower_end(code, line, name):
+            what = f"{words}: nothing limits {name} from above, and {limit}"
+            yield Repair(what, f"test {name} just before its use: {test}", {line: f"{indent}{test} {text.lstrip()}"})
         yield Repair(
             f"{words}: nothing limits {name}, and {limit}{note}",
-            f"test {name} just before its use: {test}{add}",
+            f"test {name} just before its use: {test.rstrip(';') if add else test}{add}",
             {**widened, line: f"{indent}{test} {text.lstrip()}"},
         )
 

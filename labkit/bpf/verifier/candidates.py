@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from labkit.bpf.diagnose.code import Code, number
 from labkit.bpf.verifier.bounds import limits
@@ -26,6 +27,21 @@ def repairs(code: Code, kind: str, line: int | None, said: str, helper: str) -> 
     """
     if line is None or not 1 <= line <= len(code.lines):
         return []
+    return [_left(code, line, each) for each in _of_kind(code, kind, line, said, helper)]
+
+
+def _left(code: Code, line: int, repair: Repair) -> Repair:
+    """Return a repair that leaves the program with what the program itself returns at its end."""
+    right = f"return {code.leaving(line)};"
+    if right == "return 0;" or "return 0;" not in repair.fix:
+        return repair
+    edits = {at: text.replace("return 0;", right) for at, text in repair.edits.items()}
+    return replace(repair, fix=repair.fix.replace("return 0;", right), edits=edits)
+
+
+def _of_kind(code: Code, kind: str, line: int, said: str, helper: str) -> list[Repair]:
+    if kind == "licence":
+        return list(_licence(code))
     if kind == "null":
         return list(_tests(code, line))[:_MOST]
     if kind == "reference" and "Unreleased" in said:
@@ -71,6 +87,11 @@ def _tests(code: Code, line: int) -> Iterator[Repair]:
         kept = f"{outer.value} *found = {nested[3]}; if (!found) return 0;"
         edited = f"{nested[1]}{kept} {nested[2]}found{nested[5]}"
         yield Repair("", f"keep what {nested[4]}.lookup gives, and test it: {kept}", {line: edited})
+    if socket := re.search(r"[(,]\s*(\w+->sk)\s*[,)]", text):
+        indent = text[: len(text) - len(text.lstrip())]
+        kept = f"struct bpf_sock *sk = {socket[1]}; if (!sk) return 0;"
+        edited = f"{indent}{kept} {text[: socket.start(1)].lstrip()}sk{text[socket.end(1) :]}"
+        yield Repair("", f"keep {socket[1]} in a variable, and test it: {kept}", {line: edited})
     called = re.match(r"(\s*)(.*?)\*\s*(\w+)(\([^()]*\))(.*)$", text)
     kind = called and re.search(rf"\b((?:struct )?\w+)\s*\*\s*{called[3]}\s*\(", code.bare)
     if called and kind and called[3] in code.functions:
@@ -119,14 +140,41 @@ def _limited_loop(code: Code, line: int) -> Repair | None:
     return Repair(what, f"limit it: {loop[3]} < {size} && {loop[1]}", {line: edited})
 
 
+def _licence(code: Code) -> Iterator[Repair]:
+    if found := code.find(r"^([ \t]*#[ \t]*define[ \t]+BPF_LICENSE)[ \t]+.*$"):
+        right = f"{found[1][1]} GPL"
+        yield Repair("", f"in line {found[0]} write {right}", {found[0]: right})
+
+
+def _compared(code: Code, line: int) -> Iterator[Repair]:
+    """Yield a comparison with the packet's end that is there, the other way round or for the size of a header."""
+    for at in range(line - 1, 0, -1):
+        text = code.lines[at - 1]
+        if text.startswith("}"):
+            return
+        test = re.search(r"\bif\s*\((.*\+.*?)(<=?|>=?)\s*(\w*end\w*|[^;{}]*data_end)\s*\)\s*(?:return\b|\{?$)", text)
+        if test is None:
+            continue
+        start, end = test.span(2)
+        if test[2].startswith("<"):
+            what = f"the test in line {at} is the other way round: it leaves where the packet is long enough"
+            yield Repair(what, f"in line {at} write > in place of {test[2]}", {at: f"{text[:start]}>{text[end:]}"})
+        size = re.search(r"\bsizeof\s*\(\s*(\w+)\s*\)", test[1])
+        if size and re.search(rf"\bstruct\s+\w+\s*\*\s*{size[1]}\b", code.bare):
+            what = f"sizeof({size[1]}) in line {at} is the size of a pointer, 8 bytes, not of the header"
+            right = f"sizeof(*{size[1]})"
+            yield Repair(what, f"in line {at} write {right}", {at: text.replace(size[0], right)})
+
+
 def _inside_packet(code: Code, line: int) -> Iterator[Repair]:
     """Yield a comparison with the packet's end behind the statement that sets the pointer to a header."""
-    context = re.search(r"\bstruct\s+(?:xdp_md|__sk_buff)\s*\*\s*(\w+)", code.bare)
+    yield from _compared(code, line)
+    context = re.search(r"\bstruct\s+(?:xdp_md|__sk_buff|sk_msg_md)\s*\*\s*(\w+)", code.bare)
     ending = re.search(r"\b(\w+)\s*=\s*[^;=]*->data_end\s*;", code.bare)
     end = ending[1] if ending else f"(void *)(long){context[1]}->data_end" if context else ""
     last = re.findall(r"\breturn\s+(\w+)\s*;", code.bare)
     for name in dict.fromkeys(
-        re.findall(r"(?:\*\s*|\b)([A-Za-z_]\w*)(?=->)|(?<=\*)([A-Za-z_]\w*)", code.lines[line - 1])
+        re.findall(r"(?:\*\s*|\b)([A-Za-z_]\w*)(?=->|\[0\])|(?<=\*)([A-Za-z_]\w*)", code.lines[line - 1])
     ):
         pointer = name[0] or name[1]
         for at in range(line, 0, -1):

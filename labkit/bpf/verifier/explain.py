@@ -7,11 +7,11 @@ It reads the log; it knows no program. What it does not know it shows as the ker
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from labkit.bpf.diagnose import ends, loops, refused, written
+from labkit.bpf.diagnose import ends, loops, refused, stack, written
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.finding import Finding, excerpt
 from labkit.bpf.rehearse import rehearse
@@ -24,10 +24,10 @@ from labkit.bpf.verifier.log import Trace
 from labkit.bpf.verifier.numberline import numberline
 from labkit.bpf.verifier.places import Place, debug_output, place_in_rewritten, without_line_directives
 from labkit.bpf.verifier.repair import Repair, passes
-from labkit.bpf.verifier.rules import BY_NAME, RULES, STACK_BYTES, Rule
+from labkit.bpf.verifier.rules import BY_NAME, RULES, Rule
 from labkit.errors import CompileError, VerifierError
 
-__all__ = ["ACCEPTED", "Verdict", "diagnose", "explain", "judge", "nothing_left", "refused_by_clang"]
+__all__ = ["ACCEPTED", "Verdict", "diagnose", "explain", "judge", "refused_by_clang"]
 
 ACCEPTED = "accepted"
 
@@ -80,17 +80,20 @@ def judge(source: Source, function: str, kind: int) -> Verdict:
     return refused_by_clang(source) or diagnose(source, function, kind)
 
 
-def refused_by_clang(source: Source) -> Verdict | None:
-    """Return a verdict if clang would end this process over a program (see `labkit.bpf.rehearse`), else None."""
+def refused_by_clang(source: Source, kind: int = 0) -> Verdict | None:
+    """Return a verdict if clang would end this process over a program (see `labkit.bpf.rehearse`), else None.
+
+    `kind` is the type of functions whose names do not say what they are; fixes are tried with it.
+    """
     text, path, name = source.text, source.path, source.path.name
     code = Code(path.read_text(encoding="utf-8"))
     if mistake := written.first_mistake(code):
-        return _of_finding(mistake, code, source)
+        return _of_finding(mistake, code, source, kind)
     try:
         if (said := rehearse(without_line_directives(text), source.cflags)) is None:
             return None
     except CompileError as stopped:
-        return _of_finding(loops.stopped(code, stopped), code, source)
+        return _of_finding(loops.stopped(code, stopped), code, source, kind)
     error = re.search(r"^error: \S+?:(\d+):\d+: in function (\w+) .*?: (.*)$", said, re.MULTILINE)
     line, function, words = (int(error[1]), error[2], error[3]) if error else (0, "", said.strip()[-300:])
     if error is None and (fatal := re.search(r"^(?:Error at line (\d+): |LLVM ERROR: )(.*)$", said, re.MULTILINE)):
@@ -100,21 +103,21 @@ def refused_by_clang(source: Source) -> Verdict | None:
     place = place if place and place.file == str(path) else None
     if ended and ended[1]:
         place = Place(str(path), ended[1], 0)
-    if "stack limit" in words and (large := code.large_variable(STACK_BYTES)):
-        place = Place(str(path), large[0], 0)
-        words = f"{large[1]} alone has {large[2]} bytes. {words}"
     rule = BY_NAME["TOO_LARGE_STACK"] if "stack limit" in words else None
+    if rule and (large := stack.largest(code, place.line if place else 0)):
+        place, words = Place(str(path), large.line, 0), f"{large.name} alone has {large.size} bytes. {words}"
     what, fix = (rule.means, rule.fix) if rule else ("clang ended without a result", "read clang's words below")
-    verified, proof = False, ""
-    if ended:
-        what, fix = ended[0].means, ended[0].fix
-        if place and (changed := ended[0].edit(code, place.line)):
-            fix, repair = changed[0], Repair("", *changed)
-            verified = passes(repair, source)
-            proof = repair.proof(code) if verified else ""
+    what, fix = (ended[0].means, ended[0].fix) if ended else (what, fix)
+    proof = ""
+    for changed in _changes(code, ended[0] if ended else None, place):
+        repair = Repair("", *changed)
+        proof = repair.proof(code) if passes(repair, source, kind=kind) else ""
+        fix = changed[0] if proof or ended else fix
+        if proof:
+            break
     detail = [_excerpt(path.read_text(encoding="utf-8"), place, name)] if place else []
     detail += _rows([("It needed", rule.needs)] if rule else [])
-    detail += _rows([("Clang's words", words)]) + ([proof] if verified else [])
+    detail += _rows([("Clang's words", words)]) + ([proof] if proof else [])
     return Verdict(
         headline=f"{_at(name, place)}: {what}.",
         fix=fix,
@@ -125,14 +128,20 @@ def refused_by_clang(source: Source) -> Verdict | None:
         said=words,
         processed=None,
         log=debug_output(said)[0],
-        verified=verified,
+        verified=bool(proof),
     )
 
 
-def _of_finding(found: Finding, code: Code, source: Source) -> Verdict:
+def _changes(code: Code, ended: ends.End | None, place: Place | None) -> Iterator[tuple[str, dict[int, str]]]:
+    """Yield what to change where clang ended: the fix of its kind, or without one, variables moved off the stack."""
+    tried = () if place is None else [ended.edit(code, place.line)] if ended else stack.in_a_map(code, place.line)
+    yield from (each for each in tried if each)
+
+
+def _of_finding(found: Finding, code: Code, source: Source, kind: int) -> Verdict:
     """Return the verdict of a mistake that was found before the verifier saw the program."""
     name, repair = source.path.name, Repair("", found.fix, found.edits)
-    verified = bool(found.edits) and passes(repair, source)
+    verified = bool(found.edits) and passes(repair, source, kind=kind)
     detail = "\n".join([found.detail(code.text, name), *([repair.proof(code)] if verified else [])])
     column = found.column or None
     return Verdict(
@@ -179,18 +188,6 @@ def diagnose(source: Source, function: str, kind: int, warned: str = "", refused
         column=cause.column or None,
         verified=verified,
     )
-
-
-def nothing_left(source: Source, function: str) -> VerifierError:
-    """Return the error for a function of which clang left no instruction: what it does is undefined in C."""
-    code = Code(source.path.read_text(encoding="utf-8"))
-    null = code.find(r"\*\s*(\w+)\s*=\s*(?:\([^()]*\)\s*)?(?:0|NULL)\s*;")
-    used = code.find(rf"(?<![\w*]\s)\*\s*{null[1][1]}\b\s*=[^=]", null[1].end()) if null else None
-    what = f"clang left nothing of {function}: what it does is not defined in C"
-    if null and used:
-        what = f"{null[1][1]} is NULL (line {null[0]}), and is written through: clang leaves nothing of the function"
-    found = Finding(used[0] if used else 0, 0, what, "point it to a variable, or remove the line")
-    return VerifierError(found.headline(source.path.name), found.fix, found.detail(code.text, source.path.name))
 
 
 def explain(

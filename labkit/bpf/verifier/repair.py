@@ -65,7 +65,10 @@ class Repair:
 
 
 def passes(repair: Repair, source: Source, function: str = "", kind: int = 0) -> bool:
-    """Tell whether the kernel accepts a function after the repair; without one, each whose name says what it is."""
+    """Tell whether the kernel accepts a function after the repair.
+
+    Without one: each function whose name says what it is, and with a `kind`, the others as of this kind.
+    """
     lines = source.path.read_text(encoding="utf-8").splitlines()
     for line, text in repair.edits.items():
         lines[line - 1] = text
@@ -75,7 +78,7 @@ def passes(repair: Repair, source: Source, function: str = "", kind: int = 0) ->
         edited = replace(Source.of(path, {}), cflags=source.cflags)
         plain = without_line_directives(edited.text)
         if not function:
-            kinds = {prefix: bcc.program_type(name) for prefix, name in KINDS.items()}
+            kinds = {prefix: bcc.program_type(name) for prefix, name in KINDS.items()} | ({"": kind} if kind else {})
         else:
             kinds = {function: kind}
         try:

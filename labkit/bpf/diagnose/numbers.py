@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers that do not fit: shifts, products, bit fields, times, the results of system calls, the order of bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from labkit.bpf.diagnose.code import Code
+from labkit.bpf.diagnose.finding import Finding
+from labkit.bpf.diagnose.said import Answer, Match, Said
+
+__all__ = ["bit_field", "cut", "overflow", "shifted", "warnings"]
+
+_NARROW = r"u32|s32|int|unsigned(?:\s+int)?|u16|u8|__u32"
+_UNSIGNED = r"u64|u32|size_t|unsigned(?:\s+(?:int|long))?|__u64|__u32|uint64_t|uint32_t"
+_IN_NETWORK_ORDER = r"h_proto|source|dest|saddr|daddr|remote_port|remote_ip4|local_ip4|protocol"
+
+
+def shifted(found: Match, code: Code, said: Said) -> Answer:
+    """Answer a shift by as many bits as the number has, or more."""
+    line = code.line(said.line)
+    for shift in re.finditer(r"(\([^()]*\)|\b[\w.>-]+)\s*(<<=?|>>=?)\s*(\w+)", line):
+        name = shift[1]
+        if name.isdigit():
+            return f"{name} is a number of 32 bits, and is shifted by more", f"write {name}ULL instead of {name}"
+        declared = code.declared(name, said.line)
+        size = code.size_of(declared[1]) if declared else None
+        by = code.constant(shift[3])
+        if size == 4 and by is not None and by >= 32 and shift[2] == "<<" and declared:
+            right = f"(u64){name} << {shift[3]}"
+            edited = line[: shift.start()] + right + line[shift.end() :]
+            what = f"{name} has 32 bits ({declared[1]}, line {declared[0]}), and is shifted by {by}"
+            return what, f"write {right}", {said.line: edited}
+    return "the number is shifted by as many bits as it has, or more", "make it a u64 first: (u64)number << bits"
+
+
+def overflow(found: Match, code: Code, said: Said) -> Answer:
+    what = f"this is computed with 32 bits, and the result does not fit: it becomes {found[1]}"
+    line = code.line(said.line)
+    product = re.search(r"(?<![\w.])(\d+)(?=\s*\*)", line)
+    if product is None:
+        return what, "write ULL behind one of the numbers"
+    right = f"{line[: product.end()]}ULL{line[product.end() :]}"
+    return what, f"compute with 64 bits: {right.strip()}", {said.line: right}
+
+
+def cut(found: Match, code: Code, said: Said) -> Answer:
+    what = f"the bit field has too few bits for {found[1]}: it becomes {found[2]}"
+    return what, "give it more bits where the struct is declared"
+
+
+def bit_field(found: Match, code: Code, said: Said) -> Answer:
+    name = re.match(r"&\s*([\w.>-]+)", code.line(said.line)[max(said.column - 1, 0) :])
+    field = name[1] if name else "it"
+    what = f"{field} is a bit field, which has no address"
+    return what, f"pass the address of a variable, u32 copy = 0; and then assign it: {field} = copy;"
+
+
+def warnings(code: Code) -> Iterator[Finding]:
+    """Yield the numbers that are accepted, and are not what they look like."""
+    for line, text in enumerate(code.bare.splitlines(), 1):
+        probe = code.probe_at(line)
+        of_exit = probe is not None and probe.kind == "TRACEPOINT_PROBE" and probe.event.startswith("sys_exit_")
+        yield from _time(code, line, text)
+        yield from _one(code, line, text)
+        yield from _byte_order(line, text)
+        if of_exit:
+            yield from _result(code, line, text)
+    yield from _halves(code)
+
+
+def _time(code: Code, line: int, text: str) -> Iterator[Finding]:
+    found = re.search(rf"\b({_NARROW})\s+(\w+)\s*=\s*[^;/]*bpf_ktime_get_\w*ns\s*\(\s*\)(?![^;]*[/<>])", text)
+    if found:
+        again = "2.1" if found[1] in ("int", "s32") else "4.3"
+        what = (
+            f"{found[2]} has 32 bits ({found[1]}), and the time is in nanoseconds: it overflows after {again} seconds"
+        )
+        kept = re.search(rf"\b(\w+)\.(?:update|insert)\s*\([^;]*,\s*&{found[2]}\b", code.bare)
+        fix = f"declare {found[2]} as u64" + (f", and the values of {kept[1]} too" if kept else "")
+        yield Finding(line, 0, what, fix)
+
+
+def _one(code: Code, line: int, text: str) -> Iterator[Finding]:
+    """Yield 1 << n where n is no constant, in an expression of 64 bits."""
+    found = re.search(r"(?<![\w.])1\s*<<\s*(\([^()]*\)|[A-Za-z_][\w.>-]*)", text)
+    stored = re.match(r"\s*(?:(u64|s64|__u64)\s+\w+|(\*?)\s*(\w+))\s*[|&^+]?=", text)
+    if found is None or stored is None or code.constant(found[1]) is not None:
+        return
+    pointed = stored[3] and re.search(rf"\bu64\s*\*\s*{stored[3]}\b", code.bare)
+    declared = code.declared(stored[3], line) if stored[3] else None
+    if stored[1] or (stored[2] and pointed) or (declared and code.size_of(declared[1]) == 8):
+        what = f"1 has 32 bits: 1 << {found[1]} is wrong from 31 on, and the variable has 64"
+        yield Finding(line, 0, what, f"write 1ULL << {found[1]}")
+
+
+def _byte_order(line: int, text: str) -> Iterator[Finding]:
+    pattern = rf"(?:->|\.)({_IN_NETWORK_ORDER})\s*[!=]=\s*(0x\w+|[1-9]\d*|ETH_P_\w+)\b"
+    for found in re.finditer(pattern, text):
+        field, value = found.groups()
+        if field in ("protocol", "h_proto") and not re.match(r"ETH_P_|0x0?800$|0x86[dD][dD]$", value):
+            continue  # the protocol of IP is a byte
+        if field not in ("protocol", "h_proto") and value.startswith("0x"):
+            continue  # written in the packet's order, perhaps
+        if field in ("source", "dest", "h_proto", "protocol"):
+            right = f"htons({value})"
+        else:
+            right = f"htonl({value})"
+        what = f"{field} is in network byte order, and {value} is in the order of this CPU"
+        yield Finding(line, 0, what, f"compare with {right}")
+
+
+def _result(code: Code, line: int, text: str) -> Iterator[Finding]:
+    if re.search(r"\bargs->ret\s*[!=]=\s*-1\b", text):
+        what = "a system call that fails gives the negative number of its error, and -1 is only one of them (EPERM)"
+        yield Finding(line, 0, what, "for every failure write args->ret < 0")
+    found = re.search(rf"\b({_UNSIGNED})\s+(\w+)\s*=\s*(?:\([\w ]+\)\s*)?args->ret\s*;", text)
+    if found is None:
+        return
+    probe = code.probe_at(line)
+    above = "\n".join(code.lines[probe.line - 1 if probe else 0 : line - 1])
+    end = next((at for at in range(line, len(code.lines)) if code.lines[at].startswith("}")), len(code.lines))
+    below = "\n".join(code.lines[line:end])
+    is_tested = re.search(r"args->ret\s*[<>]", above) or re.search(
+        r"args->ret\s*[<>]|\([su]?(?:int|long|64|32)\)", below
+    )
+    counts = re.search(rf"[,+]=?\s*{found[2]}\b|\b{found[2]}\s*(?:>|<|/)", below)
+    if not is_tested and counts and not re.search(rf"\b{found[2]}\s*<\s*0", below):
+        what = f"{found[2]} is unsigned, and args->ret is negative when the call fails: it becomes a huge number"
+        yield Finding(line, 0, what, "leave out what failed, above this line: if (args->ret < 0) return 0;")
+
+
+def _halves(code: Code) -> Iterator[Finding]:
+    """Yield the halves of bpf_get_current_pid_tgid() under each other's names."""
+    whole = re.search(r"\b(?:u64|__u64|long)\s+(\w+)\s*=\s*bpf_get_current_pid_tgid\s*\(\s*\)\s*;", code.bare)
+    if whole is None:
+        return
+    upper = code.find(rf"(?<![.>])\b(\w+)\s*=\s*(?:\(\w+\)\s*)?\(?{whole[1]}\s*>>\s*32")
+    lower = code.find(rf"(?<![.>])\b(pid|tgid)\s*=\s*(?:\(\w+\)\s*)?{whole[1]}\s*(?:&\s*0x[fF]+\w*\s*)?;")
+    if upper and re.fullmatch(r"tid|thread\w*", upper[1][1]):
+        what = f"{upper[1][1]} gets the upper 32 bits of {whole[1]}, which are the process's id, not the thread's"
+        yield Finding(upper[0], 0, what, f"for the thread write (u32){whole[1]}, for the process {whole[1]} >> 32")
+    elif lower and not (upper and re.fullmatch(r"tgid", upper[1][1])):  # the kernel's own names: pid is a thread
+        what = f"{lower[1][1]} gets the lower 32 bits of {whole[1]}, which are the thread's id, not the process's"
+        yield Finding(lower[0], 0, what, f"for the process write {whole[1]} >> 32")
