@@ -86,8 +86,8 @@ TRACEPOINT_PROBE(syscalls, sys_exit_io_uring_enter)
 	return 0;
 }
 
-/* The I/O would block, so a worker thread does it. */
-TRACEPOINT_PROBE(io_uring, io_uring_queue_async_work)
+/* The I/O would block, so a worker thread does it. A raw one: the kernel detaches it without waiting for every CPU. */
+RAW_TRACEPOINT_PROBE(io_uring_queue_async_work)
 {
 	u32 first = 0;
 	u64 *count = punted.lookup(&first);

@@ -40,7 +40,7 @@ static inline uint64_t stopwatch_timer(void)
 
 extern uint64_t stopwatch_scale;	/* nanoseconds per tick, times 2^32; 0: take clock_gettime() */
 
-/* Call once, before the first stopwatch_ns(): takes 10 ms to see how long a tick is. */
+/* Call once, before the first stopwatch_ns(): takes 2 ms to see how long a tick is. */
 void stopwatch_calibrate(void);
 
 static inline uint64_t stopwatch_ns(void)

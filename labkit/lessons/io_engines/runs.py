@@ -220,8 +220,8 @@ def attached(warnings: list[str] | None = None, jobs: Iterable[Job] | None = Non
         calls.add("io_pgetevents")  # newer versions of libaio make it in its place
 
     def is_wanted(function: str) -> bool:
-        category, event = function.removeprefix("tracepoint__").split("__", 1)
-        return category != "syscalls" or jobs is None or event.split("_", 2)[2] in calls
+        _, of_a_call, call = function.partition("tracepoint__syscalls__sys_")
+        return not of_a_call or jobs is None or call.partition("_")[2] in calls
 
     with watching("io_engines", _flags, warnings, is_wanted) as program:
         yield program
