@@ -58,7 +58,8 @@ def _watching(line: list[str], ready: Callable[[list[str]], bool]) -> Iterator[N
     program = shutil.which(line[0])
     if program is None:
         raise LabkitError(f"{line[0]} is not installed.", "run `make setup`")
-    others = sorted(os.sched_getaffinity(0))[:-1] or [0]
+    cpus = sorted(os.sched_getaffinity(0))
+    others = cpus[:-1] or cpus
     watcher = subprocess.Popen(
         ["taskset", "-c", ",".join(map(str, others)), program, *line[1:]],
         stdin=subprocess.DEVNULL,

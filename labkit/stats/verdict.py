@@ -39,8 +39,7 @@ def first(frame: pd.DataFrame, *, least: bool = False) -> str:
 
     An arm is ahead if the interval of each other arm's ratio to it leaves out 1.
     """
-    own = frame[~frame["arm"].str.endswith(trial.AGAIN)]
-    middles = own.groupby("arm", sort=False)["value"].median()
+    own, middles = _medians(frame)
     best = str(middles.idxmin() if least else middles.idxmax())
     others = trial.ratios(own, best)
     behind = others["low"] > 1 if least else others["high"] < 1
@@ -54,8 +53,14 @@ def order(frame: pd.DataFrame) -> list[str]:
     ----------
     frame : as of `first`. The order is shown if the ratio of each arm to the one before it has an interval above 1.
     """
-    own = frame[~frame["arm"].str.endswith(trial.AGAIN)]
-    arms = [str(arm) for arm in own.groupby("arm", sort=False)["value"].median().sort_values().index]
+    own, middles = _medians(frame)
+    arms = [str(arm) for arm in middles.sort_values().index]
     pairs = pairwise(arms)
     apart = [trial.ratios(own[own["arm"].isin(pair)], pair[0])["low"].iloc[0] > 1 for pair in pairs]
     return arms if all(apart) else []
+
+
+def _medians(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series[float]]:
+    """Return the slices without those of the A/A arm, and the median of each arm."""
+    own = frame[~frame["arm"].str.endswith(trial.AGAIN)]
+    return own, own.groupby("arm", sort=False)["value"].median()

@@ -57,6 +57,8 @@ def test_threads_take_the_cpus_in_turn_or_the_first_one(build: Callable) -> None
     assert [worker["cpu"] for worker in apart] == [cpus[number % len(cpus)] for number in range(3)]
     together = build("maps").run("--threads", 3, "--same-cpu").result["workers"]
     assert {worker["cpu"] for worker in together} == {cpus[0]}
+    only = build("maps").run("--threads", 2, under=("taskset", "--cpu-list", str(cpus[-1]))).result["workers"]
+    assert {worker["cpu"] for worker in only} == {cpus[-1]}  # the first CPU is not this process's
 
 
 @pytest.mark.parametrize("work", ["count", "sizes", "sleep", "turns"])

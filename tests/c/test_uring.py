@@ -238,6 +238,14 @@ def test_chained_files_take_one_call_per_batch(build: Build, folder: Path, strac
 
 
 @needs_strace
+@pytest.mark.parametrize("call", ["read", "write"])
+def test_a_signal_during_a_read_or_a_write_of_a_small_file_is_survived(build: Build, folder: Path, call: str) -> None:
+    fault = ("strace", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:error=EINTR:when=30..60+5")
+    options = ("--stop", "files", "--interface", "plain", "--ios", 101, "--folder", folder)
+    assert build("uring_tour").run(*options, under=fault).result["ios"] == 101
+
+
+@needs_strace
 def test_stopped_or_failed_it_leaves_no_files(build: Build, folder: Path) -> None:
     before = sorted(folder.iterdir())
     process = build("uring_tour").start("--stop", "files", "--ios", 50, "--folder", folder)

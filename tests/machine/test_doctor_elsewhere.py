@@ -151,6 +151,8 @@ def test_a_pinned_process_is_told_how_to_get_its_cpus_back() -> None:
     rows = rows_of(["taskset", "--cpu-list", "0", *DOCTOR, "--lesson", "09"])
     assert (rows["cpus"]["state"] == "refused") == ((os.cpu_count() or 1) > 1)
     assert rows["cpus"]["reason"].startswith("1 of ") or os.cpu_count() == 1
+    online = Path("/sys/devices/system/cpu/online").read_text().strip()  # with its gaps, such as 0,2
+    assert f"taskset -cp {online} " in rows["cpus"]["fix"] or os.cpu_count() == 1
 
 
 # -- files --------------------------------------------------------------------------------------------

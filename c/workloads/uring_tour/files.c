@@ -31,6 +31,24 @@ static void remove_files(void)
 		rmdir(tour_folder);
 }
 
+/* Reads or writes a file whole: a signal may end a call early. One call, if none does. */
+static bool move_whole(bool writing, int file, char *content)
+{
+	int64_t done = 0;
+
+	do {
+		size_t rest = (size_t)(file_bytes - done);
+		ssize_t moved = writing ? write(file, content + done, rest) : read(file, content + done, rest);
+
+		if (moved == 0)
+			errno = ENODATA;	/* the file has become shorter */
+		if (moved == 0 || (moved < 0 && errno != EINTR))
+			return false;
+		done += moved > 0 ? moved : 0;
+	} while (done < file_bytes);
+	return true;
+}
+
 static void make_file(int64_t index)
 {
 	uint64_t *words = (uint64_t *)buffers[0];
@@ -40,7 +58,7 @@ static void make_file(int64_t index)
 	files_made = index + 1;
 	for (int64_t i = 0; i < file_bytes / 8; i++)
 		words[i] = (uint64_t)index;
-	if (file < 0 || write(file, buffers[0], (size_t)file_bytes) != file_bytes)
+	if (file < 0 || !move_whole(true, file, buffers[0]))
 		die("cannot make file %" PRId64 " in %s: %s",
 		    "Free some space, lower --ios or choose another --folder.", index + 1, tour_folder,
 		    strerror(errno));
@@ -109,7 +127,7 @@ static int64_t plain_files(void)
 
 		int file = openat(tour_fd, file_name(done, name), O_RDONLY | O_CLOEXEC);
 
-		if (file < 0 || read(file, buffers[0], (size_t)file_bytes) != file_bytes)
+		if (file < 0 || !move_whole(false, file, buffers[0]))
 			die("file %" PRId64 ": %s", "Leave the files alone while this runs.", done, strerror(errno));
 		close(file);
 		check_file(done, buffers[0]);

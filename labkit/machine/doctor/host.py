@@ -46,7 +46,8 @@ def cpus() -> Finding:
     if usable > 1:
         return ok(f"{usable} of {there} may be used")
     if there > 1:
-        unpin = f"taskset -cp 0-{there - 1} {os.getpid()}  # or start the lab unpinned"
+        online = Path("/sys/devices/system/cpu/online").read_text().strip()  # with gaps where some are offline: 0,2
+        unpin = f"taskset -cp {online} {os.getpid()}  # or start the lab unpinned"
         return refused(f"1 of {there} may be used", unpin)
     return missing("there is one", "nproc  # cross-core arms need a machine, or a virtual machine, with two CPUs")
 

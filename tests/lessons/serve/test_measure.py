@@ -189,7 +189,8 @@ def test_each_histogram_counts_every_answer_and_has_the_percentiles_of_the_clien
 def test_from_when_it_was_sent_no_request_takes_longer_than_from_when_it_was_due() -> None:
     found = serve.percentiles(serve.latencies(share=2, connections=4, slices=2, slice_s=0.1)).set_index("clock")
     due, sent = found.query("loop == 'open'").loc["due"], found.query("loop == 'open'").loc["sent"]
-    assert (due[["p50_ns", "p99_ns", "max_ns"]] >= sent[["p50_ns", "p99_ns", "max_ns"]]).all()
+    columns = ["p50_ns", "p99_ns", "max_ns"]
+    assert (due[columns].fillna(0) >= sent[columns].fillna(0)).all()  # a busy machine has too few requests for a p99
 
 
 # -- wrk ---------------------------------------------------------------------------------------------------
