@@ -152,18 +152,26 @@ def test_a_changed_setting_gives_another_plot(page: Page, server: Server, name: 
     server.end_kernels()
 
 
-def test_stop_in_the_midst_of_a_measurement_leaves_nothing_running(page: Page, server: Server) -> None:
+LONG = {
+    "hello": {"runs": "10000"},
+    "serve": {"slices": "100"},
+}
+
+
+@pytest.mark.parametrize("lesson", LONG)
+def test_stop_in_the_midst_of_a_measurement_leaves_nothing_running(page: Page, server: Server, lesson: str) -> None:
     """The programs and processes that it would leave are looked for after every test of the kernel."""
-    cell = "from labkit.lessons import hello\nhello.panel()"
-    open_notebook(page, server, server.write("stop.ipynb", cell))
+    cell = f"from labkit.lessons import {lesson}\n{lesson}.panel()"
+    open_notebook(page, server, server.write(f"stop-{lesson}.ipynb", cell))
     run_all_cells(page)
     panel = page.locator(".labkit-panel")
-    change(panel, "runs", "10000")
+    for setting, value in LONG[lesson].items():
+        change(panel, setting, value)
     panel.get_by_role("button", name="Run").click()
     expect(panel.get_by_text(re.compile(r"\d%.*left"))).to_be_visible(timeout=CELL_MS)
     panel.get_by_role("button", name="Stop").click()
     expect(panel.get_by_text("Stopped. Nothing was kept")).to_be_visible(timeout=CELL_MS)
-    picture(page, "lesson-01-stopped")
+    picture(page, f"{lesson}-stopped")
     server.end_kernels()
 
 
