@@ -23,7 +23,7 @@ enum {	/* bits of `kinds` */
 	CONTROLS = 4096,			/* fcntl(): the same if its second argument is F_DUPFD or F_DUPFD_CLOEXEC */
 	MAKES_NAMELESS = 8192,			/* its result is a descriptor of something that has no name */
 	MAKES_TWO = 16384, MAKES_PAIR = 32768,	/* so are the two at its first, or fourth, argument */
-	CLOSES_RANGE = 65536,			/* from its first argument to its second */
+	CLOSES_RANGE = 65536,			/* from its first argument to its second; with CLOSE_RANGE_CLOEXEC later */
 	CLONES = 131072, CLONES_BY_STRUCT = 262144,	/* its first argument has, or points to, the flags */
 };
 enum { MADE = 1, TO, AT, FROM };		/* how a socket got its name */
@@ -31,6 +31,7 @@ enum { MADE = 1, TO, AT, FROM };		/* how a socket got its name */
 #define NAME_BYTES 152
 #define MOST_INHERITED 64	/* descriptors of a parent, from 0 on, whose names its child gets */
 #define OF_A_THREAD 0x10000	/* CLONE_THREAD */
+#define AT_EXEC 4		/* CLOSE_RANGE_CLOEXEC */
 
 struct call_sum { u64 count; u64 errors; u64 total_ns; u64 max_ns; u64 bytes; };
 struct file_at { u32 pid; s32 fd; };		/* a file by its number in one process, as the machine numbers them */
@@ -142,10 +143,9 @@ static __always_inline void forget_names(struct file_at *at, struct started *cal
 	s32 two[2] = {};
 
 	if (kind & CLOSES_RANGE) {
-		for (int fd = 0; fd < MOST_INHERITED; fd++) {
-			at->fd = fd;
-			if (fd >= call->first && fd <= call->second)
-				names.delete(at);
+		for (u32 step = 0; step < MOST_INHERITED && call->first + step <= call->second; step++) {
+			at->fd = call->first + step;
+			names.delete(at);
 		}
 		return;
 	}
@@ -236,7 +236,7 @@ static __always_inline void count_file(struct started *call, u32 kind, s64 resul
 		names.delete(&at);
 		return;
 	} else if (kind & (MAKES_TWO | MAKES_PAIR | CLOSES_RANGE)) {
-		if (!result)
+		if (!result && !(kind & CLOSES_RANGE && call->third & AT_EXEC))
 			forget_names(&at, call, kind);
 		return;
 	} else if (!(kind & (READS | WRITES))) {

@@ -15,7 +15,9 @@ _PROBE = re.compile(
     r"\b(TRACEPOINT_PROBE|RAW_TRACEPOINT_PROBE|KFUNC_PROBE|KRETFUNC_PROBE)\s*\(\s*(\w+)(?:\s*,\s*(\w+))?[^)]*\)"
     r"|\bint\s+(k(?:ret)?probe)__(\w+)\s*\("
 )
-_FUNCTION = re.compile(r"^(?!TRACEPOINT_PROBE|BPF_)[\w \t*]*?\b(\w+)\s*\([^;{}]*\)\s*\{", re.MULTILINE)
+_FUNCTION = re.compile(
+    r"^(?!TRACEPOINT_PROBE|BPF_)[\w \t*]*?\b(?!(?:if|for|while|switch)\b)(\w+)\s*\([^;{}]*\)\s*\{", re.MULTILINE
+)
 # name -> position of (key, value, entries) among the arguments of BCC's macro, and what is assumed without them
 _LAYOUT: dict[str, tuple[int | None, int | None, int | None]] = {
     "BPF_HASH": (1, 2, 3),

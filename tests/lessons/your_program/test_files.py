@@ -49,6 +49,14 @@ pair[0].send(b"q" * 17)
 pair[1].recv(17)
 """
 
+# close_range() with CLOSE_RANGE_CLOEXEC closes nothing before the next exec
+CLOSED_LATER = """
+import ctypes, os, sys
+file = os.open(sys.argv[1] + "/file", os.O_WRONLY | os.O_CREAT)
+assert ctypes.CDLL(None).syscall(436, file, ctypes.c_uint(-1), 4) == 0
+os.write(file, b"l" * 19)
+"""
+
 # two files of one name, each opened below a descriptor of its folder; two whose names differ at the end of a long path
 FOLDERS = """
 import os, sys
@@ -91,6 +99,11 @@ def test_a_number_that_means_something_else_has_not_the_old_name(tmp_path: Path)
     files = watched(["/usr/bin/python3", "-S", "-c", CLOSED, str(tmp_path)])
     assert (files["written_bytes"][f"{tmp_path}/file"], files["read_bytes"][f"{tmp_path}/file"]) == (7, 0)
     assert files["written_bytes"].sum() == 7 + 13 + 17
+
+
+def test_a_file_that_will_be_closed_at_the_next_exec_keeps_its_name(tmp_path: Path) -> None:
+    files = watched(["/usr/bin/python3", "-S", "-c", CLOSED_LATER, str(tmp_path)])
+    assert files["written_bytes"][f"{tmp_path}/file"] == 19
 
 
 def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path: Path) -> None:
