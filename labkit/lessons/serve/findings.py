@@ -70,7 +70,7 @@ def served(frame: pd.DataFrame) -> str:
 
 def _two_p99s(row: pd.Series) -> str:
     if pd.isna(row["ratio"]):
-        return "there were too few requests for a p99: take longer slices (`slice_s`)."
+        return "there were too few requests for a p99: pass a larger slice_s."
     due, sent = (schema.si_ns(row[name]) for name in ("p99_ns", "service_p99_ns"))
     apart = times(row["ratio"], row["low"], row["high"])
     return f"the p99 is {due} from when a request was due, and {sent} from when it was sent: {apart}."
@@ -87,7 +87,7 @@ def hidden(frame: pd.DataFrame) -> str:
     last = last[last["arm"] == last["arm"].iloc[0]]
     (sent,) = percentiles(last[last["clock"] == SENT])["p99_ns"]
     if pd.isna(sent):
-        return "There were too few requests for a p99: take longer slices (`slice_s`)."
+        return "There were too few requests for a p99: pass a larger slice_s."
     due = last[last["clock"] == DUE]
     longer = due.loc[due["latency_ns"] > sent, "count"].sum() / due["count"].sum()
     return (

@@ -122,6 +122,7 @@ def _offered(frame: pd.DataFrame, ax: Axes) -> Axes:
     if frame["p99_ns"].isna().all():
         said = "Too few requests for a p99:\ntake longer slices."
         right.text(0.5, 0.5, said, ha="center", va="center", transform=right.transAxes, color=style.INK)
+        right.set_xlim(left.get_xlim())
     for one in (left, right):
         style.axis(one, "x", "offered_requests_per_s")
     style.axis(left, "y", "requests_per_s")

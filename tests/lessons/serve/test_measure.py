@@ -168,7 +168,7 @@ def test_each_histogram_counts_every_answer_and_has_the_percentiles_of_the_clien
         return made
 
     monkeypatch.setattr(open_loop, "run_once", kept)
-    frame = serve.latencies(share=2, connections=4, slices=2, slice_s=0.1)
+    frame = serve.latencies(share=2, connections=4, slices=2, slice_s=0.25)
     slices = told[3:]  # the first three find the rate of the closed loop
     for row in serve.percentiles(frame).to_dict("records"):
         clients = [each for rate, each in slices if bool(rate) == (row["loop"] == "open")]
