@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from labkit.bpf.diagnose import buffers, clang, functions, origins, records, written
 from labkit.bpf.diagnose.code import Code
@@ -90,7 +91,7 @@ def cause(warned: str, path: str, code: Code, kind: str, line: int | None, said:
     if kind == "uninitialised" and (padded := next(buffers.padded_keys(code), None)):
         return padded
     if kind == "uninitialised" and (unset := next(buffers.unset_members(code), None)):
-        return unset
+        return replace(unset, line=line or unset.line)
     if kind in ("stack", "bounds", "uninitialised"):
         short = next(
             (each for each in buffers.short_buffers(code) if each.line == line and "overwritten" in each.what), None
