@@ -97,7 +97,7 @@ def test_unix_sockets_are_measured_too() -> None:
     assert set(frame["transport"]) == {"unix"} and set(frame["arm"]) == {"epoll", "epoll (again)"}
 
 
-@pytest.mark.parametrize(("pinning", "transport"), zip(PINNINGS, runs.TRANSPORTS, strict=True))
+@pytest.mark.parametrize(("pinning", "transport"), list(zip(PINNINGS, runs.TRANSPORTS, strict=True)))
 def test_both_loops_take_a_thousand_connections_and_64_kib_in_each_place(pinning: str, transport: str) -> None:
     where: dict[str, Any] = {"pinning": pinning, "transport": transport, **QUICK}
     try:
