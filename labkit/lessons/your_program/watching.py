@@ -51,8 +51,7 @@ def watch(
     ----------
     what : one of
         "calls": system calls that began and returned meanwhile, with errors, time and bytes;
-        "files": bytes and time by file, by the name that the program gave, and by socket ("TCP to 127.0.0.1:80";
-            accepted ones by client);
+        "files": bytes and time by file, as the program named it, and by socket (accepted connections by client);
         "waits": time off the CPU, by what it waited for;
         "locks": calls of futex(2) that waited, by the address of the lock;
         "on_cpu": stacks at each tick of a timer, 499 per second; functions of CPython 3.11 to 3.13 begin with "py::";
