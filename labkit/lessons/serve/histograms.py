@@ -14,14 +14,12 @@ import numpy as np
 import pandas as pd
 
 from labkit import schema
-from labkit.errors import WorkloadUnable, check_float, check_seed, several
-from labkit.lessons.serve.open_loop import CLOSED, OPEN, Loop, both_loops
+from labkit.errors import WorkloadUnable
+from labkit.lessons.serve.open_loop import CLOSED, OPEN, Loop, both_loops, check_load
 from labkit.lessons.serve.runs import check_setting, check_ways
-from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
 from labkit.running.progress import Progress, part
-from labkit.stats import trial
 from labkit.stats.histogram import BUCKETS, bucket_middle, bucket_of, p99, quantile
 
 __all__ = ["DUE", "SENT", "latencies", "percentiles"]
@@ -64,11 +62,8 @@ def latencies(
     WorkloadUnable : this machine refuses all of the ways; those that it refuses are left out, with a warning.
     """
     ways = check_ways(way)
-    shares = [check_float("share", each, 0.01, 2, "of the closed loop's rate") for each in several("share", share)]
     setting = check_setting(connections, message_bytes, pinning, transport)
-    slices = trial.check_slices(slices, 6, 2)
-    slice_s = check_float("slice_s", quick(0.3, 0.05) if slice_s is None else slice_s, 0.005, 60, "seconds")
-    seed = check_seed(seed)
+    shares, slices, slice_s, seed = check_load(share, slices, slice_s, seed)
     frames: list[pd.DataFrame] = []
     refused: list[WorkloadUnable] = []
     command: list[str] = []

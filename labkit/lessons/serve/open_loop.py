@@ -22,7 +22,7 @@ from labkit.stats import trial
 from labkit.stats.histogram import quantile
 from labkit.stats.tails import by_two_clocks
 
-__all__ = ["CLOSED", "OPEN", "Loop", "both_loops", "offered_load"]
+__all__ = ["CLOSED", "OPEN", "Loop", "both_loops", "check_load", "offered_load"]
 
 SHARES = (0.2, 0.4, 0.6, 0.8, 2.0)  # of the best of three closed runs: the last one is too much in any case
 CLOSED, OPEN = "closed", "open"
@@ -71,11 +71,8 @@ def offered_load(
     service_p99_ns, slice by slice). These are NaN if a slice has fewer than 1000 requests.
     """
     check_choice("way", way, WAYS)
-    shares = [check_float("share", each, 0.01, 2, "of the closed loop's rate") for each in several("share", share)]
     setting = check_setting(connections, message_bytes, pinning, transport)
-    slices = trial.check_slices(slices, 6, 2)
-    slice_s = check_float("slice_s", quick(0.3, 0.05) if slice_s is None else slice_s, 0.005, 60, "seconds")
-    seed = check_seed(seed)
+    shares, slices, slice_s, seed = check_load(share, slices, slice_s, seed)
     with exclusive("lesson 11: offered load", progress) as report:
         made = both_loops(way, setting, shares, again=True, slices=slices, slice_s=slice_s, seed=seed, progress=report)
         rows = [_row(each) for each in made]
@@ -87,6 +84,16 @@ def offered_load(
             warnings=trial.too_few(slices),
         )
     return schema.frame(rows, **facts)
+
+
+def check_load(
+    share: float | Sequence[float], slices: int | None, slice_s: float | None, seed: int | None
+) -> tuple[list[float], int, float, int]:
+    """Return the shares, the number of slices, their length and the seed, or raise BadArgument; as `offered_load`."""
+    shares = [check_float("share", each, 0.01, 2, "of the closed loop's rate") for each in several("share", share)]
+    slices = trial.check_slices(slices, 6, 2)
+    slice_s = check_float("slice_s", quick(0.3, 0.05) if slice_s is None else slice_s, 0.005, 60, "seconds")
+    return shares, slices, slice_s, check_seed(seed)
 
 
 def both_loops(
