@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labkit.bpf.counted import MARKED
+from labkit.bpf.diagnose.records import size_in_buffer
 from labkit.bpf.fields import Field, fields_of
 from labkit.errors import BadArgument, unknown_name
 from labkit.machine.btf import BTF
@@ -26,8 +27,8 @@ class Record:
     size: int
 
     def in_buffer(self, is_ring: bool) -> int:
-        """Return the size as the buffer gives it back: a perf buffer makes a record longer, so that 8 divides."""
-        return self.size if is_ring else -(-(self.size + 4) // 8) * 8 - 4
+        """Return the size as the buffer gives it back."""
+        return size_in_buffer(self.size, is_ring)
 
 
 def records_of(types: BTF | None, buffer: str) -> list[Record]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from labkit.bpf.diagnose.code import Code, number
 from labkit.bpf.diagnose.finding import Finding
 
-__all__ = ["certain", "not_reserved", "too_long", "warnings"]
+__all__ = ["certain", "not_reserved", "size_in_buffer", "too_long", "warnings"]
 
 _SENDS = re.compile(r"\b(\w+)\s*\.\s*(ringbuf_output|perf_submit|perf_submit_skb)\s*\(")
 _DATA = {"ringbuf_output": 0, "perf_submit": 1, "perf_submit_skb": 2}
@@ -79,8 +79,8 @@ def _several_types(code: Code) -> Iterator[Finding]:
         what = f"{buffer} gets records of {len(structs)} types ({', '.join(f'struct {one}' for one in names)})"
         is_ring = declared.macro == "BPF_RINGBUF_OUTPUT"
         sizes = [code.size_of(f"struct {name}") for name in names]
-        came = [size if is_ring or size is None else -(-(size + 4) // 8) for size in sizes]  # as the buffer rounds them
-        if None not in sizes and len(set(came)) == len(came):
+        came = {size_in_buffer(size, is_ring) for size in sizes if size is not None}
+        if len(came) == len(sizes):
             reads = " and ".join(f'NAME.events("{buffer}", of="{one}")' for one in names)
             yield Finding(
                 structs[names[1]], 0, f"{what}, which their sizes tell apart", f"read each by itself: {reads}"
@@ -90,6 +90,11 @@ def _several_types(code: Code) -> Iterator[Finding]:
         other = f"BPF_RINGBUF_OUTPUT({other}, 8);" if is_ring else f"BPF_PERF_OUTPUT({other});"
         fix = f"their rows cannot be told apart: declare one buffer for each, such as {other} and use it in this line"
         yield Finding(structs[names[1]], 0, what, fix)
+
+
+def size_in_buffer(size: int, is_ring: bool) -> int:
+    """Return the size of a record as the buffer gives it back: a perf buffer makes it longer, so that 8 divides."""
+    return size if is_ring else -(-(size + 4) // 8) * 8 - 4
 
 
 def _struct(code: Code, name: str, line: int) -> str:
