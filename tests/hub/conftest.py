@@ -38,7 +38,6 @@ def image() -> None:
 @pytest.fixture(scope="module")
 def hub(image: None) -> Iterator[Hub]:
     """Yield a hub to which no learner has come yet."""
-    """Yield a hub without learners' containers."""
     running = Hub({MARK: f"hub-{os.getpid()}"})
     try:
         running.start()

@@ -72,11 +72,10 @@ def errno(code: Code, line: int) -> Told:
         return what, "read it where the call ends: in sys_exit_…, -args->ret is the error", {}
     edited = re.sub(r"(?<![\w.>])errno\b", "-args->ret", code.line(line))
     edits = {line: edited}
-    above = "\n".join(code.lines[:line])
     for at in range(line, probe.line, -1):  # -1 is what the C library returns
         if re.search(r"args->ret\s*==\s*-1\b", code.line(at)):
             edits[at] = re.sub(r"args->ret\s*==\s*-1\b", "args->ret < 0", edited if at == line else code.line(at))
-    hint = "write -args->ret" + ("; and the test of -1 is args->ret < 0" if len(edits) > 1 and above else "")
+    hint = "write -args->ret" + ("; and the test of -1 is args->ret < 0" if len(edits) > 1 else "")
     return what, hint, edits
 
 

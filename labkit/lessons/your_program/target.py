@@ -147,7 +147,8 @@ class Running:
         elif self.target.pid is not None:
             self._comm = _comm(self.target.pid)
             self.pids = [self.target.pid]
-            if (_stat(self.target.pid) or "")[:1] == ("T",):
+            state, _ = _stat(self.target.pid) or ("", 0)
+            if state == "T":
                 self._warn(f"{self.target.name} is stopped: `kill -CONT {self.target.pid}` lets it go on.")
             self.look_again()
         if self.pids:
