@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -44,8 +44,7 @@ _REST = "lock, ask"
 
 def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw any frame of lesson 10's experiments; its columns decide which picture it gets."""
-    ax = style.axes(ax)
-    return next(draw for column, draw in _PICTURES.items() if column in frame)(frame, ax)
+    return style.picture(_PICTURES, frame, ax)
 
 
 def _times(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -110,8 +109,7 @@ def _shared(frame: pd.DataFrame, ax: Axes) -> Axes:
         style.axis(one, "x", column)
         one.margins(x=0.3)
     style.grow(left, 1.4 * _ROW_IN * (len(frame) - _ROWS))
-    left.set_yticks(range(len(frame)), [arm.replace(" with ", "\nwith ", 1) for arm in frame["arm"]], fontsize=9)
-    left.set_ylim(len(frame) - 0.5, -0.5)
+    style.rows(left, [arm.replace(" with ", "\nwith ", 1) for arm in frame["arm"]], fontsize=9)
     style.finish(right, frame, title="Answers, unwatched", legend=False)
     return style.finish(left, frame, title="Syncs, watched", legend=False)
 
@@ -142,8 +140,7 @@ def _one(frame: pd.DataFrame, ax: Axes) -> Axes:
             )
             how = {**look, "linestyle": "none", "markersize": 4}
             one.plot(rows["time_ns"], places, label=deed if len(rows) and not is_bar else None, **how)
-        one.set_yticks(range(len(lanes)), ["no file" if lane == NO_FILE else lane for lane in lanes], fontsize=9)
-        one.set_ylim(len(lanes) - 0.4, -0.6)
+        style.rows(one, ["no file" if lane == NO_FILE else lane for lane in lanes], fontsize=9, below=0.4, above=0.6)
         one.set_xlim(-0.015 * end, 1.03 * end)
         one.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / unit_ns:g}"))
         one.set_xlabel(f"time since the transaction began, in {unit}" if arm == arms[-1] else "")
@@ -186,8 +183,7 @@ def _bars(parts: pd.DataFrame, ax: Axes, written: Sequence[str], beyond: pd.Seri
     ends = edges[:, -1] if beyond is None else np.fmax(edges[:, -1], beyond)
     for place, (end, text) in enumerate(zip(ends, written, strict=True)):
         _beside(ax, end, place, text)
-    ax.set_yticks(range(len(parts)), list(parts.index))
-    ax.set_ylim(len(parts) - 0.5, -0.5)
+    style.rows(ax, parts.index)
     ax.margins(x=0.15)
 
 
@@ -216,8 +212,7 @@ def _legend(ax: Axes, order: Sequence[str] = ()) -> Axes:
     return ax
 
 
-# the first of these columns that a frame has names its picture
-_PICTURES: dict[str, Callable[[pd.DataFrame, Axes], Axes]] = {
+_PICTURES: style.Pictures = {
     "returned": _one,
     "syncs_per_request": _shared,
     "calls_per_request": _calls,

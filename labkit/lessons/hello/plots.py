@@ -38,8 +38,7 @@ def _timeline(frame: pd.DataFrame, ax: Axes) -> Axes:
     for label, how in style.series(kind).items():
         chosen = kept & (kind == label)
         ax.plot(since[chosen], names[chosen].map(rows), label=label or None, **{**how, "linestyle": "none"})
-    ax.set_yticks(list(rows.values()), list(rows))
-    ax.set_ylim(len(rows) - 0.5, -0.5)
+    style.rows(ax, rows)
     style.axis(ax, "x", "time_ns")
     ax.set_xlabel("time since the first event")
     hidden = names.nunique() - len(rows)
@@ -61,10 +60,7 @@ def _counts(frame: pd.DataFrame, ax: Axes) -> Axes:
     sides = {"runs": "what the workload did", "count": "what the program saw"}
     shown = {column: label for column, label in sides.items() if column in frame}
     totals = frame.groupby("phase", sort=False)[list(shown)].sum()
-    width = 0.8 / len(shown)
-    for number, ((column, label), how) in enumerate(zip(shown.items(), style.bars(shown).values(), strict=True)):
-        places = [place + (number - (len(shown) - 1) / 2) * width for place in range(len(totals))]
-        ax.bar_label(ax.bar(places, totals[column], width=0.9 * width, label=label, **how))
+    style.side_by_side(ax, totals, shown)
     ax.set_xticks(range(len(totals)), list(totals.index))
     style.axis(ax, "y", "count")
     ax.margins(y=0.35 if len(shown) > 1 else 0.15)  # room for the legend

@@ -21,8 +21,7 @@ def durable(frame: pd.DataFrame, ax: Axes) -> Axes:
         reach = [[below.iloc[place]], [above.iloc[place]]]
         bar = ax.barh(place, row["ios_per_s"], height=0.6, xerr=reach, capsize=3, **looks[row["durable"]])
         ax.bar_label(bar, [f"{schema.si_count(row['ios_per_s'])}/s"], padding=6)
-    ax.set_yticks(range(len(rows)), [row["durable"] + (" (again)" if row["again"] else "") for row in rows])
-    ax.set_ylim(len(rows) - 0.5, -0.5)
+    style.rows(ax, [row["durable"] + (" (again)" if row["again"] else "") for row in rows])
     style.axis(ax, "x", "ios_per_s", log=10)
     ax.margins(x=0.3)
     return style.finish(ax, frame, title="Writes per second, 95 % interval", legend=False)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -27,8 +27,7 @@ _BESIDE = ((6, -11), (6, 5), (-14, 5), (-14, -11))  # where the depth is written
 
 def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw any frame of this lesson; its columns say which picture it needs."""
-    ax = style.axes(ax)
-    return next(draw for column, draw in _PICTURES.items() if column in frame)(frame, ax)
+    return style.picture(_PICTURES, frame, ax)
 
 
 def _sweep(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -145,8 +144,7 @@ def _first_of(named: dict[Any, str], engine: str) -> str:
 
 def _rows(ax: Axes, names: Sequence[str] | pd.Series) -> None:
     """Name the rows, from the top; each has room, however many there are."""
-    ax.set_yticks(range(len(names)), list(names))
-    ax.set_ylim(len(names) - 0.5, -0.5)
+    style.rows(ax, names)
     style.grow(ax, ROW_IN * (len(names) - ROWS))
 
 
@@ -203,8 +201,7 @@ def _calls(frame: pd.DataFrame, ax: Axes) -> Axes:
             bar = one.barh(place, row["ns_per_io"], height=0.6, **how)
             one.bar_label(bar, [f"slept in {row['slept']} of {row['count']}"], padding=3, fontsize=8)
         labels = [f"{row['engine']}: {row['call']}" for row in rows.to_dict("records")]
-        one.set_yticks(range(len(rows)), labels, fontsize=8)
-        one.set_ylim(len(rows) - 0.5, -0.5)
+        style.rows(one, labels, fontsize=8)
         one.margins(x=0.3)
         style.axis(one, "x", "ns_per_io")
         one.set_title(schema.formatter("cache")(way), loc="left", fontsize=10, color=style.INK)
@@ -222,8 +219,7 @@ def _memory(frame: pd.DataFrame, ax: Axes) -> Axes:
         low, high = (row.get(f"{end}_p50_ns", row["p50_ns"]) for end in ("low", "high"))
         reach = [[max(row["p50_ns"] - low, 0)], [max(high - row["p50_ns"], 0)]]
         ax.bar_label(ax.barh(place, row["p50_ns"], height=0.6, xerr=reach, capsize=3, **how), [said], padding=3)
-    ax.set_yticks(range(len(names)), names)
-    ax.set_ylim(len(names) - 0.5, -0.5)
+    style.rows(ax, names)
     ax.margins(x=1.0)  # room for the words
     style.axis(ax, "x", "latency_ns")
     return style.finish(ax, frame, title="Reads of 4 KiB that need no disk: the median", legend=False)
@@ -252,8 +248,7 @@ def _watched(frame: pd.DataFrame, ax: Axes) -> Axes:
     return style.finish(ax, frame, title="What the probes change", legend=False)
 
 
-# the first of these columns that a frame has names its picture
-_PICTURES: dict[str, Callable[[pd.DataFrame, Axes], Axes]] = {
+_PICTURES: style.Pictures = {
     "watched": _watched,
     "durable": plot_loads.durable,
     "loop": plot_loads.offered_load,

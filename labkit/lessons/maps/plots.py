@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -19,8 +19,7 @@ MOST_LABELS, FEW_BARS = 8, 6
 
 def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw any frame of lesson 02; its columns say which of the pictures it wants."""
-    ax = style.axes(ax)
-    return next(draw for column, draw in _PICTURES.items() if column in frame)(frame, ax)
+    return style.picture(_PICTURES, frame, ax)
 
 
 def _lost_updates(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -150,8 +149,7 @@ def _bars(ax: Axes, totals: pd.Series, column: str, title: str, *, of: Sequence[
     looks = style.bars(of or totals.index)
     for place, (name, value) in enumerate(totals.items()):
         ax.bar_label(ax.barh(place, value, height=0.6, **looks[name]), [f"{value:,.0f}"], padding=3)
-    ax.set_yticks(range(len(totals)), list(totals.index))
-    ax.set_ylim(len(totals) - 0.5, -0.5)
+    style.rows(ax, totals.index)
     style.axis(ax, "x", column)
     ax.set_xlim(0, 1.35 * totals.max() or 1)  # where nothing was lost, the axis begins at 0 all the same
     ax.set_title(title, loc="left", fontsize=10, color=style.INK)
@@ -168,14 +166,12 @@ def _spread(ax: Axes, arms: list[str], frame: pd.DataFrame, *, log: float | None
         values = frame.loc[frame["arm"] == arm, "ns_per_call"]
         ax.plot(values, [place] * len(values), **{**how, "linestyle": "none"})
         ax.plot([values.median()] * 2, [place - 0.3, place + 0.3], color=how["color"], linewidth=2)
-    ax.set_yticks(range(len(arms)), arms, fontsize=8)
-    ax.set_ylim(len(arms) - 0.5, -0.5)
+    style.rows(ax, arms, fontsize=8)
     style.axis(ax, "x", "ns_per_call", log=log)
     ax.set_title("Each slice, and the median", loc="left", fontsize=10, color=style.INK)
 
 
-# the first of these columns that a frame has names its picture
-_PICTURES: dict[str, Callable[[pd.DataFrame, Axes], Axes]] = {
+_PICTURES: style.Pictures = {
     "lost_updates": _lost_updates,
     "records": _channels,
     "histogram": _histograms,

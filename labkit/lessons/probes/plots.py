@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -17,8 +15,7 @@ __all__ = ["plot"]
 
 def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw any frame of `labkit.lessons.probes.mechanisms`; its columns decide which picture."""
-    ax = style.axes(ax)
-    return next(draw for column, draw in _PICTURES.items() if column in frame)(frame, ax)
+    return style.picture(_PICTURES, frame, ax)
 
 
 def _counts(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -30,8 +27,7 @@ def _counts(frame: pd.DataFrame, ax: Axes) -> Axes:
         said = f"{row.at_entry} and {row.at_return}" if row.state == "ok" else str(row.state)
         ax.text(frame["calls"].max() * 0.02 + row.at_entry, place, said, va="center", fontsize=9, color=style.INK)
     ax.axvline(frame["calls"].max(), color=style.INK, linestyle="--", linewidth=1, label="calls made")
-    ax.set_yticks(range(len(frame)), list(frame["mechanism"]))
-    ax.set_ylim(len(frame) - 0.4, -0.6)
+    style.rows(ax, frame["mechanism"], below=0.4, above=0.6)
     style.axis(ax, "x", "count")
     ax.set_xlim(0, frame["calls"].max() * 1.6)
     return style.finish(ax, frame, title="The same calls, counted by each mechanism")
@@ -46,8 +42,7 @@ def _costs(frame: pd.DataFrame, ax: Axes) -> Axes:
         reach = [mine["added_ns"] - mine["low_ns"], mine["high_ns"] - mine["added_ns"]]
         ax.errorbar(mine["added_ns"], mine.index, xerr=reach, capsize=3, **{**how, "linestyle": "none"})
     ax.axvline(0, color=style.INK, linewidth=1)
-    ax.set_yticks(range(len(rows)), list(rows["arm"]), fontsize=8)
-    ax.set_ylim(len(rows) - 0.5, -0.5)
+    style.rows(ax, rows["arm"], fontsize=8)
     style.axis(ax, "x", "added_ns")
     ax.set_xscale("symlog", linthresh=100)
     ax.xaxis.set_major_formatter(lambda added_ns, _: schema.si_ns(added_ns))
@@ -74,10 +69,7 @@ def _naps(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def _functions(frame: pd.DataFrame, ax: Axes) -> Axes:
-    sides = {"calls": "calls made", "count": "calls seen"}
-    for number, ((column, label), how) in enumerate(zip(sides.items(), style.bars(sides).values(), strict=True)):
-        places = [place + (number - 0.5) * 0.4 for place in range(len(frame))]
-        ax.bar_label(ax.bar(places, frame[column], width=0.36, label=label, **how))
+    style.side_by_side(ax, frame, {"calls": "calls made", "count": "calls seen"})
     refused = frame["state"] != "ok"
     names = frame["function"] + "()" + refused.map({True: "\n(no such symbol)", False: ""})
     ax.set_xticks(range(len(frame)), list(names))
@@ -86,8 +78,7 @@ def _functions(frame: pd.DataFrame, ax: Axes) -> Axes:
     return style.finish(ax, frame, title="Three functions, called equally often")
 
 
-# the first of these columns that a frame has decides its picture
-_PICTURES: dict[str, Callable[[pd.DataFrame, Axes], Axes]] = {
+_PICTURES: style.Pictures = {
     "stack": flame,
     "added_ns": _costs,
     "at_entry": _counts,

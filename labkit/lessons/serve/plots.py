@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,8 +24,7 @@ LATENCY_BARS = 60
 
 def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw any frame of lesson 11's experiments; its columns decide which picture it gets."""
-    ax = style.axes(ax)
-    return next(draw for column, draw in _PICTURES.items() if column in frame)(frame, ax)
+    return style.picture(_PICTURES, frame, ax)
 
 
 def _looks(frame: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -61,20 +59,18 @@ def _rates(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 def _ratios(frame: pd.DataFrame, ax: Axes) -> Axes:
     """Draw each ratio with its interval, one row per setting and way."""
-    looks, places, names = _looks(frame), [], []
+    looks, names = _looks(frame), []
     for place, row in enumerate(frame.to_dict("records")):
         reach = [[row["ratio"] - row["low"]], [row["high"] - row["ratio"]]]
         how = {**looks[row["arm"]], "linestyle": "none"}
         ax.errorbar([row["ratio"]], [place], xerr=reach, capsize=3, **how)
-        places.append(place)
         names.append(f"{row['connections']} × {schema.si_bytes(row['message_bytes'])}: {row['arm']}")
     ax.axvline(1.0, color=style.INK, linewidth=1)
-    ax.set_yticks(places, names, fontsize=8)
-    ax.set_ylim(len(places) - 0.5, -0.5)
+    style.rows(ax, names, fontsize=8)
     style.axis(ax, "x", "ratio", log=2, ticks=[0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4])
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.set_xlabel(f"compared with {frame.attrs.get('baseline', 'the baseline')}, 95 % interval")
-    style.grow(ax, 0.2 * (len(places) - 12))
+    style.grow(ax, 0.2 * (len(names) - 12))
     return style.finish(ax, frame, title="On the line: no difference", legend=False)
 
 
@@ -95,8 +91,7 @@ def _calls(frame: pd.DataFrame, ax: Axes) -> Axes:
         left = [start + width for start, width in zip(left, widths, strict=True)]
     for place, total in enumerate(left):
         ax.text(total, place, f" {total:.2f}", va="center", fontsize=8, color=style.INK)
-    ax.set_yticks(range(len(jobs)), [f"{connections} conn.: {arm}" for connections, arm in jobs], fontsize=8)
-    ax.set_ylim(len(jobs) - 0.5, -0.5)
+    style.rows(ax, [f"{connections} conn.: {arm}" for connections, arm in jobs], fontsize=8)
     style.axis(ax, "x", "calls_per_request")
     ax.margins(x=0.15)
     style.legend_below(ax)
@@ -173,8 +168,7 @@ def _per_way(frame: pd.DataFrame, ax: Axes) -> Axes:
     """Draw one bar per way, as another load generator has it."""
     drawn = ax.barh(range(len(frame)), frame["requests_per_s"], height=0.6, **style.bars(["wrk"])["wrk"])
     ax.bar_label(drawn, [schema.si_count(value) for value in frame["requests_per_s"]], padding=4, fontsize=8)
-    ax.set_yticks(range(len(frame)), list(frame["arm"]))
-    ax.set_ylim(len(frame) - 0.5, -0.5)
+    style.rows(ax, frame["arm"])
     style.axis(ax, "x", "requests_per_s")
     ax.margins(x=0.12)
     return style.finish(ax, frame, title="The same servers, asked by wrk", legend=False)
@@ -197,8 +191,7 @@ def _herd(frame: pd.DataFrame, ax: Axes) -> Axes:
     return style.finish(right, frame, legend=False)
 
 
-# the first of these columns that a frame has names its picture
-_PICTURES: dict[str, Callable[[pd.DataFrame, Axes], Axes]] = {
+_PICTURES: style.Pictures = {
     "clock": _latencies,
     "loop": _offered,
     "ratio": _ratios,

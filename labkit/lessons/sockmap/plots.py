@@ -22,8 +22,7 @@ _ARMS = ["TCP", "TCP + sockmap", "Unix socket", f"TCP + sockmap{_AGAIN}"]  # eac
 
 def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw any frame of lesson 09's experiments; its columns decide which picture it gets."""
-    ax = style.axes(ax)
-    return next(draw for column, draw in _PICTURES.items() if column in frame)(frame, ax)
+    return style.picture(_PICTURES, frame, ax)
 
 
 def _ratios(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -37,8 +36,7 @@ def _ratios(frame: pd.DataFrame, ax: Axes) -> Axes:
         reach = [rows["ratio"] - rows["low"], rows["high"] - rows["ratio"]]
         ax.errorbar(rows["ratio"], places, xerr=reach, label=arm, capsize=3, **{**how, "linestyle": "none"})
     ax.axvline(1.0, color=style.INK, linewidth=1)
-    ax.set_yticks(range(len(settings)), settings)
-    ax.set_ylim(len(settings) - 0.5, -0.5)
+    style.rows(ax, settings)
     style.axis(ax, "x", "ratio", log=2, ticks=[0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4])
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.set_xlim(max(ax.get_xlim()[0], 0.2), min(ax.get_xlim()[1], 5))  # an interval may reach to infinity
@@ -88,8 +86,7 @@ def _requests(frame: pd.DataFrame, ax: Axes) -> Axes:
         places = [settings.index(name) - 0.4 + step * (number + 0.5) for name in middle.index]
         drawn = ax.barh(places, middle, height=step * 0.9, xerr=reach, label=arm, **how)
         ax.bar_label(drawn, [schema.si_count(value) for value in middle], padding=4, fontsize=8)
-    ax.set_yticks(range(len(settings)), settings)
-    ax.set_ylim(len(settings) - 0.5, -0.5)
+    style.rows(ax, settings)
     style.axis(ax, "x", "requests_per_s")
     ax.margins(x=0.12)
     return style.finish(ax, frame, title="What an unmodified Redis server answers")
@@ -103,8 +100,7 @@ def _whereabouts(frame: pd.DataFrame, ax: Axes) -> Axes:
         places = [place - 0.27 + 0.27 * number for place in range(len(frame))]
         drawn = ax.barh(places, frame[column], height=0.25, label=schema.label(column), **how)
         ax.bar_label(drawn, [f"{count:,}" for count in frame[column]], padding=4, fontsize=8)
-    ax.set_yticks(range(len(frame)), list(frame["arm"]))
-    ax.set_ylim(len(frame) - 0.5, -0.5)
+    style.rows(ax, frame["arm"])
     style.axis(ax, "x", "count")
     ax.margins(x=0.12)
     return style.finish(ax, frame, title="Where the messages went, by three counts")
@@ -129,8 +125,7 @@ def _settings(frame: pd.DataFrame) -> pd.Series:
     return frame["pinning"] + ", " + frame["message_bytes"].map(schema.si_bytes)
 
 
-# the first of these columns that a frame has names its picture
-_PICTURES: dict[str, Callable[[pd.DataFrame, Axes], Axes]] = {
+_PICTURES: style.Pictures = {
     "ratio": _ratios,
     "elapsed_s": _live,
     "requests_per_s": _requests,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -26,8 +25,7 @@ _WATCHERS = (TIMER, STAGES_ARM, STRACE, CALL_HOOKS, RAW_HOOKS)  # from the top, 
 
 def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw any frame of lesson 06; its columns say which picture it gets."""
-    ax = style.axes(ax)
-    return next(draw for column, draw in _PICTURES.items() if column in frame)(frame, ax)
+    return style.picture(_PICTURES, frame, ax)
 
 
 def _histogram(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -121,8 +119,7 @@ def _stages(frame: pd.DataFrame, ax: Axes) -> Axes:
         total = float(middle_half(of_it)["program_ns"].mean())
         ax.plot([total] * 2, [place - 0.36, place + 0.36], color=style.INK, linewidth=2)
         ax.annotate(schema.si_ns(total), (total, place), xytext=(4, 0), textcoords="offset points", va="center")
-    ax.set_yticks(range(len(names)), names)
-    ax.set_ylim(len(names) - 0.4, -0.6)
+    style.rows(ax, names, below=0.4, above=0.6)
     ax.margins(x=0.12)
     style.axis(ax, "x", "latency_ns")
     ax.set_xlabel("mean over the middle half of the I/Os; the black line is what the program measured")
@@ -147,8 +144,7 @@ def _witnesses(frame: pd.DataFrame, ax: Axes) -> Axes:
     ):
         bar = ax.barh(place, row["mean_ns"], height=0.6, **how)
         ax.bar_label(bar, [f"{schema.si_ns(row['mean_ns'])}, {row['count']} calls"], padding=3)
-    ax.set_yticks(range(len(frame)), list(frame["witness"]))
-    ax.set_ylim(len(frame) - 0.5, -0.5)
+    style.rows(ax, frame["witness"])
     ax.margins(x=0.35)
     style.axis(ax, "x", "mean_ns")
     return style.finish(ax, frame, title="Mean time of one read, by witness", legend=False)
@@ -164,8 +160,7 @@ def _cost(frame: pd.DataFrame, ax: Axes) -> Axes:
         ax.plot(values, [place] * len(values), **{**how, "linestyle": "none"})
         ax.plot([medians[arm]] * 2, [place - 0.3, place + 0.3], color=how["color"], linewidth=2)
         ax.annotate(schema.si_ns(medians[arm]), (medians[arm], place - 0.34), ha="center", va="bottom", fontsize=9)
-    ax.set_yticks(range(len(medians)), [arm.replace(", ", ",\n") for arm in medians.index])
-    ax.set_ylim(len(medians) - 0.4, -0.8)
+    style.rows(ax, [arm.replace(", ", ",\n") for arm in medians.index], below=0.4, above=0.8)
     style.axis(ax, "x", "ns_per_call", log=10 if STRACE in arms else None)
     title = "One getppid() of a process that is not watched"
     if "block_bytes" in frame:
@@ -174,8 +169,7 @@ def _cost(frame: pd.DataFrame, ax: Axes) -> Axes:
     return style.finish(ax, frame, title=f"{title}: each slice, and the median", legend=False)
 
 
-# the first of these columns that a frame has names its picture
-_PICTURES: dict[str, Callable[[pd.DataFrame, Axes], Axes]] = {
+_PICTURES: style.Pictures = {
     "device_ns": _stages,
     "elapsed_s": _heat_map,
     "witness": _witnesses,

@@ -23,8 +23,7 @@ _SPREAD = 8  # times the smallest: from here on an axis is logarithmic
 
 def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw any frame of this lesson; its columns say which of the pictures it needs."""
-    ax = style.axes(ax)
-    return next(draw for column, draw in _PICTURES.items() if column in frame)(frame, ax)
+    return style.picture(_PICTURES, frame, ax)
 
 
 def _rings(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -126,8 +125,7 @@ def _submitters(frame: pd.DataFrame, ax: Axes) -> Axes:
         slices = frame[frame["arm"] == row["arm"]]
         _marks(left, slices["cpu_ns_per_io"], place + 0.38, limits[0], marker="|", color=style.INK)
         _marks(right, slices["ios_per_s"], place + 0.38, limits[1], schema.si_count, marker="|", color=style.INK)
-    left.set_yticks(range(len(rows)), [row["arm"].replace(" (p", "\n(p").replace(" on ", "\non ", 1) for row in rows])
-    left.set_ylim(len(rows) - 0.2, -0.5)
+    style.rows(left, [row["arm"].replace(" (p", "\n(p").replace(" on ", "\non ", 1) for row in rows], below=0.2)
     left.set_xlim(0, limits[0])
     right.set_xlim(0, limits[1])
     style.axis(left, "x", "cpu_ns_per_io")
@@ -164,8 +162,7 @@ def _savings(frame: pd.DataFrame, ax: Axes) -> Axes:
         reach = [rows["ratio"] - rows["low"], rows["high"] - rows["ratio"]]
         ax.errorbar(rows["ratio"], places, xerr=reach, label=arm, capsize=3, **{**how, "linestyle": "none"})
     ax.axvline(1.0, color=style.INK, linewidth=1)
-    ax.set_yticks(range(len(sizes)), [schema.si_bytes(size) for size in sizes])
-    ax.set_ylim(len(sizes) - 0.5, -0.5)
+    style.rows(ax, [schema.si_bytes(size) for size in sizes])
     style.axis(ax, "x", "ratio")
     ax.set_xlabel("CPU time per read, divided by that with nothing registered; 95 % interval")
     style.finish(
@@ -186,8 +183,7 @@ def _workers(frame: pd.DataFrame, ax: Axes) -> Axes:
             ax.barh(place, width, left=start, height=0.6, label=None if place else name, **how)
         said = f"{row['workers']} worker{'' if row['workers'] == 1 else 's'}, {row['calls']} calls"
         ax.annotate(said, (row["ios"], place), xytext=(5, 0), textcoords="offset points", va="center")
-    ax.set_yticks(range(len(names)), names)
-    ax.set_ylim(len(names) - 0.2, -0.5)
+    style.rows(ax, names, below=0.2)
     ax.margins(x=0.35)
     style.axis(ax, "x", "ios")
     style.finish(ax, frame, title="Who does the reads", legend=False)
@@ -214,8 +210,7 @@ def _files(frame: pd.DataFrame, ax: Axes) -> Axes:
         _marks(ax, values, place, limit, **how)
         ax.plot([medians[arm]] * 2, [place - 0.25, place + 0.25], color=how["color"], linewidth=2)
         ax.annotate(schema.si_ns(medians[arm]), (medians[arm], place - 0.28), ha="center", va="bottom", fontsize=9)
-    ax.set_yticks(range(len(arms)), list(arms))
-    ax.set_ylim(len(arms) - 0.5, -0.8)
+    style.rows(ax, arms, above=0.8)
     ax.set_xlim(0, limit)
     style.axis(ax, "x", "ns_per_file")
     files = frame.attrs.get("files", "many")
@@ -251,15 +246,13 @@ def _bars(frame: pd.DataFrame, ax: Axes, column: str, names: list[str], title: s
         ax.bar_label(
             ax.barh(place, value, height=0.6, **looks[interface]), [schema.formatter(column)(value)], padding=3
         )
-    ax.set_yticks(range(len(names)), names)
-    ax.set_ylim(len(names) - 0.5, -0.5)
+    style.rows(ax, names)
     ax.margins(x=0.15)
     style.axis(ax, "x", column)
     return style.finish(ax, frame, title=title, legend=False)
 
 
-# the first of these columns that a frame has decides on its picture
-_PICTURES: dict[str, Callable[[pd.DataFrame, Axes], Axes]] = {
+_PICTURES: style.Pictures = {
     "step": _rings,
     "batch": _batches,
     "by_sqpoll": _submitters,

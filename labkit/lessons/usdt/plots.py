@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -22,8 +21,7 @@ _WIDE_SHARE = 0.07  # of the picture: a bar that has room for its name
 
 def plot(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw any frame of `labkit.lessons.usdt.requests` but `probes` and `live_code`; its columns decide which."""
-    ax = style.axes(ax)
-    return next(draw for column, draw in _PICTURES.items() if column in frame)(frame, ax)
+    return style.picture(_PICTURES, frame, ax)
 
 
 def _requests(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -34,8 +32,7 @@ def _requests(frame: pd.DataFrame, ax: Axes) -> Axes:
         rows = {name: row for row, name in enumerate(dict.fromkeys(frame["probe"]))}
         for name, how in style.series(rows).items():
             ax.plot(since[frame["probe"] == name], [rows[name]] * int((frame["probe"] == name).sum()), **_dots(how))
-        ax.set_yticks(list(rows.values()), list(rows))
-        ax.set_ylim(len(rows) - 0.5, -0.5)
+        style.rows(ax, rows)
         title = "Each mark is one pass of a probe"
     else:
         kinds = done["status"].map(lambda status: "failed" if status < 0 else "served")
@@ -55,10 +52,7 @@ def _requests(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 def _throws(frame: pd.DataFrame, ax: Axes) -> Axes:
     counted = frame.groupby(["exception", "probe"]).size().unstack(fill_value=0)
-    probes = [name for name in ("throw", "catch", "rethrow") if name in counted]
-    for number, (name, how) in enumerate(style.bars(probes).items()):
-        places = [place + 0.27 * (number - (len(probes) - 1) / 2) for place in range(len(counted))]
-        ax.bar_label(ax.bar(places, counted[name], width=0.25, label=name, **how))
+    style.side_by_side(ax, counted, {name: name for name in ("throw", "catch", "rethrow") if name in counted})
     ax.set_xticks(range(len(counted)), [name.rpartition("(anonymous namespace)::")[2] for name in counted.index])
     style.axis(ax, "y", "count")
     ax.set_ylim(0, 1.2 * counted.to_numpy().max())
@@ -84,8 +78,7 @@ def _semaphore(frame: pd.DataFrame, ax: Axes) -> Axes:
         drawn = ax.barh(place, row["p50_ns"], height=0.6, xerr=reach, capsize=3, **how)
         text = f"{schema.si_ns(row['p50_ns'])}; prepared {row['fired']} times in {row['requests']} requests"
         ax.bar_label(drawn, [text], padding=6)
-    ax.set_yticks(range(len(frame)), list(frame["arm"]))
-    ax.set_ylim(len(frame) - 0.5, -0.5)
+    style.rows(ax, frame["arm"])
     style.axis(ax, "x", "p50_ns", log=10)
     ax.set_xlabel("median latency of a request, with its 95 % interval")
     ax.set_xlim(right=1000 * frame["p50_ns"].max())
@@ -94,10 +87,7 @@ def _semaphore(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def _processes(frame: pd.DataFrame, ax: Axes) -> Axes:
-    sides = {"fired": "the program's own count", "count": "what eBPF counted"}
-    for number, ((column, label), how) in enumerate(zip(sides.items(), style.bars(sides).values(), strict=True)):
-        places = [place + 0.4 * (number - 0.5) for place in range(len(frame))]
-        ax.bar_label(ax.bar(places, frame[column], width=0.36, label=label, **how))
+    style.side_by_side(ax, frame, {"fired": "the program's own count", "count": "what eBPF counted"})
     ax.set_xticks(
         range(len(frame)), [f"process {pid}\n{phase}" for pid, phase in zip(frame["pid"], frame["phase"], strict=True)]
     )
@@ -115,8 +105,7 @@ def _cost(frame: pd.DataFrame, ax: Axes) -> Axes:
         ax.plot([values.median()] * 2, [place - 0.3, place + 0.3], color=how["color"], linewidth=2)
         if arm in added and abs(added[arm]) >= 1:
             ax.annotate(f"+{added[arm]:.0f} ns", (values.max(), place), (8, -4), textcoords="offset points", fontsize=9)
-    ax.set_yticks(range(len(arms)), arms)
-    ax.set_ylim(len(arms) - 0.5, -0.5)
+    style.rows(ax, arms)
     style.axis(ax, "x", "latency_ns", log=10)
     ax.set_xlabel("time of one turn of the loop (marks: slices, lines: medians)")
     ax.set_xlim(right=4 * frame["value"].max())
@@ -164,8 +153,7 @@ def _dots(how: dict[str, Any]) -> dict[str, Any]:
     return {**how, "linestyle": "none"}
 
 
-# the first of these columns that a frame has decides its picture
-_PICTURES: dict[str, Callable[[pd.DataFrame, Axes], Axes]] = {
+_PICTURES: style.Pictures = {
     "exception": _throws,
     "request": _requests,
     "depth": _nested,

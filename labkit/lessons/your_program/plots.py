@@ -52,8 +52,7 @@ def _bars(frame: pd.DataFrame, ax: Axes) -> Axes:
         sums = rows.groupby(name)[value].sum()
         places = [place + (number - (len(phases) - 1) / 2) * height for place in range(len(largest))]
         ax.barh(places, [sums.get(each, 0) for each in largest], height=height * 0.95, label=phase, **how)
-    ax.set_yticks(range(len(largest)), [_end(str(each)) for each in largest], fontsize=8)
-    ax.set_ylim(len(largest) - 0.4, -0.6)
+    style.rows(ax, [_end(str(each)) for each in largest], fontsize=8, below=0.4, above=0.6)
     style.axis(ax, "x", value)
     return style.finish(ax, frame, title=_TITLES[name], legend=len(phases) > 1)
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from html import escape
 from typing import Any, Literal
 
@@ -36,6 +36,7 @@ from labkit import schema
 __all__ = [
     "GRID",
     "INK",
+    "Pictures",
     "axes",
     "axis",
     "bars",
@@ -44,13 +45,18 @@ __all__ = [
     "grow",
     "image",
     "legend_below",
+    "picture",
     "png",
     "prepare",
     "reach",
+    "rows",
     "series",
+    "side_by_side",
     "split",
     "words",
 ]
+
+Pictures = Mapping[str, Callable[[pd.DataFrame, Axes], Axes]]  # a column of a frame -> how to draw that frame
 
 SIZE_IN = (7.2, 3.8)
 LEGEND_ROW_IN = 0.17
@@ -92,6 +98,11 @@ def split(ax: Axes, rows: int = 1, columns: int = 2, **how: Any) -> list[Axes]:
     return [axes(one) for one in np.ravel(made.subplots(**how))]
 
 
+def picture(pictures: Pictures, frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw a frame: the first of the columns of `pictures` that it has decides which picture it gets."""
+    return next(draw for column, draw in pictures.items() if column in frame)(frame, axes(ax))
+
+
 def reach(rows: pd.DataFrame, column: str) -> list[pd.Series[float]]:
     """Return how far the interval of a column (its `low_` and `high_` columns) reaches below and above it."""
     sides = rows[column] - rows[f"low_{column}"], rows[f"high_{column}"] - rows[column]
@@ -120,6 +131,23 @@ def bars(names: Iterable[Hashable]) -> dict[Any, dict[str, Any]]:
         name: {"facecolor": COLOURS[i % len(COLOURS)], "hatch": HATCHES[i % len(HATCHES)], "edgecolor": "white"}
         for i, name in enumerate(distinct)
     }
+
+
+def rows(
+    ax: Axes, names: Iterable[str], *, above: float = 0.5, below: float = 0.5, fontsize: int | None = None
+) -> None:
+    """Name the rows of a picture, from the top; `above` and `below` is the room at its ends, in rows."""
+    named = list(names)
+    ax.set_yticks(range(len(named)), named, fontsize=fontsize)
+    ax.set_ylim(len(named) - below, -above)
+
+
+def side_by_side(ax: Axes, frame: pd.DataFrame, labels: Mapping[str, str]) -> None:
+    """Draw a group of bars for each row of a frame, with their values: one bar per column of `labels`."""
+    width = 0.8 / len(labels)
+    for number, ((column, label), how) in enumerate(zip(labels.items(), bars(labels).values(), strict=True)):
+        places = [place + (number - (len(labels) - 1) / 2) * width for place in range(len(frame))]
+        ax.bar_label(ax.bar(places, frame[column], width=0.9 * width, label=label, **how))
 
 
 def axis(ax: Axes, which: Literal["x", "y"], column: str, *, log: float | None = None, ticks: Any = None) -> None:
