@@ -15,7 +15,9 @@ import pandas as pd
 
 from labkit.units import known, plain, si_bytes, si_count, si_ns, si_time
 
-__all__ = ["COLUMNS", "Column", "formatter", "frame", "label", "si_bytes", "si_count", "si_ns", "si_time"]
+__all__ = ["COLUMNS", "Column", "derived", "formatter", "frame", "label", "si_bytes", "si_count", "si_ns", "si_time"]
+
+Columns = Mapping[str, Any] | Sequence[Mapping[str, Any]] | pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -336,7 +338,7 @@ COLUMNS: dict[str, Column] = {
 }
 
 
-def frame(columns: Mapping[str, Any] | Sequence[Mapping[str, Any]] | pd.DataFrame, **attrs: Any) -> pd.DataFrame:
+def frame(columns: Columns, **attrs: Any) -> pd.DataFrame:
     """Return a tidy frame whose columns have the schema's dtypes.
 
     Parameters
@@ -355,6 +357,17 @@ def frame(columns: Mapping[str, Any] | Sequence[Mapping[str, Any]] | pd.DataFram
     made = made.astype({name: _dtype(made[name]) for name in made.columns})
     made.attrs.update(attrs)
     return made
+
+
+def derived(columns: Columns, source: pd.DataFrame, **attrs: Any) -> pd.DataFrame:
+    """Return what was computed from the frame `source`, as `frame` does; it carries what `source` carries.
+
+    Parameters
+    ----------
+    columns : as of `frame`.
+    attrs : what it carries instead, or in addition.
+    """
+    return frame(columns, **{str(name): fact for name, fact in source.attrs.items()} | attrs)
 
 
 def _dtype(column: pd.Series[Any]) -> str:

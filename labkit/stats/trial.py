@@ -255,9 +255,7 @@ def added_ns(frame: pd.DataFrame) -> pd.DataFrame:
     slices = frame.assign(value=frame["ns_per_call"])[["arm", "slice", "value"]]
     made = differences(slices, str(frame.attrs["baseline"]), unit="ns")
     names = {"difference": "added_ns", "low": "low_ns", "high": "high_ns"}
-    named = schema.frame(made.rename(columns=names))
-    named.attrs.update(frame.attrs | made.attrs)
-    return named
+    return schema.derived(made.rename(columns=names), frame, warnings=made.attrs["warnings"])
 
 
 def added_ratio(frame: pd.DataFrame, arm: str, other: str, baseline: str | None = None) -> pd.Series:

@@ -47,7 +47,7 @@ def keys_of(text: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func)
-            if name in ("provenance", "schema.frame") or name.endswith("attrs.update"):
+            if name in ("provenance", "schema.frame", "schema.derived") or name.endswith("attrs.update"):
                 for keyword in node.keywords:
                     yield from given(keyword.value) if keyword.arg is None else [keyword.arg]
             if name.endswith("attrs.update"):

@@ -50,9 +50,8 @@ def call_table(frame: pd.DataFrame, arm: str | None = None) -> pd.DataFrame:
     made["share"] = made["total_ns"] / made["arm"].map(unit_ns)
     arms = list(dict.fromkeys(watched["arm"]))
     made = made.sort_values("total_ns", ascending=False, kind="stable")
-    table = schema.frame(made.sort_values("arm", key=lambda names: names.map(arms.index), kind="stable"))
-    table.attrs = dict(frame.attrs)
-    return table.reset_index(drop=True)
+    made = made.sort_values("arm", key=lambda names: names.map(arms.index), kind="stable")
+    return schema.derived(made.reset_index(drop=True), frame)
 
 
 def whole_runs(frame: pd.DataFrame, *, watched: bool = False) -> pd.DataFrame:

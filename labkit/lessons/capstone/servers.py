@@ -190,9 +190,7 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
                 "syncs_per_request": own.loc[own["call"].isin(SYNCS), "calls_per_request"].sum(),
             }
         )
-    made = schema.frame(rows)
-    made.attrs = dict(frame.attrs)
-    return made
+    return schema.derived(rows, frame)
 
 
 def ratios(frame: pd.DataFrame, baseline: str | None = None, column: str = "requests_per_s") -> pd.DataFrame:

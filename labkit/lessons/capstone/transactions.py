@@ -134,9 +134,7 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
                 "sync_share": syncs["share"].sum(),
             }
         )
-    made = schema.frame(rows)
-    made.attrs = dict(frame.attrs)
-    return made
+    return schema.derived(rows, frame)
 
 
 def ratios(frame: pd.DataFrame, baseline: str | None = None) -> pd.DataFrame:

@@ -104,10 +104,8 @@ def watched_ratios(frame: pd.DataFrame) -> pd.DataFrame:
     for comparison, (arm, baseline) in pairs.items():
         row = trial.ratios(slices, baseline).set_index("arm").loc[arm]
         rows.append({"comparison": comparison, **{name: row[name] for name in ("ratio", "low", "high", "slices")}})
-    made = schema.frame(rows)
-    made.attrs.update(frame.attrs)
-    made.attrs["warnings"] = [*frame.attrs.get("warnings", []), *trial.ratios(slices, first).attrs["warnings"]]
-    return made
+    noise = trial.ratios(slices, first).attrs["warnings"]
+    return schema.derived(rows, frame, warnings=[*frame.attrs.get("warnings", []), *noise])
 
 
 def _job(engine: str, cache: str, queue_depth: int) -> Job:

@@ -110,6 +110,4 @@ def overlap(frame: pd.DataFrame) -> pd.DataFrame:
         lasted = ios["complete_ns"].max() - ios["submit_ns"].min()
         in_flight = ios["latency_ns"].sum() / lasted
         rows.append({"engine": name, "ios": len(ios), "most_in_flight": at_once.max(), "in_flight": in_flight})
-    made = schema.frame(rows)
-    made.attrs.update(frame.attrs)
-    return made
+    return schema.derived(rows, frame)

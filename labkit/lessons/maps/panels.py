@@ -83,10 +83,7 @@ def panel(subject: str = "lost updates") -> Panel:
 def _medians(frame: pd.DataFrame) -> pd.DataFrame:
     """Return one row per arm: the median of its slices."""
     numbers = [name for name in frame.columns if name not in ("arm", "slice")]
-    made = frame.groupby("arm", as_index=False)[numbers].median()
-    middle = schema.frame(made)
-    middle.attrs.update(frame.attrs)
-    return middle
+    return schema.derived(frame.groupby("arm", as_index=False)[numbers].median(), frame)
 
 
 def _lost_updates(frame: pd.DataFrame) -> str:

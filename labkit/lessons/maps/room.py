@@ -71,6 +71,5 @@ def too_many_sizes() -> pd.DataFrame:
     keys = random.SystemRandom().randint(70, 400)
     made = full(keys, 64)
     truths.expect("02-q2", keys)
-    shown = schema.frame(made[made["arm"] == "hash"][["arm", "entries", "kept", "count", "refused"]])
-    shown.attrs = {**made.attrs, "command": ""}  # it names the answer
-    return shown
+    shown = made[made["arm"] == "hash"][["arm", "entries", "kept", "count", "refused"]]
+    return schema.derived(shown, made, command="")  # it names the answer

@@ -162,9 +162,8 @@ def added(frame: pd.DataFrame) -> pd.DataFrame:
         gap = dict.fromkeys(("added_ns", "low_ns", "high_ns", "times_as_long"), np.nan)
         rows.append({"arm": arm, **gap, "slices": 0, "reason": reason})
     columns = ["arm", "added_ns", "low_ns", "high_ns", "times_as_long", "slices", "reason"]
-    table = schema.frame([{name: row[name] for name in columns} for row in rows])
-    table.attrs.update(frame.attrs | {"warnings": found.attrs["warnings"]})
-    return table
+    table = [{name: row[name] for name in columns} for row in rows]
+    return schema.derived(table, frame, warnings=found.attrs["warnings"])
 
 
 def _arms(

@@ -121,6 +121,4 @@ def percentiles(frame: pd.DataFrame) -> pd.DataFrame:
         counts[bucket_of(rows["latency_ns"])] = rows["count"]
         last = {"p50_ns": quantile(counts, 0.5), "p99_ns": p99(counts), "max_ns": rows["latency_ns"].max()}
         found.append(dict(zip(ONE_RUN, named, strict=True)) | last)
-    made = schema.frame(found)
-    made.attrs = dict(frame.attrs)
-    return made
+    return schema.derived(found, frame)

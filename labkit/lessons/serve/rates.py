@@ -141,9 +141,8 @@ def ratios(frame: pd.DataFrame, column: str = "requests_per_s", baseline: str | 
             said if said == trial.TOO_FEW else f"{many_connections(here['connections'])}: {said}"
             for said in found.attrs["warnings"]
         ]
-    made = schema.frame(pd.concat(parts, ignore_index=True))
-    made.attrs = {**frame.attrs, "baseline": baseline, "warnings": list(dict.fromkeys(warnings))}
-    return made
+    made = pd.concat(parts, ignore_index=True)
+    return schema.derived(made, frame, baseline=baseline, warnings=list(dict.fromkeys(warnings)))
 
 
 def many_connections(connections: int) -> str:
@@ -157,6 +156,4 @@ def medians(frame: pd.DataFrame) -> pd.DataFrame:
     made = frame.groupby([*SETTING, "arm"], as_index=False, sort=False)[numbers].median()
     places = {arm: place for place, arm in enumerate((*WAYS, *(way + trial.AGAIN for way in WAYS)))}
     ordered = made.assign(_place=made["arm"].map(places)).sort_values([*SETTING[2:], "_place"])
-    found = schema.frame(ordered.drop(columns="_place").reset_index(drop=True))
-    found.attrs = dict(frame.attrs)
-    return found
+    return schema.derived(ordered.drop(columns="_place").reset_index(drop=True), frame)

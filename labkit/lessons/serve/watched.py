@@ -120,9 +120,7 @@ def per_request(frame: pd.DataFrame) -> pd.DataFrame:
                 "punted": counts.get("given to a worker", 0),
             }
         )
-    made = schema.frame(found)
-    made.attrs = dict(frame.attrs)
-    return made
+    return schema.derived(found, frame)
 
 
 def integrity(

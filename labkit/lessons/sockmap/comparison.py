@@ -148,9 +148,7 @@ def ratios(frame: pd.DataFrame, column: str = "p50_ns", baseline: str = SHORTCUT
         size = f"pipeline {here['pipeline']}" if "pipeline" in here else schema.si_bytes(here["message_bytes"])
         news = [said for said in made.attrs["warnings"] if said not in warnings]
         warnings += [said if said == trial.TOO_FEW else f"{here['pinning']}, {size}: {said}" for said in news]
-    found = schema.frame(pd.concat(parts, ignore_index=True))
-    found.attrs = {**frame.attrs, "warnings": warnings, "baseline": baseline}
-    return found
+    return schema.derived(pd.concat(parts, ignore_index=True), frame, warnings=warnings, baseline=baseline)
 
 
 def _speed(frame: pd.DataFrame, column: str) -> pd.Series:
@@ -161,9 +159,7 @@ def medians(frame: pd.DataFrame) -> pd.DataFrame:
     """Return one row per setting and arm: the medians of its slices, in the columns of `frame` without slice."""
     kept = [*_setting_of(frame), "arm"]
     numbers = [name for name in frame if name not in (*kept, "slice")]
-    made = schema.frame(_in_order(frame).groupby(kept, as_index=False, sort=False)[numbers].median())
-    made.attrs = dict(frame.attrs)
-    return made
+    return schema.derived(_in_order(frame).groupby(kept, as_index=False, sort=False)[numbers].median(), frame)
 
 
 def _setting_of(frame: pd.DataFrame) -> list[str]:

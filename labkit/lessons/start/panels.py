@@ -46,6 +46,4 @@ def by_run(frame: pd.DataFrame) -> pd.DataFrame:
         block_bytes=("block_bytes", "first"), blocks=("latency_ns", "size"), latency_ns=("latency_ns", "median")
     )
     found["ns_per_byte"] = found["latency_ns"] / found["block_bytes"]
-    made = schema.frame(found.sort_values("run", ascending=False, ignore_index=True))
-    made.attrs.update(frame.attrs)
-    return made
+    return schema.derived(found.sort_values("run", ascending=False, ignore_index=True), frame)

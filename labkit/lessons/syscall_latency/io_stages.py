@@ -204,9 +204,7 @@ def breakdown(frame: pd.DataFrame) -> pd.DataFrame:
         for stage, mean_ns in means.items():
             share = mean_ns / means.sum()
             rows.append({"cache": cache, "block_bytes": size, "stage": stage, "mean_ns": mean_ns, "share": share})
-    made = schema.frame(rows)
-    made.attrs.update(frame.attrs)
-    return made
+    return schema.derived(rows, frame)
 
 
 def closure(frame: pd.DataFrame) -> pd.Series:

@@ -128,9 +128,7 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
         ratios = found.set_index("arm")[["ratio", "low", "high"]].reindex(same.index).fillna(1.0)
         tables.append(pd.concat([same, counts, by_arm[list(_MEDIANS)].median(), ratios], axis=1).reset_index())
         warnings += [warning for warning in found.attrs["warnings"] if warning not in warnings]
-    made = schema.frame(pd.concat(tables, ignore_index=True))
-    made.attrs.update({**frame.attrs, "warnings": warnings})
-    return made
+    return schema.derived(pd.concat(tables, ignore_index=True), frame, warnings=warnings)
 
 
 def costs_of(report: dict[str, Any]) -> dict[str, float]:

@@ -92,6 +92,4 @@ def savings(frame: pd.DataFrame) -> pd.DataFrame:
             saved = {"cpu_ns_per_io": median, "saved_ns": medians["nothing"] - median}
             ratio = {name: row[name] for name in ("ratio", "low", "high")}
             rows.append({"block_bytes": size, "arm": row["arm"], **saved, **ratio})
-    made = schema.frame(rows)
-    made.attrs.update({**frame.attrs, "warnings": warnings})
-    return made
+    return schema.derived(rows, frame, warnings=warnings)

@@ -152,9 +152,7 @@ def slow_requests(pid: int, port: int, delay_ms: float, count: int, report: Prog
     found = look_at(check_target(pid, None, None), ["waits"], _LIMIT_S, report, ask)["waits"]
     if len(took_s) < count:
         raise LabkitError("The web server did not answer each request.", "run the cell again")
-    facts = {str(name): value for name, value in found.attrs.items()}
-    made = found.assign(requests=count, ns_per_request=1e9 * sum(took_s) / count)
-    return schema.frame(made, **facts)
+    return schema.derived(found.assign(requests=count, ns_per_request=1e9 * sum(took_s) / count), found)
 
 
 @contextlib.contextmanager
@@ -205,13 +203,8 @@ def _run(words: list[str]) -> None:
 
 def _phases(runs: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Return the frames of several runs as one, with the facts of the first."""
-    facts = {str(name): value for name, value in next(iter(runs.values())).attrs.items()}
-    facts["warnings"] = [f"{phase}: {said}" for phase, frame in runs.items() for said in frame.attrs["warnings"]]
-    facts["lost_events"] = sum(frame.attrs.get("lost_events", 0) for frame in runs.values())
-    parts = []
-    for phase, frame in runs.items():
-        part = frame.copy()
-        part.attrs = {}
-        part.insert(0, "phase", phase)
-        parts.append(part)
-    return schema.frame(pd.concat(parts, ignore_index=True), **facts)
+    first = next(iter(runs.values()))
+    warnings = [f"{phase}: {said}" for phase, frame in runs.items() for said in frame.attrs["warnings"]]
+    lost = sum(frame.attrs.get("lost_events", 0) for frame in runs.values())
+    parts = [frame.assign(phase=phase)[["phase", *frame]] for phase, frame in runs.items()]
+    return schema.derived(pd.concat(parts, ignore_index=True), first, warnings=warnings, lost_events=lost)
