@@ -10,11 +10,10 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 from labkit.errors import LabkitError, Missing
-from labkit.machine.folders import cache_folder
+from labkit.machine.folders import cache_folder, made_once
 from labkit.running.command import run
 
 __all__ = ["FETCH", "fetch", "nginx", "version"]
@@ -59,28 +58,23 @@ def fetch() -> Path:
     ------
     Missing : apt-get cannot download it, or it does not start here.
     """
-    folder = _folder()
-    if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder.parent) as name:
-            aside = Path(name)
-            _unpack(aside)
-            (aside / "unpacked").rename(folder)
-    version(folder / _IN_PACKAGE)
-    return folder / _IN_PACKAGE
+    program = made_once(_folder(), _unpack) / _IN_PACKAGE
+    version(program)
+    return program
 
 
-def _unpack(aside: Path) -> None:
+def _unpack(folder: Path) -> None:
     # in a folder that it owns, apt-get downloads as root without a warning
-    download = ["env", "-C", str(aside), "apt-get", "--quiet", "-o", "APT::Sandbox::User=root", "download", "nginx"]
+    download = ["env", "-C", str(folder), "apt-get", "--quiet", "-o", "APT::Sandbox::User=root", "download", "nginx"]
     fix = f"sudo apt-get update, then: {FETCH}"
     got = run(download, timeout_s=_APT_S)
-    package = next(aside.glob("nginx_*.deb"), None)
+    package = next(folder.glob("nginx_*.deb"), None)
     if got.returncode != 0 or package is None:
         raise Missing("apt-get could not download the package nginx.", fix, got.stderr)
-    made = run(["dpkg-deb", "--extract", package, aside / "unpacked"], timeout_s=_APT_S)
-    if made.returncode != 0 or not os.access(aside / "unpacked" / _IN_PACKAGE, os.X_OK):
+    made = run(["dpkg-deb", "--extract", package, folder], timeout_s=_APT_S)
+    if made.returncode != 0 or not os.access(folder / _IN_PACKAGE, os.X_OK):
         raise Missing("The package nginx has no /usr/sbin/nginx.", fix, made.stderr)
+    package.unlink()
 
 
 def _folder() -> Path:

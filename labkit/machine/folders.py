@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,6 +49,27 @@ def cache_folder() -> Path:
     """
     folder = Path(os.environ.get("LABKIT_CACHE") or Path.home() / ".cache" / "labkit")
     return _made(folder, "set LABKIT_CACHE to a folder that only you may write to")
+
+
+def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """Return a folder, filled by `make` if it is not there.
+
+    It is made aside and renamed: a second process that makes it too, or one that fails half-way, leaves no half folder.
+    """
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
+    try:
+        make(aside)
+        aside.chmod(0o755)
+        aside.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # not the race that another process won
+            raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return folder
 
 
 def _made(folder: Path, fix: str, *, sticky_is_safe: bool = False) -> Path:

@@ -15,16 +15,15 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labkit.errors import Missing
-from labkit.machine.folders import cache_folder
+from labkit.machine import proc
+from labkit.machine.folders import cache_folder, made_once
 from labkit.machine.header_trial import why_not
 
 __all__ = ["CHOICE", "Headers", "kernel_headers", "lacks"]
@@ -184,35 +183,14 @@ def _merge(sources: Sequence[Path], into: Path) -> None:
 
 
 def _cached(name: str, key: Sequence[str], make: Callable[[Path], None]) -> Path:
-    """Return the cache's folder for `key`, made by `make` if it is not there.
-
-    Made aside and renamed: a second process that makes it too, or one that is killed, leaves no half tree.
-    """
-    folder = cache_folder() / "headers"
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{name}-{hashlib.sha256(chr(0).join(key).encode()).hexdigest()[:12]}"
-    if target.is_dir():
-        return target
-    aside = Path(tempfile.mkdtemp(prefix=".making-", dir=folder))
-    try:
-        make(aside)
-        aside.chmod(0o755)
-        aside.rename(target)
-    except OSError:
-        if not target.is_dir():  # not the race that another process won
-            raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    return target
+    """Return the cache's folder for `key`, made by `make` if it is not there."""
+    digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:12]
+    return made_once(cache_folder() / "headers" / f"{name}-{digest}", make)
 
 
 def _release_of(folder: Path) -> str:
     """Return the kernel release that a header tree says it is of."""
-    try:
-        text = (folder / "include/generated/utsrelease.h").read_text()
-    except OSError:
-        text = ""
-    named = re.search(r'UTS_RELEASE "([^"]+)"', text)
+    named = re.search(r'UTS_RELEASE "([^"]+)"', proc.text_or_empty(folder / "include/generated/utsrelease.h"))
     return named[1] if named else folder.name.removeprefix("linux-headers-")
 
 
@@ -230,10 +208,7 @@ def _run(*command: str) -> bool:
 
 
 def _give_up(root: Path) -> Headers:
-    try:
-        ubuntu = "ID=ubuntu" in (root / "etc/os-release").read_text().splitlines()
-    except OSError:
-        ubuntu = False
+    ubuntu = "ID=ubuntu" in proc.text_or_empty(root / "etc/os-release").splitlines()
     machine = os.uname().machine
     package = "linux-headers-generic" if ubuntu else f"linux-headers-{_DEBIAN_ARCH.get(machine, machine)}"
     raise Missing(

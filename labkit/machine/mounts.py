@@ -27,7 +27,6 @@ class Mount:
     folder: Path  # where it is mounted
     kind: str  # "ext4", "tmpfs" …
     source: str  # "/dev/vda1", "tmpfs", "server:/export" …
-    read_only: bool
     options: str = ""  # of this mount and of the file system: "rw,relatime,errors=remount-ro"
 
     @property
@@ -49,7 +48,6 @@ def mounts() -> Iterator[Mount]:
         if not number.isdecimal() or not right:
             continue
         kind, source, super_options = [*right.split(" "), ""][:3]
-        read_only = "ro" in options.split(",") or "ro" in super_options.split(",")
         yield Mount(
             number=int(number),
             device_number=device_number,
@@ -57,7 +55,6 @@ def mounts() -> Iterator[Mount]:
             folder=Path(_unescape(folder)),
             kind=kind,
             source=_unescape(source),
-            read_only=read_only,
             options=",".join(dict.fromkeys(f"{options},{super_options.strip()}".strip(",").split(","))),
         )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["lines", "shown", "stat_fields", "text"]
+__all__ = ["lines", "shown", "stat_fields", "text", "text_or_empty"]
 
 
 def text(path: Path) -> str:
@@ -21,6 +21,14 @@ def text(path: Path) -> str:
     OSError : the file cannot be read.
     """
     return path.read_text(encoding="utf-8", errors="surrogateescape")
+
+
+def text_or_empty(path: Path) -> str:
+    """Return the text of a small file without the blanks around it; empty where it cannot be read."""
+    try:
+        return text(path).strip()
+    except OSError:
+        return ""
 
 
 def shown(name: bytes | str) -> str:

@@ -20,7 +20,8 @@ from typing import Any
 from labkit.errors import Missing
 from labkit.machine import lock_places
 from labkit.machine.folders import data_folder
-from labkit.machine.storage import device_facts, mount_below, read_text
+from labkit.machine.proc import text_or_empty
+from labkit.machine.storage import device_facts, mount_below
 
 __all__ = ["note_pressure", "provenance"]
 
@@ -50,9 +51,9 @@ def provenance(*, command: str | Sequence[str] = "", path: Path | None = None, *
     place = path or _usable_data_folder()
     mount = mount_below(place) if place else None  # read once: the table is long on a machine with many containers
     return {
-        **_machine(),
+        **dict(_facts()),
         "cpus": len(os.sched_getaffinity(0)),
-        "governor": read_text(CPUS / "cpu0/cpufreq/scaling_governor"),
+        "governor": text_or_empty(CPUS / "cpu0/cpufreq/scaling_governor"),
         "governors": _distinct(CPUS.glob("cpu[0-9]*/cpufreq/scaling_governor")),
         "idle_states": _distinct(CPUS.glob("cpu0/cpuidle/state[0-9]*/name")),
         "filesystem": mount.kind if mount else "",
@@ -89,10 +90,6 @@ def _facts() -> tuple[tuple[str, str], ...]:
     )
 
 
-def _machine() -> dict[str, str]:
-    return dict(_facts())
-
-
 def _lscpu() -> dict[str, str]:
     """Return what lscpu(1) says; it knows the names of ARM's processors, which /proc/cpuinfo gives as numbers."""
     try:
@@ -107,14 +104,14 @@ def _lscpu() -> dict[str, str]:
 
 def _distinct(files: Iterable[Path]) -> list[str]:
     """Return what is in these files of sysfs, each content once."""
-    return list(dict.fromkeys(text for file in sorted(files) if (text := read_text(file))))
+    return list(dict.fromkeys(text for file in sorted(files) if (text := text_or_empty(file))))
 
 
 def _pressure() -> dict[str, float]:
     """Return how much of the last ten seconds some task had to wait (Documentation/accounting/psi.rst)."""
     found = {}
     for kind in ("cpu", "io", "memory"):
-        some = re.search(r"^some avg10=([\d.]+)", read_text(PRESSURE / kind))
+        some = re.search(r"^some avg10=([\d.]+)", text_or_empty(PRESSURE / kind))
         if some:
             found[kind] = float(some[1])
     return found

@@ -10,6 +10,7 @@ import resource
 from pathlib import Path
 
 from labkit.errors import Missing
+from labkit.machine import proc
 from labkit.machine.doctor import privileges
 from labkit.machine.doctor.rows import other_kernel
 from labkit.machine.lock_places import tracefs
@@ -80,7 +81,4 @@ def files_refused(what: str) -> Missing:
 
 
 def _locked_down() -> bool:
-    try:
-        return "[none]" not in _LOCKDOWN.read_text()
-    except OSError:
-        return False
+    return "[none]" not in (proc.text_or_empty(_LOCKDOWN) or "[none]")

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
 
+from labkit.machine import proc
 from labkit.machine.mounts import Mount, mount_of
 
-__all__ = ["block_queue", "device_facts", "mount_below", "read_text", "sector_bytes"]
+__all__ = ["block_queue", "device_facts", "mount_below", "sector_bytes"]
 
 SMALLEST_SECTOR_BYTES = 512
 
@@ -38,7 +38,7 @@ def block_queue(mount: Mount | None) -> Path | None:
 def sector_bytes(path: Path) -> int:
     """Return the smallest size that O_DIRECT moves on the device below a path; 512 where it cannot be seen."""
     queue = block_queue(mount_below(path))
-    return _number(queue / "logical_block_size", SMALLEST_SECTOR_BYTES) if queue else SMALLEST_SECTOR_BYTES
+    return _number(queue, "logical_block_size") or SMALLEST_SECTOR_BYTES
 
 
 def device_facts(mount: Mount | None) -> dict[str, Any]:
@@ -50,35 +50,22 @@ def device_facts(mount: Mount | None) -> dict[str, Any]:
     physical_sector_bytes, rotational, write_cache. All of them empty or 0 where there is no block device, or no mount.
     """
     queue = block_queue(mount)
-    if queue is None:
-        return {
-            "scheduler": "",
-            "device_queue_depth": 0,
-            "logical_sector_bytes": 0,
-            "physical_sector_bytes": 0,
-            "rotational": False,
-            "write_cache": "",
-        }
-    chosen = re.search(r"\[(.+)\]", read_text(queue / "scheduler"))
+    schedulers = _text(queue, "scheduler")
+    chosen = re.search(r"\[(.+)\]", schedulers)
     return {
-        "scheduler": chosen[1] if chosen else read_text(queue / "scheduler"),
-        "device_queue_depth": _number(queue / "nr_requests", 0),
-        "logical_sector_bytes": _number(queue / "logical_block_size", 0),
-        "physical_sector_bytes": _number(queue / "physical_block_size", 0),
-        "rotational": read_text(queue / "rotational") == "1",
-        "write_cache": read_text(queue / "write_cache"),
+        "scheduler": chosen[1] if chosen else schedulers,
+        "device_queue_depth": _number(queue, "nr_requests"),
+        "logical_sector_bytes": _number(queue, "logical_block_size"),
+        "physical_sector_bytes": _number(queue, "physical_block_size"),
+        "rotational": _text(queue, "rotational") == "1",
+        "write_cache": _text(queue, "write_cache"),
     }
 
 
-def _number(file: Path, other: int) -> int:
-    """Return the number in a file of sysfs; `other` where there is none."""
-    text = read_text(file)
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else other
+def _text(queue: Path | None, name: str) -> str:
+    return proc.text_or_empty(queue / name) if queue else ""
 
 
-def read_text(file: Path) -> str:
-    """Return the text of a small file of sysfs or procfs; empty where it cannot be read."""
-    try:
-        return os.fsdecode(file.read_bytes()).strip()
-    except OSError:
-        return ""
+def _number(queue: Path | None, name: str) -> int:
+    text = _text(queue, name)
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else 0

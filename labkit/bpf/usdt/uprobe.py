@@ -11,37 +11,17 @@ from __future__ import annotations
 import ctypes as ct
 import errno
 import os
-from functools import cache
 from pathlib import Path
 
 from labkit.bpf.bcc import libbcc
 from labkit.errors import AttachError, LabkitError, Missing
-from labkit.machine import refusals
+from labkit.machine import perf_event, refusals
 
 __all__ = ["attach", "open_event"]
 
 SOURCE = Path("/sys/bus/event_source/devices/uprobe")
 _ATTACH_PERF_EVENT = 41  # BPF_PERF_EVENT in enum bpf_attach_type, include/uapi/linux/bpf.h
-_CLOSE_ON_EXEC = 8  # PERF_FLAG_FD_CLOEXEC
-_EVERY_PROCESS, _ANY_CPU, _NO_GROUP = -1, -1, -1
-
-
-class _Attributes(ct.Structure):
-    """struct perf_event_attr of linux/perf_event.h as far as config2: PERF_ATTR_SIZE_VER1."""
-
-    _fields_ = (
-        ("type", ct.c_uint32),
-        ("size", ct.c_uint32),
-        ("config", ct.c_uint64),
-        ("sample_period", ct.c_uint64),
-        ("sample_type", ct.c_uint64),
-        ("read_format", ct.c_uint64),
-        ("flags", ct.c_uint64),
-        ("wakeup_events", ct.c_uint32),
-        ("breakpoint_type", ct.c_uint32),
-        ("path", ct.c_char_p),  # config1
-        ("offset", ct.c_uint64),  # config2
-    )
+_EVERY_PROCESS, _ANY_CPU = -1, -1
 
 
 class _LinkOptions(ct.Structure):
@@ -100,25 +80,14 @@ def open_event(binary: Path, offset: int, *, pid: int | None = None, semaphore_o
             "This kernel has no uprobes.", "boot a kernel with CONFIG_UPROBE_EVENTS=y, 4.20 or newer"
         ) from None
     shift = int(above.partition(":")[2].partition("-")[0])
-    attributes = _Attributes(
-        type=kind,
-        size=ct.sizeof(_Attributes),
-        config=semaphore_offset << shift,
-        path=os.fsencode(binary),
-        offset=offset,
+    attributes = perf_event.Attributes(
+        type=kind, config=semaphore_offset << shift, path=os.fsencode(binary), offset=offset
     )
-    libc = ct.CDLL(None, use_errno=True)
-    event = libc.syscall(
-        ct.c_long(_number("perf_event_open")),
-        ct.byref(attributes),
-        ct.c_int(_EVERY_PROCESS if pid is None else pid),
-        ct.c_int(0 if pid is None else _ANY_CPU),
-        ct.c_int(_NO_GROUP),
-        ct.c_ulong(_CLOSE_ON_EXEC),
-    )
-    if event < 0:
-        raise _refusal(ct.get_errno(), f"{binary} at {offset:#x}", pid)
-    return int(event)
+    whose = (_EVERY_PROCESS, 0) if pid is None else (pid, _ANY_CPU)
+    try:
+        return perf_event.open_event(attributes, *whose)
+    except OSError as error:
+        raise _refusal(error.errno or 0, f"{binary} at {offset:#x}", pid) from None
 
 
 def _refusal(error: int, place: str, pid: int | None) -> LabkitError:
@@ -133,12 +102,3 @@ def _refusal(error: int, place: str, pid: int | None) -> LabkitError:
             return AttachError(what, fix)
         case _:
             return AttachError(what, "check that the file is there and is the one that the process runs")
-
-
-@cache
-def _number(system_call: str) -> int:
-    """Return a system call's number on this architecture; libseccomp, which apt itself needs, knows them all."""
-    try:
-        return int(ct.CDLL("libseccomp.so.2").seccomp_syscall_resolve_name(system_call.encode()))
-    except OSError as error:
-        raise Missing(f"libseccomp does not load: {error}", "sudo apt-get install libseccomp2") from None

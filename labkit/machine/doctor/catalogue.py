@@ -23,62 +23,66 @@ class Entry:
     vital: tuple[str, ...] = ()
 
 
-def _entry(name: str, probe: Callable[[], Finding]) -> Entry:
-    """Return an entry; the table of the course says which lessons use it."""
-    using = tuple(lesson.number for lesson in LESSONS if lesson.needs(name))
-    return Entry(name, probe, using, tuple(lesson.number for lesson in LESSONS if lesson.hangs_on(name)))
-
-
-CATALOGUE: Sequence[Entry] = (
+_PROBES: dict[str, Callable[[], Finding]] = {
     # the machine
-    _entry("kernel", host.kernel),
-    _entry("root", host.root),
-    _entry("cpus", host.cpus),
-    _entry("pid_namespace", host.pid_namespace),
-    _entry("lockdown", host.lockdown),
-    _entry("memlock", host.memlock),
+    "kernel": host.kernel,
+    "root": host.root,
+    "cpus": host.cpus,
+    "pid_namespace": host.pid_namespace,
+    "lockdown": host.lockdown,
+    "memlock": host.memlock,
     # software
-    _entry("python", software.python),
-    _entry("libbpf", software.libbpf),
-    _entry("headers", software.headers),
-    _entry("bcc", software.bcc),
-    _entry("compiler", software.compiler),
+    "python": software.python,
+    "libbpf": software.libbpf,
+    "headers": software.headers,
+    "bcc": software.bcc,
+    "compiler": software.compiler,
     # BPF
-    _entry("bpf", bpf.bpf),
-    _entry("jit", bpf.jit),
-    _entry("btf", bpf.btf),
-    _entry("run_statistics", bpf.run_statistics),
-    _entry("maps", bpf.maps),
-    _entry("ring_buffer", bpf.ring_buffer),
+    "bpf": bpf.bpf,
+    "jit": bpf.jit,
+    "btf": bpf.btf,
+    "run_statistics": bpf.run_statistics,
+    "maps": bpf.maps,
+    "ring_buffer": bpf.ring_buffer,
     # events
-    _entry("tracefs", events.tracefs),
-    _entry("syscall_tracepoints", events.syscall_tracepoints),
-    _entry("raw_tracepoints", events.raw_tracepoints),
-    _entry("block_tracepoints", events.block_tracepoints),
-    _entry("sched_tracepoints", events.sched_tracepoints),
-    _entry("io_uring_tracepoints", events.io_uring_tracepoints),
-    _entry("kprobes", events.kprobes),
-    _entry("fentry", events.fentry),
-    _entry("uprobes", events.uprobes),
-    _entry("usdt", usdt.usdt),
-    _entry("python_usdt", usdt.python_usdt),
-    _entry("perf_events", events.perf_events),
+    "tracefs": events.tracefs,
+    "syscall_tracepoints": events.syscall_tracepoints,
+    "raw_tracepoints": events.raw_tracepoints,
+    "block_tracepoints": events.block_tracepoints,
+    "sched_tracepoints": events.sched_tracepoints,
+    "io_uring_tracepoints": events.io_uring_tracepoints,
+    "kprobes": events.kprobes,
+    "fentry": events.fentry,
+    "uprobes": events.uprobes,
+    "usdt": usdt.usdt,
+    "python_usdt": usdt.python_usdt,
+    "perf_events": events.perf_events,
     # sockets
-    _entry("cgroup_v2", sockets.cgroup_v2),
-    _entry("sockmap", sockets.sockmap),
+    "cgroup_v2": sockets.cgroup_v2,
+    "sockmap": sockets.sockmap,
     # files
-    _entry("io_uring", files.io_uring),
-    _entry("io_uring_sqpoll", files.io_uring_sqpoll),
-    _entry("libaio", files.libaio),
-    _entry("data_folder", files.data_folder),
-    _entry("o_direct", files.o_direct),
+    "io_uring": files.io_uring,
+    "io_uring_sqpoll": files.io_uring_sqpoll,
+    "libaio": files.libaio,
+    "data_folder": files.data_folder,
+    "o_direct": files.o_direct,
     # tools to compare with
-    _entry("bpftool", software.tool("bpftool", ["version"], ubuntu="linux-tools-generic")),
-    _entry("strace", software.strace),
-    _entry("bpftrace", software.tool("bpftrace", ["--version"])),
-    _entry("fio", software.tool("fio", ["--version"])),
-    _entry("readelf", software.tool("readelf", ["--version"], package_name="binutils")),
-    _entry("redis", software.tool("redis-server", ["--version"], package_name="redis-tools", then="make setup")),
-    _entry("redis_benchmark", software.tool("redis-benchmark", ["--version"], package_name="redis-tools")),
-    _entry("sqlite", software.tool("sqlite3", ["--version"])),
+    "bpftool": software.tool("bpftool", ["version"], ubuntu="linux-tools-generic"),
+    "strace": software.strace,
+    "bpftrace": software.tool("bpftrace", ["--version"]),
+    "fio": software.tool("fio", ["--version"]),
+    "readelf": software.tool("readelf", ["--version"], package_name="binutils"),
+    "redis": software.tool("redis-server", ["--version"], package_name="redis-tools", then="make setup"),
+    "redis_benchmark": software.tool("redis-benchmark", ["--version"], package_name="redis-tools"),
+    "sqlite": software.tool("sqlite3", ["--version"]),
+}
+
+CATALOGUE: Sequence[Entry] = tuple(
+    Entry(
+        name,
+        probe,
+        tuple(lesson.number for lesson in LESSONS if lesson.needs(name)),
+        tuple(lesson.number for lesson in LESSONS if lesson.hangs_on(name)),
+    )
+    for name, probe in _PROBES.items()
 )

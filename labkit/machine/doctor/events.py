@@ -6,7 +6,6 @@ Each is tried with a program that counts a call which this process then makes a 
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import re
@@ -14,12 +13,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from labkit.errors import Missing
 from labkit.machine import proc
 from labkit.machine.doctor import host
 from labkit.machine.doctor.instructions import count
 from labkit.machine.doctor.programs import Counter, Program
-from labkit.machine.doctor.rows import Finding, as_root, from_error, missing, ok, other_kernel, package, refused
+from labkit.machine.doctor.rows import Finding, as_root, from_error, missing, ok, other_kernel, refused
+from labkit.machine.perf_event import Attributes, open_event
 
 __all__ = [
     "block_tracepoints",
@@ -189,47 +188,11 @@ def _libc() -> Path:
     return Path(found[1])
 
 
-class _PerfEventAttributes(ctypes.Structure):
-    """struct perf_event_attr of linux/perf_event.h in its first size, which every kernel takes."""
-
-    _fields_ = (
-        ("type", ctypes.c_uint32),
-        ("size", ctypes.c_uint32),
-        ("config", ctypes.c_uint64),
-        ("sample_frequency", ctypes.c_uint64),
-        ("sample_type", ctypes.c_uint64),
-        ("read_format", ctypes.c_uint64),
-        ("flags", ctypes.c_uint64),
-        ("wakeup_events", ctypes.c_uint32),
-        ("breakpoint_type", ctypes.c_uint32),
-        ("config1", ctypes.c_uint64),
-    )
-
-
 def _open_timer(frequency_hz: int) -> int:
-    """Open a timer of the calling thread's CPU time; perf_event_open(2), for which the C library has no function."""
+    """Open a timer of the calling thread's CPU time (perf_event_open(2))."""
     software, cpu_clock, by_frequency = 1, 0, 1 << 10
-    attributes = _PerfEventAttributes(
-        type=software, size=64, config=cpu_clock, sample_frequency=frequency_hz, flags=by_frequency
-    )
-    libc = ctypes.CDLL(None, use_errno=True)
-    this_thread, any_cpu, no_group, close_on_exec = 0, -1, -1, 8
-    descriptor: int = libc.syscall(
-        ctypes.c_long(_number(b"perf_event_open")),
-        ctypes.byref(attributes),
-        ctypes.c_int(this_thread),
-        ctypes.c_int(any_cpu),
-        ctypes.c_int(no_group),
-        ctypes.c_ulong(close_on_exec),
-    )
-    if descriptor < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), "opening a timer event")
-    return descriptor
-
-
-def _number(system_call: bytes) -> int:
-    """Return a system call's number on this architecture; libseccomp, which apt itself needs, knows them all."""
+    attributes = Attributes(type=software, config=cpu_clock, sample_period=frequency_hz, flags=by_frequency)
     try:
-        return int(ctypes.CDLL("libseccomp.so.2").seccomp_syscall_resolve_name(system_call))
+        return open_event(attributes, pid=0, cpu=-1)
     except OSError as error:
-        raise Missing(f"libseccomp does not load: {error}", package("libseccomp2")) from None
+        raise OSError(error.errno, error.strerror, "opening a timer event") from None

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from labkit.errors import Missing
+from labkit.machine import proc
 from labkit.machine.doctor import privileges
 from labkit.machine.doctor.rows import Finding, as_root, from_error, missing, ok, other_kernel, package, refused
 from labkit.machine.folders import data_folder as folder_for_files
@@ -81,17 +82,12 @@ def _no_ring(number: int) -> Finding:
 
 def _sysctl(name: str) -> str:
     """Return a sysctl's value, or an empty string where the kernel has none of that name."""
-    try:
-        return Path("/proc/sys", name).read_text().strip()
-    except FileNotFoundError:
-        return ""
+    return proc.text_or_empty(Path("/proc/sys", name))
 
 
 def _kernel_has(function: str) -> bool:
-    try:
-        return re.search(rf" {function}$", Path("/proc/kallsyms").read_text(), re.MULTILINE) is not None
-    except OSError:
-        return False
+    symbols = proc.text_or_empty(Path("/proc/kallsyms"))
+    return re.search(rf" {function}$", symbols, re.MULTILINE) is not None
 
 
 def libaio() -> Finding:

@@ -20,6 +20,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from labkit.errors import Missing
 from labkit.machine.doctor.elf import bpf_object
@@ -218,22 +219,18 @@ class Program:
     def _keep(self, link: int | None, target: str) -> None:
         self._links.append(checked(link, f"attaching to {target}"))
 
-    def run(self, times: int = 1) -> int:
-        """Have the kernel run the program on a made-up packet (BPF_PROG_TEST_RUN); return what it returned."""
+    def run(self, times: int) -> None:
+        """Have the kernel run the program on a made-up packet (BPF_PROG_TEST_RUN)."""
         packet = ctypes.create_string_buffer(64)
-        options = _RunOptions(
-            size=ctypes.sizeof(_RunOptions),
-            data_in=ctypes.cast(packet, ctypes.c_void_p),
-            data_size_in=len(packet),
-            repeat=times,
-        )
-        checked(libbpf().bpf_prog_test_run_opts(self.descriptor, ctypes.byref(options)), "running a program")
-        return int(options.returned)
+        self._test_run(data_in=ctypes.cast(packet, ctypes.c_void_p), data_size_in=len(packet), repeat=times)
 
     def trigger_fentry(self) -> None:
         """Have the kernel call `bpf_fentry_test1`, which it has for this purpose, once."""
-        options = _RunOptions(size=ctypes.sizeof(_RunOptions))
-        checked(libbpf().bpf_prog_test_run_opts(self.descriptor, ctypes.byref(options)), "running a program")
+        self._test_run()
+
+    def _test_run(self, **options: Any) -> None:
+        given = _RunOptions(size=ctypes.sizeof(_RunOptions), **options)
+        checked(libbpf().bpf_prog_test_run_opts(self.descriptor, ctypes.byref(given)), "running a program")
 
     def told(self, field: str) -> int:
         """Return what `/proc/self/fdinfo` says about the program, such as `prog_jited` or `run_cnt`."""

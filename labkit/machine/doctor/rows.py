@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from labkit.errors import LabkitError
+from labkit.machine import proc
 from labkit.machine.doctor import privileges
 
 __all__ = [
@@ -102,7 +103,4 @@ def other_kernel(option: str = "") -> str:
 
 
 def _on_ubuntu() -> bool:
-    try:
-        return "ID=ubuntu" in Path("/etc/os-release").read_text().splitlines()
-    except OSError:
-        return False
+    return "ID=ubuntu" in proc.text_or_empty(Path("/etc/os-release")).splitlines()

@@ -23,6 +23,7 @@ from labkit.machine.folders import build_folder, cache_folder, repo_folder
 from labkit.machine.kernels.boot import emptied
 from labkit.machine.kernels.emulated import Tick, ends_in_time, unwatched
 from labkit.machine.kernels.fetch import Apt, cached, run
+from labkit.machine.tools import missing_tools
 
 __all__ = ["ARM64", "found_arm64", "run_in_arm64", "why_not_arm64"]
 
@@ -53,8 +54,7 @@ exec $b switch_root /new /lab-init
 
 def why_not_arm64() -> str:
     """Return why this machine cannot boot an arm64 one, or an empty string."""
-    missing = [package for tool, package in _TOOLS.items() if shutil.which(tool) is None]
-    return f"not installed: {', '.join(missing)}" if missing else ""
+    return missing_tools(_TOOLS)
 
 
 def run_in_arm64(

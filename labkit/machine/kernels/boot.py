@@ -15,6 +15,7 @@ from pathlib import Path
 from labkit.machine.folders import build_folder, repo_folder
 from labkit.machine.kernels.emulated import Tick, ends_in_time, unwatched
 from labkit.machine.kernels.fetch import Kernel
+from labkit.machine.tools import missing_tools, search_path
 
 __all__ = ["emptied", "run_in", "why_not"]
 
@@ -46,9 +47,7 @@ def why_not() -> str:
         return "not root, whose file tree the emulated machine gets"
     if any(repo_folder().is_relative_to(hidden) for hidden in _HIDDEN):
         return f"this tree lies in {repo_folder()}, and the emulated machine has other folders at {', '.join(_HIDDEN)}"
-    search = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ["PATH"], "/usr/sbin", "/sbin"])
-    missing = [package for tool, package in _TOOLS.items() if shutil.which(tool, path=search) is None]
-    return f"not installed: {', '.join(missing)}" if missing else ""
+    return missing_tools(_TOOLS)
 
 
 def run_in(
@@ -109,6 +108,5 @@ def _boot(
     (out / "command").write_text(shlex.join(command) + "\n")
     guest = [_GUEST, tree, kernel.image.parent, "sh", "/mnt/command"]
     words += ["--exec", shlex.join(map(str, guest))]
-    path = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ["PATH"], "/usr/sbin", "/sbin"])
-    environment = {**os.environ, "PATH": path, "HOME": str(home)}  # vng keeps files of its own at home
+    environment = {**os.environ, "PATH": search_path(), "HOME": str(home)}  # vng keeps files of its own at home
     return ends_in_time(words, out / "boot.log", timeout_s, tick, folder=tree, environment=environment)

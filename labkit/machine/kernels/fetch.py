@@ -13,13 +13,12 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.errors import Missing
-from labkit.machine.folders import cache_folder
+from labkit.machine.folders import cache_folder, made_once
 
 __all__ = ["ARM64_LIBRARIES", "HEADERS_OF", "SUITES", "Apt", "Kernel", "cached", "fetch", "fetch_arm64", "find", "run"]
 
@@ -91,16 +90,7 @@ def fetch_arm64() -> Path:
 
 def cached(name: str, fetch_into: Callable[[Path], None]) -> Path:
     """Return a folder of the cache, filled once by a function; what fails half-way leaves nothing."""
-    folder = cache_folder() / "kernels" / name
-    if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=".fetching-", dir=folder.parent))
-        try:
-            fetch_into(aside)
-            aside.rename(folder)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-    return folder
+    return made_once(cache_folder() / "kernels" / name, fetch_into)
 
 
 def _fetch_arm64_into(folder: Path) -> None:
