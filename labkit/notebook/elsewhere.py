@@ -12,8 +12,9 @@ from labkit.bpf.elsewhere.plan import candidates
 from labkit.bpf.elsewhere.trial import Answer, answers, as_text
 from labkit.errors import Stopped
 from labkit.notebook.panel import view
-from labkit.notebook.panel.run import Run, stop_on_interrupt, stop_others
-from labkit.notebook.render import TEXT, Rendered, escape, html_table, note
+from labkit.notebook.panel.controls import button
+from labkit.notebook.panel.run import Runner
+from labkit.notebook.render import Rendered, escape, html_table, note
 
 __all__ = ["Elsewhere", "rendered"]
 
@@ -24,7 +25,7 @@ _MEANS = (
 )
 
 
-class Elsewhere:
+class Elsewhere(Runner):
     """Asks other kernels about one program, in a thread, when the button is pressed.
 
     Parameters
@@ -34,24 +35,13 @@ class Elsewhere:
     """
 
     def __init__(self, path: Path, flags: Mapping[str, str], here: Answer) -> None:
-        self.title = f"{path.stem} elsewhere"
-        stop_others(self.title)
-        stop_on_interrupt()
+        super().__init__(f"{path.stem} elsewhere")
         self._path, self._flags, self._here = path, dict(flags), here
-        self._run: Run | None = None
-        self._ask = widgets.Button(description=QUESTION, icon="globe", tooltip=f"Load {path.stem} on other kernels")
-        self._stop = widgets.Button(description="Stop", icon="stop", tooltip=f"Stop: {self.title}", disabled=True)
-        for button, press in ((self._ask, self.start), (self._stop, self.stop)):
-            button.layout.width = "auto"
-            button.on_click(lambda _, press=press: press())
+        self._ask = button(QUESTION, "globe", self.start, f"Load {path.stem} on other kernels")
+        self._stop = button("Stop", "stop", self.stop, f"Stop: {self.title}", disabled=True)
         self._status, self._table = widgets.HTML(), widgets.HTML()
         line = widgets.HBox([self._ask, self._stop, self._status])
         self.box = widgets.VBox([line, self._table])
-
-    @property
-    def is_running(self) -> bool:
-        """Whether a machine runs."""
-        return self._run is not None and self._run.is_alive()
 
     @property
     def html(self) -> str:
@@ -67,20 +57,7 @@ class Elsewhere:
         """Ask all kernels of the cache; nothing happens while that is going on."""
         if not self.is_running:
             self._ask.disabled, self._stop.disabled = True, False
-            self._run = Run(self.title, self._work, lambda share, words, left_s: self._say(words))
-            self._run.start()
-
-    def stop(self) -> None:
-        """Switch the machine off that runs, and ask no other."""
-        if self._run is not None:
-            self._run.stop()
-
-    def close(self) -> None:
-        """Stop, and wait until nothing runs."""
-        run, self._run = self._run, None
-        if run is not None:
-            run.stop()
-            run.join()
+            self.begin(self._work, lambda share, words, left_s: self._say(words))
 
     def _work(self, progress: Callable[[float, str], None]) -> None:
         found = [self._here]
@@ -99,7 +76,7 @@ class Elsewhere:
             self._ask.disabled, self._stop.disabled = False, True
 
     def _say(self, words: str) -> None:
-        self._status.value = f'<span role="status" style="{TEXT}">{escape(words)}</span>'
+        self._status.value = view.status(words)
 
 
 def rendered(found: Sequence[Answer]) -> Rendered:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
+from typing import Any
 
 from labkit.course import LESSONS
 from labkit.notebook.question import Question
@@ -15,20 +16,19 @@ __all__ = ["all_questions", "all_replies"]
 
 @cache
 def all_questions() -> dict[str, Question]:
-    """Return every exercise of the course, in order.
-
-    The course's table says which lessons there are; no lesson is imported by name here, because imports go down only.
-    """
-    found: dict[str, Question] = {}
-    for lesson in LESSONS:
-        found |= import_module(f"labkit.lessons.{lesson.stem}.questions").QUESTIONS
-    return found
+    """Return every exercise of the course, in order."""
+    return _of_all_lessons("QUESTIONS")
 
 
 @cache
 def all_replies() -> dict[str, Replies]:
     """Return what is said to a wrong prediction: prediction ("01-p2") -> its replies."""
-    found: dict[str, Replies] = {}
-    for lesson in LESSONS:
-        found |= import_module(f"labkit.lessons.{lesson.stem}.questions").PREDICTIONS
+    return _of_all_lessons("PREDICTIONS")
+
+
+def _of_all_lessons(table: str) -> dict[str, Any]:
+    """Return the tables of this name of all lessons as one."""
+    found: dict[str, Any] = {}
+    for lesson in LESSONS:  # none is imported by name here, because imports go down only
+        found |= getattr(import_module(f"labkit.lessons.{lesson.stem}.questions"), table)
     return found

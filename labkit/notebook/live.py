@@ -16,8 +16,9 @@ from IPython.core.getipython import get_ipython
 
 from labkit.errors import Stopped
 from labkit.notebook.panel import view
-from labkit.notebook.panel.run import Run, stop_on_interrupt, stop_others
-from labkit.notebook.render import TEXT, Rendered, escape
+from labkit.notebook.panel.controls import button
+from labkit.notebook.panel.run import Runner
+from labkit.notebook.render import Rendered
 
 __all__ = ["Live"]
 
@@ -27,7 +28,7 @@ _LOOK_S = 0.05  # how soon Stop is seen
 Read = Callable[[], Rendered]
 
 
-class Live:
+class Live(Runner):
     """A table that is read anew every half second.
 
     Parameters
@@ -52,18 +53,13 @@ class Live:
         every_s: float = 0.5,
         below: tuple[widgets.Widget, ...] = (),
     ) -> None:
-        stop_others(title)
-        stop_on_interrupt()
-        self.title, self.first = title, first
+        super().__init__(title)
+        self.first = first
         self._reading, self._every_s = reading, every_s
-        self._run: Run | None = None
         self._table = widgets.HTML(value=view.fitted(first.html))
         self._status = widgets.HTML()
-        self._start_button = widgets.Button(description="Start", icon="play", tooltip=f"Start: {title}")
-        self._stop_button = widgets.Button(description="Stop", icon="stop", tooltip=f"Stop: {title}", disabled=True)
-        for button, press in ((self._start_button, self.start), (self._stop_button, self.stop)):
-            button.layout.width = "auto"
-            button.on_click(lambda _, press=press: press())
+        self._start_button = button("Start", "play", self.start, f"Start: {title}")
+        self._stop_button = button("Stop", "stop", self.stop, f"Stop: {title}", disabled=True)
         self._buttons = (self._start_button, self._stop_button, *buttons)
         line = widgets.HBox([*self._buttons, self._status])
         self._box = widgets.VBox([line, self._table, *below])
@@ -80,38 +76,21 @@ class Live:
         """The same as HTML."""
         return self.first.html
 
-    @property
-    def is_running(self) -> bool:
-        """Whether it is being read."""
-        return self._run is not None and self._run.is_alive()
-
     def start(self) -> None:
         """Read again and again, in a thread; nothing happens while one runs."""
         if not self.is_running:
             self._set_running(True)
-            self._run = Run(self.title, self._work, lambda *_: None)
-            self._run.start()
-
-    def stop(self) -> None:
-        """Ask it to end."""
-        if self._run is not None:
-            self._run.stop()
-
-    def close(self) -> None:
-        """Stop, and wait until nothing runs."""
-        self.stop()
-        if self._run is not None:
-            self._run.join()
+            self.begin(self._work, lambda *_: None)
 
     def say(self, words: str) -> None:
         """Show one line next to the buttons."""
-        self._status.value = f'<span role="status" style="{TEXT}">{escape(words)}</span>'
+        self._status.value = view.status(words)
 
     def press(self, description: str) -> None:
         """Press one of the buttons, unless it is disabled."""
-        for button in self._buttons:
-            if button.description == description and not button.disabled:
-                button.click()
+        for one in self._buttons:
+            if one.description == description and not one.disabled:
+                one.click()
 
     def shown(self) -> tuple[widgets.HTML, ...]:
         """Return the widgets that hold the table and the status."""

@@ -110,12 +110,9 @@ def _calibration(measured: list[Predicted]) -> str:
     back = [made for made in measured if made.again_right is not None]
     said = f"Your first answer was right in {right} of {len(measured)} predictions."
     if back:
-        said += f" {len(back)} of the others came back later; then you were right in {_sum(back)}."
+        later = sum(bool(made.again_right) for made in back)
+        said += f" {len(back)} of the others came back later; then you were right in {later}."
     return said
-
-
-def _sum(back: list[Predicted]) -> int:
-    return sum(bool(made.again_right) for made in back)
 
 
 def _row(each: _Exercises) -> list[str]:

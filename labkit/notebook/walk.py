@@ -7,6 +7,7 @@ live region, for a screen reader. Without a browser it is a table of the last st
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ import ipywidgets as widgets
 
 from labkit.bpf.verifier.walk import Change, Moment, Walk, in_words, walk
 from labkit.errors import LabkitError
+from labkit.notebook.panel.controls import button
 from labkit.notebook.panel.view import fitted
 from labkit.notebook.render import CODE, TEXT, Rendered, escape, html_table
 
@@ -57,21 +59,15 @@ class Steps:
         self.walk, self._source = walked, source.splitlines()
         count = len(walked.moments)
         self.slider = widgets.IntSlider(count, 1, count, description="Step", continuous_update=False)
-        self.first, self.back = _button("First", "fast-backward"), _button("Back", "step-backward")
-        self.forward, self.last = _button("Forward", "step-forward"), _button("Last", "fast-forward")
+        self.first = button("First", "fast-backward", lambda: self._go(1))
+        self.back = button("Back", "step-backward", lambda: self._go(self.slider.value - 1))
+        self.forward = button("Forward", "step-forward", lambda: self._go(self.slider.value + 1))
+        self.last = button("Last", "fast-forward", lambda: self._go(count))
         self.name = widgets.Dropdown(description="Register", style={"description_width": "initial"})
         self.name.layout.width = "auto"
-        self.origin = _button("Where its value came from", "undo")
+        self.origin = button("Where its value came from", "undo", self._to_origin)
         self._said, self._code, self._known = widgets.HTML(), widgets.HTML(layout=_SIDE), widgets.HTML(layout=_SIDE)
         self.slider.observe(lambda _: self._show(), "value")
-        for button, move in (
-            (self.first, lambda: 1),
-            (self.back, lambda: self.slider.value - 1),
-            (self.forward, lambda: self.slider.value + 1),
-            (self.last, lambda: count),
-        ):
-            button.on_click(lambda _, move=move: self._go(move()))
-        self.origin.on_click(lambda _: self._to_origin())
         moves = widgets.HBox([self.first, self.back, self.forward, self.last, self.slider], layout=_wrapped())
         origin = widgets.HBox([self.name, self.origin], layout=_wrapped())
         sides = widgets.HBox([self._code, self._known], layout=_wrapped())
@@ -166,25 +162,13 @@ class Steps:
         return {**self._box._repr_mimebundle_(**kwargs), "text/html": shown.html, "text/plain": shown.text}
 
 
-def _button(name: str, icon: str) -> widgets.Button:
-    made = widgets.Button(description=name, icon=icon)
-    made.layout.width = "auto"
-    return made
-
-
 def _wrapped() -> widgets.Layout:
     return widgets.Layout(flex_flow="row wrap")
 
 
 def _used(here: Moment) -> list[str]:
     """Return the registers that an instruction names, the last first: a pointer and an index come last."""
-    return [f"R{number}" for number in reversed([part.rstrip(",)") for part in _numbers(here.text)])]
-
-
-def _numbers(text: str) -> list[str]:
-    return [
-        word[1:] for word in text.replace("(", " ").replace(")", " ").split() if word[:1] in "rw" and word[1:].isdigit()
-    ]
+    return [f"R{number}" for number in reversed(re.findall(r"\b[rw](\d+)\b", here.text))]
 
 
 def _changes(here: Moment) -> str:
@@ -196,13 +180,13 @@ def _registers(here: Moment) -> str:
     changed: dict[str, Change] = {one.name: one for one in here.changes}
     lost = [one for one in here.changes if not one.after]
     rows = [
-        [escape(name), f"{escape(in_words(name, known))}<br><code>{escape(known)}</code>", _word(name in changed)]
+        [
+            escape(name),
+            f"{escape(in_words(name, known))}<br><code>{escape(known)}</code>",
+            "changed" if name in changed else "",
+        ]
         for name, known in here.state.items()
     ]
-    rows += [[escape(one.name), "not known any more", _word(True)] for one in lost]
+    rows += [[escape(one.name), "not known any more", "changed"] for one in lost]
     rows.sort(key=lambda row: (not row[0].startswith("R"), row[2] == ""))
     return html_table(["where", "what is known after this step", "this step"], rows)
-
-
-def _word(is_changed: bool) -> str:
-    return "changed" if is_changed else ""

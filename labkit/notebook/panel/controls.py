@@ -7,7 +7,7 @@ All of them work with the keyboard alone. Nothing runs when they change: the pan
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
@@ -17,7 +17,7 @@ import traitlets
 from labkit import schema
 from labkit.notebook.render import TEXT
 
-__all__ = ["Several", "choose", "real", "several", "switch", "text", "whole", "words"]
+__all__ = ["Several", "button", "choose", "real", "several", "switch", "text", "whole", "words"]
 
 _LABEL = {"description_width": "initial"}  # as wide as its words, so that none is cut
 
@@ -125,6 +125,16 @@ def text(label: str, value: str = "") -> widgets.Text:
 def switch(label: str, value: bool = False) -> widgets.Checkbox:
     """Return a box to tick."""
     return widgets.Checkbox(value=value, description=label, indent=False, layout=_layout())
+
+
+def button(
+    label: str, icon: str, press: Callable[[], object], tooltip: str | None = None, **more: Any
+) -> widgets.Button:
+    """Return a button that calls `press`; `more` are other traits of the widget."""
+    width = widgets.Layout(width="auto")
+    made = widgets.Button(description=label, icon=icon, tooltip=tooltip, layout=width, **more)
+    made.on_click(lambda _: press())
+    return made
 
 
 def words(control: Any) -> str:

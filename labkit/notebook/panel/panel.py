@@ -27,16 +27,16 @@ from labkit.errors import Stopped
 from labkit.machine.folders import data_folder
 from labkit.notebook import tables
 from labkit.notebook.panel import view, zoom
-from labkit.notebook.panel.controls import Several
+from labkit.notebook.panel.controls import Several, button
 from labkit.notebook.panel.controls import words as control_words
-from labkit.notebook.panel.run import Run, stop_on_interrupt, stop_others
+from labkit.notebook.panel.run import Run, Runner
 from labkit.notebook.panel.zoom import Zoom
 from labkit.notebook.render import TEXT, box
 
 __all__ = ["Panel"]
 
 
-class Panel:
+class Panel(Runner):
     """Controls that call `measure` in a thread and show the frame that it returns.
 
     Parameters
@@ -67,9 +67,7 @@ class Panel:
         live: Collection[str] = (),
         accumulate: bool = False,
     ) -> None:
-        stop_others(title)
-        stop_on_interrupt()
-        self.title = title
+        super().__init__(title)
         self.controls = dict(controls)
         self.frame = pd.DataFrame()
         self._measure = measure
@@ -78,16 +76,15 @@ class Panel:
         self._table = table
         self._live = live
         self._accumulate = accumulate
-        self._run: Run | None = None
         self._turn = threading.Lock()  # buttons are pressed and measurements end in different threads
 
-        self._run_button = _button("Run", "play", "Measure with these settings", self.run, button_style="primary")
-        self._stop_button = _button("Stop", "stop", "Stop the measurement", self.stop, disabled=True)
-        self._clear_button = _button("Clear", "eraser", "Forget the runs so far", self.clear)
-        self._save_button = _button("Save CSV", "save", "Save the numbers in the data folder", self.save)
-        self._save_plot_button = _button("Save PNG", "image", "Save the plot in the data folder", self.save_plot)
+        self._run_button = button("Run", "play", self.run, "Measure with these settings", button_style="primary")
+        self._stop_button = button("Stop", "stop", self.stop, "Stop the measurement", disabled=True)
+        self._clear_button = button("Clear", "eraser", self.clear, "Forget the runs so far")
+        self._save_button = button("Save CSV", "save", self.save, "Save the numbers in the data folder")
+        self._save_plot_button = button("Save PNG", "image", self.save_plot, "Save the plot in the data folder")
         self._zoom = Zoom()
-        self._zoom_button = _button("Zoom", "search-plus", "Enlarge parts of the plot and read values", self.zoom)
+        self._zoom_button = button("Zoom", "search-plus", self.zoom, "Enlarge parts of the plot and read values")
         self._bar = widgets.FloatProgress(min=0.0, max=1.0, layout=widgets.Layout(width="16em", display="none"))
         self._status = widgets.HTML()
         self._message = widgets.HTML()
@@ -100,7 +97,7 @@ class Panel:
     def run(self) -> None:
         """Start a measurement with the present settings; nothing happens while one is running."""
         with self._turn:
-            if self._run is not None and self._run.is_alive():
+            if self.is_running:
                 return
             empty = [
                 each.description for each in self.controls.values() if isinstance(each, Several) and not each.value
@@ -109,22 +106,15 @@ class Panel:
                 self._say(box("warning", "<br>".join(f"Choose at least one: {escape(label)}." for label in empty)))
                 return
             values = {name: _plain(control.value) for name, control in self.controls.items()}
-            self._run = Run(self.title, lambda progress: self._work(values, progress), self._show_progress)
             self._set_running(True)
-            self._run.start()
+            self.begin(lambda progress: self._work(values, progress), self._show_progress)
 
     def stop(self) -> None:
         """Ask the measurement that is running to end."""
-        run = self._run
-        if run is not None and run.is_alive():
-            run.stop()
+        if self.is_running:
+            super().stop()
             self._stop_button.disabled = True
-            self._status.value = _line("Stopping …")
-
-    def wait(self, timeout_s: float | None = None) -> None:
-        """Wait until nothing is running."""
-        if self._run is not None:
-            self._run.join(timeout_s)
+            self._status.value = view.status("Stopping …")
 
     def clear(self) -> None:
         """Forget what was measured."""
@@ -186,7 +176,7 @@ class Panel:
         assert isinstance(run, Run)
         try:
             self.show(self._measure(**values, progress=progress))
-            self._status.value = _line("Done.")
+            self._status.value = view.status("Done.")
         except Stopped:
             self._status.value = ""
             self._say(view.stopped())
@@ -223,11 +213,11 @@ class Panel:
         if self._run is not None and self._run.stopping.is_set():
             return
         self._bar.value = share
-        self._status.value = _line(", ".join(part for part in (f"{share:.0%}", note, view.time_left(left_s)) if part))
+        self._status.value = view.status(", ".join(filter(None, [f"{share:.0%}", note, view.time_left(left_s)])))
 
     def _set_running(self, running: bool) -> None:
-        for button in self._buttons:
-            button.disabled = running
+        for one in self._buttons:
+            one.disabled = running
         self._stop_button.disabled = not running
         mark = self._result.add_class if running else self._result.remove_class
         mark("labkit-stale")
@@ -236,7 +226,7 @@ class Panel:
         self._bar.layout.display = None if running else "none"
         if running:
             self._close_zoom()
-            self._bar.value, self._status.value = 0.0, _line("Starting …")
+            self._bar.value, self._status.value = 0.0, view.status("Starting …")
             self._say("")
 
     def _lay_out(self) -> widgets.VBox:
@@ -262,17 +252,6 @@ class Panel:
         head, *lines = repr(self).splitlines()
         html = box("note", f"<strong>{escape(head)}</strong><br>" + "<br>".join(escape(line) for line in lines))
         return {**self._box._repr_mimebundle_(**kwargs), "text/html": html, "text/plain": repr(self)}
-
-
-def _button(label: str, icon: str, tooltip: str, press: Callable[[], None], **more: Any) -> widgets.Button:
-    button = widgets.Button(description=label, icon=icon, tooltip=tooltip, **more)
-    button.layout.width = "auto"
-    button.on_click(lambda _: press())
-    return button
-
-
-def _line(text: str) -> str:
-    return f'<span role="status" style="{TEXT}">{escape(text)}</span>'
 
 
 def _plain(value: Any) -> Any:

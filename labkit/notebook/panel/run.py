@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One measurement of a panel, in a thread of its own: it tells how far it is and can be asked to stop."""
+"""Work in a thread of its own, such as a panel's measurement: it tells how far it is and can be asked to stop."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from IPython.core.getipython import get_ipython
 
 from labkit.errors import Stopped
 
-__all__ = ["Run", "stop_on_interrupt", "stop_others"]
+__all__ = ["Run", "Runner"]
 
+Work = Callable[[Callable[[float, str], None]], None]
 Show = Callable[[float, str, float | None], None]
 
 SHOW_EVERY_S = 0.1
@@ -33,7 +34,7 @@ class Run(threading.Thread):
     show : called at most ten times per second with the share done, a note, and the seconds left (None: not known yet).
     """
 
-    def __init__(self, title: str, work: Callable[[Callable[[float, str], None]], None], show: Show) -> None:
+    def __init__(self, title: str, work: Work, show: Show) -> None:
         super().__init__(name=f"labkit panel: {title}", daemon=True)
         self.title = title
         self.stopping = threading.Event()
@@ -63,18 +64,53 @@ class Run(threading.Thread):
         self._show(share, note, elapsed_s * (1 - share) / share if known else None)
 
 
+class Runner:
+    """What a cell shows and that works in a thread, one run at a time.
+
+    Parameters
+    ----------
+    title : a later one of the same title stops this one: its cell has been executed again.
+    """
+
+    def __init__(self, title: str) -> None:
+        for run in _alive():
+            if run.title == title:
+                run.stop()
+        _stop_on_interrupt()
+        self.title = title
+        self._run: Run | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its thread runs."""
+        return self._run is not None and self._run.is_alive()
+
+    def begin(self, work: Work, show: Show) -> None:
+        """Start a run; see `Run`."""
+        self._run = Run(self.title, work, show)
+        self._run.start()
+
+    def stop(self) -> None:
+        """Ask the run to end."""
+        if self._run is not None:
+            self._run.stop()
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Wait until nothing runs."""
+        if self._run is not None:
+            self._run.join(timeout_s)
+
+    def close(self) -> None:
+        """Stop, and wait until nothing runs."""
+        self.stop()
+        self.wait()
+
+
 def _alive() -> list[Run]:
     return [thread for thread in threading.enumerate() if isinstance(thread, Run)]
 
 
-def stop_others(title: str) -> None:
-    """Stop what panels of this title are running: their cell has been executed again."""
-    for run in _alive():
-        if run.title == title:
-            run.stop()
-
-
-def stop_on_interrupt() -> None:
+def _stop_on_interrupt() -> None:
     """Let JupyterLab's interrupt button (SIGINT) stop panels as well.
 
     A kernel that executes no cell ignores the signal, and that is the time at which a panel runs. ipykernel puts this

@@ -15,9 +15,9 @@ from labkit.errors import LabkitError
 from labkit.notebook.panel import zoom
 from labkit.notebook.panel.zoom import DRAWING
 from labkit.notebook.plotting import style
-from labkit.notebook.render import CODE, box, note
+from labkit.notebook.render import CODE, TEXT, box, note
 
-__all__ = ["STYLE", "failure", "figure", "fitted", "newest_first", "picture", "png", "stopped", "time_left"]
+__all__ = ["STYLE", "failure", "figure", "fitted", "newest_first", "picture", "png", "status", "stopped", "time_left"]
 
 # the arrow of a list is black in every theme of ipywidgets
 _LIGHT_ARROW = (
@@ -83,6 +83,11 @@ def failure(error: BaseException) -> str:
     shown = f'<pre tabindex="0" style="overflow-x: auto; {CODE}">{escape(evidence)}</pre>'
     fold = f"<details><summary>Details</summary>{shown}</details>" if evidence else ""
     return f'<div role="alert">{note("error", lines).html}{box("error", fold) if fold else ""}</div>'
+
+
+def status(words: str) -> str:
+    """Return one line that a screen reader says when it changes."""
+    return f'<span role="status" style="{TEXT}">{escape(words)}</span>'
 
 
 def stopped() -> str:
