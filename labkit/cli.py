@@ -175,7 +175,7 @@ def _add_elsewhere(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("--kernels", nargs="+", default=[], metavar="K", help="5.10 6.1 6.12 backports sid arm64 …")
     parser.add_argument("--define", action="append", default=[], metavar="MACRO=VALUE", help="a macro for clang")
     parser.add_argument("--kind", default="", help="program type of functions whose names do not say it, such as XDP")
-    parser.add_argument("--limit", type=float, metavar="S", help="seconds per kernel (default: 580)")
+    parser.add_argument("--limit", type=float, default=580, metavar="S", help="seconds per kernel (default: 580)")
     parser.add_argument("--fetch", action="store_true", help="first fetch the x86-64 kernels that the cache lacks")
     parser.set_defaults(run=_elsewhere)
 
@@ -186,7 +186,7 @@ def _elsewhere(arguments: argparse.Namespace) -> int:
 
     if arguments.file is None and not arguments.fetch:
         raise LabkitError("No file was named.", "name it first: labkit elsewhere opens.c --kernels 5.10")
-    if arguments.limit is not None and not 10 <= arguments.limit <= 3600:
+    if not 10 <= arguments.limit <= 3600:
         raise LabkitError(f"--limit is {arguments.limit:g}.", "give 10 to 3600 seconds per kernel")
     flags = {name: value or "1" for name, _, value in (text.partition("=") for text in arguments.define)}
     if arguments.file is not None and not arguments.file.is_file():

@@ -16,27 +16,11 @@ struct ring_sink {
 	uint64_t capacity;
 	uint64_t count;		/* records kept */
 	uint64_t overflow;	/* records that the array had no room for */
-	uint64_t misfits;	/* records of another size: the C struct and the reader disagree */
 	int64_t budget;		/* records this call may still take: a fast producer cannot hold us here */
 	uint64_t shorter;	/* records that ended early: what is missing is zeros */
 	uint64_t longer;	/* records of which only the head was kept */
 	uint32_t *sizes;	/* the size of each record as it came; NULL: nobody asks */
 };
-
-int labkit_ring_append(void *context, void *record, size_t bytes)
-{
-	struct ring_sink *sink = context;
-
-	if (bytes != sink->record_bytes)
-		sink->misfits++;
-	else if (sink->count == sink->capacity)
-		sink->overflow++;
-	else
-		memcpy(sink->records + sink->count++ * sink->record_bytes, record, bytes);
-
-	/* libbpf has already released this record when it sees the error: nothing is read twice. */
-	return --sink->budget > 0 ? 0 : -ECANCELED;
-}
 
 static int take(struct ring_sink *sink, void *record, size_t bytes, size_t came)
 {
@@ -54,10 +38,10 @@ static int take(struct ring_sink *sink, void *record, size_t bytes, size_t came)
 		sink->shorter += bytes < most;
 		sink->longer += bytes > most;
 	}
+	/* libbpf has already released this record when it sees the error: nothing is read twice. */
 	return --sink->budget > 0 ? 0 : -ECANCELED;
 }
 
-/* The same for records whose size may differ from one to the next: a learner's own program. */
 int labkit_ring_take(void *context, void *record, size_t bytes)
 {
 	return take(context, record, bytes, bytes);

@@ -36,7 +36,6 @@ __all__ = [
     "load",
     "loaded",
     "loaded_by_name",
-    "loaded_descriptors",
     "make_module",
     "map_fd",
     "map_names",
@@ -250,12 +249,6 @@ def loaded(module: Any, function: str, load_now: Callable[[], int]) -> int:
 
 
 @uninterrupted()
-def loaded_descriptors(module: Any) -> list[int]:
-    """Return the file descriptors of the functions of a `bcc.BPF` that are loaded."""
-    return [int(function.fd) for function in module.funcs.values()]
-
-
-@uninterrupted()
 def loaded_by_name(module: Any) -> dict[str, int]:
     """Return the file descriptors of the functions of a `bcc.BPF` that are loaded, by name."""
     return {name.decode(): int(function.fd) for name, function in module.funcs.items()}
@@ -263,16 +256,7 @@ def loaded_by_name(module: Any) -> dict[str, int]:
 
 def is_attached(module: Any) -> bool:
     """Return whether a `bcc.BPF` holds anything attached."""
-    held = (
-        module.kprobe_fds,
-        module.uprobe_fds,
-        module.tracepoint_fds,
-        module.raw_tracepoint_fds,
-        module.kfunc_entry_fds,
-        module.kfunc_exit_fds,
-        module.open_perf_events,
-    )
-    return any(held)
+    return any(events for events, _ in _attached(module)) or bool(module.open_perf_events)
 
 
 def detach_all(module: Any) -> None:
@@ -280,7 +264,17 @@ def detach_all(module: Any) -> None:
 
     Where one cannot be detached, the others are all the same, and then its exception is raised.
     """
-    attached = (
+    with contextlib.ExitStack() as later:
+        for events, detach in _attached(module):
+            for event in events:
+                later.callback(detach, event)
+        for kind, config in module.open_perf_events:
+            later.callback(module.detach_perf_event, kind, config)
+
+
+def _attached(module: Any) -> tuple[tuple[dict[bytes, int], Callable[[bytes], object]], ...]:
+    """Return what a `bcc.BPF` holds attached, by kind, each with what detaches one; perf events are kept otherwise."""
+    return (
         (module.kprobe_fds, module.detach_kprobe_event),
         (module.uprobe_fds, functools.partial(_detach_uprobe, module)),
         (module.tracepoint_fds, module.detach_tracepoint),
@@ -288,12 +282,6 @@ def detach_all(module: Any) -> None:
         (module.kfunc_entry_fds, module.detach_kfunc),
         (module.kfunc_exit_fds, module.detach_kretfunc),
     )
-    with contextlib.ExitStack() as later:
-        for events, detach in attached:
-            for event in events:
-                later.callback(detach, event)
-        for kind, config in module.open_perf_events:
-            later.callback(module.detach_perf_event, kind, config)
 
 
 def _detach_uprobe(module: Any, event: bytes) -> None:

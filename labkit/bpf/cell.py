@@ -75,9 +75,8 @@ class Cell(Program):
     def opened(self) -> None:
         """Start to collect what each buffer gets."""
         for name in self.own_maps:
-            if self.shape(name).kind in _BUFFERS:
-                if records := records_of(self._types, name):
-                    self._collectors[name] = Collector(name, self.map_fd(name), max(one.size for one in records))
+            if self.is_buffer(name) and (records := records_of(self._types, name)):
+                self._collectors[name] = Collector(name, self.map_fd(name), max(one.size for one in records))
 
     def closing(self) -> None:
         """Stop collecting; what was kept can still be read."""
@@ -162,10 +161,8 @@ class Cell(Program):
         ------
         BadArgument : no such map, or one whose contents user space cannot read.
         """
-        told = self.shape(name)
+        told = self._no_buffer(name)
         check_bool("per_cpu", per_cpu)
-        if told.kind in _BUFFERS:
-            raise self._is_buffer(name)
         if told.kind == maps.STACK_TRACE:
             return self._told(Reading(stacks(self.map_fd(name), pid)), name, [])
         if told.kind not in _READABLE:
@@ -217,14 +214,12 @@ class Cell(Program):
 
     def hash(self, name: str) -> dict[Any, Any]:
         """Return a hash map as a dict of plain Python values; a struct as key is a tuple, as value a dict."""
-        if self.shape(name).kind in _BUFFERS:
-            raise self._is_buffer(name)
+        self._no_buffer(name)
         return super().hash(name)
 
     def counters(self, name: str, dtype: Any = np.uint64) -> Any:
         """Return an array map's values, each summed over the CPUs if it is a per-CPU array."""
-        if self.shape(name).kind in _BUFFERS:
-            raise self._is_buffer(name)
+        self._no_buffer(name)
         return super().counters(name, dtype)
 
     @property
@@ -248,7 +243,7 @@ class Cell(Program):
         LabkitError : the kernel refused, for instance because the map is full.
         """
         told = self.shape(name)
-        if told.kind in _BUFFERS or told.kind not in _READABLE:
+        if told.kind not in _READABLE:
             raise BadArgument(f"{name} has no entries to write.", "set entries of a hash or an array")
         types = self._types
         if types is None or not told.value_type:
@@ -317,10 +312,12 @@ class Cell(Program):
             raise unknown_name("map", name, self.own_maps or ["(the program declares none)"])
         return maps.shape(self.map_fd(name))
 
-    def _is_buffer(self, name: str) -> BadArgument:
-        return BadArgument(
-            f"{name} is a buffer of records: it has no keys and values.", f'read {self.name}.events("{name}")'
-        )
+    def _no_buffer(self, name: str) -> MapShape:
+        """Return what the kernel says of a map with keys and values; raise BadArgument for a buffer."""
+        if self.is_buffer(name):
+            what = f"{name} is a buffer of records: it has no keys and values."
+            raise BadArgument(what, f'read {self.name}.events("{name}")')
+        return self.shape(name)
 
     def _holds(self, name: str) -> bool:
         if name in self._collectors:

@@ -84,7 +84,7 @@ class Collector:
         """Forget the records so far."""
         with self._lock:
             self._drain()
-            self._sink.count = self._sink.overflow = self._sink.shorter = self._sink.longer = 0
+            self._sink.forget()
 
     @property
     def count(self) -> int:
@@ -110,7 +110,7 @@ class Collector:
             for cpu in online_cpus():
                 self._open_cpu(cpu, take)
         self._drain()  # what an earlier run of the same cell left
-        self._sink.count = self._sink.overflow = self._sink.shorter = self._sink.longer = 0
+        self._sink.forget()
         self._thread.start()
 
     def _open_cpu(self, cpu: int, take: ct.c_void_p) -> None:

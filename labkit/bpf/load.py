@@ -14,7 +14,7 @@ from labkit.bpf.verifier.log import CUT
 from labkit.machine import refusals
 from labkit.running.interrupts import uninterrupted
 
-__all__ = ["KINDS", "attempt", "full_log", "log_of_all_paths", "try_load"]
+__all__ = ["KINDS", "attempt", "full_log", "log_of_all_paths", "prefix_of", "try_load"]
 
 # BCC's convention: the prefix of a function's name says what it attaches to.
 KINDS = {
@@ -35,6 +35,11 @@ _LOG_BYTES = (1 << 20, (1 << 24) - 1)
 
 
 _ENDLESS = re.compile(r"^(?:BPF program is too large|The sequence of \d+ jumps)", re.MULTILINE)
+
+
+def prefix_of(function: str) -> str:
+    """Return the key of `KINDS` with which a function's name begins, or an empty text."""
+    return next(filter(function.startswith, KINDS), "")
 
 
 @uninterrupted()

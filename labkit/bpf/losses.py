@@ -39,7 +39,8 @@ def losses(module: Any) -> list[Loss]:
     if COUNTS not in bcc.map_names(module):
         return []
     names, found = _numbered(module), []
-    for number, row in enumerate(_counts(module)):
+    counts = maps.read_array(bcc.map_fd(module, COUNTS), np.uint64).sum(axis=1).reshape(-1, _KINDS)
+    for number, row in enumerate(counts):
         name = names.get(number, "")
         told = maps.shape(bcc.map_fd(module, name)) if name else None
         for kind, count in enumerate(row):
@@ -50,23 +51,15 @@ def losses(module: Any) -> list[Loss]:
     return found
 
 
-def forget(module: Any, name: str | None = None) -> None:
-    """Set the counts of one map, or of all, to zero."""
+def forget(module: Any, name: str) -> None:
+    """Set the counts of one map to zero."""
     if COUNTS not in bcc.map_names(module):
         return
-    numbers = [number for number, one in _numbered(module).items() if name in (None, one)]
-    if name is None:
-        maps.clear(module, COUNTS)
-        return
     fd = bcc.map_fd(module, COUNTS)
-    for number in numbers:
+    zeros = bytes(maps.shape(fd).slot_bytes)
+    for number in (number for number, one in _numbered(module).items() if one == name):
         for kind in range(_KINDS):
-            maps.write_raw(fd, np.uint32(number * _KINDS + kind).tobytes(), bytes(maps.shape(fd).slot_bytes))
-
-
-def _counts(module: Any) -> Any:
-    values = maps.read_array(bcc.map_fd(module, COUNTS), np.uint64)
-    return values.sum(axis=1).reshape(-1, _KINDS)
+            maps.write_raw(fd, np.uint32(number * _KINDS + kind).tobytes(), zeros)
 
 
 def _numbered(module: Any) -> dict[int, str]:

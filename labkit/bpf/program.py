@@ -28,7 +28,7 @@ from labkit.bpf.capture import captured
 from labkit.bpf.compile import Compiled, compile_source
 from labkit.bpf.diagnose.events import kprobe_advice
 from labkit.bpf.diagnose.refused import nothing_left
-from labkit.bpf.load import KINDS, log_of_all_paths, try_load
+from labkit.bpf.load import KINDS, log_of_all_paths, prefix_of, try_load
 from labkit.bpf.shelf import SHELF
 from labkit.bpf.text import BPF_FOLDER, Source
 from labkit.bpf.verifier import explain
@@ -172,8 +172,8 @@ class Program:
 
     def load(self) -> dict[str, int]:
         """Load every function whose name says what it is; return their file descriptors by name."""
-        kinds = [(name, kind) for name in self.functions for prefix, kind in KINDS.items() if name.startswith(prefix)]
-        return {function: self.load_function(function, kind) for function, kind in kinds}
+        named = {name: prefix for name in self.functions if (prefix := prefix_of(name))}
+        return {name: self.load_function(name, KINDS[prefix]) for name, prefix in named.items()}
 
     @uninterrupted()
     def load_function(self, function: str, kind: str) -> int:
@@ -211,7 +211,7 @@ class Program:
 
     def verifier_log(self, function: str) -> str:
         """Return all that the verifier says while it checks a function, accepted or not."""
-        kind = next((kind for prefix, kind in KINDS.items() if function.startswith(prefix)), "KPROBE")
+        kind = KINDS.get(prefix_of(function), "KPROBE")
         return log_of_all_paths(self.bcc, function, bcc.program_type(kind))
 
     # -- whom to watch ---------------------------------------------------------------------------
@@ -281,9 +281,7 @@ class Program:
     def attach(self, wanted: Callable[[str], bool] = bool) -> None:
         """Attach every function whose name says where (BCC's naming convention); `wanted(name)` may leave it out."""
         for function in filter(wanted, self.functions):
-            for prefix in KINDS:
-                if function.startswith(prefix):
-                    self._attach_by_name(function, prefix)
+            self._attach_by_name(function, prefix_of(function))
 
     def attach_perf_event(self, function: str, **options: Any) -> None:
         """Run `function` at each overflow of a perf event; options as of `bcc.BPF.attach_perf_event`."""
@@ -385,7 +383,7 @@ class Program:
         return self._misses() - self._misses_before
 
     def _misses(self) -> int:
-        return sum(proginfo.query(fd).recursion_misses for fd in bcc.loaded_descriptors(self.bcc))
+        return sum(proginfo.query(fd).recursion_misses for fd in bcc.loaded_by_name(self.bcc).values())
 
 
 def _nearest_event(event: str) -> str:

@@ -37,21 +37,21 @@ CPU_S = 12  # clang takes 0.3 s for a small program, and 3 s for one with <net/s
 _START_S = 0.2  # CPU time to start the child; where it takes longer, as on an emulated machine, clang gets more too
 
 
-def rehearse(text: str, cflags: Sequence[str], *, timeout_s: float = TIMEOUT_S, cpu_s: float = CPU_S) -> str | None:
+def rehearse(text: str, cflags: Sequence[str], *, cpu_s: float = CPU_S) -> str | None:
     """Return what clang said if it ended its process; None if it returned, be the program right or wrong.
 
     Parameters
     ----------
     text : the C to compile.
     cflags : clang's flags.
-    timeout_s, cpu_s : how long clang may take, in seconds, and how much CPU time; a slow machine gets more of that.
+    cpu_s : how much CPU time clang may take, in seconds; a slow machine gets more.
 
     Raises
     ------
     CompileError : clang took longer.
     Missing : no BCC, or no kernel headers.
     """
-    child = _child(text, cflags, {}, timeout_s, cpu_s)
+    child = _child(text, cflags, {}, TIMEOUT_S, cpu_s)
     return None if child.returncode == _CAME_BACK else child.stderr
 
 
@@ -60,9 +60,10 @@ def is_accepted(text: str, cflags: Sequence[str], kinds: Mapping[str, int], *, t
 
     Parameters
     ----------
-    text, cflags, timeout_s : as of `rehearse`.
+    text, cflags : as of `rehearse`.
     kinds : the beginning of a function's name -> its program type, a number of `enum bpf_prog_type`. Functions of other
         names are not loaded; one at least has to be.
+    timeout_s : how long clang may take, in seconds.
     """
     return bool(_child(text, cflags, kinds, timeout_s).returncode == _ACCEPTED)
 

@@ -54,7 +54,6 @@ class RingReader:
     program : a loaded program.
     ring : the name of its BPF_RINGBUF_OUTPUT map.
     max_events : room in the array; memory is used only as records arrive.
-    dtype : the record's type; None derives it from the C struct that the program submits.
     keeps_old : keep the records that were in the ring before, instead of throwing them away.
 
     After `stop()`, or after the block, `records()` returns the array and `lost` says how many records are missing.
@@ -66,13 +65,12 @@ class RingReader:
         ring: str,
         *,
         max_events: int = 20_000_000,
-        dtype: npt.DTypeLike | None = None,
         keeps_old: bool = False,
     ) -> None:
         capacity = check_int("max_events", max_events, 1, 1_000_000_000, "events")
-        self.dtype = record_dtype(program, ring) if dtype is None else np.dtype(dtype)
         self._program, self._keeps_old = program, keeps_old
         self._map_fd = program.map_fd(ring)
+        self.dtype = record_dtype(program, ring)
         ring_bytes = maps.shape(self._map_fd).entries
         # more than the ring can hold: once the producer is detached, one such helping empties it
         self._helping = ring_bytes // (self.dtype.itemsize + _RECORD_HEADER_BYTES) + 1
@@ -84,8 +82,8 @@ class RingReader:
         self._thread = threading.Thread(target=self._drain_until_stopped, name=f"ring {ring}", daemon=True)
 
     def __enter__(self) -> RingReader:
-        append = _append()  # built and loaded before anything is held
-        self._held = owner.acquire("a ring buffer's reader", lambda: self._open(append), self._close, by=self)
+        take = sink_function("labkit_ring_take")  # built and loaded before anything is held
+        self._held = owner.acquire("a ring buffer's reader", lambda: self._open(take), self._close, by=self)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -96,20 +94,18 @@ class RingReader:
         if self._held is None or self._ring is None:
             return
         self._held.close()
-        if self._sink.misfits:
-            raise LabkitError(
-                f"{self._sink.misfits} records are not of {self.dtype.itemsize} bytes.",
-                "pass the dtype that matches the C struct",
-            )
+        if misfits := self._sink.shorter + self._sink.longer:
+            what = f"{misfits} records are not of {self.dtype.itemsize} bytes."
+            raise LabkitError(what, "send records of one C struct only to this ring")
 
-    def _open(self, append: ct.c_void_p) -> None:
+    def _open(self, take: ct.c_void_p) -> None:
         """Open the ring, throw away what an earlier run left in it unless it is wanted, and start the thread."""
-        self._ring = libbcc().bpf_new_ringbuf(self._map_fd, append, ct.byref(self._sink))
+        self._ring = libbcc().bpf_new_ringbuf(self._map_fd, take, ct.byref(self._sink))
         if not self._ring:
             raise LabkitError("The ring buffer could not be opened.", "see `labkit doctor`: the row ring_buffer")
         if not self._keeps_old:
             self._drain()
-            self._sink.count = self._sink.overflow = self._sink.misfits = 0
+            self._sink.forget()
         self._thread.start()
 
     def _close(self) -> None:
@@ -160,14 +156,14 @@ def record_dtype(program: Program, ring: str) -> np.dtype[Any]:
         if base.startswith("enum "):
             base = "enum"
         if base not in _C_TYPES:
-            raise LabkitError(f"{ring}: field {field} has the C type {kind!r}, unknown here.", "pass dtype= by hand")
+            raise LabkitError(f"{ring}: field {field} has the C type {kind!r}, unknown here.", "give it another C type")
         code = _C_TYPES[base]
         if length is None:
             fields.append((field, code))
         else:
             fields.append((field, f"S{length}" if base == "char" else (code, int(length))))
     if not fields:
-        raise LabkitError(f"{ring} has no record type.", "submit a struct to it in the C file, or pass dtype=")
+        raise LabkitError(f"{ring} has no record type.", "submit a struct to it in the C file")
     return np.dtype(fields, align=True)
 
 
@@ -215,16 +211,15 @@ class Sink(ct.Structure):
         ("capacity", ct.c_uint64),
         ("count", ct.c_uint64),
         ("overflow", ct.c_uint64),
-        ("misfits", ct.c_uint64),
         ("budget", ct.c_int64),
         ("shorter", ct.c_uint64),
         ("longer", ct.c_uint64),
         ("sizes", ct.c_void_p),
     ]
 
-
-def _append() -> ct.c_void_p:
-    return sink_function("labkit_ring_append")
+    def forget(self) -> None:
+        """Start to count anew."""
+        self.count = self.overflow = self.shorter = self.longer = 0
 
 
 @cache

@@ -163,8 +163,8 @@ def _with_pointed(kernel: BTF, known: tuple[str, ...], mentioned: set[str]) -> l
     found = list(known)
     for name in found:  # it grows
         for member in _flat(kernel, kernel.structures[name]):
-            target = kernel.type(kernel.resolve(member.type))
-            pointed = kernel.type(kernel.resolve(target.target)) if target.kind == kinds.PTR else None
+            target = kernel.real(member.type)
+            pointed = kernel.real(target.target) if target.kind == kinds.PTR else None
             if pointed and pointed.kind == kinds.STRUCT and member.name in mentioned:
                 if pointed.name and pointed.name not in found:
                     found.append(pointed.name)
@@ -178,6 +178,15 @@ def _flat(kernel: BTF, number: int) -> Iterator[kinds.Member]:
         yield member
         if kernel.type(inner).kind in (kinds.STRUCT, kinds.UNION):
             yield from _flat(kernel, inner)
+
+
+def _word(this: kinds.Type) -> str:
+    return "union" if this.kind == kinds.UNION else "struct"
+
+
+def _tag(this: kinds.Type) -> str:
+    """Return the name that a struct or union has in the declarations, with its word."""
+    return f"{_word(this)} {_other(this.name)}"
 
 
 class _Writer:
@@ -207,16 +216,13 @@ class _Writer:
         if number in self._done:
             return
         self._done[number] = None
-        this = self._kernel.type(number)
         body = self._body(number)
-        word = "struct" if this.kind == kinds.STRUCT else "union"
-        self._parts.append(f"{word} {_other(this.name)} {body}; {self._proof(number)}")
+        self._parts.append(f"{_tag(self._kernel.type(number))} {body}; {self._proof(number)}")
 
     def _proof(self, number: int) -> str:
         """Return assertions that the compiler lays it out as the kernel does."""
         this = self._kernel.type(number)
-        word = "struct" if this.kind == kinds.STRUCT else "union"
-        tag = f"{word} {_other(this.name)}"
+        tag = _tag(this)
         last = next((each for each in reversed(this.members) if each.name and not each.bits), None)
         proofs = [f"sizeof({tag}) == {this.size}"]
         if last:
@@ -227,7 +233,7 @@ class _Writer:
         this = self._kernel.type(number)
         is_union, at, parts = this.kind == kinds.UNION, 0, []
         for member in this.members:
-            bits = member.bits or 8 * self._size(member.type)
+            bits = member.bits or 8 * self._kernel.bytes_of(member.type)
             if is_union:
                 parts.append(self._member(member))
                 continue
@@ -255,15 +261,8 @@ class _Writer:
         return [f"char gap_{self._gaps}_[{count}];"] if count else []
 
     def _member(self, member: kinds.Member) -> str:
-        if member.bits:
-            return f"{self._declare(member.type, member.name)}:{member.bits};"
-        return self._declare(member.type, member.name) + ";"
-
-    def _size(self, number: int) -> int:
-        this = self._kernel.type(self._kernel.resolve(number))
-        if this.kind == kinds.PTR:
-            return 8
-        return this.count * self._size(this.target) if this.kind == kinds.ARRAY else this.size
+        width = f":{member.bits}" if member.bits else ""
+        return f"{self._declare(member.type, member.name)}{width};"
 
     def _declare(self, number: int, name: str) -> str:
         """Return the C that declares a name with a type."""
@@ -278,11 +277,10 @@ class _Writer:
         if this.kind == kinds.ARRAY:
             return self._declare(this.target, f"{name}[{this.count}]")
         if this.kind in (kinds.STRUCT, kinds.UNION):
-            word = "struct" if this.kind == kinds.STRUCT else "union"
             if not this.name:
-                return f"{word} {self._body(number)} {name}"
+                return f"{_word(this)} {self._body(number)} {name}"
             self._define(number)
-            return f"{word} {_other(this.name)} {name}"
+            return f"{_tag(this)} {name}"
         if this.kind in (kinds.ENUM, kinds.ENUM64):
             sign = "signed" if this.signed else "unsigned"
             return f"{sign} {({1: 'char', 2: 'short', 4: 'int', 8: 'long long'})[this.size]} {name}"
@@ -292,8 +290,7 @@ class _Writer:
         target = self._kernel.resolve(target)
         this = self._kernel.type(target)
         if this.kind in (kinds.STRUCT, kinds.UNION, kinds.FWD) and this.name:
-            word = "union" if this.kind == kinds.UNION else "struct"
-            return f"{word} {_other(this.name) if this.name in self._wanted else this.name} *{name}"
+            return f"{_tag(this) if this.name in self._wanted else f'{_word(this)} {this.name}'} *{name}"
         if this.kind in (kinds.INT, kinds.PTR):
             return self._declare(target, f"*{name}")
         return f"void *{name}"

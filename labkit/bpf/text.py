@@ -19,7 +19,13 @@ BPF_FOLDER = repo_folder() / "c" / "bpf"
 
 _INCLUDE = re.compile(r'\s*#\s*include\s+"(labkit\w*\.h)"')  # labkit.h, labkit_usdt.h
 _STRUCTURES = "the structures of this kernel"  # in place of a file's name
-_WARNINGS = ("-Wtautological-unsigned-zero-compare",)  # of clang's -Wextra
+_WARNINGS = (
+    "-Wno-macro-redefined",
+    "-Wuninitialized",
+    "-Wsometimes-uninitialized",
+    "-Wimplicit-fallthrough",
+    "-Wtautological-unsigned-zero-compare",
+)
 _PROBE = re.compile(r"TRACEPOINT_PROBE\s*\(.*\)[\s{]*$")
 
 
@@ -50,19 +56,7 @@ class Source:
             if not flag.isidentifier():
                 raise BadArgument(f"flags has {flag!r}.", "name each flag as a C macro, such as SAMPLE_HZ")
         macros = (f"-D{name}={value}" for name, value in flags.items())
-        return Source(
-            path,
-            _pages_of_this_kernel() + _with_structures(path),
-            (
-                f"-I{BPF_FOLDER}",
-                "-Wno-macro-redefined",
-                "-Wuninitialized",
-                "-Wsometimes-uninitialized",
-                "-Wimplicit-fallthrough",
-                *_WARNINGS,
-                *macros,
-            ),
-        )
+        return Source(path, _pages_of_this_kernel() + _with_structures(path), (f"-I{BPF_FOLDER}", *_WARNINGS, *macros))
 
     @property
     def key(self) -> tuple[str, ...]:

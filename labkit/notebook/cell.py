@@ -7,14 +7,13 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-import ipywidgets as widgets
 import pandas as pd
 
 from labkit.bpf import bcc
 from labkit.bpf.cell import Cell
 from labkit.bpf.elsewhere.guest import ACCEPTED
 from labkit.bpf.elsewhere.trial import Answer
-from labkit.bpf.load import KINDS
+from labkit.bpf.load import KINDS, prefix_of
 from labkit.bpf.price import metered
 from labkit.bpf.reading import Reading
 from labkit.bpf.verifier.evidence import examine
@@ -22,6 +21,7 @@ from labkit.errors import unknown_name
 from labkit.notebook import tables
 from labkit.notebook.elsewhere import Elsewhere
 from labkit.notebook.live import Live
+from labkit.notebook.panel.controls import button
 from labkit.notebook.render import Rendered, escape, html_table, note
 from labkit.notebook.walk import Steps, steps
 
@@ -76,7 +76,7 @@ class NotebookCell(Cell):
         ------
         BadArgument : no such function.
         """
-        known = {name: kind for name in self.functions for prefix, kind in KINDS.items() if name.startswith(prefix)}
+        known = {name: KINDS[prefix] for name in self.functions if (prefix := prefix_of(name))}
         if (function and function not in known) or not known:
             raise unknown_name("function", function, known)
         name = function or next(iter(known))
@@ -87,33 +87,30 @@ class NotebookCell(Cell):
     def box(self, told: Rendered) -> Live:
         """Return what is shown below the cell: what was said of it, its price while Start is pressed, Detach, and
         whether it loads on other kernels."""
-        detach = widgets.Button(description="Detach", icon="unlink", tooltip=f"Detach {self.name}")
-        detach.layout.width = "auto"
 
         @contextlib.contextmanager
         def reading() -> Iterator[object]:
             with metered(self) as price:
                 yield lambda: _price(told, price())
 
+        def detach() -> None:
+            made.close()
+            if self.is_loaded:
+                self.detach()
+            made.say(f"detached; its maps keep what they counted. {self.name}.attach() attaches it again")
+            off.disabled = True
+
+        off = button("Detach", "unlink", detach, f"Detach {self.name}")
         asked = Elsewhere(self.path, self.flags, Answer("this machine", os.uname().release, ACCEPTED, "", 0.0))
         self._shown = (*self._shown, asked)
         made = Live(
             f"Price of {self.name}",
             reading,  # type: ignore[arg-type]
             told,
-            buttons=(detach,),
+            buttons=(off,),
             every_s=PRICE_EVERY_S,
             below=(asked.box,),
         )
-
-        def press(_: object) -> None:
-            made.close()
-            if self.is_loaded:
-                self.detach()
-            made.say(f"detached; its maps keep what they counted. {self.name}.attach() attaches it again")
-            detach.disabled = True
-
-        detach.on_click(press)
         made.say("Start shows what it costs")
         return self._showing(made)
 

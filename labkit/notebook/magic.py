@@ -31,6 +31,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class
 from labkit.bpf import bcc, proginfo
 from labkit.bpf.diagnose import refused
 from labkit.bpf.diagnose.code import Code
+from labkit.bpf.load import prefix_of
 from labkit.bpf.shelf import SHELF
 from labkit.bpf.structures import structures_of
 from labkit.bpf.verifier import explain
@@ -58,7 +59,6 @@ _WHAT_IT_CAN = """Then NAME is the program (labkit.bpf.cell.Cell):
   NAME.walk()              steps through the verifier's log, after a refusal too
   NAME.attach(), NAME.detach()
 A buffer's records need a C type: NAME.ringbuf_output(&event, sizeof(event), 0), outside of any #define."""
-_NAMED = re.compile(r"(?:kprobe|kretprobe|tracepoint|raw_tracepoint|kfunc|kretfunc)__")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -199,11 +199,11 @@ class BpfMagics(Magics):  # type: ignore[misc]
                 raise
             self._programs[options.name] = self.shell.user_ns[options.name] = program
         report = _report(program, options, loaded)
-        return program.box(report) if options.attach and any(map(_NAMED.match, loaded)) else report
+        return program.box(report) if options.attach and any(map(prefix_of, loaded)) else report
 
     def _load_functions(self, program: NotebookCell, options: argparse.Namespace) -> dict[str, int]:
         """Load the functions whose names do not say what they are, as --kind says; return all, by name."""
-        named = [function for function in program.functions if _NAMED.match(function)]
+        named = [function for function in program.functions if prefix_of(function)]
         others = [function for function in program.functions if function not in named]
         if options.kind is None and (options.function or not named):
             what = f"the functions {', '.join(others)} do not" if others else "there is no function that may"
@@ -238,7 +238,7 @@ def _macro(text: str) -> tuple[str, str]:
 
 def _report(program: NotebookCell, options: argparse.Namespace, loaded: dict[str, int]) -> Rendered:
     """Say what was loaded, where it is attached, and what is still to be done."""
-    attached = [_NAMED.sub("", each).replace("__", ":", 1) for each in loaded if _NAMED.match(each)]
+    attached = [each.removeprefix(named).replace("__", ":", 1) for each in loaded if (named := prefix_of(each))]
     walked = sum(proginfo.facts(fd).verified_instructions for fd in loaded.values())
     lines = [
         f"{options.name}: accepted"

@@ -14,7 +14,7 @@ import pytest
 
 from labkit.bpf.elsewhere import plan, trial
 from labkit.bpf.elsewhere.guest import ACCEPTED, NO_HOOK, NO_PROGRAM, NOT_TRIED, REFUSED, judge
-from labkit.bpf.elsewhere.plan import Candidate, Place
+from labkit.bpf.elsewhere.plan import Boot, Candidate
 from labkit.cli import main
 from labkit.errors import BadArgument, CompileError, Missing, Stopped
 from labkit.machine.kernels.emulated import Tick, ends_in_time
@@ -40,7 +40,7 @@ def newer(tmp_path: Path) -> Path:
     return path
 
 
-def machine(told: dict[str, object] | None, *, output: str = "", ended: bool = True) -> Place:
+def machine(told: dict[str, object] | None, *, output: str = "", ended: bool = True) -> Boot:
     def boot(out: Path, given: dict[str, str], timeout_s: float, tick: Tick) -> bool:
         out.mkdir(parents=True)
         tick(1.0)
@@ -49,7 +49,7 @@ def machine(told: dict[str, object] | None, *, output: str = "", ended: bool = T
             (out / "answer.json").write_text(json.dumps(told) + "\n")
         return ended
 
-    return Place(boot, 60.0)
+    return boot
 
 
 def told(verdict: str, headline: str = "") -> dict[str, object]:
@@ -70,7 +70,7 @@ def test_each_kernel_has_a_row_with_its_own_headline(newer: Path) -> None:
 def test_a_machine_without_an_answer_is_not_tried_and_says_what_it_said(newer: Path) -> None:
     broken = Candidate("6.1", machine(None, output="Traceback\nModuleNotFoundError: no numpy"))
     slow = Candidate("6.12", machine(None, ended=False))
-    first, second = trial.answers(newer, {}, [broken, slow])
+    first, second = trial.answers(newer, {}, [broken, slow], limit_s=60)
     assert (first.verdict, second.verdict) == (NOT_TRIED, NOT_TRIED)
     assert "no numpy" in first.headline
     assert "no answer in 60 s" in second.headline
@@ -83,7 +83,7 @@ def test_the_machine_gets_the_text_and_the_flags(newer: Path) -> None:
         seen.update(given)
         return True
 
-    list(trial.answers(newer, {"STEP": "2"}, [Candidate("6.1", Place(boot, 60.0))]))
+    list(trial.answers(newer, {"STEP": "2"}, [Candidate("6.1", boot)]))
     assert seen["newer.c"] == NEWER
     assert json.loads(seen["task.json"]) == {"file": "newer.c", "flags": {"STEP": "2"}, "kind": ""}
 

@@ -144,7 +144,7 @@ def test_a_bad_capacity_is_named(source: Path, bad: object) -> None:
 def test_an_unknown_ring_is_named(source: Path) -> None:
     with Program(source=source, flags={"PAGES": 8}) as program:
         with pytest.raises(BadArgument, match="did you mean 'events'"):
-            RingReader(program, "event", dtype=np.uint64)
+            RingReader(program, "event")
 
 
 @pytest.mark.parametrize("width", [4, 8, 12, 16, 20])

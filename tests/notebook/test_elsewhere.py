@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from labkit.bpf.elsewhere.guest import ACCEPTED, REFUSED
-from labkit.bpf.elsewhere.plan import Candidate, Place
+from labkit.bpf.elsewhere.plan import Boot, Candidate
 from labkit.bpf.elsewhere.trial import Answer
 from labkit.errors import Missing
 from labkit.machine.kernels.emulated import Tick
@@ -20,14 +20,14 @@ from labkit.notebook.elsewhere import Elsewhere
 HERE = Answer("this machine", "6.18.0", ACCEPTED, "", 0.0)
 
 
-def place(verdict: str, headline: str) -> Place:
+def machine(verdict: str, headline: str) -> Boot:
     def boot(out: Path, given: dict[str, str], timeout_s: float, tick: Tick) -> bool:
         out.mkdir(parents=True)
         told = {"release": "5.10.0", "verdict": verdict, "headline": headline, "fix": "", "seconds": 1.0}
         (out / "answer.json").write_text(json.dumps(told) + "\n")
         return True
 
-    return Place(boot, 60.0)
+    return boot
 
 
 @pytest.fixture
@@ -45,7 +45,10 @@ def finish(asked: Elsewhere) -> None:
 
 
 def test_the_verdicts_are_shown_side_by_side(asked: Elsewhere, monkeypatch: pytest.MonkeyPatch) -> None:
-    tried = [Candidate("5.10", place(REFUSED, "line 5: no such <helper>")), Candidate("sid", None, "not in the cache")]
+    tried = [
+        Candidate("5.10", machine(REFUSED, "line 5: no such <helper>")),
+        Candidate("sid", None, "not in the cache"),
+    ]
     monkeypatch.setattr(elsewhere, "candidates", lambda: tried)
     finish(asked)
     for words in ("this machine", "refused", "line 5: no such &lt;helper&gt;", "not in the cache", "not tried"):
@@ -61,7 +64,7 @@ def test_stop_ends_it_and_says_so(asked: Elsewhere, monkeypatch: pytest.MonkeyPa
             tick(1.0)
             ticking.set()
 
-    monkeypatch.setattr(elsewhere, "candidates", lambda: [Candidate("5.10", Place(boot, 60.0))])
+    monkeypatch.setattr(elsewhere, "candidates", lambda: [Candidate("5.10", boot)])
     asked.start()
     assert ticking.wait(30)
     asked.close()

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from labkit.bpf.load import KINDS
+from labkit.bpf.load import prefix_of
 from labkit.bpf.program import Program
 from labkit.errors import AttachError, CompileError, LabkitError, VerifierError
 
@@ -30,6 +30,7 @@ REFUSED = "refused"  # by the verifier
 NO_PROGRAM = "does not compile"
 NOT_TRIED = "not tried"
 VERDICTS = (ACCEPTED, NO_HOOK, REFUSED, NO_PROGRAM, NOT_TRIED)
+_VERDICT_OF = {AttachError: NO_HOOK, VerifierError: REFUSED, CompileError: NO_PROGRAM}
 
 
 def judge(path: Path, flags: Mapping[str, str], kind: str = "") -> dict[str, str]:
@@ -37,23 +38,12 @@ def judge(path: Path, flags: Mapping[str, str], kind: str = "") -> dict[str, str
     try:
         with Program(source=path, flags=flags) as program:
             if kind:
-                named = tuple(KINDS)
-                for function in [name for name in program.functions if not name.startswith(named)]:
+                for function in [name for name in program.functions if not prefix_of(name)]:
                     program.load_function(function, kind)
             program.attach()
-    except AttachError as error:
-        return _answer(NO_HOOK, error)
-    except VerifierError as error:
-        return _answer(REFUSED, error)
-    except CompileError as error:
-        return _answer(NO_PROGRAM, error)
     except LabkitError as error:
-        return _answer(NOT_TRIED, error)
+        return {"verdict": _VERDICT_OF.get(type(error), NOT_TRIED), "headline": error.what, "fix": error.fix}
     return {"verdict": ACCEPTED, "headline": "", "fix": ""}
-
-
-def _answer(verdict: str, error: LabkitError) -> dict[str, str]:
-    return {"verdict": verdict, "headline": error.what, "fix": error.fix}
 
 
 def main(task: Path) -> None:

@@ -16,9 +16,7 @@ from labkit.machine.kernels.arm64 import ARM64, found_arm64, run_in_arm64, why_n
 from labkit.machine.kernels.boot import run_in, why_not
 from labkit.machine.kernels.emulated import Tick
 
-__all__ = ["Candidate", "Place", "candidates", "fetch_missing"]
-
-_LIMIT_S = 580.0  # less than other measurements wait for the lock (600 s)
+__all__ = ["Boot", "Candidate", "candidates", "fetch_missing"]
 
 
 class Boot(Protocol):
@@ -28,26 +26,18 @@ class Boot(Protocol):
 
 
 @dataclass(frozen=True)
-class Place:
-    """A kernel that can be booted."""
-
-    boot: Boot
-    limit_s: float
-
-
-@dataclass(frozen=True)
 class Candidate:
     """A kernel that a program may be tried on.
 
     Attributes
     ----------
     name : "5.10", "sid", "arm64", …
-    place : how to boot it; None if it cannot be.
+    boot : how to boot it; None if it cannot be.
     reason : why it cannot, with the command that changes that.
     """
 
     name: str
-    place: Place | None
+    boot: Boot | None
     reason: str = ""
 
 
@@ -72,7 +62,7 @@ def candidates(names: Collection[str] = ()) -> list[Candidate]:
         raise Missing(f"Other kernels cannot be booted here: {reason}.", fix)
     wanted = [name for name in known if name in names or not names]
     found = [_candidate(name) for name in wanted]
-    if not any(candidate.place for candidate in found):
+    if not any(candidate.boot for candidate in found):
         raise Missing(f"No kernel is in the cache: {', '.join(wanted)}.", _fetching(wanted))
     return found
 
@@ -103,7 +93,7 @@ def _candidate(name: str) -> Candidate:
         words = ["sh", "/mnt/run"]
         return run_in(kernel, headers.headers, words, timeout_s=timeout_s, out=out, given=given, tick=tick)[1]
 
-    return Candidate(name, Place(boot, _LIMIT_S))
+    return Candidate(name, boot)
 
 
 def _arm64_candidate(name: str) -> Candidate:
@@ -117,4 +107,4 @@ def _arm64_candidate(name: str) -> Candidate:
         command = "sh /mnt/run"
         return run_in_arm64(name, command, timeout_s=timeout_s, made=made, out=out, given=given, tick=tick)[1]
 
-    return Candidate(name, Place(boot, _LIMIT_S))
+    return Candidate(name, boot)

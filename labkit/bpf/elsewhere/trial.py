@@ -14,7 +14,7 @@ from pathlib import Path
 
 from labkit.bpf.cell import Cell
 from labkit.bpf.elsewhere.guest import ACCEPTED, NOT_TRIED, REFUSED
-from labkit.bpf.elsewhere.plan import Candidate, Place
+from labkit.bpf.elsewhere.plan import Boot, Candidate
 from labkit.bpf.text import Source
 from labkit.bpf.verifier import explain
 from labkit.errors import BadArgument, VerifierError
@@ -25,6 +25,7 @@ from labkit.running.progress import Progress, part, silent
 
 __all__ = ["Answer", "answers", "as_text", "check_here"]
 
+LIMIT_S = 580.0  # less than other measurements wait for the lock (600 s)
 _SAID_LINES = 3
 
 
@@ -86,7 +87,7 @@ def answers(
     tried: Sequence[Candidate],
     *,
     kind: str = "",
-    limit_s: float | None = None,
+    limit_s: float = LIMIT_S,
     progress: Progress = silent,
 ) -> Iterator[Answer]:
     """Yield what becomes of a program on each candidate, in their order; those that cannot be booted come first.
@@ -95,22 +96,22 @@ def answers(
     ----------
     path, flags : of the C file; its text is read before the first machine is started.
     kind : as of `%%bpf --kind`.
-    limit_s : seconds per kernel; None is the candidate's own limit.
+    limit_s : seconds per kernel.
     progress : its exception ends the machine that runs.
     """
     task = {"file": path.name, "flags": dict(flags), "kind": kind}
     given = {path.name: path.read_text(encoding="utf-8"), "task.json": json.dumps(task)}
-    yield from (Answer(one.name, "", NOT_TRIED, one.reason, 0.0) for one in tried if one.place is None)
-    booted = [(one.name, one.place) for one in tried if one.place is not None]
-    for number, (name, place) in enumerate(booted):
+    yield from (Answer(one.name, "", NOT_TRIED, one.reason, 0.0) for one in tried if one.boot is None)
+    booted = [(one.name, one.boot) for one in tried if one.boot is not None]
+    for number, (name, boot) in enumerate(booted):
         share = part(progress, number / len(booted), (number + 1) / len(booted))
         # held for one kernel at a time: other labs' measurements come in between
         with exclusive(f"{path.name} on kernel {name}", share) as tell, run_folder() as folder:
-            found = _tried(name, place, given, folder / name, place.limit_s if limit_s is None else limit_s, tell)
+            found = _tried(name, boot, given, folder / name, limit_s, tell)
         yield found
 
 
-def _tried(name: str, place: Place, given: Mapping[str, str], out: Path, limit_s: float, progress: Progress) -> Answer:
+def _tried(name: str, boot: Boot, given: Mapping[str, str], out: Path, limit_s: float, progress: Progress) -> Answer:
     python = "python" if name.startswith("arm64") else shlex.quote(sys.executable)
     tree = "/lab" if name.startswith("arm64") else shlex.quote(str(repo_folder()))
     script = f"PYTHONPATH={tree} exec {python} -m labkit.bpf.elsewhere.guest /mnt/task.json\n"
@@ -119,7 +120,7 @@ def _tried(name: str, place: Place, given: Mapping[str, str], out: Path, limit_s
     def tick(gone_s: float) -> None:
         progress(min(gone_s / limit_s, 1.0), f"{name}: emulated, {gone_s:.0f} s of at most {limit_s:.0f} s")
 
-    ended = place.boot(out, {**given, "run": script}, limit_s, tick)
+    ended = boot(out, {**given, "run": script}, limit_s, tick)
     seconds = round(time.monotonic() - started, 1)
     answer = out / "answer.json"
     if answer.is_file() and answer.read_text().endswith("\n"):

@@ -68,7 +68,7 @@ def kernel_writes_calls() -> bool:
     try:
         binary = build("usdt_app")
         with Workload("usdt_app", ["--loop", "long", "--iterations", "10000000000"]) as run:
-            note = next(note for note in usdt_notes(binary) if note.name == "loop_long")
+            note = next(note for note in usdt_notes(binary) if note.probe == "loop_long")
             address = livecode.address_of(run.pid, binary, note.file_offset)
             event = uprobe.open_event(binary, note.file_offset, pid=run.pid)
             try:

@@ -24,7 +24,7 @@ from labkit.bpf.program import Program
 from labkit.bpf.usdt import livecode, redzone, uprobe
 from labkit.bpf.usdt.operands import ARGUMENTS, Operand, packed, parse
 from labkit.errors import AttachError, BadArgument, LabkitError, unknown_name
-from labkit.machine.doctor.elf import usdt_notes
+from labkit.machine.doctor.elf import UsdtNote, usdt_notes
 from labkit.running.interrupts import uninterrupted
 
 __all__ = ["Probe", "Usdt", "find", "probes_of", "probes_of_process"]
@@ -33,16 +33,10 @@ MOST_PLACES = 64  # USDT_PROBES in c/bpf/labkit_usdt.h
 
 
 @dataclass(frozen=True)
-class Probe:
-    """One place of one probe in a file: what its note in the section .note.stapsdt says."""
+class Probe(UsdtNote):
+    """One place of one probe in a file, `binary`."""
 
     binary: Path
-    name: str  # "provider:probe"
-    address: int  # as linked; `readelf -n` calls it the location
-    file_offset: int
-    arguments: str
-    semaphore: int  # address of its semaphore as linked; 0 if it has none
-    semaphore_offset: int
 
     @cached_property
     def operands(self) -> list[Operand]:
@@ -120,18 +114,7 @@ def _read(path: Path, changed_ns: int) -> list[Probe]:
         notes = usdt_notes(path)
     except (struct.error, ValueError, IndexError):
         raise BadArgument(f"{path.name} is damaged: its notes cannot be read.", "build or install it again") from None
-    return [
-        Probe(
-            path.resolve(),
-            f"{note.provider}:{note.name}",
-            note.address,
-            note.file_offset,
-            note.arguments,
-            note.semaphore,
-            note.semaphore_offset,
-        )
-        for note in notes
-    ]
+    return [Probe(**vars(note), binary=path.resolve()) for note in notes]
 
 
 class Usdt:

@@ -45,12 +45,17 @@ class UsdtNote:
     """One USDT probe, as the section .note.stapsdt describes it."""
 
     provider: str
-    name: str
+    probe: str
     file_offset: int  # where in the file its nop is
     address: int  # where the linker put it
     arguments: str  # where its arguments are: "8@%rdi -4@%eax"
     semaphore: int  # address of the counter that tracers raise; 0 if it has none
     semaphore_offset: int  # where in the file that is
+
+    @property
+    def name(self) -> str:
+        """Its full name, "provider:probe"."""
+        return f"{self.provider}:{self.probe}"
 
 
 def usdt_notes(file: Path) -> list[UsdtNote]:
@@ -64,9 +69,9 @@ def usdt_notes(file: Path) -> list[UsdtNote]:
         owner_size, size, _kind = struct.unpack_from("<III", content)
         start = 12 + owner_size + -owner_size % 4
         address, _base, semaphore = struct.unpack_from("<QQQ", content, start)
-        provider, name, arguments = (text.decode() for text in content[start + 24 : start + size].split(b"\0")[:3])
+        provider, probe, arguments = (text.decode() for text in content[start + 24 : start + size].split(b"\0")[:3])
         place, counter = _file_offset(image, address), _file_offset(image, semaphore)
-        notes.append(UsdtNote(provider, name, place, address, arguments, semaphore, counter))
+        notes.append(UsdtNote(provider, probe, place, address, arguments, semaphore, counter))
         content = content[start + size + -size % 4 :]
     return notes
 

@@ -61,7 +61,7 @@ def _count_passes(program: Path, offset: int) -> int:
 def python_usdt() -> Finding:
     """Look for the probes of CPython itself, first in the distribution's."""
     for file in filter(Path.is_file, _pythons()):
-        names = [note.name for note in usdt_notes(file) if note.provider == "python"]
+        names = [note.probe for note in usdt_notes(file) if note.provider == "python"]
         if names:
             return ok(f"{file} has {len(names)} probes: {', '.join(sorted(set(names)))}")
     return missing("no Python here has probes: they were built without --with-dtrace", package("python3"))
