@@ -204,24 +204,9 @@ def ratios(frame: pd.DataFrame, baseline: str | None = None) -> pd.DataFrame:
     are fewer than six slices: then low and high are the range of the slices, which holds the truth less often.
     """
     baseline = baseline or str(frame.attrs["baseline"])
-    wide = frame.pivot(index="slice", columns="arm", values="value")
-    check_choice("baseline", baseline, list(wide.columns))
-    logs = wide.div(wide[baseline], axis=0).apply(np.log)
-    rows = []
-    for arm in dict.fromkeys(frame["arm"]):
-        if arm != baseline:
-            middle, low, high = median_interval(logs[arm].dropna().to_numpy())
-            rows.append(
-                {
-                    "arm": arm,
-                    "ratio": np.exp(middle),
-                    "low": np.exp(low),
-                    "high": np.exp(high),
-                    "slices": int(logs[arm].notna().sum()),
-                }
-            )
-    rows.sort(key=lambda row: str(row["arm"]).endswith(AGAIN))
-    made = schema.frame(rows, baseline=baseline)
+    logs = frame.assign(value=np.log(frame["value"]))
+    made = _against(logs, baseline).rename(columns={"difference": "ratio"})
+    made[["ratio", "low", "high"]] = np.exp(made[["ratio", "low", "high"]])
     made.attrs["warnings"] = [*frame.attrs.get("warnings", []), *_ratio_warnings(made, baseline)]
     return made
 
@@ -233,6 +218,13 @@ def differences(frame: pd.DataFrame, baseline: str | None = None, *, unit: str =
     A/A arm's interval is to hold 0; how wide it is, is not judged. `unit` is named in the warning.
     """
     baseline = baseline or str(frame.attrs["baseline"])
+    made = _against(frame, baseline)
+    made.attrs["warnings"] = [*frame.attrs.get("warnings", []), *_difference_warnings(made, baseline, unit)]
+    return made
+
+
+def _against(frame: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """Return each arm's median difference from the baseline with its interval, the A/A arm last."""
     wide = frame.pivot(index="slice", columns="arm", values="value")
     check_choice("baseline", baseline, list(wide.columns))
     rows = []
@@ -242,9 +234,7 @@ def differences(frame: pd.DataFrame, baseline: str | None = None, *, unit: str =
             middle, low, high = median_interval(apart)
             rows.append({"arm": arm, "difference": middle, "low": low, "high": high, "slices": len(apart)})
     rows.sort(key=lambda row: str(row["arm"]).endswith(AGAIN))
-    made = schema.frame(rows, baseline=baseline)
-    made.attrs["warnings"] = [*frame.attrs.get("warnings", []), *_difference_warnings(made, baseline, unit)]
-    return made
+    return schema.frame(rows, baseline=baseline)
 
 
 def added_ns(frame: pd.DataFrame) -> pd.DataFrame:
