@@ -96,8 +96,9 @@ def _bench(steps: list[Step], name: str, to: Path) -> int:
     absent: dict[str, str] = {}
     failed = False
     for step in steps:
-        why = f"not installed: {', '.join(missing_peers(step))}. Fix: run `make setup`" if missing_peers(step) else ""
-        if not why:
+        missing = missing_peers(step)
+        why = f"not installed: {', '.join(missing)}. Fix: run `make setup`" if missing else ""
+        if not missing:
             try:
                 figures += step.measure(screen.step(step.names[0], step.seconds))
             except Missing as error:
@@ -123,8 +124,7 @@ def _facts(figures: list[Figure], absent: dict[str, str], took_s: float) -> dict
     """Return what goes with the figures: the machine, the peers' versions, what each figure had to say."""
     told = {figure.name: {"warnings": figure.warnings, "near_goal": figure.near, **figure.facts} for figure in figures}
     load: dict[str, Any] = {"load_average": os.getloadavg()[0], "niceness": os.getpriority(os.PRIO_PROCESS, 0)}
-    peers = {"fio": "fio", "bpftrace": "bpftrace", "strace": "strace", "redis-server": "redis-server", "wrk": "wrk"}
-    versions = {name: _version(program) for name, program in peers.items()}
+    versions = {peer: _version(peer) for peer in ("fio", "bpftrace", "strace", "redis-server", "wrk")}
     return provenance(
         command="make bench", took_s=round(took_s, 1), peers=versions, figures=told, missing=absent, **load
     )

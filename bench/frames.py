@@ -9,12 +9,11 @@ import numpy as np
 from scipy import stats
 
 from bench.figure import Figure, Step, compare, rounds
-from bench.io import blocks, last_cpu
+from bench.io import blocks, rate
 from labkit.bpf import ring
 from labkit.lessons._io.job import Job
 from labkit.machine.folders import quick
 from labkit.running.progress import Progress
-from labkit.running.workload import Workload
 from labkit.stats import trial
 
 __all__ = ["STEPS"]
@@ -22,6 +21,7 @@ __all__ = ["STEPS"]
 # numbers and a name, as the records of the lessons have them
 RECORD = np.dtype([("time_ns", "u8"), ("latency_ns", "u8"), ("pid", "u4"), ("cpu", "u4"), ("comm", "S16")], align=True)
 SMALL, LARGE = 10**5, 10**7
+LEAST_S = 0.05  # of making frames: a small one is not timed alone
 
 
 def _records(events: int) -> np.ndarray:
@@ -32,10 +32,10 @@ def _records(events: int) -> np.ndarray:
     return made
 
 
-def _ns_per_event(records: np.ndarray, least_s: float = 0.05) -> float:
-    """Make frames for a while, so that a small one is not timed alone; CPU time, so that nobody else's is counted."""
+def _ns_per_event(records: np.ndarray) -> float:
+    """CPU time, so that nobody else's is counted."""
     began, frames = time.process_time(), 0
-    while frames == 0 or time.process_time() - began < least_s:
+    while frames == 0 or time.process_time() - began < LEAST_S:
         assert len(ring.as_frame(records)) == len(records)
         frames += 1
     return (time.process_time() - began) * 1e9 / (frames * len(records))
@@ -51,30 +51,21 @@ def _growth(progress: Progress) -> list[Figure]:
 
 def _width(progress: Progress) -> list[Figure]:
     """The same arm twice for 30 seconds: the half-width of the interval is what a small effect has to exceed."""
-    job, began, budget_s = Job("sync", cache="warm"), time.monotonic(), quick(30, 2)
-
-    def rate() -> float:
-        with Workload("io_engines", job.arguments(seconds=0.1, file=file), cpu=last_cpu()) as run:
-            told = run.go(timeout_s=30)
-        return float(told["ios"] / told["elapsed_s"])
-
+    job = Job("sync", cache="warm")
     with blocks() as file:
-        rate()  # how long does a slice take, all in all?
+        rate(job, file, 0.1)  # how long does a slice take, all in all?
         began = time.monotonic()
-        rate()
-        slices = max(2, int(budget_s / 2 / (time.monotonic() - began)))
-        made = rounds(
-            "bench: trial.width", {"lab": lambda: {"value": rate()}}, baseline="lab", slices=slices, progress=progress
-        )
+        rate(job, file, 0.1)
+        slices = max(2, int(quick(30, 2) / 2 / (time.monotonic() - began)))
+        arms = {"lab": lambda: {"value": rate(job, file, 0.1)}}
+        made = rounds("bench: trial.width", arms, baseline="lab", slices=slices, progress=progress)
     wide = made.pivot(index="slice", columns="arm", values="value")
     logs = np.log((wide["lab" + trial.AGAIN] / wide["lab"]).to_numpy())
-    _, low, high = trial.median_interval(list(logs))
     again = stats.bootstrap(
         (logs,), _half_width, vectorized=False, n_resamples=50, method="percentile", rng=np.random.default_rng(0)
     ).confidence_interval
     noise = trial.ratios(made).attrs["warnings"]
-    width = float(np.exp(high) - np.exp(low)) / 2
-    return [Figure("trial.width", width, float(again.low), float(again.high), slices, noise, made)]
+    return [Figure("trial.width", _half_width(logs), float(again.low), float(again.high), slices, noise, made)]
 
 
 def _half_width(logs: np.ndarray) -> float:

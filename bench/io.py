@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -23,19 +24,23 @@ from bench.figure import Figure, Step, compare, ratio, rounds
 from labkit.errors import LabkitError
 from labkit.lessons._io.job import Job
 from labkit.machine.folders import build_folder, quick
+from labkit.running.command import run
+from labkit.running.files import random_file
 from labkit.running.owned import run_folder
 from labkit.running.progress import Progress, part
 from labkit.running.workload import Workload
 from labkit.stats.histogram import from_buckets, quantile
 
-__all__ = ["STEPS", "blocks", "last_cpu"]
+__all__ = ["STEPS", "Watch", "blocks", "last_cpu", "rate", "run_lab"]
 
 LAB, PEER, BARE = "lab", "fio", "bare loop"
 AS_FIO = ("--atime",)  # fio opens its files without O_NOATIME
 BARE_SOURCE = Path(__file__).parent / "bare_uring.c"
 FILE_BYTES = 16 << 20  # as large as the lessons' own
-_CHUNK_BYTES = 1 << 20
 SECONDS_PER_SLICE = 3.6  # of three arms, a second each, and their starts
+
+
+Watch = Callable[[int], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True)
@@ -61,13 +66,7 @@ WARM = (
 def blocks() -> Iterator[Path]:
     """Make the data file, and remove it at the end."""
     with run_folder() as folder:
-        path = folder / "blocks"
-        with path.open("wb") as file:
-            for _ in range(0, FILE_BYTES // quick(1, 4), _CHUNK_BYTES):
-                file.write(os.urandom(_CHUNK_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        yield path
+        yield random_file(folder / "blocks", FILE_BYTES // quick(1, 4))
 
 
 def last_cpu() -> int:
@@ -75,10 +74,30 @@ def last_cpu() -> int:
     return max(os.sched_getaffinity(0))
 
 
+def run_lab(
+    job: Job, file: Path, *more: str, seconds: float = 0.0, ios: int = 0, watch: Watch = nullcontext
+) -> dict[str, Any]:
+    """Run the lab's workload for a time or a number of I/Os, and return what it reports.
+
+    Parameters
+    ----------
+    more : other options of it.
+    watch : process id -> a context manager that is open while it works.
+    """
+    options = [*job.arguments(seconds=seconds, ios=ios, file=file), *more]
+    with Workload("io_engines", options, cpu=last_cpu()) as workload, watch(workload.pid):
+        return workload.go(timeout_s=60)
+
+
+def rate(job: Job, file: Path, seconds: float, *more: str) -> float:
+    """Run the lab's workload for a time, and return its I/Os per second."""
+    told = run_lab(job, file, *more, seconds=seconds)
+    return float(told["ios"] / told["elapsed_s"])
+
+
 def _lab(job: Job, file: Path, seconds: float, *more: str) -> dict[str, float]:
     """Run a slice of the lab's workload; the same columns as `fio.run`."""
-    with Workload("io_engines", [*job.arguments(seconds=seconds, file=file), *more], cpu=last_cpu()) as run:
-        told = run.go(timeout_s=30)
+    told = run_lab(job, file, *more, seconds=seconds)
     ios, cpu_s = told["ios"], told["user_s"] + told["system_s"] + told["kernel_threads_s"]
     p50, p99 = quantile(from_buckets(told["latency_ns"]["buckets"]), [0.5, 0.99])
     return {
@@ -94,24 +113,13 @@ def _against_fio(setting: _Setting, progress: Progress) -> pd.DataFrame:
     more = [*AS_FIO, *(["--registered-buffers", "--registered-files"] if setting.registered else [])]
     with blocks() as file:
         line = fio.command(setting.job, file, seconds, last_cpu(), registered=setting.registered)
-        made = rounds(
-            f"bench: {setting.name}",
-            {
-                LAB: lambda: _lab(setting.job, file, seconds, *more),
-                PEER: lambda: fio.run(line),
-            },
-            baseline=PEER,
-            slices=quick(setting.slices, 2),
-            progress=progress,
-        )
-    return made
+        arms = {LAB: lambda: _lab(setting.job, file, seconds, *more), PEER: lambda: fio.run(line)}
+        slices = quick(setting.slices, 2)
+        return rounds(f"bench: {setting.name}", arms, baseline=PEER, slices=slices, progress=progress)
 
 
-def _one(setting: _Setting) -> Callable[[Progress], list[Figure]]:
-    def measure(progress: Progress) -> list[Figure]:
-        return [ratio(setting.name, _against_fio(setting, progress), "ios_per_s", LAB)]
-
-    return measure
+def _one(setting: _Setting, progress: Progress) -> list[Figure]:
+    return [ratio(setting.name, _against_fio(setting, progress), "ios_per_s", LAB)]
 
 
 def _several(progress: Progress) -> list[Figure]:
@@ -132,8 +140,8 @@ def _timing(progress: Progress) -> list[Figure]:
     progress(0, "a file of blocks")
     with blocks() as file:
         arms = {
-            "timed": lambda: _rate(job, file, seconds),
-            "not timed": lambda: _rate(job, file, seconds, "--no-timing"),
+            "timed": lambda: rate(job, file, seconds),
+            "not timed": lambda: rate(job, file, seconds, "--no-timing"),
         }
         return [
             compare(
@@ -151,21 +159,14 @@ def _build_bare() -> Path:
     """Compile the bare loop with the flags of the workloads."""
     program = build_folder() / "bare_uring"
     flags = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-g", "-fno-omit-frame-pointer"]
-    command = ["cc", *flags, "-o", str(program), str(BARE_SOURCE), "-luring"]
-    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    made = run(["cc", *flags, "-o", program, BARE_SOURCE, "-luring"])
     if made.returncode != 0:
         raise LabkitError("The bare loop does not compile.", "apt-get install liburing-dev", made.stderr)
     return program
 
 
 def _bare(program: Path, file: Path, seconds: float) -> dict[str, float]:
-    made = subprocess.run(
-        ["taskset", "--cpu-list", str(last_cpu()), str(program), str(file), str(seconds)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30 + seconds,
-    )
+    made = run(["taskset", "--cpu-list", str(last_cpu()), program, file, str(seconds)], timeout_s=30 + seconds)
     if made.returncode != 0:
         raise LabkitError("The bare loop failed.", "run it by hand, as the detail says", made.stderr)
     told = json.loads(made.stdout)
@@ -181,8 +182,8 @@ def _loop(progress: Progress) -> list[Figure]:
         made = rounds(
             "bench: io.loop",
             {
-                "timed": lambda: {"ios_per_s": _rate(job, file, seconds, *registered)},
-                "not timed": lambda: {"ios_per_s": _rate(job, file, seconds, *registered, "--no-timing")},
+                "timed": lambda: {"ios_per_s": rate(job, file, seconds, *registered)},
+                "not timed": lambda: {"ios_per_s": rate(job, file, seconds, *registered, "--no-timing")},
                 BARE: lambda: _bare(bare, file, seconds),
             },
             baseline=BARE,
@@ -190,12 +191,6 @@ def _loop(progress: Progress) -> list[Figure]:
             progress=progress,
         )
     return [ratio("io.loop", made, "ios_per_s", "timed"), ratio("io.loop.untimed", made, "ios_per_s", "not timed")]
-
-
-def _rate(job: Job, file: Path, seconds: float, *more: str) -> float:
-    with Workload("io_engines", [*job.arguments(seconds=seconds, file=file), *more], cpu=last_cpu()) as run:
-        told = run.go(timeout_s=30)
-    return float(told["ios"] / told["elapsed_s"])
 
 
 STEPS = (
@@ -206,7 +201,7 @@ STEPS = (
         (fio.PEER,),
     ),
     *(
-        Step((setting.name,), _one(setting), SECONDS_PER_SLICE * setting.slices, (fio.PEER,))
+        Step((setting.name,), partial(_one, setting), SECONDS_PER_SLICE * setting.slices, (fio.PEER,))
         for setting in (*DIRECT[1:], *WARM)
     ),
     Step(("io.loop", "io.loop.untimed"), _loop, 48),

@@ -3,21 +3,19 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
 from bench import watchers
 from bench.figure import Figure, Step, compare, ratio, rounds
-from bench.io import blocks, last_cpu
+from bench.io import Watch, blocks, run_lab
 from labkit.bpf.program import Program
 from labkit.lessons._io.job import Job
 from labkit.lessons.syscall_latency import io_stages, watching_cost
 from labkit.lessons.syscall_latency.timer import flags
 from labkit.machine.folders import quick
 from labkit.running.progress import Progress
-from labkit.running.workload import Workload
 from labkit.stats import trial
 from labkit.stats.histogram import from_buckets, quantile
 
@@ -27,22 +25,20 @@ NOBODY, LAB = "nobody watches", "lab"
 SHORTEST_BYTES = 512  # the shortest read shows best what watching adds
 
 
-def _ns_per_call(job: Job, file: Path, ios: int, watch: Program | None = None) -> float:
+def _ns_per_call(job: Job, file: Path, ios: int, watch: Watch = nullcontext) -> float:
     """Return how long a call takes in the median, as the program measures it around the call."""
-    if watch is not None:
-        watch.clear()
-    with Workload("io_engines", job.arguments(ios=ios, file=file), cpu=last_cpu()) as run:
-        with watch.watching(run.pid) if watch else contextlib.nullcontext():
-            told = run.go(timeout_s=60)
-    if watch is not None:
-        counted = int(watch.histogram("latency").sum())
-        assert counted == ios, f"{counted} of {ios} calls were timed"
-    return _median_ns(told)
-
-
-def _median_ns(told: dict[str, Any]) -> float:
-    """One pause of the machine is not what watching costs: a mean would have it, a median has not."""
+    told = run_lab(job, file, ios=ios, watch=watch)
+    # one pause of the machine is not what watching costs: a mean would have it, a median has not
     return float(quantile(from_buckets(told["latency_ns"]["buckets"]), 0.5))
+
+
+def _ns_timed(job: Job, file: Path, ios: int, timer: Program) -> float:
+    """Return the same while the lab's timer watches."""
+    timer.clear()
+    took_ns = _ns_per_call(job, file, ios, timer.watching)
+    counted = int(timer.histogram("latency").sum())
+    assert counted == ios, f"{counted} of {ios} calls were timed"
+    return took_ns
 
 
 def _slowdown(cache: str, ios: int, slices: int) -> Step:
@@ -51,7 +47,7 @@ def _slowdown(cache: str, ios: int, slices: int) -> Step:
     def measure(progress: Progress) -> list[Figure]:
         with blocks() as file, Program("syscall_latency", flags=flags(job)) as timer:
             arms = {
-                LAB: lambda: _ns_per_call(job, file, ios, timer),
+                LAB: lambda: _ns_timed(job, file, ios, timer),
                 NOBODY: lambda: _ns_per_call(job, file, ios),
             }
             return [compare(name, arms, arm=LAB, baseline=NOBODY, slices=quick(slices, 2), progress=progress)]
@@ -59,26 +55,16 @@ def _slowdown(cache: str, ios: int, slices: int) -> Step:
     return Step((name,), measure, 18)
 
 
-def _cost_vs(name: str, peer: str, watch: str, ios: int) -> Step:
+def _cost_vs(name: str, peer: str, watcher: Callable[[int, str], AbstractContextManager[None]], ios: int) -> Step:
     job = Job(cache="warm", block_bytes=SHORTEST_BYTES)
     (call,) = job.calls
-
-    @contextlib.contextmanager
-    def watched(run: Workload) -> Iterator[None]:
-        with getattr(watchers, watch)(run.pid, call):
-            yield
-
-    def by_peer(file: Path) -> float:
-        with Workload("io_engines", job.arguments(ios=ios, file=file), cpu=last_cpu()) as run, watched(run):
-            told = run.go(timeout_s=60)
-        return _median_ns(told)
 
     def measure(progress: Progress) -> list[Figure]:
         with blocks() as file, Program("syscall_latency", flags=flags(job)) as timer:
             arms = {
                 NOBODY: lambda: {"value": _ns_per_call(job, file, ios)},
-                LAB: lambda: {"value": _ns_per_call(job, file, ios, timer)},
-                peer: lambda: {"value": by_peer(file)},
+                LAB: lambda: {"value": _ns_timed(job, file, ios, timer)},
+                peer: lambda: {"value": _ns_per_call(job, file, ios, lambda pid: watcher(pid, call))},
             }
             frame = rounds(f"bench: {name}", arms, baseline=NOBODY, slices=quick(10, 2), progress=progress)
         told = trial.added_ratio(frame, LAB, peer, NOBODY)
@@ -116,8 +102,8 @@ def _closure(progress: Progress) -> list[Figure]:
 STEPS = (
     _slowdown("direct", ios=1000, slices=20),
     _slowdown("warm", ios=50_000, slices=20),
-    _cost_vs("trace.cost_vs_bpftrace", watchers.BPFTRACE, "bpftrace", 100_000),
-    _cost_vs("trace.cost_vs_bcc_stock", watchers.TRACE, "stock_tool", 100_000),
+    _cost_vs("trace.cost_vs_bpftrace", watchers.BPFTRACE, watchers.bpftrace, 100_000),
+    _cost_vs("trace.cost_vs_bcc_stock", watchers.TRACE, watchers.stock_tool, 100_000),
     Step(("trace.bystander", "trace.bystander.raw"), _bystander, 15),
     Step(("trace.closure",), _closure, 14),
 )

@@ -7,7 +7,6 @@ import contextlib
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from labkit.running import owner
 
@@ -27,10 +26,11 @@ def run(
     subprocess.TimeoutExpired : the command took longer than `timeout_s` seconds, and was ended.
     """
     started: list[subprocess.Popen[str]] = []
-    pipe, options = subprocess.PIPE, dict[str, Any](text=True, errors="replace")
+    pipe = subprocess.PIPE
 
     def start() -> None:
-        started.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, **options))
+        child = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace")
+        started.append(child)
 
     def end() -> None:
         for child in started:
