@@ -13,11 +13,12 @@ struct pair_event {
 	u32 cpu;
 };
 
-BPF_HASH(began_ns, u32, u64);		/* thread -> when its call began */
 BPF_PERCPU_ARRAY(unpaired, u64, 1);	/* exits that found no beginning */
 BPF_RINGBUF_OUTPUT(events, 64);
 
 /* show: entry */
+BPF_HASH(began_ns, u32, u64);		/* thread -> when its call began */
+
 TRACEPOINT_PROBE(syscalls, sys_enter_clock_nanosleep)
 {
 	u32 thread = bpf_get_current_pid_tgid();	/* the low half is the thread's number */

@@ -39,7 +39,7 @@ def _channels(frame: pd.DataFrame, ax: Axes) -> Axes:
     sent = frame[frame["room_bytes"] > 0]
     share = 100 * (1 - sent["received"] / sent["records"]).groupby(sent["arm"]).mean()
     share = share.reindex([arm for arm in arms if arm in share.index])
-    _bars(right, share, "lost_events", "Records lost of 100", of=arms)
+    _bars(right, share, "lost_events", "Records lost per 100", of=arms)
     right.set_xlim(0, 119)
     return style.finish(left, frame, legend=False)
 
