@@ -84,7 +84,7 @@ def lockdown() -> Finding:
         fix = "mokutil --disable-validation  # or boot without lockdown=confidentiality"
         return refused("confidentiality mode: programs may not read the kernel's memory", as_root(fix))
     if mode == "integrity":
-        return ok("integrity mode: the kernel may not be changed; no lesson does, but see fentry")
+        return ok("integrity mode: the kernel may not be changed; no lesson needs that, except for fentry")
     if mode == "none":
         return ok("none")
     if Path("/sys/kernel/security").exists():
