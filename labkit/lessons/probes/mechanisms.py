@@ -148,14 +148,13 @@ def added(frame: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     One row per arm, the cheapest first: arm, added_ns, low_ns, high_ns (the 95 % interval of the median difference from
-    "nothing"), times_as_long (a call with it and without), slices, reason. What this kernel lacks has a row with its
+    "nothing"), times_as_long (the median ratio to "nothing"), slices, reason. What this kernel lacks has a row with its
     reason, and no numbers. `attrs["warnings"]` tells when "nothing (again)" differs from "nothing", or slices are few.
     """
     slices = frame.assign(value=frame["ns_per_call"])[["arm", "slice", "value"]]
     found = trial.differences(slices, NOTHING, unit="ns")
     made = found.rename(columns={"difference": "added_ns", "low": "low_ns", "high": "high_ns"})
-    middle = frame.groupby("arm")["ns_per_call"].median()
-    made["times_as_long"] = made["arm"].map(middle) / middle[NOTHING]
+    made["times_as_long"] = made["arm"].map(trial.ratios(slices, NOTHING).set_index("arm")["ratio"])
     made["reason"] = ""
     rows: list[dict[Any, Any]] = made.sort_values("added_ns").to_dict("records")
     for arm, reason in frame.attrs.get("absent", {}).items():
