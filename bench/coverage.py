@@ -13,7 +13,7 @@ from labkit.machine.folders import quick
 from labkit.running.progress import Progress
 from labkit.stats import histogram, trial
 
-__all__ = ["STEPS"]
+__all__ = ["STEPS", "holds"]
 
 NOISE = (0.0, 0.02, 0.2)  # of the machine, from slice to slice: standard deviation of the logarithm
 SLICES = (trial.ENOUGH, 8, 15)
@@ -28,7 +28,8 @@ def _median_ns(chance: np.random.Generator, level_ns: float, noise: float) -> fl
     return float(histogram.quantile(counts, 0.5))
 
 
-def _holds(chance: np.random.Generator, slices: int, noise: float) -> bool:
+def holds(chance: np.random.Generator, slices: int, noise: float) -> bool:
+    """Return whether the interval of one simulated comparison holds the true ratio."""
     pairs = [[_median_ns(chance, level, noise) for level in (BASE_NS, BASE_NS * RATIO)] for _ in range(slices)]
     _, low, high = trial.median_interval([math.log(two / one) for one, two in pairs])
     return low <= math.log(RATIO) <= high
@@ -41,7 +42,7 @@ def _coverage(progress: Progress) -> list[Figure]:
     shares: dict[str, float] = {}
     for number, (slices, noise) in enumerate(settings):
         progress(number / len(settings), f"{slices} slices, noise {noise}")
-        held = sum(_holds(chance, slices, noise) for _ in range(trials))
+        held = sum(holds(chance, slices, noise) for _ in range(trials))
         shares[f"{slices} slices, noise {noise}"] = round(held / trials, 4)
     share, of_all = float(np.mean(list(shares.values()))), trials * len(settings)
     reach = 1.96 * math.sqrt(share * (1 - share) / of_all)
