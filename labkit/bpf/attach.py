@@ -43,19 +43,15 @@ def attached_to_cgroup(program: int, cgroup: Path, kind: int) -> Iterator[None]:
     ------
     AttachError : the kernel refused.
     """
-    folder = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+    with contextlib.ExitStack() as held:
+        folder = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY)
+        held.callback(os.close, folder)
         link = _link(program, folder, kind)
-        if link < 0:  # no cgroup links before Linux 5.7, or no libbpf that knows them
-            with _attached(program, folder, kind, _ALLOW_MULTI, f"the cgroup {cgroup}"):
-                yield
-            return
-        try:
-            yield
-        finally:
-            os.close(link)
-    finally:
-        os.close(folder)
+        if link >= 0:
+            held.callback(os.close, link)
+        else:  # no cgroup links before Linux 5.7, or no libbpf that knows them
+            held.enter_context(_attached(program, folder, kind, _ALLOW_MULTI, f"the cgroup {cgroup}"))
+        yield
 
 
 def attached_to_map(program: int, sockets: int, kind: int) -> contextlib.AbstractContextManager[None]:

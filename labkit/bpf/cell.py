@@ -122,6 +122,7 @@ class Cell(Program):
                 f"send a struct that is not empty: {name}.ringbuf_output(&event, sizeof(event), 0)",
             )
         collector = self._collectors[name]
+        sink = collector.sink
         record = chosen(records, of, name, self.name, is_ring=collector.is_ring)
         size = record.in_buffer(collector.is_ring) if len(records) > 1 else None
         rows = collector.rows(last, size)
@@ -129,16 +130,16 @@ class Cell(Program):
         waiting = collector.buffer_bytes // (-(-record.size // 8) * 8 + 8)
         each = "" if collector.is_ring else " per CPU"
         notes = [
-            f"{collector.count} records of {collector.record_bytes} bytes. The kernel holds about {waiting}{each}; the "
+            f"{sink.count} records of {collector.record_bytes} bytes. The kernel holds about {waiting}{each}; the "
             f'lab keeps the first {collector.capacity:,}, until {self.name}.clear("{name}").'
         ]
-        shorter, longer = collector.odd_sizes if len(records) == 1 else (0, 0)
-        if len(records) > 1:
-            notes[0] = f"{len(rows)} of the {collector.count} records are of the type {record.name}. " + notes[0]
-        if shorter:
-            notes.append(f"{shorter} records were shorter than their C type: what is missing reads as zeros.")
-        if longer:
-            notes.append(f"{longer} records were longer than their C type: only the head of each is here.")
+        is_only = len(records) == 1
+        if not is_only:
+            notes[0] = f"{len(rows)} of the {sink.count} records are of the type {record.name}. " + notes[0]
+        if is_only and sink.shorter:
+            notes.append(f"{sink.shorter} records were shorter than their C type: what is missing reads as zeros.")
+        if is_only and sink.longer:
+            notes.append(f"{sink.longer} records were longer than their C type: only the head of each is here.")
         return self._told(made, name, notes, collector)
 
     def map(self, name: str, *, per_cpu: bool = False, pid: int | None = None) -> Reading:
@@ -348,9 +349,9 @@ class Cell(Program):
     def _losses(self) -> list[Loss]:
         found = losses.losses(self.bcc)
         for name, collector in self._collectors.items():
-            if collector.overflow:
+            if overflow := collector.sink.overflow:
                 cause = f"records of {name} arrived when the lab already kept {collector.capacity:,}"
-                found.append(Loss(name, cause, collector.overflow, f'read and {self.name}.clear("{name}")'))
+                found.append(Loss(name, cause, overflow, f'read and {self.name}.clear("{name}")'))
         return found
 
     def _told(self, made: Reading, name: str, notes: list[str], collector: Collector | None = None) -> Reading:

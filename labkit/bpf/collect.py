@@ -41,6 +41,11 @@ class Collector:
     ----------
     name, map_fd : of the buffer.
     record_bytes : the size of the C type that is sent, of the largest one where there are several.
+
+    Attributes
+    ----------
+    sink : counts the records kept so far (`count`), those that arrived when `capacity` of them were kept already
+        (`overflow`), and those that were `shorter` or `longer` than the C type.
     """
 
     def __init__(self, name: str, map_fd: int, record_bytes: int) -> None:
@@ -52,7 +57,7 @@ class Collector:
         self._map_fd = map_fd
         self._array = np.empty((self.capacity, record_bytes), dtype=np.uint8)  # memory is used as records arrive
         self._sizes = np.empty(self.capacity, dtype=np.uint32)
-        self._sink = Sink(self._array.ctypes.data, record_bytes, self.capacity, sizes=self._sizes.ctypes.data)
+        self.sink = Sink(self._array.ctypes.data, record_bytes, self.capacity, sizes=self._sizes.ctypes.data)
         self._ring: int | None = None
         self._readers: dict[int, int] = {}
         self._lock, self._stopping = threading.Lock(), threading.Event()
@@ -74,7 +79,7 @@ class Collector:
         """
         with self._lock:
             self._drain()
-            count = self._sink.count
+            count = self.sink.count
             if size is None:
                 return self._array[0 if last is None else max(count - last, 0) : count].copy()
             found = np.flatnonzero(self._sizes[:count] == size)
@@ -84,38 +89,23 @@ class Collector:
         """Forget the records so far."""
         with self._lock:
             self._drain()
-            self._sink.forget()
-
-    @property
-    def count(self) -> int:
-        """Records kept so far."""
-        return int(self._sink.count)
-
-    @property
-    def overflow(self) -> int:
-        """Records that arrived when `capacity` of them were kept already."""
-        return int(self._sink.overflow)
-
-    @property
-    def odd_sizes(self) -> tuple[int, int]:
-        """How many records were shorter than their C type, and how many longer."""
-        return int(self._sink.shorter), int(self._sink.longer)
+            self.sink.forget()
 
     def _open(self, take: ct.c_void_p) -> None:
         if self.is_ring:
-            self._ring = libbcc().bpf_new_ringbuf(self._map_fd, take, ct.byref(self._sink))
+            self._ring = libbcc().bpf_new_ringbuf(self._map_fd, take, ct.byref(self.sink))
             if not self._ring:
                 raise LabkitError(f"The ring buffer {self.name} could not be opened.", "see `labkit doctor`")
         else:
             for cpu in online_cpus():
                 self._open_cpu(cpu, take)
         self._drain()  # what an earlier run of the same cell left
-        self._sink.forget()
+        self.sink.forget()
         self._thread.start()
 
     def _open_cpu(self, cpu: int, take: ct.c_void_p) -> None:
         lib, lost = libbcc(), sink_function("labkit_perf_lost")
-        reader = lib.bpf_open_perf_buffer(take, lost, ct.addressof(self._sink), -1, cpu, PERF_PAGES)
+        reader = lib.bpf_open_perf_buffer(take, lost, ct.addressof(self.sink), -1, cpu, PERF_PAGES)
         if not reader:
             raise LabkitError(
                 f"The perf buffer {self.name} could not be opened on CPU {cpu}: {os.strerror(ct.get_errno())}.",
@@ -148,14 +138,14 @@ class Collector:
         while not self._stopping.is_set():
             with contextlib.suppress(InterruptedError):
                 waiting.poll(_WAIT_MS)
-            before = self.count
+            before = self.sink.count
             with self._lock:
                 self._drain()
-            if self.count != before:
+            if self.sink.count != before:
                 time.sleep(_PAUSE_S)
 
     def _drain(self) -> None:
-        self._sink.budget = _AT_ONCE
+        self.sink.budget = _AT_ONCE
         if self._ring:
             libbcc().bpf_consume_ringbuf(self._ring)
         elif self._readers:

@@ -92,14 +92,9 @@ def shape(fd: int) -> MapShape:
 def read_array(fd: int, dtype: npt.DTypeLike = np.uint64) -> npt.NDArray[Any]:
     """Return a whole array map: shape (entries,), or (entries, CPUs) for a per-CPU array."""
     what, kind = shape(fd), np.dtype(dtype)
-    keys = np.arange(what.entries, dtype=np.uint32)
-    slots = np.zeros((what.entries, what.slot_bytes), dtype=np.uint8)
-    cursor, got = ct.c_uint32(), ct.c_uint32(what.entries)
-    done = libbcc().bpf_lookup_batch(fd, None, ct.byref(cursor), _pointer(keys.copy()), _pointer(slots), ct.byref(got))
-    if done != 0 or got.value != what.entries:
-        for key in range(what.entries):
-            if libbcc().bpf_lookup_elem(fd, _pointer(keys[key:]), _pointer(slots[key])) != 0:
-                raise _failed("read", fd)
+    slots = read_raw(fd)[1]
+    if len(slots) != what.entries:
+        raise _failed("read", fd)
     if not what.per_cpu:
         return slots.view(kind)[:, 0]
     each = slots.reshape(what.entries, possible_cpus(), -1)[:, :, : what.value_bytes]

@@ -179,7 +179,7 @@ def _why_not_followed() -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def compiled(source: str, *options: str) -> Iterator[Path]:
+def compiled(source: str) -> Iterator[Path]:
     """Compile C, give the path of the result, remove it.
 
     It is in the folder of what is built, for /tmp may be mounted noexec; elsewhere only where that may not be written.
@@ -190,11 +190,10 @@ def compiled(source: str, *options: str) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory(prefix="labkit-doctor-", dir=_build_folder()) as folder:
         result = Path(folder) / "doctor"
-        command = [_cc(), "-x", "c", "-", "-o", str(result), *options]
-        done = subprocess.run(command, input=source, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
+        done = _compile(source, "-o", str(result))
         if done.returncode != 0:
             why = (done.stderr.strip().splitlines() or ["no message"])[0]
-            raise Missing(f"{command[0]} cannot compile a program: {why}", package("gcc", "libc6-dev"))
+            raise Missing(f"{_cc()} cannot compile a program: {why}", package("gcc", "libc6-dev"))
         yield result
 
 
@@ -215,15 +214,12 @@ def _cc() -> str:
 
 def includes(header: str) -> bool:
     """Return True when the compiler finds a header."""
-    done = subprocess.run(
-        [_cc(), "-x", "c", "-fsyntax-only", "-"],
-        input=f"#include <{header}>\n",
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_TIMEOUT_S,
-    )
-    return done.returncode == 0
+    return _compile(f"#include <{header}>\n", "-fsyntax-only").returncode == 0
+
+
+def _compile(source: str, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [_cc(), "-x", "c", "-", *options]
+    return subprocess.run(command, input=source, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
 
 
 def _first_line(command: Sequence[str]) -> str:
