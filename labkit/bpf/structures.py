@@ -128,9 +128,7 @@ def constants_of_headers() -> Mapping[str, str]:
 @cache
 def _constants(tree: Path) -> dict[str, str]:
     found: dict[str, str] = {}
-    folders = [each for pattern in _PROMISED for each in tree.glob(pattern)]
-    texts = [path for folder in folders for path in folder.rglob("*.h")]
-    for path in [*texts, *tree.glob("include/linux/socket.h")]:
+    for path in [*_uapi_headers(tree), *tree.glob("include/linux/socket.h")]:
         name = str(path)[str(path).rindex("include/") + len("include/") :]
         pattern = r"^[ \t]*(?:#[ \t]*define[ \t]+([A-Z]\w+)[ \t]+\S|([A-Z][A-Z0-9_]{4,})[ \t]*(?:=[^,;\n]*)?,)"
         for one, other in re.findall(pattern, path.read_text(errors="replace"), re.MULTILINE):
@@ -142,12 +140,16 @@ def _constants(tree: Path) -> dict[str, str]:
 def _promised(tree: Path) -> dict[str, str]:
     """Return the structs of the UAPI headers, which the kernel promises to keep, and the header of each."""
     found: dict[str, str] = {}
-    for folder in (each for pattern in _PROMISED for each in tree.glob(pattern)):
-        for path in folder.rglob("*.h"):
-            name = str(path)[str(path).index("uapi/") :]
-            for tag in re.findall(r"^struct\s+(\w+)\s*\{", path.read_text(errors="replace"), re.MULTILINE):
-                found.setdefault(tag, name)
+    for path in _uapi_headers(tree):
+        name = str(path)[str(path).index("uapi/") :]
+        for tag in re.findall(r"^struct\s+(\w+)\s*\{", path.read_text(errors="replace"), re.MULTILINE):
+            found.setdefault(tag, name)
     return found
+
+
+def _uapi_headers(tree: Path) -> Iterator[Path]:
+    for pattern in _PROMISED:
+        yield from tree.glob(f"{pattern}/**/*.h")
 
 
 def _defined(tags: set[str], tree: Path) -> Iterator[str]:

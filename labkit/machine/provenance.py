@@ -51,7 +51,7 @@ def provenance(*, command: str | Sequence[str] = "", path: Path | None = None, *
     place = path or _usable_data_folder()
     mount = mount_below(place) if place else None  # read once: the table is long on a machine with many containers
     return {
-        **dict(_facts()),
+        **_facts(),
         "cpus": len(os.sched_getaffinity(0)),
         "governor": text_or_empty(CPUS / "cpu0/cpufreq/scaling_governor"),
         "governors": _distinct(CPUS.glob("cpu[0-9]*/cpufreq/scaling_governor")),
@@ -77,17 +77,17 @@ def note_pressure() -> None:
 
 
 @functools.cache
-def _facts() -> tuple[tuple[str, str], ...]:
+def _facts() -> dict[str, str]:
     """Look once for what cannot change while a process lives."""
     system = os.uname()
     processor = _lscpu()
-    return (
-        ("kernel", system.release),
-        ("architecture", system.machine),
-        ("cpu_model", processor.get("Model name", system.machine)),
-        ("virtual_machine", processor.get("Hypervisor vendor", "")),
-        ("labkit", _version()),
-    )
+    return {
+        "kernel": system.release,
+        "architecture": system.machine,
+        "cpu_model": processor.get("Model name", system.machine),
+        "virtual_machine": processor.get("Hypervisor vendor", ""),
+        "labkit": _version(),
+    }
 
 
 def _lscpu() -> dict[str, str]:
