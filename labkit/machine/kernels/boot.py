@@ -108,5 +108,6 @@ def _boot(
     (out / "command").write_text(shlex.join(command) + "\n")
     guest = [_GUEST, tree, kernel.image.parent, "sh", "/mnt/command"]
     words += ["--exec", shlex.join(map(str, guest))]
-    environment = {**os.environ, "PATH": search_path(), "HOME": str(home)}  # vng keeps files of its own at home
+    path = os.pathsep.join([str(Path(sys.prefix) / "bin"), search_path()])  # its own virtme-run comes first
+    environment = {**os.environ, "PATH": path, "HOME": str(home)}  # vng keeps files of its own at home
     return ends_in_time(words, out / "boot.log", timeout_s, tick, folder=tree, environment=environment)
