@@ -34,8 +34,14 @@ _NEW_FOR_S = 60.0  # a folder that is being made is left alone this long
 
 
 @contextlib.contextmanager
-def owned_folder(parent: Path) -> Iterator[Path]:
-    """Make a folder `labkit-…` in `parent`, hold it, and remove it at the end."""
+def run_folder() -> Iterator[Path]:
+    """Make a folder `labkit-…` in the data folder for the files of one measurement, hold it, and remove it at the end.
+
+    Raises
+    ------
+    Missing : it cannot be made.
+    """
+    parent = data_folder()
     made = _Folder(parent)
     try:
         held = owner.acquire("a folder for data files", made.make, made.remove)
@@ -90,11 +96,6 @@ def remove(folder: Path) -> None:
         elif entry.name != MARKER:
             entry.unlink()
     shutil.rmtree(folder)
-
-
-def run_folder() -> contextlib.AbstractContextManager[Path]:
-    """Return a context manager: a folder in the data folder for the files of one measurement."""
-    return owned_folder(data_folder())
 
 
 def _make(parent: Path) -> tuple[Path, int]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from labkit.errors import LabkitError
-from labkit.running.owned import MARKER, left_behind, owned_folder, remove, run_folder
+from labkit.running.owned import MARKER, left_behind, remove, run_folder
 from labkit.running.sweep import sweep
 
 HOLDER = textwrap.dedent(
@@ -31,22 +31,29 @@ HOLDER = textwrap.dedent(
 )
 
 
-def test_the_folder_is_gone_afterwards(tmp_path: Path) -> None:
-    with owned_folder(tmp_path) as folder:
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder of its own."""
+    monkeypatch.setenv("LABKIT_DATA", str(tmp_path))
+    return tmp_path
+
+
+def test_the_folder_is_gone_afterwards(data: Path) -> None:
+    with run_folder() as folder:
         (folder / "file").write_text("x")
         assert folder.name.startswith("labkit-")
-    assert list(tmp_path.iterdir()) == []
+    assert list(data.iterdir()) == []
 
 
-def test_the_folder_is_gone_after_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), owned_folder(tmp_path):
+def test_the_folder_is_gone_after_an_error(data: Path) -> None:
+    with pytest.raises(ZeroDivisionError), run_folder():
         raise ZeroDivisionError
-    assert list(tmp_path.iterdir()) == []
+    assert list(data.iterdir()) == []
 
 
-def test_a_folder_in_use_is_not_swept(tmp_path: Path) -> None:
-    with owned_folder(tmp_path):
-        assert left_behind(tmp_path) == []
+def test_a_folder_in_use_is_not_swept(data: Path) -> None:
+    with run_folder():
+        assert left_behind(data) == []
 
 
 def test_what_a_killed_process_left_is_swept() -> None:
@@ -114,21 +121,21 @@ def test_a_folder_that_vanishes_while_it_is_looked_at_is_passed_over(
 
 @pytest.mark.parametrize("moment", ["open", "flock"])
 def test_a_folder_that_is_swept_while_it_is_made_is_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+    data: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     module = os if moment == "open" else fcntl
     plain = getattr(module, moment)
 
     def swept(*arguments: object, **options: object) -> object:
         monkeypatch.setattr(module, moment, plain)
-        for folder in tmp_path.iterdir():
+        for folder in data.iterdir():
             folder.rmdir()
         return plain(*arguments, **options)
 
     monkeypatch.setattr(module, moment, swept)
-    with owned_folder(tmp_path) as folder:
+    with run_folder() as folder:
         assert folder.is_dir()
-    assert list(tmp_path.iterdir()) == []
+    assert list(data.iterdir()) == []
 
 
 def test_a_removal_that_is_cut_short_is_taken_up_by_the_next_sweep(
