@@ -134,7 +134,7 @@ def _arms(frame: pd.DataFrame, ax: Axes) -> Axes:
     style.axis(right, "x", "ios_per_s")
     right.margins(x=0.35)
     style.finish(right, frame, title="I/Os per second, 95 % interval", legend=False)
-    return style.finish(left, frame, title="Median, quartiles; stroke: p99", legend=False)
+    return style.finish(left, frame, title="Median, quartiles; dash: p99", legend=False)
 
 
 def _first_of(named: dict[Any, str], engine: str) -> str:
