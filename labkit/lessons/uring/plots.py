@@ -231,6 +231,7 @@ def _clocks(frame: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_ylim(rows["arrived"].max() + 0.5, 0.5)
     ax.set_xlim(left=0)
     style.axis(ax, "x", "took_ns")
+    ax.set_xlabel("time since the submission", color=style.INK)
     style.axis(ax, "y", "arrived", ticks=rows["arrived"])
     return style.finish(ax, frame, title="Timeouts, in the order in which they ended")
 
