@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter
 
 from labkit import schema
 from labkit.notebook.plotting import style
@@ -37,9 +36,7 @@ def _ratios(frame: pd.DataFrame, ax: Axes) -> Axes:
         ax.errorbar(rows["ratio"], places, xerr=reach, label=arm, capsize=3, **{**how, "linestyle": "none"})
     ax.axvline(1.0, color=style.INK, linewidth=1)
     style.rows(ax, settings)
-    style.axis(ax, "x", "ratio", log=2, ticks=[0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4])
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.set_xlim(max(ax.get_xlim()[0], 0.2), min(ax.get_xlim()[1], 5))  # an interval may reach to infinity
+    style.ratio_axis(ax)
     ax.set_xlabel(f"times as fast as {frame.attrs.get('baseline', 'the baseline')}, with 95 % interval")
     style.grow(ax, 0.4 * (len(settings) - 4))
     style.legend_below(ax)

@@ -48,6 +48,7 @@ __all__ = [
     "picture",
     "png",
     "prepare",
+    "ratio_axis",
     "reach",
     "rows",
     "series",
@@ -60,6 +61,7 @@ Pictures = Mapping[str, Callable[[pd.DataFrame, Axes], Axes]]  # a column of a f
 
 SIZE_IN = (7.2, 3.8)
 LEGEND_ROW_IN = 0.17
+LEAST_RATIO, MOST_RATIO = 0.01, 100.0
 INK = "#222222"
 GRID = "#dddddd"
 
@@ -176,6 +178,17 @@ def axis(ax: Axes, which: Literal["x", "y"], column: str, *, log: float | None =
         one.set_major_locator(_BytesLocator(nbins=room))
     else:
         one.set_major_locator(MaxNLocator(nbins=min(room, 7), integer=_is_whole(column)))
+
+
+def ratio_axis(ax: Axes) -> None:
+    """Make the x axis one of ratios, logarithmic, with marks that fit; an interval may reach to infinity."""
+    axis(ax, "x", "ratio", log=2)
+    low, high = max(ax.get_xlim()[0], LEAST_RATIO), min(ax.get_xlim()[1], MOST_RATIO)
+    fine = [0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4]
+    wide = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100]
+    ax.set_xlim(low, high)
+    ax.xaxis.set_major_locator(FixedLocator(fine if low >= 0.2 and high <= 5 else wide))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _is_whole(column: str) -> bool:

@@ -176,3 +176,17 @@ def test_titles_of_recordings_next_to_each_other_do_not_overlap() -> None:
     drawn.draw_without_rendering()
     left, right = (next(text for text in ax.findobj(Text) if "RECORDED" in text.get_text()) for ax in pair)
     assert left.get_window_extent().x1 < right.get_window_extent().x0
+
+
+@pytest.mark.parametrize("interval", [(0.6, 1.5), (0.25, 4.0), (0.02, 127.0), (0.5, np.inf)])
+def test_marks_of_ratios_fit_and_one_is_among_them(interval: tuple[float, float]) -> None:
+    drawn = style.figure()
+    ax = style.axes(drawn.subplots())
+    ax.errorbar([1.0], [0], xerr=[[1 - interval[0]], [interval[1] - 1]])
+    style.ratio_axis(ax)
+    drawn.draw_without_rendering()
+    low, high = ax.get_xlim()
+    shown = [label for label in ax.get_xticklabels() if low <= label.get_position()[0] <= high]
+    places = [label.get_window_extent() for label in shown]
+    assert "1" in [label.get_text() for label in shown]
+    assert all(left.x1 < right.x0 for left, right in pairwise(places))
