@@ -20,7 +20,7 @@ def panel() -> Panel:
         controls={
             "runs": controls.whole("runs", 23, 1, 10_000),
             "interval_us": controls.choose(
-                "interval_us", [0, 1000, 10_000, 100_000], 10_000, label="rest between (µs)"
+                "interval_us", [0, 1000, 10_000, 100_000], 10_000, label="rest between starts (µs)"
             ),
         },
         measure=events.measure,
