@@ -95,7 +95,7 @@ PREDICTIONS = {
             "uprobe, tracepoint, strace": "You thought that what is in the program must be near, and so cheap. A "
             "uprobe is a trap into the kernel and back: compare its row with that of the tracepoint.",
             "strace, tracepoint, uprobe": "You thought that a ready-made tool must be quick. strace stops the "
-            "process twice per call and switches to another process: its row is about a hundred times the others.",
+            "process twice per call and switches to another process: its row is many times the others.",
         },
         usual="tracepoint, uprobe, strace",
     ),
