@@ -12,10 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["CALLS_OF_OTHERS", "Act", "Case", "acts_of", "drawn"]
-
-# the hint for a program that does not ask whom it watches
-CALLS_OF_OTHERS = "Calls of a process that is not watched are in it. Ask labkit_is_target() first."
+__all__ = ["Act", "Case", "acts_of", "drawn", "not_watched"]
 
 _RANGE = re.compile(r"(?<![\w-])(\d+)-(\d+)\b")
 
@@ -37,6 +34,12 @@ class Case:
     more: str = ""
     less: str = ""
     beside: str = ""
+
+
+def not_watched(script: str, beside: str, *, counted: str = "Calls") -> Case:
+    """Return the case for a program that does not ask whom it watches; `counted` is what it counts, in a hint."""
+    hint = f"{counted} of a process that is not watched are in it. Ask labkit_is_target() first."
+    return Case("a process that is not watched", script, beside=beside, more=hint)
 
 
 @dataclass(frozen=True)

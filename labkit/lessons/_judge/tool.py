@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from labkit.bpf import bcc
 from labkit.bpf.cell import Cell
+from labkit.bpf.program import Program
 from labkit.bpf.usdt.tracer import Usdt
 from labkit.errors import BadArgument, Missing
 from labkit.lessons._judge.cases import Act, Case, acts_of, drawn
@@ -24,7 +26,7 @@ from labkit.running.judgement import Judgement
 from labkit.running.lock import exclusive
 from labkit.running.workload import Workload, build
 
-__all__ = ["Difference", "Expected", "Tool", "Truth", "differences", "fit"]
+__all__ = ["Difference", "Expected", "Tool", "Truth", "differences", "fit", "summed", "watcher"]
 
 Expected = int | tuple[int, int]  # a count, or the least and the most that is right
 Truth = Mapping[str, Mapping[Key, Expected]]  # by map, then by key; a key that is missing has the count 0
@@ -53,6 +55,23 @@ def fit(answer: object, *, aimed: bool = True) -> Cell:
             'add #include "labkit.h", and in the probe: if (!labkit_is_target()) return 0;',
         )
     return answer
+
+
+def watcher(answer: object) -> Program | str:
+    """Return a learner's program that can watch an experiment, or why it cannot, in words."""
+    if not isinstance(answer, Program):
+        return "Your program is not loaded yet: correct it, run its cell again, and then this one."
+    if "labkit_target" not in answer.map_names:
+        return 'Your program does not ask whom it watches: it needs #include "labkit.h" and labkit_is_target().'
+    return answer
+
+
+def summed(pairs: Iterable[tuple[Key, int]]) -> Counter[Key]:
+    """Return the sum of the numbers under each key: the truth of most exercises."""
+    sums: Counter[Key] = Counter()
+    for key, number in pairs:
+        sums[key] += number
+    return sums
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from labkit import schema
 from labkit.bpf.program import Program
+from labkit.lessons._judge.tool import watcher
 from labkit.lessons.capstone.arms import call_table
 from labkit.lessons.capstone.sqlite import DATABASE, JOURNALS, SqliteSettings, application
 from labkit.lessons.capstone.transactions import measure
@@ -22,8 +23,6 @@ from labkit.running.workload import Workload
 
 __all__ = ["count_transactions", "log_size", "which_journal", "who_commits"]
 
-_NOT_LOADED = "Your program is not loaded yet: correct it, run its cell again, and then this one."
-_NOT_AIMED = 'Your program does not ask whom it watches: it needs #include "labkit.h" and labkit_is_target().'
 ROWS = 60
 BATCHES = (10, 12, 15, 20)
 
@@ -52,10 +51,10 @@ def count_transactions(watch: object) -> str:
 
     Returns what happened, in words.
     """
-    if why := _unfit(watch):
-        return why
+    if isinstance(program := watcher(watch), str):
+        return program
     transactions = random.SystemRandom().randint(31, 97)
-    _watch(watch, [SqliteSettings("delete", "full", transactions)])
+    _watch(program, [SqliteSettings("delete", "full", transactions)])
     truths.expect("10-q2", transactions)
     return "SQLite has stored some rows: journal mode delete, synchronous full. What did your program count?"
 
@@ -65,11 +64,11 @@ def who_commits(watch: object) -> str:
 
     Parameters and result are as of `count_transactions`.
     """
-    if why := _unfit(watch):
-        return why
+    if isinstance(program := watcher(watch), str):
+        return program
     batches = [1, *random.SystemRandom().sample(BATCHES, 3)]
     random.SystemRandom().shuffle(batches)
-    pids = _watch(watch, [SqliteSettings("delete", "full", ROWS // batch, batch) for batch in batches])
+    pids = _watch(program, [SqliteSettings("delete", "full", ROWS // batch, batch) for batch in batches])
     truths.expect("10-q3", pids[batches.index(1)])
     return f"The processes {', '.join(map(str, pids))} have stored {ROWS} rows each. Who committed after each row?"
 
@@ -79,12 +78,12 @@ def log_size(watch: object) -> str:
 
     Parameters and result are as of `count_transactions`.
     """
-    if why := _unfit(watch):
-        return why
+    if isinstance(program := watcher(watch), str):
+        return program
     chance = random.SystemRandom()
     job = SqliteSettings("wal", "full", chance.randint(23, 61), row_bytes=chance.randint(1000, 9000))
     sizes: list[int] = []
-    _watch(watch, [job], "--leave-open", look=lambda own: sizes.append((own / f"{DATABASE}-wal").stat().st_size))
+    _watch(program, [job], "--leave-open", look=lambda own: sizes.append((own / f"{DATABASE}-wal").stat().st_size))
     truths.expect("10-q4", sizes[0])
     return "SQLite has written its log, and was ended before it could clean up. How many bytes did it write?"
 
@@ -92,18 +91,10 @@ def log_size(watch: object) -> str:
 # -- inside --------------------------------------------------------------------------------------
 
 
-def _unfit(watch: object) -> str:
-    """Return why a learner's program cannot be used, or an empty text."""
-    if not isinstance(watch, Program):
-        return _NOT_LOADED
-    return "" if "labkit_target" in watch.map_names else _NOT_AIMED
-
-
 def _watch(
-    watch: object, jobs: list[SqliteSettings], *more: str, look: Callable[[Path], None] | None = None
+    program: Program, jobs: list[SqliteSettings], *more: str, look: Callable[[Path], None] | None = None
 ) -> list[int]:
     """Run all jobs at the same time, each in its own process and folder, watched; return their process ids."""
-    assert isinstance(watch, Program)
     python, *options = application()
     with exclusive("lesson 10: an exercise"), run_folder() as folder, ExitStack() as stack:
         runs = []
@@ -111,9 +102,9 @@ def _watch(
             own = folder / str(number)
             own.mkdir()
             runs.append(stack.enter_context(Workload(Path(python), [*options, *job.arguments(own), *more])))
-        watch.clear(*(name for name in watch.map_names if not name.startswith("labkit_")))
+        program.clear(*(name for name in program.map_names if not name.startswith("labkit_")))
         pids = [run.pid for run in runs]
-        watch.aim(pid=pids)
+        program.aim(pid=pids)
         for run in runs:
             run.start()
         for run in runs:

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from labkit.lessons._judge.cases import Act, Case
+from labkit.lessons._judge.cases import Act, Case, not_watched
 from labkit.lessons._judge.kept import Kept, Key
 from labkit.lessons._judge.tool import Tool, Truth
 
 __all__ = ["FULL", "RACE", "ROOM"]
 
 ROOM = 8  # for sizes
-_BLIND = "Calls of a process that is not watched are counted. Ask labkit_is_target() first."
 
 
 def _calls(acts: list[Act]) -> Truth:
@@ -45,7 +44,7 @@ RACE = Tool(
     _calls,
     (
         Case("one thread", "main: getppid 1009-9999", more="Each call was counted more than once."),
-        Case("a process that is not watched", "main: getppid 101-999", beside="main: getppid 1009-1999", more=_BLIND),
+        not_watched("main: getppid 101-999", "main: getppid 1009-1999"),
         *[_TWO_THREADS] * 3,  # whether two CPUs meet is chance
     ),
 )
@@ -63,9 +62,7 @@ FULL = Tool(
             "main: pwrite 11-97 100-900",
             less="The size is args->count of sys_enter_pwrite64: the key of one more write.",
         ),
-        Case(
-            "a process that is not watched", "main: pwrite 3-9 100-900", beside="main: pwrite 11-97 1000", more=_BLIND
-        ),
+        not_watched("main: pwrite 3-9 100-900", "main: pwrite 11-97 1000"),
         Case("0 bytes", "main: pwrite 3-9 0, pwrite 3-9 1", less="A write of 0 bytes is a write: its key is 0."),
         Case(
             "more sizes than room",

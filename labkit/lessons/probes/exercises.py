@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 
-from labkit.lessons._judge.cases import CALLS_OF_OTHERS, Act, Case
+from labkit.lessons._judge.cases import Act, Case, not_watched
 from labkit.lessons._judge.kept import Kept, Key
-from labkit.lessons._judge.tool import Tool, Truth
+from labkit.lessons._judge.tool import Tool, Truth, summed
 
 __all__ = ["DEEPEST", "NAPS"]
 
@@ -17,13 +17,9 @@ _FALL = {"on_entry": ("fall", False), "on_return": ("fall", True)}
 
 def _naps(acts: list[Act]) -> Truth:
     """Say how often each thread napped, and its time: at least what it asked for, at most what it measured around."""
-    calls: Counter[Key] = Counter()
-    least: Counter[Key] = Counter()
-    most: Counter[Key] = Counter()
-    for act in acts:
-        calls[act.tid] += act.done
-        least[act.tid] += act.done * act.arguments[0] * 1000
-        most[act.tid] += act.elapsed_ns
+    calls = summed((act.tid, act.done) for act in acts)
+    least = summed((act.tid, act.done * act.arguments[0] * 1000) for act in acts)
+    most = summed((act.tid, act.elapsed_ns) for act in acts)
     return {"calls": calls, "time_ns": {tid: (least[tid], most[tid]) for tid in calls}}
 
 
@@ -49,7 +45,7 @@ NAPS = Tool(
             less="One call has one entry and one return, and its time in nanoseconds is the difference. The key is the "
             "id of the thread, labkit_tid().",
         ),
-        Case("a process that is not watched", "main: nap 2 300", beside="main: nap 11-23 200", more=CALLS_OF_OTHERS),
+        not_watched("main: nap 2 300", "main: nap 11-23 200"),
         Case(
             "two threads at a time",
             "thread: nap 3-5 9000-12000; thread: nap 4-6 5000-8000",
@@ -67,7 +63,7 @@ DEEPEST = Tool(
     _deepest,
     (
         Case("one call", "main: fall 1 1 0", less="A call that calls nobody is one open call: its depth is 1."),
-        Case("a process that is not watched", "main: fall 1 1 0", beside="main: fall 2 12 0", more=CALLS_OF_OTHERS),
+        not_watched("main: fall 1 1 0", "main: fall 2 12 0"),
         Case(
             "recursion",
             "main: fall 1 5-20 0",

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from labkit import schema
-from labkit.bpf.program import Program
 from labkit.errors import WorkloadUnable
+from labkit.lessons._judge.tool import watcher
 from labkit.lessons.serve.runs import Setting, run_once, usual_place
 from labkit.lessons.serve.watched import calls, per_request
 from labkit.machine.folders import quick
@@ -19,9 +19,6 @@ from labkit.running import truths
 from labkit.running.lock import exclusive
 
 __all__ = ["count_by_calls", "count_in_the_ring", "how_many_connections", "which_way"]
-
-_NOT_LOADED = "Your program is not loaded yet: correct it, run its cell again, and then this one."
-_NOT_AIMED = 'Your program does not ask whom it watches: it needs #include "labkit.h" and labkit_is_target().'
 
 
 def which_way() -> pd.DataFrame:
@@ -57,24 +54,16 @@ def count_in_the_ring(watch: object) -> str:
     return _count(watch, ("multishot", "uring"), "11-q3")
 
 
-def _unfit(watch: object) -> str:
-    """Return why a learner's program cannot be used, or an empty text."""
-    if isinstance(watch, Program):
-        return "" if "labkit_target" in watch.map_names else _NOT_AIMED
-    return _NOT_LOADED
-
-
 def _count(watch: object, ways: Sequence[str], question: str) -> str:
     """Let clients ask a server by the first of the ways that this kernel has."""
-    if why := _unfit(watch):
-        return why
-    assert isinstance(watch, Program)
+    if isinstance(program := watcher(watch), str):
+        return program
     chance = random.SystemRandom()
     requests, connections = chance.randint(1009, 2999), chance.randint(31, 61)
     for way in ways:
         try:
             with exclusive("lesson 11: an exercise"):
-                run_once(way, Setting(connections, 64, usual_place()), requests=requests, program=watch)
+                run_once(way, Setting(connections, 64, usual_place()), requests=requests, program=program)
         except WorkloadUnable as error:
             refused = error
             continue

@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
-from labkit.lessons._judge.cases import CALLS_OF_OTHERS, Act, Case
-from labkit.lessons._judge.kept import Kept, Key
-from labkit.lessons._judge.tool import Tool, Truth
+from labkit.lessons._judge.cases import Act, Case, not_watched
+from labkit.lessons._judge.kept import Kept
+from labkit.lessons._judge.tool import Tool, Truth, summed
 
 __all__ = ["BYTES_READ", "BY_DESCRIPTOR"]
 
@@ -17,10 +15,7 @@ def _read(acts: list[Act]) -> Truth:
 
 
 def _received(acts: list[Act]) -> Truth:
-    found: Counter[Key] = Counter()
-    for act in acts:
-        found[act.fd] += act.done - act.failed
-    return {"calls": found}
+    return {"calls": summed((act.fd, act.done - act.failed) for act in acts)}
 
 
 BYTES_READ = Tool(
@@ -33,12 +28,7 @@ BYTES_READ = Tool(
             "main: pread 11-97 100-900",
             less="moved is a sum of bytes, not a number of calls: add what the call returned.",
         ),
-        Case(
-            "a process that is not watched",
-            "main: pread 3-9 100",
-            beside="main: pread 11-97 4096",
-            more=CALLS_OF_OTHERS,
-        ),
+        not_watched("main: pread 3-9 100", "main: pread 11-97 4096"),
         Case(
             "short reads",
             "main: short 11-23 100-900, pread 3-9 50-99",
@@ -67,7 +57,7 @@ BY_DESCRIPTOR = Tool(
     _received,
     (
         Case("one socket", "main: receive 11-97 10-99"),
-        Case("a process that is not watched", "main: receive 3-9 10", beside="main: late 2 3000", more=CALLS_OF_OTHERS),
+        not_watched("main: receive 3-9 10", "main: late 2 3000"),
         Case(
             "errors",
             "main: receive 3-9 20, refused 5-20",

@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
-from labkit.lessons._judge.cases import Act, Case
-from labkit.lessons._judge.kept import Kept, Key
-from labkit.lessons._judge.tool import Tool, Truth
+from labkit.lessons._judge.cases import Act, Case, not_watched
+from labkit.lessons._judge.kept import Kept
+from labkit.lessons._judge.tool import Tool, Truth, summed
 
 __all__ = ["HANDED", "RESULTS"]
 
-_BLIND = "Requests of a process that is not watched are in it. Ask labkit_is_target() first."
 _OPCODES = {"worked": 22, "workednops": 0}  # enum io_uring_op in include/uapi/linux/io_uring.h: READ, NOP
 
 
@@ -20,11 +17,7 @@ def _results(acts: list[Act]) -> Truth:
 
 
 def _handed(acts: list[Act]) -> Truth:
-    found: Counter[Key] = Counter()
-    for act in acts:
-        if act.act in _OPCODES:
-            found[_OPCODES[act.act]] += act.done
-    return {"handed": found}
+    return {"handed": summed((_OPCODES[act.act], act.done) for act in acts if act.act in _OPCODES)}
 
 
 RESULTS = Tool(
@@ -38,7 +31,7 @@ RESULTS = Tool(
             more="Each request has one result, but not each call is a request: a call may also wait.",
             less="Each request has one result; the tracepoint io_uring:io_uring_complete is passed once for each.",
         ),
-        Case("a process that is not watched", "main: reads 1 10", beside="main: nops 11-23", more=_BLIND),
+        not_watched("main: reads 1 10", "main: nops 11-23", counted="Requests"),
         Case(
             "a batch",
             "main: reads 11-97 10",
@@ -68,7 +61,7 @@ HANDED = Tool(
             "args->opcode is the key.",
             more="Count under args->opcode. The opcode of a read is 22.",
         ),
-        Case("a process that is not watched", "main: worked 2 10", beside="main: workednops 11-23", more=_BLIND),
+        not_watched("main: worked 2 10", "main: workednops 11-23", counted="Requests"),
         Case(
             "none",
             "main: nops 11-23, reads 11-23 100",

@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
-from labkit.lessons._judge.cases import Act, Case
-from labkit.lessons._judge.kept import Kept, Key
-from labkit.lessons._judge.tool import Tool, Truth
+from labkit.lessons._judge.cases import Act, Case, not_watched
+from labkit.lessons._judge.kept import Kept
+from labkit.lessons._judge.tool import Tool, Truth, summed
 
 __all__ = ["BYTES", "PATHS"]
 
 PATH_BYTES = 32  # of struct path, with the zero at its end
-_BLIND = "Replies of a process that is not watched are in it. Ask labkit_is_target() first."
 _CUT = f"A path of more than {PATH_BYTES - 1} letters is cut: its first {PATH_BYTES - 1} letters are the key."
 _REPLY = {"on_reply": ("labkit:reply", 4)}
 
@@ -23,17 +20,11 @@ def _path(letters: int) -> str:
 
 
 def _paths(acts: list[Act]) -> Truth:
-    found: Counter[Key] = Counter()
-    for act in acts:
-        found[_path(act.arguments[0])[: PATH_BYTES - 1]] += act.done
-    return {"paths": found}
+    return {"paths": summed((_path(act.arguments[0])[: PATH_BYTES - 1], act.done) for act in acts)}
 
 
 def _bytes(acts: list[Act]) -> Truth:
-    found: Counter[Key] = Counter()
-    for act in acts:
-        found[act.arguments[1]] += act.bytes
-    return {"bytes_by_status": found}
+    return {"bytes_by_status": summed((act.arguments[1], act.bytes) for act in acts)}
 
 
 PATHS = Tool(
@@ -49,23 +40,13 @@ PATHS = Tool(
             less="The path is argument 2 of the probe, a pointer into the memory of the process: the program must copy "
             "the text from there.",
         ),
-        Case(
-            "a process that is not watched",
-            "main: reply 3-9 7 200 1",
-            beside="main: reply 11-40 9-12 200 1",
-            more=_BLIND,
-        ),
+        not_watched("main: reply 3-9 7 200 1", "main: reply 11-40 9-12 200 1", counted="Replies"),
         Case(
             "several paths",
             "main: reply 3-9 20-25 200 1, reply 11-19 3-5 200 1, reply 3-9 10-15 200 1",
             more="The key has room for 31 letters. Give the whole of it to the helper: sizeof(path).",
         ),
-        Case(
-            "a path longer than the buffer",
-            "main: reply 3-9 40-99 200 1",
-            less=_CUT,
-            more=_CUT,
-        ),
+        Case("a path longer than the buffer", "main: reply 3-9 40-99 200 1", less=_CUT, more=_CUT),
         Case("an empty path", "main: reply 3-9 0 404 1", less="An empty path is a path, too: its key has no letters."),
     ),
     usdt=_REPLY,
@@ -82,12 +63,7 @@ BYTES = Tool(
             less="Argument 1 is the status and argument 3 the number of bytes: add the bytes up, by status.",
             more="Argument 1 is the status and argument 3 the number of bytes: add the bytes up, by status.",
         ),
-        Case(
-            "a process that is not watched",
-            "main: reply 3-9 5 200 100",
-            beside="main: reply 11-40 5 404 99",
-            more=_BLIND,
-        ),
+        not_watched("main: reply 3-9 5 200 100", "main: reply 11-40 5 404 99", counted="Replies"),
         Case(
             "several statuses, one below 0",
             "main: reply 3-9 5 200 10-99, reply 3-9 5 -2 10-99, reply 3-9 5 404 10-99",

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import random
 
-from labkit.bpf.program import Program
 from labkit.bpf.text import BPF_FOLDER
 from labkit.bpf.verifier.explain import Verdict
 from labkit.errors import check_int
+from labkit.lessons._judge.tool import watcher
 from labkit.lessons.verifier.gallery import GALLERY, judge, judge_file
 from labkit.running import truths
 from labkit.running.workload import Workload
@@ -65,12 +65,12 @@ def open_files(watch: object) -> str:
 
     Returns a sentence about what happened.
     """
-    if not isinstance(watch, Program):
-        return "Your program is not loaded yet: fix it, run its cell again, and then this one."
+    if isinstance(program := watcher(watch), str):
+        return program
     times = random.SystemRandom().randint(101, 997)
     with Workload("hello", ["--open", "/dev/null", "--times", str(times)]) as run:
-        watch.clear(*(name for name in watch.map_names if not name.startswith("labkit_")))
-        watch.aim(pid=run.pid)
+        program.clear(*(name for name in program.map_names if not name.startswith("labkit_")))
+        program.aim(pid=run.pid)
         run.go()
     truths.expect("03-q3", times)
     return "The workload has opened its file while your program was attached. What did your program count?"

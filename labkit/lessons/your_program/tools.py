@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import errno
-from collections import Counter
 
-from labkit.lessons._judge.cases import CALLS_OF_OTHERS, Act, Case
-from labkit.lessons._judge.kept import Kept, Key
-from labkit.lessons._judge.tool import Tool, Truth
+from labkit.lessons._judge.cases import Act, Case, not_watched
+from labkit.lessons._judge.kept import Kept
+from labkit.lessons._judge.tool import Tool, Truth, summed
 
 __all__ = ["FAILING", "WRITTEN"]
 
@@ -16,19 +15,11 @@ _ERRORS = {"missing": errno.ENOENT, "nofolder": errno.ENOTDIR}
 
 
 def _failing(acts: list[Act]) -> Truth:
-    found: Counter[Key] = Counter()
-    for act in acts:
-        if act.failed:
-            found[_ERRORS[act.act]] += act.failed
-    return {"errors": found}
+    return {"errors": summed((_ERRORS[act.act], act.failed) for act in acts if act.failed)}
 
 
 def _written(acts: list[Act]) -> Truth:
-    found: Counter[Key] = Counter()
-    for act in acts:
-        if act.bytes:
-            found[act.fd] += act.bytes
-    return {"written": found}
+    return {"written": summed((act.fd, act.bytes) for act in acts if act.bytes)}
 
 
 FAILING = Tool(
@@ -42,7 +33,7 @@ FAILING = Tool(
             more="A call that fails returns the error number with a minus sign. The key is the number without it.",
             less="The result of a call that failed is below 0: for a file that does not exist, -2.",
         ),
-        Case("a process that is not watched", "main: missing 3-9", beside="main: missing 11-97", more=CALLS_OF_OTHERS),
+        not_watched("main: missing 3-9", "main: missing 11-97"),
         Case(
             "files that exist",
             "main: opened 11-97, missing 3-9",
@@ -68,12 +59,7 @@ WRITTEN = Tool(
             "main: pwrite 11-97 100-900",
             less="written is a sum of bytes, not a number of calls. Its key is the descriptor, args->fd of the entry.",
         ),
-        Case(
-            "a process that is not watched",
-            "main: pwrite 3-9 100",
-            beside="main: pwrite 11-97 4096",
-            more=CALLS_OF_OTHERS,
-        ),
+        not_watched("main: pwrite 3-9 100", "main: pwrite 11-97 4096"),
         Case(
             "short writes",
             "main: partial 11-23 100-900, pwrite 3-9 50-99",
