@@ -122,20 +122,34 @@ def once(
     *,
     progress: Progress | None = None,
     seconds: float = 0.0,
+    warnings: list[str] | None = None,
 ) -> dict[str, T]:
     """Run every arm once, in order, and return what each returned: for counts, which need no repetition.
 
     Parameters
     ----------
     arms : name -> what `run` is given.
-    run : as of `interleaved`. What it raises, a refusal included, ends it: half a comparison is none.
-    progress, seconds : as of `interleaved`.
+    run, progress, seconds : as of `interleaved`.
+    warnings : where to say which arms this machine refuses: they are left out. None: a refusal ends it.
+
+    Raises
+    ------
+    WorkloadUnable : this machine refuses every arm, or, without `warnings`, one of them.
     """
-    report = progress or silent
-    return {
-        name: run(arm, _ticks(report, done / len(arms), len(arms), seconds, name))
-        for done, (name, arm) in enumerate(arms.items())
-    }
+    report, found = progress or silent, dict[str, T]()
+    refused: list[WorkloadUnable] = []
+    for done, (name, arm) in enumerate(arms.items()):
+        try:
+            found[name] = run(arm, _ticks(report, done / len(arms), len(arms), seconds, name))
+        except WorkloadUnable as error:
+            refused.append(error)
+            if warnings is None:
+                break
+    if refused and (warnings is None or not found):
+        raise refused[0]
+    if warnings is not None:
+        warnings += dict.fromkeys(f"{error.what} Fix: {error.fix}" for error in refused)
+    return found
 
 
 def _ticks(report: Progress, start: float, parts: int, seconds: float, note: str) -> Tick:

@@ -62,28 +62,25 @@ def calls(
         for way in check_choices("cache", cache, CACHES)
         for name in check_choices("engine", engine, ENGINES)
     }
+    warnings: list[str] = []
     with (
         exclusive("lesson 07: who blocks", progress) as report,
         attached() as program,
         shared_file(list(jobs.values())) as file,
     ):
-        made = trial.interleaved(
-            list(jobs),
-            lambda arm, tick: run_job(jobs[arm], ios=ios, file=file, program=program, tick=tick),
-            slices=1,  # what it shows is counts: one run is enough
+        found = trial.once(
+            jobs,
+            lambda job, tick: run_job(job, ios=ios, file=file, program=program, tick=tick),
             progress=report,
-            refused_with=lambda arm: jobs[arm].engine,
+            warnings=warnings,
         )
-        found = {arm: runs[0] for arm, runs in made.by_arm().items()}
         rows = [
-            {"engine": job.engine, "cache": job.cache, **row}
-            for arm, job in jobs.items()
-            if arm in found
-            for row in call_rows(found[arm])
+            {"engine": jobs[arm].engine, "cache": jobs[arm].cache, **row}
+            for arm, run in found.items()
+            for row in call_rows(run)
         ]
         lost = sum(run.seen.lost for run in found.values())
-        command = next(iter(found.values())).command
-        facts = provenance(command=command, seed=made.seed, lost_events=lost, warnings=made.warnings)
+        facts = provenance(command=next(iter(found.values())).command, lost_events=lost, warnings=warnings)
     return schema.frame(rows, **facts)
 
 
@@ -152,25 +149,19 @@ def in_memory(ios: int | None = None, *, slices: int | None = None, progress: Pr
 
     with exclusive("lesson 07: a file in memory", progress) as report:
         with attached() as program:
-            watched = trial.interleaved(
-                [arm for arm, (*_, again) in arms.items() if not again],
+            seen = trial.once(  # without io_uring there is nothing to compare
+                {arm: arm for arm, (*_, again) in arms.items() if not again},
                 lambda arm, tick: run(arm, tick, program),
-                slices=1,
                 progress=part(report, 0.0, 0.3),
-                refused_with=lambda arm: arms[arm][0],
             )
-        if watched.warnings:  # without io_uring there is nothing to compare
-            what, _, fix = watched.warnings[0].partition(" Fix: ")
-            raise Missing(what, fix)
         unwatched = trial.interleaved(list(arms), run, slices=slices, progress=part(report, 0.3, 1.0))
-        runs, seen = unwatched.by_arm(), watched.by_arm()
-        rows = []
+        runs, rows = unwatched.by_arm(), []
         for arm, (engine, place, _, again) in arms.items():
             middles = _middles(runs[arm])
             p50, low_p50, high_p50 = trial.median_interval(middles)
             logs = np.log(np.array(middles) / np.array(_middles(runs[f"sync {place}"])))
             ratio, low, high = np.exp(trial.median_interval(list(logs)))
-            one = seen[arm.removesuffix(trial.AGAIN)][0]
+            one = seen[arm.removesuffix(trial.AGAIN)]
             workers = [thread for thread in one.report["kernel_threads"] if thread["name"].startswith("iou-wrk")]
             rows.append(
                 {

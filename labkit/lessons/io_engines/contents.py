@@ -34,17 +34,16 @@ def content(
     }
     first = next(iter(jobs.values()))
     ios, verify = first.file_bytes // first.block_bytes, "during" if operation == "read" else "after"
+    warnings: list[str] = []
     with exclusive("lesson 07: content", progress) as report:
-        made = trial.interleaved(
-            list(jobs),
-            lambda arm, tick: run_job(jobs[arm], "--verify", verify, ios=ios, tick=tick),
-            slices=1,
+        runs = trial.once(
+            jobs,
+            lambda job, tick: run_job(job, "--verify", verify, ios=ios, tick=tick),
             progress=report,
-            refused_with=lambda arm: jobs[arm].engine,
+            warnings=warnings,
         )
-        runs = made.by_arm()
-        facts = provenance(command=next(iter(runs.values()))[0].command, warnings=made.warnings)
-    reports = [(jobs[arm], runs[arm][0].report) for arm in jobs if arm in runs]
+        facts = provenance(command=next(iter(runs.values())).command, warnings=warnings)
+    reports = [(jobs[arm], run.report) for arm, run in runs.items()]
     rows = [
         {
             "engine": job.engine,

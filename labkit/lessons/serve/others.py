@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from labkit import schema
-from labkit.errors import Missing, WorkloadError, WorkloadUnable, check_float
+from labkit.errors import Missing, WorkloadError, check_float
 from labkit.lessons.serve.rates import USUAL
 from labkit.lessons.serve.runs import Setting, check_setting, check_ways, serving
 from labkit.machine.folders import quick
@@ -21,6 +21,7 @@ from labkit.running.command import run
 from labkit.running.lock import exclusive
 from labkit.running.pinning import cpus_for
 from labkit.running.progress import Progress
+from labkit.stats import trial
 
 __all__ = ["ask", "wrk"]
 
@@ -49,25 +50,19 @@ def wrk(
 
     Raises
     ------
-    Missing : wrk is not installed.
+    Missing : wrk is not installed, or this machine refuses all of the ways.
     """
     ways = check_ways(way)
     setting = check_setting(connections, message_bytes)
     whole = int(check_float("seconds", quick(2, 1) if seconds is None else seconds, 1, 60, "seconds"))
     if shutil.which("wrk") is None:
         raise Missing("wrk is not installed.", "sudo apt-get install wrk")
-    rows, warnings = [], []
+    warnings: list[str] = []
     with exclusive("lesson 11: wrk", progress) as report:
-        for number, arm in enumerate(ways):
-            report(number / len(ways), arm)
-            try:
-                rows.append(_ask(arm, setting, whole))
-            except WorkloadUnable as error:
-                warnings.append(f"{error.what} Fix: {error.fix}")
+        asked = {arm: arm for arm in ways}
+        made = trial.once(asked, lambda arm, _: _ask(arm, setting, whole), progress=report, warnings=warnings)
         facts = provenance(command=["wrk", "--connections", str(setting.connections)], warnings=warnings)
-    if not rows:
-        raise Missing(warnings[0], "take another way")
-    return schema.frame(rows, **facts)
+    return schema.frame(list(made.values()), **facts)
 
 
 def _ask(way: str, setting: Setting, seconds: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
 from labkit.running.progress import Progress, Tick, part
-from labkit.stats import trial
+from labkit.stats import settings, trial
 from labkit.stats.histogram import p99, quantile
 
 __all__ = ["SETTING", "many_connections", "measure", "medians", "ratios"]
@@ -66,7 +66,7 @@ def measure(
     """
     ways = check_ways(way)
     counts = quick(CONNECTIONS, (1, 64)) if connections is None else connections
-    settings = check_settings(counts, message_bytes, pinning, transport)
+    wanted = check_settings(counts, message_bytes, pinning, transport)
     slices = trial.check_slices(slices, 6, 2)
     slice_s = check_float("slice_s", quick(0.15, 0.03) if slice_s is None else slice_s, 0.005, 60, "seconds")
     seed = check_seed(seed)
@@ -74,7 +74,7 @@ def measure(
     frames, warnings = [], []
 
     with exclusive("lesson 11: requests per second", progress) as report:
-        for number, setting in enumerate(settings):
+        for number, setting in enumerate(wanted):
 
             def run(arm: str, tick: Tick, setting: Setting = setting) -> dict[str, Any]:
                 made = run_once(arm.removesuffix(trial.AGAIN), setting, seconds=slice_s, tick=tick)
@@ -86,7 +86,7 @@ def measure(
                 slices=slices,
                 seed=seed,
                 seconds=slice_s,
-                progress=part(report, number / len(settings), (number + 1) / len(settings)),
+                progress=part(report, number / len(wanted), (number + 1) / len(wanted)),
             )
             frames.append(made.frame())
             warnings += made.warnings
@@ -111,15 +111,6 @@ def _row(made: Answered) -> dict[str, Any]:
     }
 
 
-def _settings(frame: pd.DataFrame) -> list[tuple[dict[str, Any], pd.DataFrame]]:
-    """Return each setting with its rows, in the order of the frame."""
-    found = []
-    for here in frame[SETTING].drop_duplicates().to_dict("records"):
-        rows = frame[(frame[SETTING] == pd.Series(here)).all(axis=1)]
-        found.append(({str(name): value for name, value in here.items()}, rows))
-    return found
-
-
 def ratios(frame: pd.DataFrame, column: str = "requests_per_s", baseline: str | None = None) -> pd.DataFrame:
     """Return each way's ratio to the baseline, slice by slice, with its 95 % interval, for each setting measured.
 
@@ -133,16 +124,8 @@ def ratios(frame: pd.DataFrame, column: str = "requests_per_s", baseline: str | 
     """
     check_choice("column", column, list(frame.columns))
     baseline = str(frame.attrs.get("baseline", BASELINE)) if baseline is None else baseline
-    parts, warnings = [], list(frame.attrs.get("warnings", []))
-    for here, rows in _settings(frame):
-        found = trial.ratios(rows.assign(value=rows[column])[["arm", "slice", "value"]], baseline)
-        parts.append(found.assign(**here)[[*SETTING, "arm", "ratio", "low", "high", "slices"]])
-        warnings += [
-            said if said == trial.TOO_FEW else f"{many_connections(here['connections'])}: {said}"
-            for said in found.attrs["warnings"]
-        ]
-    made = pd.concat(parts, ignore_index=True)
-    return schema.derived(made, frame, baseline=baseline, warnings=list(dict.fromkeys(warnings)))
+    values = frame.assign(value=frame[column])
+    return settings.ratios(values, SETTING, baseline, lambda here: many_connections(here["connections"]))
 
 
 def many_connections(connections: int) -> str:

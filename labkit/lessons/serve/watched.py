@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from labkit import schema
-from labkit.errors import WorkloadUnable, check_int
+from labkit.errors import check_int
 from labkit.lessons.serve.rates import USUAL
 from labkit.lessons.serve.runs import (
     CALLS,
@@ -27,6 +27,7 @@ from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
 from labkit.running.progress import Progress
+from labkit.stats import trial
 
 __all__ = ["calls", "integrity", "per_request"]
 
@@ -61,25 +62,18 @@ def calls(
     settings = check_settings(connections, message_bytes, pinning, "tcp")
     wanted = quick(20_000, 1_999) if requests is None else requests
     wanted = check_int("requests", wanted, 1, 10_000_000, "requests")
-    rows: list[dict[str, Any]] = []
-    refused: list[WorkloadUnable] = []
-    lost = 0
+    jobs = {f"{arm}, {each.connections} connections": (arm, each) for each in settings for arm in ways}
+    warnings: list[str] = []
     with exclusive("lesson 11: system calls", progress) as report, attached() as program:
-        jobs = [(arm, setting) for setting in settings for arm in ways]
-        for number, (arm, setting) in enumerate(jobs):
-            report(number / len(jobs), f"{arm}, {setting.connections} connections")
-            try:
-                made = run_once(arm, setting, requests=wanted, program=program)
-            except WorkloadUnable as error:
-                refused.append(error)
-                continue
-            rows += _rows(arm, setting, made)
-            lost += made.lost_events
-        warnings = list(dict.fromkeys(f"{error.what} Fix: {error.fix}" for error in refused))
+        made = trial.once(
+            jobs,
+            lambda job, tick: run_once(*job, requests=wanted, program=program, tick=tick),
+            progress=report,
+            warnings=warnings,
+        )
+        lost = sum(run.lost_events for run in made.values())
         facts = provenance(command=["serve", "--way", *ways], lost_events=lost, warnings=warnings)
-    if not rows:
-        raise refused[0]
-    return schema.frame(rows, **facts)
+    return schema.frame([row for name, run in made.items() for row in _rows(*jobs[name], run)], **facts)
 
 
 def _rows(arm: str, setting: Setting, made: Answered) -> list[dict[str, Any]]:
@@ -150,22 +144,18 @@ def integrity(
     wanted = quick(20_000, 1_999) if requests is None else requests
     wanted = check_int("requests", wanted, 1, 10_000_000, "requests")
     rough = ["--slow", str(connections // 10), "--requests-per-connection", "20", "--visits-every", "5"]
-    rows, refused = [], []
+    rows, warnings, setting = [], list[str](), Setting(connections, 1000, usual_place())
     with exclusive("lesson 11: every byte", progress) as report:
-        for number, arm in enumerate(ways):
-            report(number / len(ways), arm)
-            try:
-                made = run_once(arm, Setting(connections, 1000, usual_place()), requests=wanted, more=rough)
-            except WorkloadUnable as error:
-                refused.append(error)
-                continue
-            told = made.clients
-            row = {"arm": arm, "connections": connections, "requests": told["asked"], "answered": told["answered"]}
-            row |= {name: told[name] for name in ("wrong_bytes", "opened_connections", "visits")}
-            rows.append(row | {name: made.server[name] for name in ("accepted", "resets")})
-        facts = provenance(
-            command=["serve_load", *rough], warnings=[f"{error.what} Fix: {error.fix}" for error in refused]
+        made = trial.once(
+            {arm: arm for arm in ways},
+            lambda arm, tick: run_once(arm, setting, requests=wanted, more=rough, tick=tick),
+            progress=report,
+            warnings=warnings,
         )
-    if not rows:
-        raise refused[0]
+        facts = provenance(command=["serve_load", *rough], warnings=warnings)
+    for arm, run in made.items():
+        told = run.clients
+        row = {"arm": arm, "connections": connections, "requests": told["asked"], "answered": told["answered"]}
+        row |= {name: told[name] for name in ("wrong_bytes", "opened_connections", "visits")}
+        rows.append(row | {name: run.server[name] for name in ("accepted", "resets")})
     return schema.frame(rows, **facts)

@@ -23,6 +23,7 @@ from labkit.lessons.sockmap.slices import (
     Setting,
     check_sizes,
     each_setting,
+    in_words,
     ping_pong,
     stream,
 )
@@ -32,7 +33,7 @@ from labkit.running.lock import exclusive
 from labkit.running.pinning import SAME, check_pinning
 from labkit.running.progress import Progress, Tick
 from labkit.running.workload import Workload
-from labkit.stats import trial
+from labkit.stats import settings, trial
 
 __all__ = ["integrity", "measure", "medians", "proof", "ratios", "throughput"]
 
@@ -73,7 +74,7 @@ def measure(
     BadArgument : before anything is started.
     Missing : no cgroup v2 to write to, no sockmap in this kernel, or "cross core" asked of one CPU.
     """
-    settings = _settings(message_bytes, pinning)
+    wanted = _settings(message_bytes, pinning)
     ipv6 = check_bool("ipv6", ipv6)
     connections = check_int("connections", connections, 1, 1024, "connections")
     slices = trial.check_slices(slices, 8, 3)
@@ -86,7 +87,7 @@ def measure(
         def run(arm: str, setting: Setting, tick: Tick) -> dict[str, Any]:
             return ping_pong(Pair(arm, **setting, options=options, ipv6=ipv6), cut, tick)
 
-        made = each_setting(settings, run, slices=slices, seed=seed, progress=report)
+        made = each_setting(wanted, run, slices=slices, seed=seed, progress=report)
     return schema.frame(made, **provenance(command=["ping_pong", *options], ipv6=ipv6, baseline=SHORTCUT))
 
 
@@ -107,7 +108,7 @@ def throughput(
     Returns one row per slice: arm, slice, pinning, message_bytes, bytes_per_s, sent_bytes, messages, redirects, misses,
     lo_packets, lo_bytes, cpu_ns_per_message, switches_per_message.
     """
-    settings = _settings(message_bytes, pinning)
+    wanted = _settings(message_bytes, pinning)
     ipv6 = check_bool("ipv6", ipv6)
     connections = check_int("connections", connections, 1, 1024, "connections")
     slices = trial.check_slices(slices, 8, 3)
@@ -121,7 +122,7 @@ def throughput(
             more = [*options, "--total-bytes", str(total)]
             return stream(Pair(arm, **setting, options=more, ipv6=ipv6), cut, tick)
 
-        made = each_setting(settings, run, slices=slices, seed=seed, progress=report)
+        made = each_setting(wanted, run, slices=slices, seed=seed, progress=report)
     return schema.frame(made, **provenance(command=["stream", *options], ipv6=ipv6, baseline=SHORTCUT))
 
 
@@ -139,20 +140,8 @@ def ratios(frame: pd.DataFrame, column: str = "p50_ns", baseline: str = SHORTCUT
     `attrs["warnings"]` says if the machine was noisy.
     """
     check_choice("column", column, list(frame.columns))
-    setting = _setting_of(frame)
-    parts, warnings = [], list(frame.attrs.get("warnings", []))
-    for here in frame[setting].drop_duplicates().to_dict("records"):
-        rows = frame[(frame[setting] == pd.Series(here)).all(axis=1)]
-        made = trial.ratios(_in_order(rows).assign(value=_speed(rows, column))[["arm", "slice", "value"]], baseline)
-        parts.append(pd.DataFrame({**here, **{name: made[name] for name in made}}))
-        size = f"pipeline {here['pipeline']}" if "pipeline" in here else schema.si_bytes(here["message_bytes"])
-        news = [said for said in made.attrs["warnings"] if said not in warnings]
-        warnings += [said if said == trial.TOO_FEW else f"{here['pinning']}, {size}: {said}" for said in news]
-    return schema.derived(pd.concat(parts, ignore_index=True), frame, warnings=warnings, baseline=baseline)
-
-
-def _speed(frame: pd.DataFrame, column: str) -> pd.Series:
-    return 1 / frame[column] if column.endswith("_ns") else frame[column]
+    speed = 1 / frame[column] if column.endswith("_ns") else frame[column]
+    return settings.ratios(_in_order(frame.assign(value=speed)), _setting_of(frame), baseline, in_words)
 
 
 def medians(frame: pd.DataFrame) -> pd.DataFrame:
@@ -169,9 +158,9 @@ def _setting_of(frame: pd.DataFrame) -> list[str]:
 
 def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of each setting arm by arm: the arms as `ARMS` has them, the one against itself last."""
-    settings = frame[_setting_of(frame)].drop_duplicates().reset_index(drop=True).reset_index(names="_setting")
+    each = frame[_setting_of(frame)].drop_duplicates().reset_index(drop=True).reset_index(names="_setting")
     places = {arm: place for place, arm in enumerate((*ARMS, AGAIN))}
-    numbered = frame.merge(settings, how="left").set_index(frame.index).assign(_arm=frame["arm"].map(places))
+    numbered = frame.merge(each, how="left").set_index(frame.index).assign(_arm=frame["arm"].map(places))
     return frame.loc[numbered.sort_values(["_setting", "_arm"], kind="stable").index]
 
 
@@ -192,10 +181,10 @@ def proof(round_trips: int = 2000, *, progress: Progress | None = None) -> pd.Da
         def run(arm: str, tick: Tick) -> dict[str, Any]:
             return ping_pong(Pair(arm, SAME, 64, options), cut, tick)
 
-        found = trial.interleaved(ARMS, run, slices=1, progress=report).frame()
-    columns = ["arm", "round_trips", "messages", "redirects", "misses", "data_segments", "lo_packets", "lo_bytes"]
-    ordered = found.set_index("arm").loc[list(ARMS)].reset_index()[columns]
-    return schema.frame(ordered, **provenance(command=["ping_pong", *options]))
+        found = trial.once({arm: arm for arm in ARMS}, run, progress=report)
+    columns = ("round_trips", "messages", "redirects", "misses", "data_segments", "lo_packets", "lo_bytes")
+    rows = [{"arm": arm, **{name: each[name] for name in columns}} for arm, each in found.items()]
+    return schema.frame(rows, **provenance(command=["ping_pong", *options]))
 
 
 def integrity(

@@ -9,7 +9,7 @@ import pandas as pd
 
 from labkit import schema
 from labkit.lessons.sockmap import comparison
-from labkit.lessons.sockmap.slices import ARMS, SHORTCUT, TCP
+from labkit.lessons.sockmap.slices import ARMS, SHORTCUT, TCP, in_words
 from labkit.notebook.tables import times
 
 __all__ = ["against_tcp", "speeds", "work"]
@@ -63,6 +63,6 @@ def _by_setting(frame: pd.DataFrame) -> list[tuple[str, list[dict[str, Any]]]]:
     """Return each setting in words, with its rows."""
     found: dict[str, list[dict[str, Any]]] = {}
     for row in frame.to_dict("records"):
-        size = f"pipeline {row['pipeline']}" if "pipeline" in row else schema.si_bytes(row["message_bytes"])
-        found.setdefault(f"{row['pinning']}, {size}", []).append({str(name): value for name, value in row.items()})
+        named = {str(name): value for name, value in row.items()}
+        found.setdefault(in_words(named), []).append(named)
     return list(found.items())

@@ -16,6 +16,7 @@ from labkit.running.progress import Progress, Tick, part
 from labkit.running.workload import Workload
 from labkit.stats import trial
 from labkit.stats.histogram import from_buckets, p99, quantile
+from labkit.units import si_bytes
 
 __all__ = [
     "AGAIN",
@@ -27,6 +28,7 @@ __all__ = [
     "Setting",
     "check_sizes",
     "each_setting",
+    "in_words",
     "ping_pong",
     "stream",
 ]
@@ -45,6 +47,12 @@ _SEEN = ["messages", "redirects", "misses", "lo_packets", "lo_bytes"]
 def check_sizes(message_bytes: int | Sequence[int]) -> list[int]:
     """Return message sizes as a list, or raise `BadArgument`."""
     return check_ints("message_bytes", message_bytes, 1, MOST_BYTES, "bytes")
+
+
+def in_words(setting: Setting) -> str:
+    """Return a setting in words: "same core, 64 B", "cross core, pipeline 16"."""
+    size = f"pipeline {setting['pipeline']}" if "pipeline" in setting else si_bytes(setting["message_bytes"])
+    return f"{setting['pinning']}, {size}"
 
 
 def each_setting(

@@ -17,7 +17,7 @@ from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
 from labkit.running.progress import Progress, Tick
-from labkit.stats import trial
+from labkit.stats import settings, trial
 
 __all__ = ["REGISTERED", "registered", "savings"]
 
@@ -81,15 +81,10 @@ def savings(frame: pd.DataFrame) -> pd.DataFrame:
     Returns a frame with one row per block size and arm: block_bytes, arm, cpu_ns_per_io (median), saved_ns (how much
     less than with nothing registered), ratio, low, high (to nothing registered, with the 95 % interval).
     """
-    rows, warnings = [], list(frame.attrs.get("warnings", []))
-    for size, slices in frame.rename(columns={"cpu_ns_per_io": "value"}).groupby(frame["block_bytes"].astype(int)):
-        medians = slices.groupby("arm")["value"].median()
-        found = trial.ratios(slices, "nothing")
-        news = [said for said in found.attrs["warnings"] if said not in warnings]
-        warnings += [said if said == trial.TOO_FEW else f"{schema.si_bytes(size)}: {said}" for said in news]
-        for row in found.to_dict("records"):
-            median = medians[row["arm"]]
-            saved = {"cpu_ns_per_io": median, "saved_ns": medians["nothing"] - median}
-            ratio = {name: row[name] for name in ("ratio", "low", "high")}
-            rows.append({"block_bytes": size, "arm": row["arm"], **saved, **ratio})
-    return schema.derived(rows, frame, warnings=warnings)
+    values = frame.assign(value=frame["cpu_ns_per_io"]).sort_values("block_bytes", kind="stable")
+    found = settings.ratios(values, ["block_bytes"], "nothing", lambda here: schema.si_bytes(here["block_bytes"]))
+    medians = frame.groupby(["arm", "block_bytes"])["cpu_ns_per_io"].median()
+    own = medians.loc[list(zip(found["arm"], found["block_bytes"], strict=True))].to_numpy()
+    saved_ns = medians["nothing"].loc[found["block_bytes"]].to_numpy() - own
+    columns = ["block_bytes", "arm", "cpu_ns_per_io", "saved_ns", "ratio", "low", "high"]
+    return schema.derived(found.assign(cpu_ns_per_io=own, saved_ns=saved_ns)[columns], found)
