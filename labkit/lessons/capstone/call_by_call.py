@@ -20,6 +20,7 @@ from labkit.lessons.capstone.calls import file_of, name_of, read_calls, watching
 from labkit.lessons.capstone.sqlite import (
     FILES,
     FOLDER,
+    SqliteRun,
     SqliteSettings,
     application,
     check_room,
@@ -31,8 +32,9 @@ from labkit.machine.doctor import software
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
 from labkit.running.owned import run_folder
-from labkit.running.progress import Progress
+from labkit.running.progress import Progress, Tick
 from labkit.running.workload import Workload
+from labkit.stats import trial
 
 __all__ = ["transaction", "which_transaction", "witnesses"]
 
@@ -59,27 +61,29 @@ def transaction(
     Ten transactions run. Those with the most common number of calls are chosen, and of these the one of median length:
     it is number `transaction` of `transactions`, and `alike` of them make as many calls.
     """
-    arms = [SqliteSettings(mode, synchronous, 11, 1, row_bytes) for mode in several("journal", journal)]
-    found, lost = [], 0
+    made = (SqliteSettings(mode, synchronous, 11, 1, row_bytes) for mode in several("journal", journal))
+    arms = {settings.name: settings for settings in made}
     with (
         exclusive("lesson 10: one transaction", progress) as report,
         Program("capstone", flags={"EACH": 1}) as program,
         run_folder() as folder,
     ):
-        for done, settings in enumerate(arms):
+
+        def one(settings: SqliteSettings, tick: Tick) -> tuple[pd.DataFrame, SqliteRun, int]:
             check_room(folder, settings)
-
-            def tick(_: float, done: int = done, settings: SqliteSettings = settings) -> None:
-                report(done / len(arms), settings.name)
-
             with RingReader(program, "events", max_events=MOST_EVENTS) as ring:
                 seen = run_once(settings, folder, tick, watch=program, marks=True)
                 ring.stop()
-                one, place, alike, of = _typical(ring.frame())
-                found.append(one.assign(arm=settings.name, transaction=place, alike=alike, transactions=of))
-                lost += ring.lost
-        facts = provenance(command=seen.command, lost_events=lost, warnings=memory_warnings(folder), sqlite=seen.sqlite)
-    return schema.frame(pd.concat(found, ignore_index=True)[_EACH], **facts)
+                return _typical(ring.frame()).assign(arm=settings.name), seen, ring.lost
+
+        frames, runs, lost = zip(*trial.once(arms, one, progress=report).values(), strict=True)
+        facts = provenance(
+            command=runs[-1].command,
+            lost_events=sum(lost),
+            warnings=memory_warnings(folder),
+            sqlite=runs[-1].sqlite,
+        )
+    return schema.frame(pd.concat(frames, ignore_index=True)[_EACH], **facts)
 
 
 def which_transaction(frame: pd.DataFrame) -> str:
@@ -127,8 +131,8 @@ def witnesses(journal: str = "delete", transactions: int = 23, *, progress: Prog
 # -- inside --------------------------------------------------------------------------------------
 
 
-def _typical(events: pd.DataFrame) -> tuple[pd.DataFrame, int, int, int]:
-    """Return the calls of a typical transaction, which one it is, and how many of how many make as many calls.
+def _typical(events: pd.DataFrame) -> pd.DataFrame:
+    """Return the calls of a typical transaction; transaction, alike and transactions say which one of how many it is.
 
     Each begins with a mark; the last has no end. A transaction with more calls found a full page, for instance.
     """
@@ -142,7 +146,7 @@ def _typical(events: pd.DataFrame) -> tuple[pd.DataFrame, int, int, int]:
     chosen = int(alike.index[len(alike) // 2])
     one: pd.DataFrame = made[(number == chosen) & (made["call"] != MARK)].copy()
     one["time_ns"] -= begins[chosen]
-    return one, chosen, len(alike), len(lengths)
+    return one.assign(transaction=chosen, alike=len(alike), transactions=len(lengths))
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -19,6 +18,7 @@ from labkit.running import truths
 from labkit.running.lock import exclusive
 from labkit.running.progress import Progress, Tick
 from labkit.running.workload import Workload
+from labkit.stats import trial
 
 __all__ = ["pairs", "slow_thread"]
 
@@ -55,24 +55,19 @@ def pairs(
     arguments = ["--work", "sleep", "--calls", str(calls), "--sleep-us", str(sleep_us), "--threads", str(threads)]
     frames, lost = [], 0
     with exclusive("lesson 02: pairs", progress) as report:
-        for number, key in enumerate(chosen):
-            made, told, missed, lost_here, command = _slept(
-                arguments,
-                one_slot=key == "one slot",
-                tick=partial(_at, report, number / len(chosen), key),
-                timeout_s=60 + 10 * expected_s,
-            )
+        found = trial.once(
+            {key: key == "one slot" for key in chosen},
+            lambda one_slot, tick: _slept(arguments, one_slot=one_slot, tick=tick, timeout_s=60 + 10 * expected_s),
+            progress=report,
+            seconds=expected_s,
+        )
+        for key, (made, told, missed, lost_here) in found.items():
             asked = {worker["tid"]: worker["asked_ns"] for worker in told["workers"]}
             frames.append(made.assign(key=key, asked_ns=made["tid"].map(asked), unpaired=missed, calls=told["calls"]))
             lost += lost_here
-        facts = provenance(command=command, lost_events=lost)
+        facts = provenance(command=["maps", *arguments], lost_events=lost)
     columns = ["key", "time_ns", "tid", "asked_ns", "latency_ns", "cpu", "unpaired", "calls"]
     return schema.frame(pd.concat(frames, ignore_index=True)[columns], **facts)
-
-
-def _at(report: Progress, share: float, note: str, _: float) -> None:
-    """Report how far it is at a workload's tick."""
-    report(share, note)
 
 
 def slow_thread(threads: int = 5) -> pd.DataFrame:
@@ -84,7 +79,7 @@ def slow_thread(threads: int = 5) -> pd.DataFrame:
     slow = random.SystemRandom().randint(1, threads)
     arguments = ["--work", "sleep", "--calls", "11", "--sleep-us", "2000", "--threads", str(threads)]
     with exclusive("lesson 02: the slow thread"):
-        made, told, _, lost, _ = _slept([*arguments, "--slow-thread", str(slow)], one_slot=False)
+        made, told, _, lost = _slept([*arguments, "--slow-thread", str(slow)], one_slot=False)
         facts = provenance(lost_events=lost)
     truths.expect("02-q1", told["workers"][slow - 1]["tid"])
     return schema.frame(made[["time_ns", "tid", "latency_ns", "cpu"]], **facts)
@@ -92,10 +87,10 @@ def slow_thread(threads: int = 5) -> pd.DataFrame:
 
 def _slept(
     arguments: list[str], *, one_slot: bool, tick: Tick | None = None, timeout_s: float = 60
-) -> tuple[pd.DataFrame, dict[str, Any], int, int, list[str]]:
-    """Run sleeping threads; return the pairs, the workload's answer, exits without a beginning, losses, the command."""
+) -> tuple[pd.DataFrame, dict[str, Any], int, int]:
+    """Run sleeping threads; return the pairs, the workload's answer, exits without a beginning, losses."""
     with Program("maps_pairs", flags={"ONE_SLOT": int(one_slot)}) as program:
         with RingReader(program, "events", max_events=1_000_000) as ring, Workload("maps", arguments) as run:
             with program.watching(run.pid):
                 answer = run.go(tick=tick, timeout_s=timeout_s)
-        return ring.frame(), answer, int(program.counters("unpaired")[0]), ring.lost, run.command
+        return ring.frame(), answer, int(program.counters("unpaired")[0]), ring.lost

@@ -9,7 +9,6 @@ c/workloads/probes.c, which makes one system call, getppid(2).
 from __future__ import annotations
 
 import contextlib
-import functools
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -70,27 +69,25 @@ def measure(
     """
     calls = check_int("calls", calls, 1, 10_000_000, "calls")
     chosen = check_choices("mechanisms", mechanisms, MECHANISMS)
-    rows = []
     arguments = ["--work", "step", "--calls", str(calls)]
+
+    def one(mechanism: str, tick: Tick) -> dict[str, Any]:
+        row: dict[str, Any] = {"mechanism": mechanism, "calls": calls, "at_entry": 0, "at_return": 0}
+        with Workload("probes", arguments) as run:
+            try:
+                with _watched(mechanism, "both", run) as program:
+                    row["calls"] = run.go(tick=tick)["calls"]
+                    row["at_entry"], row["at_return"] = map(int, program.counters("hits"))
+            except LabkitError as error:
+                state, reason = _why_not(mechanism, error)
+            else:
+                state, reason = "ok", "it runs at each tick, and does not count calls" if mechanism == "timer" else ""
+        return {**row, "state": state, "reason": reason}
+
     with exclusive("lesson 04: probes", progress) as report:
-        for done, mechanism in enumerate(chosen):
-            tick = functools.partial(_tell, report, done / len(chosen), mechanism)
-            tick(0.0)
-            row: dict[str, Any] = {"mechanism": mechanism, "calls": calls, "at_entry": 0, "at_return": 0}
-            with Workload("probes", arguments) as run:
-                command = run.command
-                try:
-                    with _watched(mechanism, "both", run) as program:
-                        row["calls"] = run.go(tick=tick)["calls"]
-                        row["at_entry"], row["at_return"] = map(int, program.counters("hits"))
-                except LabkitError as error:
-                    row["state"], row["reason"] = _why_not(mechanism, error)
-                else:
-                    ticks = "it runs at each tick, and does not count calls" if mechanism == "timer" else ""
-                    row["state"], row["reason"] = "ok", ticks
-            rows.append(row)
-        facts = provenance(command=command)
-    return schema.frame(rows, **facts)
+        rows = trial.once({name: name for name in chosen}, one, progress=report)
+        facts = provenance(command=["probes", *arguments])
+    return schema.frame(list(rows.values()), **facts)
 
 
 def cost(
@@ -254,8 +251,3 @@ def _why_not(mechanism: str, error: LabkitError) -> tuple[str, str]:
     if found.state != "ok":
         return found.state, found.reason
     return "refused", " ".join([error.what, *error.detail.splitlines()[:1]])
-
-
-def _tell(report: Progress, share: float, note: str, _: float) -> None:
-    """Report progress at a workload's tick."""
-    report(share, note)

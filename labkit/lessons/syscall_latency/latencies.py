@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from labkit import schema
 from labkit.bpf.program import Program
 from labkit.errors import check_float, check_int, check_seed, several
 from labkit.lessons._io.job import Job, shared_file
-from labkit.lessons.syscall_latency.timer import TimedRun, flags, timed, unwatched
+from labkit.lessons.syscall_latency.timer import TimedRun, flags, timed
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
@@ -121,9 +123,7 @@ def measure(
 
         def run(arm: str, tick: Tick) -> TimedRun:
             job = names[arm.removesuffix(trial.AGAIN).removesuffix(_UNWATCHED)]
-            if _UNWATCHED in arm:
-                return unwatched(job, seconds=seconds, file=file, tick=tick)
-            return timed(timer, job, seconds=seconds, file=file, tick=tick)
+            return timed(None if _UNWATCHED in arm else timer, job, seconds=seconds, file=file, tick=tick)
 
         arms = [arm for name in names for arm in (name, name + _UNWATCHED)]
         baseline = arms[1]
@@ -228,15 +228,8 @@ def _places(rows: pd.DataFrame) -> dict[str, float]:
     return {place: float(np.quantile(latencies, share)) for place, share in _PLACES.items()}
 
 
-def _sum(runs: Sequence[TimedRun]) -> TimedRun:
-    first, *others = runs
-    for each in others:
-        first = first + each
-    return first
-
-
 def _row(job: Job, watched_slices: Sequence[TimedRun], free_slices: Sequence[TimedRun]) -> dict[str, Any]:
-    watched, free = _sum(watched_slices), _sum(free_slices)
+    watched, free = reduce(add, watched_slices), reduce(add, free_slices)
     p25, p75 = (float(np.median([quantile(run.counts, share) for run in watched_slices])) for share in (0.25, 0.75))
     p50, low, high = trial.median_interval([float(quantile(run.counts, 0.5)) for run in watched_slices])
     own, low_own, high_own = trial.median_interval([run.program_p50_ns for run in free_slices])

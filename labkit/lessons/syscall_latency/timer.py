@@ -18,7 +18,7 @@ from labkit.running.progress import Tick
 from labkit.running.workload import Workload
 from labkit.stats.histogram import BUCKETS, Counts, from_buckets, quantile
 
-__all__ = ["TimedRun", "flags", "timed", "unwatched"]
+__all__ = ["TimedRun", "flags", "timed"]
 
 _TIME_SCALE = np.dtype([("begin_ns", "u8"), ("slice_ns", "u8")])
 
@@ -58,7 +58,7 @@ def flags(job: Job, *, raw: bool = False) -> dict[str, str]:
 
 
 def timed(
-    program: Program,
+    program: Program | None,
     job: Job,
     *,
     seconds: float = 0.0,
@@ -71,32 +71,14 @@ def timed(
 
     Parameters
     ----------
-    program : the timer, loaded; what it counted before is forgotten.
+    program : the timer, loaded; what it counted before is forgotten. None: nothing is attached.
     seconds, ios : how long, or how many; 0 is no limit, but one of the two must be given.
     file : what it reads; None: it makes its own file.
     tick : see `labkit.running.workload`.
     slice_s : the width of the heat map's slices of time, which begin now; 0: there is no heat map.
     """
-    program.clear()
-    return _run(program, job, seconds, ios, file, tick, slice_s)
-
-
-def unwatched(
-    job: Job, *, seconds: float = 0.0, ios: int = 0, file: Path | None = None, tick: Tick | None = None
-) -> TimedRun:
-    """Run one job with nothing attached; parameters as of `timed`."""
-    return _run(None, job, seconds, ios, file, tick, 0.0)
-
-
-def _run(
-    program: Program | None,
-    job: Job,
-    seconds: float,
-    ios: int,
-    file: Path | None,
-    tick: Tick | None,
-    slice_s: float,
-) -> TimedRun:
+    if program:
+        program.clear()
     with (
         Workload("io_engines", job.arguments(seconds=seconds, ios=ios, file=file)) as run,
         program.watching(run.pid) if program else nullcontext(),
