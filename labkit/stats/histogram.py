@@ -106,6 +106,13 @@ def quantile(counts: npt.ArrayLike, q: npt.ArrayLike) -> npt.NDArray[np.float64]
     return np.asarray(low - 0.5 + part * (high - low), dtype=np.float64)
 
 
+def total(counts: npt.ArrayLike) -> float:
+    """Return the sum of the observations, each taken to lie in the middle of its bucket."""
+    per_bucket = np.asarray(counts, dtype=np.int64)
+    buckets = np.arange(len(per_bucket))
+    return float((per_bucket * (bucket_low(buckets) + bucket_low(buckets + 1) - 1) / 2).sum())
+
+
 def p99(counts: npt.ArrayLike) -> float:
     """Return the 99th percentile, or NaN below `ENOUGH_FOR_P99` observations: then it rests on a handful of them."""
     return float(quantile(counts, 0.99)) if np.sum(counts) >= ENOUGH_FOR_P99 else float("nan")

@@ -13,14 +13,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from labkit.errors import LabkitError, WorkloadError
+from labkit.errors import LabkitError, Missing, WorkloadError
 from labkit.machine.tools import find_tool
 from labkit.running.cgroup import Cgroup
 from labkit.running.pinning import cpus_for
 from labkit.running.progress import Tick
 from labkit.running.workload import TICK_S
 
-__all__ = ["Server", "redis_version", "why_not"]
+__all__ = ["Server", "check_installed", "redis_version", "why_not"]
 
 START_S = 20.0
 _TRIES = 5
@@ -32,6 +32,13 @@ def why_not() -> str:
     if not absent:
         return ""
     return f"{' and '.join(absent)} not installed: sudo apt-get install redis-tools, then: make setup"
+
+
+def check_installed() -> None:
+    """Raise `Missing` where Redis cannot be measured."""
+    if why := why_not():
+        what, _, fix = why.partition(": ")
+        raise Missing(f"{what}.", fix)
 
 
 class Server:
@@ -114,8 +121,8 @@ class Server:
             return False
         raise WorkloadError(f"redis-server did not start on port {self._port}.", "start it by hand: redis-server", said)
 
-    def ask(self, arguments: Sequence[str], *, by_file: bool = False, tick: Tick | None = None) -> dict[str, str]:
-        """Let redis-benchmark ask it from inside the same cgroup, and return the numbers that it reports."""
+    def ask(self, arguments: Sequence[str], *, by_file: bool = False, tick: Tick | None = None) -> dict[str, float]:
+        """Let redis-benchmark ask it from inside the same cgroup; return requests_per_s, p50_ns and p99_ns."""
         where = ["-s", str(self._file)] if by_file else ["-h", "127.0.0.1", "-p", str(self._port)]
         command = ["taskset", "-c", str(self._client_cpu), _path("redis-benchmark"), "--csv", *where, *self._options]
         pipe, started = subprocess.PIPE, time.monotonic()
@@ -135,7 +142,9 @@ class Server:
         rows = list(csv.DictReader(result.splitlines()))
         if asking.returncode != 0 or not rows:
             raise WorkloadError("redis-benchmark failed.", "run it by hand: redis-benchmark -t get", complaints)
-        return rows[-1]
+        told = rows[-1]
+        latencies = {f"{place}_ns": float(told[f"{place}_latency_ms"]) * 1e6 for place in ("p50", "p99")}
+        return {"requests_per_s": float(told["rps"]), **latencies}
 
 
 def _wait(_: float) -> None:

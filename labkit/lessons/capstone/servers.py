@@ -19,8 +19,8 @@ import pandas as pd
 
 from labkit import schema
 from labkit.bpf.program import Program
-from labkit.errors import Missing, check_choice, check_int, check_seed, several
-from labkit.lessons._redis.server import Server, redis_version, why_not
+from labkit.errors import check_choice, check_int, check_seed, several
+from labkit.lessons._redis.server import Server, check_installed, redis_version
 from labkit.lessons.capstone.arms import (
     REQUEST,
     arm_ratios,
@@ -42,7 +42,7 @@ from labkit.running.pinning import CROSS, SAME
 from labkit.running.progress import Progress, Tick
 from labkit.stats import trial
 
-__all__ = ["APPEND_ONLY", "measure", "ratios", "summary", "why_not"]
+__all__ = ["APPEND_ONLY", "measure", "ratios", "summary"]
 
 APPEND_ONLY = ("off", "no", "everysec", "always")
 FILES = {".aof": "append-only file"}
@@ -132,9 +132,7 @@ def measure(
     if requests is not None:
         requests = check_int("requests", requests, 100, 10_000_000, "requests")
     slices, seed = trial.check_slices(slices, 6, 2), check_seed(seed)
-    if why_not():
-        what, _, fix = why_not().partition(": ")
-        raise Missing(f"{what}.", fix)
+    check_installed()
     place = CROSS if len(os.sched_getaffinity(0)) > 1 else SAME
     servers: dict[str, Server] = {}
     with (
@@ -220,13 +218,8 @@ def _options(load: RedisLoad, requests: int) -> list[str]:
 def _ask(server: Server, load: RedisLoad, requests: int, tick: Tick, watch: Program | None) -> _Answers:
     with watching(watch, server.pid, FILES) if watch else nullcontext():
         result = server.ask(_options(load, requests), tick=tick)
-    rate, p50_ns, p99_ns = (
-        float(result["rps"]),
-        float(result["p50_latency_ms"]) * 1e6,
-        float(result["p99_latency_ms"]) * 1e6,
-    )
     calls = read_calls(watch, FILES) if watch else {}
-    return _Answers(requests, rate, p50_ns, p99_ns, calls, watch.lost_events if watch else 0)
+    return _Answers(requests, **result, calls=calls, lost_events=watch.lost_events if watch else 0)
 
 
 def _rows(load: RedisLoad, answers: _Answers) -> list[dict[str, Any]]:

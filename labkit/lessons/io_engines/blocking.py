@@ -20,7 +20,7 @@ from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
 from labkit.running.progress import Progress, part
 from labkit.stats import trial
-from labkit.stats.histogram import BUCKETS, bucket_low, p99, quantile
+from labkit.stats.histogram import p99, quantile, total
 
 __all__ = ["call_rows", "calls", "in_memory"]
 
@@ -86,8 +86,6 @@ def calls(
 
 def call_rows(run: JobRun) -> list[dict[str, Any]]:
     """Return one row per kind of system call that a watched run made: see `calls`."""
-    buckets = np.arange(BUCKETS)
-    middles = (bucket_low(buckets) + bucket_low(buckets + 1) - 1) / 2
     ios, seen, rows = run.report["ios"], run.seen, []
     for number, name in enumerate(CALLS):
         counts = seen.durations[number]
@@ -101,7 +99,7 @@ def call_rows(run: JobRun) -> list[dict[str, Any]]:
                     "preempted": seen.preempted[number],
                     "p50_ns": quantile(counts, 0.5),
                     "p99_ns": p99(counts),
-                    "ns_per_io": (counts * middles).sum() / ios,
+                    "ns_per_io": total(counts) / ios,
                 }
             )
     return rows

@@ -14,8 +14,8 @@ from typing import Any
 import pandas as pd
 
 from labkit import schema
-from labkit.errors import Missing, check_int, check_ints, check_seed
-from labkit.lessons._redis.server import Server, redis_version, why_not
+from labkit.errors import check_int, check_ints, check_seed
+from labkit.lessons._redis.server import Server, check_installed, redis_version
 from labkit.lessons.sockmap.shortcut import Shortcut, lo_traffic
 from labkit.lessons.sockmap.slices import SHORTCUT, UNIX, Setting, each_setting
 from labkit.machine.folders import quick
@@ -70,10 +70,7 @@ def measure(
     value_bytes = check_int("value_bytes", value_bytes, 1, 1 << 20, "bytes")
     slices = trial.check_slices(slices, 6, 2)
     seed = check_seed(seed)
-    if why_not():
-        what, _, fix = why_not().partition(": ")
-        raise Missing(f"{what}.", fix)
-
+    check_installed()
     settings = [{"pinning": place, "pipeline": batch} for place in places for batch in batches]
     options = ["-c", str(clients), "-d", str(value_bytes)]
     servers: dict[tuple[Cgroup, str], Server] = {}
@@ -96,9 +93,7 @@ def measure(
             result = server.ask(arguments, by_file=arm == UNIX, tick=tick)
             counted, lo = cut.counts() - before, lo_traffic() - lo_before
             return {
-                "requests_per_s": float(result["rps"]),
-                "p50_ns": float(result["p50_latency_ms"]) * 1e6,
-                "p99_ns": float(result["p99_latency_ms"]) * 1e6,
+                **result,
                 "requests": total,
                 "redirects": counted.redirects,
                 "misses": counted.misses,

@@ -27,14 +27,13 @@ from labkit.running.lock import exclusive
 from labkit.running.progress import Progress, Tick
 from labkit.running.workload import Workload
 from labkit.stats import trial
-from labkit.stats.histogram import BUCKETS, bucket_middle, quantile
+from labkit.stats.histogram import BUCKETS, bucket_middle, p99, quantile
 
 __all__ = ["HEAT_WIDTH", "disturbance", "heat_map", "histogram", "measure"]
 
 MOST_IOS = 1_000_000
 HEAT_SLICES = 60
 HEAT_WIDTH = 8  # buckets of the timer in one row of the heat map: COARSE_BUCKETS in c/bpf/syscall_latency.c
-ENOUGH_FOR_P99 = 1000  # below, fewer than ten calls lie above it
 _UNWATCHED = " (unwatched)"
 _PLACES = {"10th percentile": 0.1, "median": 0.5, "90th percentile": 0.9}
 
@@ -233,19 +232,18 @@ def _row(job: Job, watched_slices: Sequence[TimedRun], free_slices: Sequence[Tim
     p25, p75 = (float(np.median([quantile(run.counts, share) for run in watched_slices])) for share in (0.25, 0.75))
     p50, low, high = trial.median_interval([float(quantile(run.counts, 0.5)) for run in watched_slices])
     own, low_own, high_own = trial.median_interval([run.program_p50_ns for run in free_slices])
-    count = int(watched.counts.sum())
     return {
         "operation": job.operation,
         "cache": job.cache,
         "block_bytes": job.block_bytes,
         "ios": watched.told["ios"],
-        "count": count,
+        "count": int(watched.counts.sum()),
         "p25_ns": p25,
         "p50_ns": p50,
         "low_p50_ns": low,
         "high_p50_ns": high,
         "p75_ns": p75,
-        "p99_ns": float(quantile(watched.counts, 0.99)) if count >= ENOUGH_FOR_P99 else np.nan,
+        "p99_ns": p99(watched.counts),
         "unwatched_p50_ns": own,
         "low_unwatched_p50_ns": low_own,
         "high_unwatched_p50_ns": high_own,

@@ -25,7 +25,7 @@ from labkit.running.lock import exclusive
 from labkit.running.owned import run_folder
 from labkit.running.progress import Progress
 from labkit.running.workload import Workload
-from labkit.stats.histogram import Counts, bucket_low, quantile
+from labkit.stats.histogram import Counts, quantile, total
 
 __all__ = ["left_out", "witnesses"]
 
@@ -99,15 +99,10 @@ def left_out(name: str, error: LabkitError) -> str:
 
 
 def _summary(counts: Counts) -> dict[str, float]:
-    """Return count, median and mean of a histogram; the mean takes each call to lie in the middle of its bucket."""
-    buckets = np.arange(len(counts))
-    middles = (bucket_low(buckets) + bucket_low(buckets + 1) - 1) / 2
-    total = int(counts.sum())
-    return {
-        "count": total,
-        "p50_ns": float(quantile(counts, 0.5)),
-        "mean_ns": float((counts * middles).sum() / total) if total else np.nan,
-    }
+    """Return count, median and mean of a histogram."""
+    count = int(counts.sum())
+    mean_ns = total(counts) / count if count else np.nan
+    return {"count": count, "p50_ns": float(quantile(counts, 0.5)), "mean_ns": mean_ns}
 
 
 def _strace(job: Job, ios: int) -> dict[str, float]:

@@ -17,13 +17,14 @@ import pytest
 from labkit.bpf.program import Program
 from labkit.errors import BadArgument, LabkitError, Stopped, WorkloadError
 from labkit.lessons import capstone
+from labkit.lessons._redis import server
 from labkit.lessons.capstone import calls, servers, sqlite
 from labkit.lessons.capstone.calls import NO_FILE
 from labkit.lessons.capstone.sqlite import DATABASE
 from labkit.running.workload import Workload
 
 bpf = pytest.mark.bpf
-needs_redis = pytest.mark.skipif(bool(servers.why_not()), reason=servers.why_not())
+needs_redis = pytest.mark.skipif(bool(server.why_not()), reason=server.why_not())
 SMALL: dict[str, Any] = {"transactions": 23, "slices": 2}
 
 

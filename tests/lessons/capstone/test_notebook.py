@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from runner.learner import Followed, follow
 
-from labkit.lessons.capstone import servers
+from labkit.lessons._redis import server
 
 pytestmark = pytest.mark.bpf
-needs_redis = pytest.mark.skipif(bool(servers.why_not()), reason=servers.why_not())
+needs_redis = pytest.mark.skipif(bool(server.why_not()), reason=server.why_not())
 
 FACTS = """(lambda sums, load: {
     "recorded": [bool(frame.attrs.get("recorded")) for frame in (journals, one, witnesses, care, strict, together)],

@@ -7,7 +7,7 @@ import pytest
 
 from labkit.errors import BadArgument
 from labkit.lessons import capstone
-from labkit.lessons.capstone import servers
+from labkit.lessons._redis import server
 from labkit.notebook.panel.panel import Panel
 
 pytestmark = [pytest.mark.bpf, pytest.mark.programs_kept]
@@ -49,7 +49,7 @@ def test_no_journal_mode_is_an_error_in_words() -> None:
     assert "Choose at least one: journal mode" in made._message.value
 
 
-@pytest.mark.skipif(bool(servers.why_not()), reason=servers.why_not())
+@pytest.mark.skipif(bool(server.why_not()), reason=server.why_not())
 def test_it_measures_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABKIT_QUICK", "1")
     made = capstone.panel("Redis")

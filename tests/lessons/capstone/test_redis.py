@@ -8,12 +8,13 @@ import shutil
 import pytest
 
 from labkit.errors import BadArgument, Missing
+from labkit.lessons._redis import server
 from labkit.lessons.capstone import calls, servers
 from labkit.running.cgroup import Cgroup
 
 bpf = pytest.mark.bpf
 pytestmark = pytest.mark.programs_kept
-needs_redis = pytest.mark.skipif(bool(servers.why_not()), reason=servers.why_not())
+needs_redis = pytest.mark.skipif(bool(server.why_not()), reason=server.why_not())
 
 
 @bpf

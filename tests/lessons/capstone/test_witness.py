@@ -18,12 +18,13 @@ import pandas as pd
 import pytest
 
 from labkit.lessons import capstone
+from labkit.lessons._redis import server
 from labkit.lessons._redis.server import Server
 from labkit.lessons.capstone import servers
 from labkit.running.workload import Workload
 
 pytestmark = pytest.mark.bpf
-needs_redis = pytest.mark.skipif(bool(servers.why_not()), reason=servers.why_not())
+needs_redis = pytest.mark.skipif(bool(server.why_not()), reason=server.why_not())
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed: run `make setup`")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from labkit.errors import BadArgument
 from labkit.lessons import sockmap
-from labkit.lessons.sockmap import servers
+from labkit.lessons._redis import server
 from labkit.notebook.panel.panel import Panel
 
 pytestmark = [pytest.mark.bpf, pytest.mark.programs_kept]
@@ -37,7 +37,7 @@ def test_it_measures_the_three_ways(subject: str, said: str, monkeypatch: pytest
     assert said in unescape(made._result.value)
 
 
-@pytest.mark.skipif(bool(servers.why_not()), reason=servers.why_not())
+@pytest.mark.skipif(bool(server.why_not()), reason=server.why_not())
 def test_it_measures_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABKIT_QUICK", "1")
     made = sockmap.panel("Redis")

@@ -20,7 +20,7 @@ from labkit.running.pinning import SAME
 
 pytestmark = [pytest.mark.bpf, pytest.mark.programs_kept]
 
-needs_redis = pytest.mark.skipif(bool(servers.why_not()), reason=servers.why_not())
+needs_redis = pytest.mark.skipif(bool(server.why_not()), reason=server.why_not())
 QUICK = {"requests": 1600, "slices": 2}
 
 
