@@ -334,7 +334,6 @@ int main(int argc, char **argv)
 	json_integer("messages", sent.messages);
 	json_integer("wrong_bytes", receipt->wrong_bytes);
 	json_integer("first_wrong", receipt->first_wrong);
-	json_integer("memory_waits", memory_waits);
 	json_real("elapsed_s", (double)(receipt->end_ns - sent.start_ns) / 1e9);
 	json_usage("sender", sent.used);
 	json_usage("receiver", receipt->used);

@@ -62,7 +62,6 @@ static int64_t touch(int64_t count)
 int main(int argc, char **argv)
 {
 	int64_t opened = 0, failed = 0;
-	uint64_t start_ns;
 
 	workload_begin(argc, argv, "Opens files, writes and touches memory, a known number of times.", options);
 	if (!workload_ready())
@@ -78,9 +77,7 @@ int main(int argc, char **argv)
 		close(fd);
 	}
 	json_open(NULL, '{');
-	start_ns = now_ns();
 	json_integer("written_bytes", write_some("/dev/null", writes, true));
-	json_integer("writes_ns", (int64_t)(now_ns() - start_ns));
 	write_some("/dev/full", failed_writes, false);
 	json_integer("opened", opened);
 	json_integer("not_found", failed);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "local_sockets.h"
 
-int64_t memory_waits;
-
 struct usage usage_now(void)
 {
 	struct timespec cpu;
@@ -144,7 +142,6 @@ int64_t send_all(int fd, const void *bytes, size_t length)
 			bytes = (const char *)bytes + sent;
 			length -= (size_t)sent;
 		} else if (errno == ENOMEM || errno == ENOBUFS) {
-			memory_waits++;
 			sleep_us(1000);
 		} else if (errno != EINTR) {
 			return -1;

@@ -46,9 +46,6 @@ int64_t data_segments(int transport, int fd);
 /* Memory that both processes see, filled with zeros: where the server reports its part of the result. */
 void *shared_memory(size_t bytes);
 
-/* How often send_all() has waited because the kernel had no memory left for TCP. */
-extern int64_t memory_waits;
-
 /* Listens where the kernel finds a free place: a port, or a name without a file. */
 int listen_locally(int transport, int backlog, struct address *address);
 

@@ -35,14 +35,19 @@ static void count(struct result *result, ssize_t moved)
 	result->done++;
 }
 
-static void perform_pwrite(const struct act *act, struct result *result)
+static void write_often(const struct act *act, struct result *result, const char *path)
 {
-	int fd = must(open("/dev/null", O_WRONLY | O_CLOEXEC), "open /dev/null");
+	int fd = must(open(path, O_WRONLY | O_CLOEXEC), path);
 	size_t size = size_of(act);
 
 	for (result->fd = fd; result->done < act->times && !workload_stopped;)
 		count(result, pwrite(fd, bytes, size, 0));
 	close(fd);
+}
+
+static void perform_pwrite(const struct act *act, struct result *result)
+{
+	write_often(act, result, "/dev/null");
 }
 
 /*
@@ -69,12 +74,7 @@ static void perform_partial(const struct act *act, struct result *result)
 
 static void perform_full(const struct act *act, struct result *result)
 {
-	int fd = must(open("/dev/full", O_WRONLY | O_CLOEXEC), "open /dev/full");
-	size_t size = size_of(act);
-
-	for (result->fd = fd; result->done < act->times && !workload_stopped;)
-		count(result, pwrite(fd, bytes, size, 0));
-	close(fd);
+	write_often(act, result, "/dev/full");
 }
 
 /* Opens `path` again and again; each call succeeds (0), or fails with this error. */

@@ -5,7 +5,6 @@
 #include "serve.h"
 
 struct connection *open_connections;
-int64_t open_count, most_open;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -37,8 +36,6 @@ struct connection *connection_open(int fd, bool with_room)
 	if (open_connections)
 		open_connections->before = connection;
 	open_connections = connection;
-	if (++open_count > most_open)
-		most_open = open_count;
 	unlock_connections();
 	return connection;
 }
@@ -52,7 +49,6 @@ void connection_free(struct connection *connection)
 		open_connections = connection->next;
 	if (connection->next)
 		connection->next->before = connection->before;
-	open_count--;
 	unlock_connections();
 	free(connection->room);
 	free(connection);

@@ -133,4 +133,4 @@ static void epoll_run(int listener)
 	}
 }
 
-const struct way epoll_way = { .name = "epoll", .open = epoll_open, .run = epoll_run };
+const struct way epoll_way = { .open = epoll_open, .run = epoll_run };

@@ -185,7 +185,6 @@ static void received(struct connection *connection, const struct result *result)
 		connection->ended = true;
 		connection->broken = result->res < 0;
 	} else if (result->res == -ENOBUFS) {
-		total.starved++;
 		connection->starved = true;
 		connection->next_starved = starved;
 		starved = connection;
@@ -341,4 +340,4 @@ static void multishot_run(int listener)
 	ring_run(handle);
 }
 
-const struct way multishot_way = { .name = "multishot", .open = multishot_open, .run = multishot_run };
+const struct way multishot_way = { .open = multishot_open, .run = multishot_run };

@@ -29,7 +29,6 @@ struct tally {
 	int64_t received_bytes, sent_bytes;
 	int64_t accepted, resets;	/* connections; those that the client has reset */
 	int64_t entries;		/* io_uring: requests that were submitted */
-	int64_t starved;		/* io_uring: times that no provided buffer was left */
 	int64_t notifications, copied_notifications;	/* zero-copy sends; those that the kernel has copied after all */
 	int64_t calls[CALLS];
 };
@@ -67,7 +66,6 @@ struct connection {
 
 /* A way to serve. */
 struct way {
-	const char *name;
 	void (*open)(void);		/* before "ready": refuses what this machine lacks */
 	void (*run)(int listener);	/* until stop_fd is readable */
 };
@@ -84,7 +82,6 @@ void connection_free(struct connection *connection);
 
 /* The connections that are open. Threads hold the lock while they look. */
 extern struct connection *open_connections;
-extern int64_t open_count, most_open;
 void lock_connections(void);
 void unlock_connections(void);
 

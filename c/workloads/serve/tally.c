@@ -51,10 +51,7 @@ void report(const struct usage *used, uint64_t elapsed_ns)
 	json_integer("sent_bytes", total.sent_bytes);
 	json_integer("accepted", total.accepted);
 	json_integer("resets", total.resets);
-	json_integer("most_open", most_open);
-	json_integer("left_open", open_count);
 	json_integer("entries", total.entries);
-	json_integer("starved", total.starved);
 	json_integer("notifications", total.notifications);
 	json_integer("copied_notifications", total.copied_notifications);
 	json_real("elapsed_s", (double)elapsed_ns / 1e9);

@@ -118,4 +118,4 @@ static void threads_run(int listener)
 	end_threads();
 }
 
-const struct way threads_way = { .name = "threads", .open = threads_open, .run = threads_run };
+const struct way threads_way = { .open = threads_open, .run = threads_run };

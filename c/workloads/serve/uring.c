@@ -83,4 +83,4 @@ static void uring_run(int listener)
 	ring_run(handle);
 }
 
-const struct way uring_way = { .name = "uring", .open = ring_open, .run = uring_run };
+const struct way uring_way = { .open = ring_open, .run = uring_run };
