@@ -8,7 +8,6 @@ bpf_probe_write_user). In a virtual machine that reaches nothing of this machine
 
 from __future__ import annotations
 
-import functools
 import os
 import shlex
 import shutil
@@ -49,15 +48,18 @@ def check_place(place: str, kernel: Path | None) -> None:
         raise Missing("Grading needs root.", "sudo .venv/bin/labkit grade FOLDER")
     if place != VM:
         return
-    search = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
     tools = ("vng", f"qemu-system-{os.uname().machine.replace('arm64', 'aarch64')}", "mkfs.ext4", "busybox")
-    absent = [tool for tool in tools if shutil.which(tool, path=search) is None]
+    absent = [tool for tool in tools if shutil.which(tool, path=_search_path()) is None]
     if absent:
         what = f"No virtual machine can be started: {', '.join(absent)} not installed."
         raise Missing(what, "scripts/setup.sh test installs them; or grade with --in-container")
     if kernel_image(kernel) is None:
         what = "No kernel image was found for the virtual machine."
         raise Missing(what, "name one with --kernel /boot/vmlinuz-VERSION; or grade with --in-container")
+
+
+def _search_path() -> str:
+    return os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 
 def kernel_image(chosen: Path | None) -> Path | None:
@@ -92,12 +94,8 @@ def run_in_place(
             words = ["unshare", *_NAMESPACES, "--fork", "--kill-child", *guest, *caps, *python, *work]
         else:
             words = [*python, *work]
-        allowed = functools.partial(_allowed_s, seconds, notebooks)
-        return _run(["setpriv", "--pdeathsig", "KILL", *words], scratch, out, allowed)
-
-
-def _allowed_s(seconds: int, notebooks: int, slow: float) -> float:
-    return _MORE_TIMES * notebooks * most_s(seconds, slow)
+        words = ["setpriv", "--pdeathsig", "KILL", *words]
+        return _run(words, scratch, out, lambda slow: _MORE_TIMES * notebooks * most_s(seconds, slow))
 
 
 def _run(words: list[str], scratch: Path, out: Path, allowed_s: Callable[[float], float]) -> str:
@@ -109,8 +107,7 @@ def _run(words: list[str], scratch: Path, out: Path, allowed_s: Callable[[float]
             told.append(slow)
         return _START_S + (allowed_s(told[0]) if told else 0)
 
-    path = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-    environment = {**os.environ, "PATH": path, "HOME": str(scratch), "PYTHONPATH": str(repo_folder())}
+    environment = {**os.environ, "PATH": _search_path(), "HOME": str(scratch), "PYTHONPATH": str(repo_folder())}
     if "LABKIT_CACHE" not in environment:
         environment["LABKIT_CACHE"] = str(Path.home() / ".cache/labkit")
     log = scratch / "log"

@@ -175,14 +175,8 @@ def is_literal(answer: ast.expr, sources: Sequence[str]) -> bool:
 
 def _is_constant(answer: ast.expr) -> bool:
     """Return whether an expression consists of constants and operators only."""
-    if any(isinstance(node, (ast.Name, ast.Attribute)) for node in ast.walk(answer)):
-        inside = [node.id for node in ast.walk(answer) if isinstance(node, ast.Name)]
-        return bool(inside) and set(inside) <= {"int", "float", "str", "round"} and not _has_attribute(answer)
-    return True
-
-
-def _has_attribute(answer: ast.expr) -> bool:
-    return any(isinstance(node, ast.Attribute) for node in ast.walk(answer))
+    named = [node for node in ast.walk(answer) if isinstance(node, (ast.Name, ast.Attribute))]
+    return all(isinstance(node, ast.Name) and node.id in ("int", "float", "str", "round") for node in named)
 
 
 def _assigned(source: str) -> Iterator[tuple[str, ast.expr]]:

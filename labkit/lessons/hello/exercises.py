@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from labkit.lessons._judge.cases import Act, Case
 from labkit.lessons._judge.kept import Kept
-from labkit.lessons._judge.tool import Tool, Truth
+from labkit.lessons._judge.tool import Tool
 
 __all__ = ["ENDS", "EXIT_CODES"]
 
@@ -28,18 +28,10 @@ def _codes(acts: list[Act]) -> dict[int, int | None]:
     return codes
 
 
-def _ends(acts: list[Act]) -> Truth:
-    return {"events": dict.fromkeys(_codes(acts), 1)}
-
-
-def _exits(acts: list[Act]) -> Truth:
-    return {"events": {(pid, code): 1 for pid, code in _codes(acts).items() if code is not None}}
-
-
 ENDS = Tool(
     "01",
     (Kept("events", _BUFFER, columns=("pid",), label="process"),),
-    _ends,
+    lambda acts: {"events": dict.fromkeys(_codes(acts), 1)},
     (
         Case(
             "one process",
@@ -66,7 +58,7 @@ ENDS = Tool(
 EXIT_CODES = Tool(
     "01",
     (Kept("events", _BUFFER, columns=("pid", "code"), label="(process, code)"),),
-    _exits,
+    lambda acts: {"events": {(pid, code): 1 for pid, code in _codes(acts).items() if code is not None}},
     (
         Case(
             "code 0",

@@ -14,10 +14,6 @@ __all__ = ["FULL", "RACE", "ROOM"]
 ROOM = 8  # for sizes
 
 
-def _calls(acts: list[Act]) -> Truth:
-    return {"calls": {0: sum(act.done for act in acts)}}
-
-
 def _sizes(acts: list[Act]) -> Truth:
     """Count the writes by size: the first `ROOM` sizes are kept, the writes of all others are refused."""
     kept: Counter[Key] = Counter()
@@ -41,7 +37,7 @@ _TWO_THREADS = Case(
 RACE = Tool(
     "02",
     (Kept("calls", "BPF_ARRAY(calls, u64, 1);"),),
-    _calls,
+    lambda acts: {"calls": {0: sum(act.done for act in acts)}},
     (
         Case("one thread", "main: getppid 1009-9999", more="Each call was counted more than once."),
         not_watched("main: getppid 101-999", "main: getppid 1009-1999"),

@@ -41,19 +41,20 @@ def panel(subject: str = "round trips") -> Panel:
             },
             measure=servers.measure,
             plot=plot,
-            finding=_requests,
+            finding=lambda frame: against_tcp(frame, "requests_per_s", "requests per second"),
             table=comparison.medians,
         )
     sizes = controls.several("message_bytes", SIZES, [64, 16384])
     common = {"message_bytes": sizes, "pinning": pinning, "connections": controls.whole("connections", 1, 1, 1024)}
     common |= {"ipv6": controls.switch("IPv6"), "slices": slices}
     streams = subject == "streams"
+    compared = ("bytes_per_s", "bytes per second") if streams else ("p50_ns", "speed in round trips")
     return Panel(
         "Streams by three ways" if streams else "Round trips by three ways",
         controls=common,
         measure=comparison.throughput if streams else comparison.measure,
         plot=plot,
-        finding=_streams if streams else _round_trips,
+        finding=lambda frame: against_tcp(frame, *compared),
         table=comparison.medians,
     )
 
@@ -80,18 +81,6 @@ def _switch() -> Panel:
         live=["on"],
     )
     return switchboard
-
-
-def _round_trips(frame: pd.DataFrame) -> str:
-    return against_tcp(frame, "p50_ns", "speed in round trips")
-
-
-def _streams(frame: pd.DataFrame) -> str:
-    return against_tcp(frame, "bytes_per_s", "bytes per second")
-
-
-def _requests(frame: pd.DataFrame) -> str:
-    return against_tcp(frame, "requests_per_s", "requests per second")
 
 
 def _windows(frame: pd.DataFrame) -> str:

@@ -189,21 +189,13 @@ def _some(
     return draw
 
 
-def _moved(sends: list[Send], in_map: tuple[int, ...]) -> Mapping[Key, int]:
-    return {0: sum(len(send.content) for send in sends if 1 - send.end in in_map)}
-
-
-def _kinds(sends: list[Send], in_map: tuple[int, ...]) -> Mapping[Key, int]:
-    return Counter(send.content[0] for send in sends if send.end in in_map)
-
-
 _WHERE = (
     "The key must be the port of the other end, as a number in host order. msg->remote_port has it in network order, "
     "and bpf_ntohl() turns it round."
 )
 REDIRECT = SocketTool(
     Kept("moved", "BPF_ARRAY(moved, u64, 1);"),
-    _moved,
+    lambda sends, in_map: {0: sum(len(send.content) for send in sends if 1 - send.end in in_map)},
     (
         SocketCase(
             "both ends in the map",
@@ -238,7 +230,7 @@ REDIRECT = SocketTool(
 
 KINDS = SocketTool(
     Kept("kinds", "BPF_HASH(kinds, u32, u64);", key="u32", label="first byte"),
-    _kinds,
+    lambda sends, in_map: Counter(send.content[0] for send in sends if send.end in in_map),
     (
         SocketCase(
             "one kind",

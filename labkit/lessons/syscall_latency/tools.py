@@ -3,25 +3,16 @@
 
 from __future__ import annotations
 
-from labkit.lessons._judge.cases import Act, Case, not_watched
+from labkit.lessons._judge.cases import Case, not_watched
 from labkit.lessons._judge.kept import Kept
-from labkit.lessons._judge.tool import Tool, Truth, summed
+from labkit.lessons._judge.tool import Tool, summed
 
 __all__ = ["BYTES_READ", "BY_DESCRIPTOR"]
-
-
-def _read(acts: list[Act]) -> Truth:
-    return {"moved": {0: sum(act.bytes for act in acts)}, "failed": {0: sum(act.failed for act in acts)}}
-
-
-def _received(acts: list[Act]) -> Truth:
-    return {"calls": summed((act.fd, act.done - act.failed) for act in acts)}
-
 
 BYTES_READ = Tool(
     "06",
     (Kept("moved", "BPF_ARRAY(moved, u64, 1);"), Kept("failed", "BPF_ARRAY(failed, u64, 1);")),
-    _read,
+    lambda acts: {"moved": {0: sum(act.bytes for act in acts)}, "failed": {0: sum(act.failed for act in acts)}},
     (
         Case(
             "full reads",
@@ -54,7 +45,7 @@ BYTES_READ = Tool(
 BY_DESCRIPTOR = Tool(
     "06",
     (Kept("calls", "BPF_HASH(calls, u32, u64);", key="u32", label="descriptor"),),
-    _received,
+    lambda acts: {"calls": summed((act.fd, act.done - act.failed) for act in acts)},
     (
         Case("one socket", "main: receive 11-97 10-99"),
         not_watched("main: receive 3-9 10", "main: late 2 3000"),

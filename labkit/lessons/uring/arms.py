@@ -99,7 +99,7 @@ def per_slice(
             program_report = {"ios": each.report["ios"], "calls": each.own_calls, **costs_of(each.report)}
             rows.append({"arm": name, "slice": number, **arms[arm].setting, **program_report, **counts})
     frame = schema.frame(rows)
-    warnings += [*unwatched.warnings, *_doubts(arms, runs), *_noise(frame)]
+    warnings += [*unwatched.warnings, *_doubts(arms, runs), *_ratios(frame).attrs["warnings"]]
     facts = provenance(
         command=unwatched.taken[0].value.command,
         seed=seed,
@@ -161,10 +161,6 @@ def _counts(watched: UringRun | None) -> dict[str, Any]:
 def _ratios(frame: pd.DataFrame) -> pd.DataFrame:
     slices = frame.assign(value=frame["cpu_ns_per_io"])[["arm", "slice", "value"]]
     return trial.ratios(slices, str(slices["arm"].iloc[0]))
-
-
-def _noise(frame: pd.DataFrame) -> list[str]:
-    return [str(warning) for warning in _ratios(frame).attrs["warnings"]]
 
 
 def _doubts(arms: Mapping[str, Arm], runs: Mapping[str, list[UringRun]]) -> list[str]:

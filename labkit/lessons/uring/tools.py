@@ -3,27 +3,19 @@
 
 from __future__ import annotations
 
-from labkit.lessons._judge.cases import Act, Case, not_watched
+from labkit.lessons._judge.cases import Case, not_watched
 from labkit.lessons._judge.kept import Kept
-from labkit.lessons._judge.tool import Tool, Truth, summed
+from labkit.lessons._judge.tool import Tool, summed
 
 __all__ = ["HANDED", "RESULTS"]
 
 _OPCODES = {"worked": 22, "workednops": 0}  # enum io_uring_op in include/uapi/linux/io_uring.h: READ, NOP
 
 
-def _results(acts: list[Act]) -> Truth:
-    return {"done": {0: sum(act.done for act in acts)}, "failed": {0: sum(act.failed for act in acts)}}
-
-
-def _handed(acts: list[Act]) -> Truth:
-    return {"handed": summed((_OPCODES[act.act], act.done) for act in acts if act.act in _OPCODES)}
-
-
 RESULTS = Tool(
     "08",
     (Kept("done", "BPF_ARRAY(done, u64, 1);"), Kept("failed", "BPF_ARRAY(failed, u64, 1);")),
-    _results,
+    lambda acts: {"done": {0: sum(act.done for act in acts)}, "failed": {0: sum(act.failed for act in acts)}},
     (
         Case(
             "one at a time",
@@ -52,7 +44,7 @@ RESULTS = Tool(
 HANDED = Tool(
     "08",
     (Kept("handed", "BPF_HASH(handed, u32, u64);", key="u32", label="opcode"),),
-    _handed,
+    lambda acts: {"handed": summed((_OPCODES[act.act], act.done) for act in acts if act.act in _OPCODES)},
     (
         Case(
             "one kind of request",

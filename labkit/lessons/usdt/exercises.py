@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from labkit.lessons._judge.cases import Act, Case, not_watched
+from labkit.lessons._judge.cases import Case, not_watched
 from labkit.lessons._judge.kept import Kept
-from labkit.lessons._judge.tool import Tool, Truth, summed
+from labkit.lessons._judge.tool import Tool, summed
 
 __all__ = ["BYTES", "PATHS"]
 
@@ -19,18 +19,10 @@ def _path(letters: int) -> str:
     return "".join(chr(ord("a") + (i - 1) % 26) if i else "/" for i in range(letters))
 
 
-def _paths(acts: list[Act]) -> Truth:
-    return {"paths": summed((_path(act.arguments[0])[: PATH_BYTES - 1], act.done) for act in acts)}
-
-
-def _bytes(acts: list[Act]) -> Truth:
-    return {"bytes_by_status": summed((act.arguments[1], act.bytes) for act in acts)}
-
-
 PATHS = Tool(
     "05",
     (Kept("paths", "BPF_HASH(paths, struct path, u64);", key=f"text{PATH_BYTES}", label="path"),),
-    _paths,
+    lambda acts: {"paths": summed((_path(act.arguments[0])[: PATH_BYTES - 1], act.done) for act in acts)},
     (
         Case(
             "one path",
@@ -55,7 +47,7 @@ PATHS = Tool(
 BYTES = Tool(
     "05",
     (Kept("bytes_by_status", "BPF_HASH(bytes_by_status, s32, u64);", key="s32", label="status"),),
-    _bytes,
+    lambda acts: {"bytes_by_status": summed((act.arguments[1], act.bytes) for act in acts)},
     (
         Case(
             "one status",

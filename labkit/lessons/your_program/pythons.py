@@ -18,6 +18,8 @@ import numpy.typing as npt
 from labkit.bpf import maps
 from labkit.bpf.program import Program
 from labkit.bpf.stacks import PYTHON_MARK
+from labkit.bpf.usdt.livecode import read_memory
+from labkit.errors import LabkitError
 
 __all__ = ["CUT", "VERSIONS", "Pythons"]
 
@@ -91,13 +93,13 @@ def _interpreter(pid: int, maps_text: str) -> bytes | str:
             runtime, code_type, version_at = (
                 base + symbols[name] for name in ("_PyRuntime", "PyCode_Type", "Py_Version")
             )
-            (version,) = struct.unpack("<Q", _memory(pid, version_at, 8))
+            (version,) = struct.unpack("<Q", read_memory(pid, version_at, 8))
             space = os.stat(f"/proc/{pid}/ns/pid")
             minor = (version >> 24, version >> 16 & 0xFF)
             layout = _LAYOUTS.get(minor) or (
-                _own_layout(_memory(pid, runtime, _OWN_BYTES)) if minor == (3, 13) else None
+                _own_layout(read_memory(pid, runtime, _OWN_BYTES)) if minor == (3, 13) else None
             )
-        except (OSError, KeyError, ValueError, struct.error):
+        except (LabkitError, OSError, KeyError, ValueError, struct.error):
             continue  # a file of another kind, or the process has ended
         if layout is None:
             return f"{minor[0]}.{minor[1]}"
@@ -112,12 +114,6 @@ def _own_layout(table: bytes) -> tuple[int, ...] | None:
     own = {at: struct.unpack_from("<Q", table, at)[0] for at in _OWN if at is not None}
     other = {"chunk": _NO_CHUNK, "text": _TEXT}
     return tuple(other[name] if at is None else own[at] for name, at in zip(_FIELDS, _OWN, strict=True))
-
-
-def _memory(pid: int, address: int, size: int) -> bytes:
-    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as file:
-        file.seek(address)
-        return file.read(size)
 
 
 def _symbols(path: Path, wanted: tuple[str, ...]) -> dict[str, int]:

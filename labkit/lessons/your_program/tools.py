@@ -5,27 +5,19 @@ from __future__ import annotations
 
 import errno
 
-from labkit.lessons._judge.cases import Act, Case, not_watched
+from labkit.lessons._judge.cases import Case, not_watched
 from labkit.lessons._judge.kept import Kept
-from labkit.lessons._judge.tool import Tool, Truth, summed
+from labkit.lessons._judge.tool import Tool, summed
 
 __all__ = ["FAILING", "WRITTEN"]
 
 _ERRORS = {"missing": errno.ENOENT, "nofolder": errno.ENOTDIR}
 
 
-def _failing(acts: list[Act]) -> Truth:
-    return {"errors": summed((_ERRORS[act.act], act.failed) for act in acts if act.failed)}
-
-
-def _written(acts: list[Act]) -> Truth:
-    return {"written": summed((act.fd, act.bytes) for act in acts if act.bytes)}
-
-
 FAILING = Tool(
     "12",
     (Kept("errors", "BPF_HASH(errors, u32, u64);", key="u32", label="error number"),),
-    _failing,
+    lambda acts: {"errors": summed((_ERRORS[act.act], act.failed) for act in acts if act.failed)},
     (
         Case(
             "files that do not exist",
@@ -52,7 +44,7 @@ FAILING = Tool(
 WRITTEN = Tool(
     "12",
     (Kept("written", "BPF_HASH(written, u32, u64);", key="u32", label="descriptor"),),
-    _written,
+    lambda acts: {"written": summed((act.fd, act.bytes) for act in acts if act.bytes)},
     (
         Case(
             "full writes",
