@@ -25,11 +25,10 @@ def by_two_clocks(due: Sequence[Counts], sent: Sequence[Counts]) -> dict[str, fl
     (p99_ns to service_p99_ns, slice by slice). All of them are NaN if a slice has fewer than 1000 requests.
     """
     late, service = (np.array([p99(counts) for counts in side]) for side in (due, sent))
-    made: dict[str, float] = {}
-    for name, values in (("p99_ns", late), ("service_p99_ns", service)):
-        made |= dict(zip((name, f"low_{name}", f"high_{name}"), _interval(values), strict=True))
-    return made | dict(zip(("ratio", "low", "high"), _interval(late / service), strict=True))
+    ratio, low, high = trial.median_interval(_all_or_none(late / service))
+    both = trial.interval("p99_ns", _all_or_none(late)) | trial.interval("service_p99_ns", _all_or_none(service))
+    return {**both, "ratio": ratio, "low": low, "high": high}
 
 
-def _interval(values: np.ndarray) -> tuple[float, float, float]:
-    return trial.median_interval([] if np.isnan(values).any() else values.tolist())
+def _all_or_none(values: np.ndarray) -> list[float]:
+    return [] if np.isnan(values).any() else values.tolist()

@@ -317,6 +317,11 @@ def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
     return middle, float(low), float(high)
 
 
+def interval(column: str, values: Sequence[float]) -> dict[str, float]:
+    """Return the median of some values and its 95 % interval as columns of a frame: NAME, low_NAME, high_NAME."""
+    return dict(zip((column, f"low_{column}", f"high_{column}"), median_interval(values), strict=True))
+
+
 def quotient(over: Sequence[float], under: Sequence[float]) -> tuple[float, float, float]:
     """Return the quotient of two medians whose slices have no rounds in common: (ratio, low, high).
 

@@ -6,10 +6,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
-from labkit.bpf.program import Program
+from labkit.bpf.program import TRACING, Program
 from labkit.errors import Missing
 
-__all__ = ["watching"]
+__all__ = ["lacking", "watching"]
+
+
+def lacking(events: Mapping[str, str]) -> dict[str, int]:
+    """Return, of a table macro -> trace event ("group/event"), the macros of events that this kernel does not have."""
+    return {macro: 1 for macro, event in events.items() if not (TRACING / "events" / event).is_dir()}
 
 
 @contextmanager

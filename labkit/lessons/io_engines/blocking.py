@@ -156,7 +156,6 @@ def in_memory(ios: int | None = None, *, slices: int | None = None, progress: Pr
         runs, rows = unwatched.by_arm(), []
         for arm, (engine, place, _, again) in arms.items():
             middles = _middles(runs[arm])
-            p50, low_p50, high_p50 = trial.median_interval(middles)
             logs = np.log(np.array(middles) / np.array(_middles(runs[f"sync {place}"])))
             ratio, low, high = np.exp(trial.median_interval(list(logs)))
             one = seen[arm.removesuffix(trial.AGAIN)]
@@ -167,9 +166,7 @@ def in_memory(ios: int | None = None, *, slices: int | None = None, progress: Pr
                     "filesystem": one.report["filesystem"],
                     "again": again,
                     "slices": slices,
-                    "p50_ns": p50,
-                    "low_p50_ns": low_p50,
-                    "high_p50_ns": high_p50,
+                    **trial.interval("p50_ns", middles),
                     "ios_per_s": np.median([each.ios_per_s for each in runs[arm]]),
                     "ratio": ratio,
                     "low": low,

@@ -86,16 +86,13 @@ def durable(
 
 def _row(job: Job, again: bool, runs: list[JobRun]) -> dict[str, Any]:
     made = total(runs)
-    rate, low, high = trial.median_interval([run.ios_per_s for run in runs])
     syncs = np.sum([from_buckets(run.report["fdatasync_ns"]["buckets"]) for run in runs], axis=0)
     return {
         "durable": job.durable,
         "again": again,
         "slices": len(runs),
         "ios": made.report["ios"],
-        "ios_per_s": rate,
-        "low_ios_per_s": low,
-        "high_ios_per_s": high,
+        **trial.interval("ios_per_s", [run.ios_per_s for run in runs]),
         "p50_ns": quantile(made.latency, 0.5),
         "p99_ns": p99(made.latency),
         "fdatasyncs": syncs.sum(),

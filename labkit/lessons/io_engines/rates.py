@@ -215,9 +215,7 @@ def _row(job: Job, runs: list[JobRun], watched: list[JobRun]) -> dict[str, Any]:
     made = total(runs)
     report, (p25, p75) = made.report, quantile(made.latency, [0.25, 0.75])
     ios, mean_ns = report["ios"], report["latency_sum_ns"] / report["ios"]
-    rate, low_rate, high_rate = trial.median_interval([run.ios_per_s for run in runs])
-    p50, low_p50, high_p50 = trial.median_interval([float(quantile(run.latency, 0.5)) for run in runs])
-    cpu, low_cpu, high_cpu = trial.median_interval([run.cpu_ns_per_io for run in runs])
+    rate = trial.interval("ios_per_s", [run.ios_per_s for run in runs])
     return {
         "engine": job.engine,
         "cache": job.cache,
@@ -232,20 +230,14 @@ def _row(job: Job, runs: list[JobRun], watched: list[JobRun]) -> dict[str, Any]:
         "bytes": report["bytes"],
         "elapsed_s": report["elapsed_s"],
         "p25_ns": p25,
-        "p50_ns": p50,
-        "low_p50_ns": low_p50,
-        "high_p50_ns": high_p50,
+        **trial.interval("p50_ns", [float(quantile(run.latency, 0.5)) for run in runs]),
         "p75_ns": p75,
         "p99_ns": p99(made.latency),
         "mean_ns": mean_ns,
-        "ios_per_s": rate,
-        "low_ios_per_s": low_rate,
-        "high_ios_per_s": high_rate,
-        "bytes_per_s": rate * job.block_bytes,
+        **rate,
+        "bytes_per_s": rate["ios_per_s"] * job.block_bytes,
         "in_flight": made.in_flight,
-        "cpu_ns_per_io": cpu,
-        "low_cpu_ns_per_io": low_cpu,
-        "high_cpu_ns_per_io": high_cpu,
+        **trial.interval("cpu_ns_per_io", [run.cpu_ns_per_io for run in runs]),
         "calls": made.own_calls,
         **_seen(job, watched),
     }

@@ -7,8 +7,8 @@ the same job, with c/bpf/io_engines.c attached: probes slow the program down (`p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from labkit.bpf.program import TRACING, Program
+from labkit.bpf.program import Program
 from labkit.errors import WorkloadError
 from labkit.lessons._io import honest
 from labkit.lessons._io.job import DEEP_ENGINES, Job
-from labkit.lessons._io.watch import watching
+from labkit.lessons._io.watch import lacking, watching
 from labkit.running.progress import Tick
 from labkit.running.workload import Workload, build
 from labkit.stats.histogram import BUCKETS, Counts, from_buckets
@@ -205,8 +205,9 @@ def refusal(job: Job, file: Path | None) -> WorkloadError | None:
         return error
 
 
-@contextmanager
-def attached(warnings: list[str] | None = None, jobs: Iterable[Job] | None = None) -> Iterator[Program | None]:
+def attached(
+    warnings: list[str] | None = None, jobs: Iterable[Job] | None = None
+) -> AbstractContextManager[Program | None]:
     """Attach c/bpf/io_engines.c during a block and yield it, for `run_job`.
 
     Parameters
@@ -223,8 +224,7 @@ def attached(warnings: list[str] | None = None, jobs: Iterable[Job] | None = Non
         _, of_a_call, call = function.partition("tracepoint__syscalls__sys_")
         return not of_a_call or jobs is None or call.partition("_")[2] in calls
 
-    with watching("io_engines", _flags, warnings, is_wanted) as program:
-        yield program
+    return watching("io_engines", _flags, warnings, is_wanted)
 
 
 def _counts(program: Program) -> KernelCounts:
@@ -239,7 +239,4 @@ def _counts(program: Program) -> KernelCounts:
 
 def _flags() -> dict[str, int]:
     """Return what this kernel has no system calls for, as macros of the C file."""
-    events = TRACING / "events"
-    has_aio = (events / "syscalls" / "sys_enter_io_submit").is_dir()
-    has_uring = (events / "io_uring" / "io_uring_queue_async_work").is_dir()
-    return {**({} if has_aio else {"NO_AIO": 1}), **({} if has_uring else {"NO_IO_URING": 1})}
+    return lacking({"NO_AIO": "syscalls/sys_enter_io_submit", "NO_IO_URING": "io_uring/io_uring_queue_async_work"})

@@ -188,17 +188,11 @@ def _arms(
     return arms, absent
 
 
-@contextlib.contextmanager
-def _attached(arm: tuple[str, str] | None, run: Workload) -> Iterator[None]:
-    """Attach what an arm needs to a workload that is ready: nothing, strace, or a BPF program."""
+def _attached(arm: tuple[str, str] | None, run: Workload) -> contextlib.AbstractContextManager[object]:
+    """Return a block in which what an arm needs is attached to a workload: nothing, strace, or a BPF program."""
     if arm is None:
-        yield
-    elif arm[0] == STRACE:
-        with _straced(run.pid):
-            yield
-    else:
-        with _watched(*arm, run):
-            yield
+        return contextlib.nullcontext()
+    return _straced(run.pid) if arm[0] == STRACE else _watched(*arm, run)
 
 
 @contextlib.contextmanager

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from labkit.bpf.program import TRACING, Program
+from labkit.bpf.program import Program
 from labkit.errors import WorkloadError, check_choice, check_choices, check_int, check_ints
-from labkit.lessons._io.watch import watching
+from labkit.lessons._io.watch import lacking, watching
 from labkit.running.pinning import CROSS, SAME, check_pinning, cpus_for
 from labkit.running.progress import Tick
 from labkit.running.workload import Workload
@@ -206,10 +206,8 @@ def attached() -> Iterator[Program]:
 
 def call_flags() -> dict[str, int]:
     """Return what this kernel does not have, as macros of the C file."""
-    events = TRACING / "events"
-    has_wait = (events / "syscalls" / "sys_enter_epoll_wait").is_dir()
-    has_uring = (events / "io_uring" / "io_uring_queue_async_work").is_dir()
-    return {**({} if has_wait else {"NO_EPOLL_WAIT": 1}), **({} if has_uring else {"NO_IO_URING": 1})}
+    uring = "io_uring/io_uring_queue_async_work"
+    return lacking({"NO_EPOLL_WAIT": "syscalls/sys_enter_epoll_wait", "NO_IO_URING": uring})
 
 
 def usual_place() -> str:

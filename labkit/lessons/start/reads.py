@@ -9,17 +9,16 @@ from __future__ import annotations
 import os
 import random
 import threading
-from pathlib import Path
 
 import pandas as pd
 
 from labkit import schema
 from labkit.bpf.program import Program
 from labkit.bpf.ring import RingReader
-from labkit.errors import LabkitError, check_int
+from labkit.errors import check_int
 from labkit.machine.provenance import provenance
 from labkit.running import truths
-from labkit.running.files import writing
+from labkit.running.files import random_file
 from labkit.running.lock import exclusive
 from labkit.running.owned import run_folder
 from labkit.running.progress import Progress
@@ -44,8 +43,7 @@ def measure(block_bytes: int = 65536, blocks: int = 97, *, progress: Progress | 
     block_bytes = check_int("block_bytes", block_bytes, 1, 4 << 20, "bytes")
     blocks = check_int("blocks", blocks, 1, 10_000, "reads")
     with exclusive("lesson 00: start", progress) as report, run_folder() as folder, Program("start") as program:
-        path = folder / "file"
-        _write(path, block_bytes, blocks)
+        path = random_file(folder / "file", block_bytes * blocks)
         with RingReader(program, "events", max_events=1_000_000) as ring, path.open("rb", buffering=0) as file:
             with program.watching(os.getpid()):
                 for number in range(blocks):
@@ -70,16 +68,3 @@ def mystery() -> pd.DataFrame:
     truths.expect("00-q2", int(frame["bytes"].sum()))
     truths.expect("00-q3", int(frame["latency_ns"].to_numpy().argmax()))
     return frame
-
-
-def _write(path: Path, block_bytes: int, blocks: int) -> None:
-    free = os.statvfs(path.parent)
-    if free.f_bavail * free.f_frsize < 2 * block_bytes * blocks:
-        raise LabkitError(
-            f"{path.parent} has no room for {schema.si_bytes(block_bytes * blocks)}.",
-            "ask for fewer blocks, or set LABKIT_DATA to a folder on a larger disk",
-        )
-    block = os.urandom(block_bytes)
-    with writing(path), path.open("wb") as file:
-        for _ in range(blocks):
-            file.write(block)

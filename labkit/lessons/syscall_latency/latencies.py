@@ -230,8 +230,6 @@ def _places(rows: pd.DataFrame) -> dict[str, float]:
 def _row(job: Job, watched_slices: Sequence[TimedRun], free_slices: Sequence[TimedRun]) -> dict[str, Any]:
     watched, free = reduce(add, watched_slices), reduce(add, free_slices)
     p25, p75 = (float(np.median([quantile(run.counts, share) for run in watched_slices])) for share in (0.25, 0.75))
-    p50, low, high = trial.median_interval([float(quantile(run.counts, 0.5)) for run in watched_slices])
-    own, low_own, high_own = trial.median_interval([run.program_p50_ns for run in free_slices])
     return {
         "operation": job.operation,
         "cache": job.cache,
@@ -239,14 +237,10 @@ def _row(job: Job, watched_slices: Sequence[TimedRun], free_slices: Sequence[Tim
         "ios": watched.told["ios"],
         "count": int(watched.counts.sum()),
         "p25_ns": p25,
-        "p50_ns": p50,
-        "low_p50_ns": low,
-        "high_p50_ns": high,
+        **trial.interval("p50_ns", [float(quantile(run.counts, 0.5)) for run in watched_slices]),
         "p75_ns": p75,
         "p99_ns": p99(watched.counts),
-        "unwatched_p50_ns": own,
-        "low_unwatched_p50_ns": low_own,
-        "high_unwatched_p50_ns": high_own,
+        **trial.interval("unwatched_p50_ns", [run.program_p50_ns for run in free_slices]),
         "ios_per_s": free.told["ios"] / free.told["elapsed_s"],
         "bytes_per_s": free.told["bytes"] / free.told["elapsed_s"],
     }

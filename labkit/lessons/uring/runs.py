@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import ctypes as ct
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,16 +125,14 @@ def events_of(program: Program) -> ThreadEvents:
     return ThreadEvents(counts, program.lost_events)
 
 
-@contextmanager
-def attached(warnings: list[str] | None = None) -> Iterator[Program | None]:
+def attached(warnings: list[str] | None = None) -> AbstractContextManager[Program | None]:
     """Attach c/bpf/uring.c during a block and yield it, for `run`.
 
     Parameters
     ----------
     warnings : where to say that BPF cannot be loaded; then None is yielded. None: that is an error (`Missing`).
     """
-    with watching("uring", flags, warnings) as program:
-        yield program
+    return watching("uring", flags, warnings)
 
 
 def flags() -> dict[str, int]:

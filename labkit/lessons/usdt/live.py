@@ -150,15 +150,12 @@ def semaphore(requests: int = 503, slices: int | None = None, *, progress: Progr
 
 
 def _phase(arm: str, slices: pd.DataFrame, ratios: pd.DataFrame) -> dict[str, Any]:
-    middle, low, high = trial.median_interval(slices["value"].tolist())
     own = ratios[ratios["arm"] == arm]
     return {
         "arm": arm,
         "slices": len(slices),
         **{name: int(slices[name].sum()) for name in ("requests", "fired", "count")},
-        "p50_ns": middle,
-        "low_p50_ns": low,
-        "high_p50_ns": high,
+        **trial.interval("p50_ns", slices["value"].tolist()),
         **{name: float(own[name].iloc[0]) if len(own) else 1.0 for name in ("ratio", "low", "high")},
     }
 

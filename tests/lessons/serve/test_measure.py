@@ -279,8 +279,7 @@ def test_where_there_is_no_multishot_the_exercise_takes_single_requests(monkeypa
             raise WorkloadUnable("No such ring here.", "take another kernel")
 
     monkeypatch.setattr(exercises, "run_once", refuse)
-    monkeypatch.setattr(exercises, "_unfit", lambda _: "")
-    monkeypatch.setattr(exercises, "Program", object)
+    monkeypatch.setattr(exercises, "watcher", lambda program: program)
     assert "the server (uring)" in exercises.count_in_the_ring(object()) and asked == ["multishot", "uring"]
     assert "cannot be done here. No such ring" in exercises.count_by_calls(object())
 

@@ -58,7 +58,7 @@ def test_bad_arguments_are_named(arguments: dict[str, object], told: str) -> Non
 
 def test_a_full_disk_is_said_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     class Full:
-        f_bavail, f_frsize = 1, 4096
+        f_blocks, f_bfree, f_bavail, f_frsize = 1, 1, 1, 4096
 
     monkeypatch.setattr(os, "statvfs", lambda path: Full)
     with pytest.raises(LabkitError, match="no room"):
