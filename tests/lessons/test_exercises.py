@@ -67,8 +67,8 @@ EXERCISES: dict[str, Callable[[], object]] = {
 def no_truths(monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin with no truth told, as in a fresh notebook, and let any program of a learner's do."""
     monkeypatch.setattr(truths, "_VAULT", truths._Vault())
-    for exercises in (capstone_exercises, serve_exercises):
-        monkeypatch.setattr(exercises, "_unfit", lambda watch: "")
+    for exercises in (verifier_exercises, capstone_exercises, serve_exercises):
+        monkeypatch.setattr(exercises, "watcher", lambda watch: watch)
 
 
 def refuse(*_: object) -> NoReturn:
