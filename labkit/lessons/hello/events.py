@@ -33,6 +33,7 @@ __all__ = ["Life", "find_suspect", "life", "measure", "mystery", "phases", "say_
 
 TRACE_PIPE = Path("/sys/kernel/tracing/trace_pipe")
 MOST_RUNS = 10_000
+_WITHIN_S = 2.0  # lines of the kernel are in the pipe
 
 
 def measure(runs: int = 23, interval_us: int = 0, *, progress: Progress | None = None) -> pd.DataFrame:
@@ -213,9 +214,9 @@ def _trace_pipe() -> Iterator[int]:
         os.close(descriptor)
 
 
-def _lines(pipe: int, wanted: int, within_s: float = 2.0) -> list[str]:
+def _lines(pipe: int, wanted: int) -> list[str]:
     """Return the lines waiting in trace_pipe; wait a little until there are `wanted`."""
-    text, deadline = b"", time.monotonic() + within_s
+    text, deadline = b"", time.monotonic() + _WITHIN_S
     while True:
         try:
             text += os.read(pipe, 1 << 16)

@@ -23,7 +23,6 @@ from labkit.stats.histogram import Counts, from_buckets
 
 __all__ = [
     "BASELINE",
-    "BY_RING",
     "CALLS",
     "EVENTS",
     "MOST_BYTES",
@@ -43,7 +42,6 @@ __all__ = [
 ]
 
 WAYS = ("threads", "epoll", "uring", "multishot", "registered", "zerocopy")
-BY_RING = WAYS[2:]
 BASELINE = "epoll"
 TRANSPORTS = ("tcp", "unix")
 MOST_CONNECTIONS, MOST_BYTES = 1000, 65536

@@ -21,8 +21,9 @@ from labkit.lessons.serve.runs import call_flags
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
-from labkit.running.progress import Progress
+from labkit.running.progress import Progress, Tick
 from labkit.running.workload import Workload
+from labkit.stats import trial
 
 __all__ = ["SHARES", "herd", "wakers"]
 
@@ -60,31 +61,28 @@ def herd(
     Missing : BPF cannot be loaded here.
     """
     arms, counts, wanted = _checked(share, threads, connections)
+    jobs = {f"{arm}, {count} threads": (arm, count) for count in counts for arm in arms}
     rows: list[dict[str, Any]] = []
-    lost = 0
     with exclusive("lesson 11: wake-ups", progress) as report, watching("serve_herd", call_flags, None) as program:
         assert program is not None
-        jobs = [(arm, count) for count in counts for arm in arms]
-        for number, (arm, count) in enumerate(jobs):
-            report(number / len(jobs), f"{arm}, {count} threads")
-            told, seen = _run(arm, count, wanted, program)
+        runs = trial.once(jobs, lambda job, tick: _run(*job, wanted, program, tick), progress=report)
+        program.detach()
+        for name, (told, seen, _) in runs.items():
             woken = sum(times for waker, times in seen.items() if waker != ENDER)
-            lost += _lost(program, told, seen)
+            costs = [_run(*jobs[name], wanted)[0]["server"]["cpu_ns"] / wanted for _ in range(_UNWATCHED)]
             rows.append(
                 {
-                    "arm": arm,
-                    "threads": count,
+                    "arm": jobs[name][0],
+                    "threads": jobs[name][1],
                     "connections": told["connections"],
                     "wakeups": woken,
                     "wakeups_per_connection": woken / told["connections"],
                     "voluntary_switches": told["server"]["voluntary_switches"],
                     "empty_accepts": told["empty_accepts"],
+                    "cpu_ns_per_connection": float(np.median(costs)),
                 }
             )
-        program.detach()
-        for row, (arm, count) in zip(rows, jobs, strict=True):
-            costs = [_run(arm, count, wanted)[0]["server"]["cpu_ns"] / wanted for _ in range(_UNWATCHED)]
-            row["cpu_ns_per_connection"] = float(np.median(costs))
+        lost = sum(lost for _, _, lost in runs.values())
         facts = provenance(command=["serve_herd", "--share", *arms], lost_events=lost)
     return schema.frame(rows, **facts)
 
@@ -106,19 +104,16 @@ def wakers(
     "elsewhere": the kernel handled the connection in an interrupt that came while another process ran.
     """
     arms, (count,), wanted = _checked(share, check_int("threads", threads, 1, 64, "threads"), connections)
-    rows: list[dict[str, Any]] = []
-    lost = 0
     with exclusive("lesson 11: wake-ups", progress) as report, watching("serve_herd", call_flags, None) as program:
-        assert program is not None
-        for number, arm in enumerate(arms):
-            report(number / len(arms), arm)
-            told, seen = _run(arm, count, wanted, program)
-            lost += _lost(program, told, seen)
-            rows += [
-                {"arm": arm, "threads": count, "waker": waker, "wakeups": times}
-                for waker, times in sorted(seen.items(), key=lambda each: -each[1])
-            ]
+        each = {arm: arm for arm in arms}
+        runs = trial.once(each, lambda arm, tick: _run(arm, count, wanted, program, tick), progress=report)
+        lost = sum(lost for _, _, lost in runs.values())
         facts = provenance(command=["serve_herd", "--share", *arms], lost_events=lost)
+    rows = [
+        {"arm": arm, "threads": count, "waker": waker, "wakeups": times}
+        for arm, (_, seen, _) in runs.items()
+        for waker, times in sorted(seen.items(), key=lambda each: -each[1])
+    ]
     return schema.frame(rows, **facts)
 
 
@@ -129,18 +124,20 @@ def _checked(share: object, threads: object, connections: object) -> tuple[list[
     return arms, counts, check_int("connections", wanted, 1, 100_000, "connections")
 
 
-def _run(arm: str, threads: int, connections: int, program: Program | None = None) -> tuple[dict[str, Any], Any]:
-    """Return what the program reports, and waker -> wake-ups where somebody watches."""
+def _run(
+    arm: str, threads: int, connections: int, program: Program | None = None, tick: Tick | None = None
+) -> tuple[dict[str, Any], dict[str, int], int]:
+    """Return what the program reports, and where somebody watches waker -> wake-ups, and how many were not counted."""
     options = ["--share", arm, "--threads", str(threads), "--connections", str(connections)]
     with Workload("serve_herd", options) as workload:
         if program is not None:
             program.clear("servers", "wakeups", "labkit_lost")
             program.aim(pid=workload.pid)
-        told = workload.go()
+        told = workload.go(tick=tick)
     if program is None:
-        return told, {}
+        return told, {}, 0
     seen = {_name(key): int(times) for key, times in program.hash("wakeups").items()}
-    return told, seen
+    return told, seen, _lost(program, told, seen)
 
 
 def _lost(program: Program, told: dict[str, Any], seen: dict[str, int]) -> int:
