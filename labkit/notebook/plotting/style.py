@@ -164,6 +164,8 @@ def axis(ax: Axes, which: Literal["x", "y"], column: str, *, log: float | None =
     """
     one = ax.xaxis if which == "x" else ax.yaxis
     (ax.set_xlabel if which == "x" else ax.set_ylabel)(schema.label(column), color=INK)
+    if log is not None and ax.has_data() and not np.isfinite(one.get_minpos()):
+        log = None  # all values are missing: matplotlib finds no ticks for a logarithmic axis
     if log is not None:
         (ax.set_xscale if which == "x" else ax.set_yscale)("log", base=log)
         one.set_minor_formatter(NullFormatter())

@@ -125,6 +125,7 @@ NO_P99 = {name: float("nan") for name in offered() if name.endswith("p99_ns") or
 
 def test_where_there_were_too_few_requests_the_place_of_the_p99_says_so() -> None:
     right = serve.plot(offered().assign(**NO_P99), fresh())
+    style.png(right.get_figure(root=True))
     assert [text.get_text() for text in right.texts] == ["Too few requests for a p99:\ntake longer slices."]
     assert not serve.plot(offered(), fresh()).texts
 
