@@ -115,7 +115,7 @@ def refused_by_clang(source: Source, kind: int = 0) -> Verdict | None:
         fix = changed[0] if proof or ended else fix
         if proof:
             break
-    detail = [_excerpt(path.read_text(encoding="utf-8"), place, name)] if place else []
+    detail = [excerpt(code.text, place.line, place.column, name)] if place else []
     detail += _rows([("It needed", rule.needs)] if rule else [])
     detail += _rows([("Clang's words", words)]) + ([proof] if proof else [])
     return Verdict(
@@ -343,7 +343,7 @@ def _detail(
         rows.append(("It needed", needed))
     rows += [("In bytes", each) for each in _ranges(trace)]
     rows += [("The kernel's words", line) for line in trace.said]
-    told = [_excerpt(source, place, name)] if place and source else []
+    told = [excerpt(source, place.line, place.column, name)] if place and source else []
     return "\n".join(told + _rows(rows))
 
 
@@ -370,10 +370,6 @@ def _rows(rows: Sequence[tuple[str, str]]) -> list[str]:
 
 def _at(name: str, place: Place | None) -> str:
     return f"{name}:{place.line}" if place else name
-
-
-def _excerpt(source: str, place: Place, name: str) -> str:
-    return excerpt(source, place.line, place.column, name)
 
 
 def _knew(trace: Trace, words: _Words) -> list[str]:

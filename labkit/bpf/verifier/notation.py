@@ -114,6 +114,14 @@ def _limits(fields: dict[str, str]) -> tuple[int, int, int | None, int | None]:
     return low, high, smin, smax
 
 
+def _ends(fields: dict[str, str]) -> tuple[int, int]:
+    """Return the first and the last value, with a sign where it may be negative."""
+    low, high, smin, smax = _limits(fields)
+    if smin is not None and smin < 0:
+        return smin, smax if smax is not None else high
+    return low, high
+
+
 def _moved(fields: dict[str, str]) -> str:
     """Return by how much a pointer was moved, in words; nothing if it was not."""
     fixed = _int(fields.get("off", "")) or 0
@@ -132,12 +140,7 @@ def _moved(fields: dict[str, str]) -> str:
 def span(raw: str) -> tuple[int, int] | None:
     """Return the first and the last value that a number may have; None for a pointer, and without limits in the log."""
     parts = re.match(r"P?(?:scalar|inv)\((.*)\)$", raw)
-    if parts is None:
-        return None
-    low, high, smin, smax = _limits(_fields(parts[1]))
-    if smin is not None and smin < 0:
-        return smin, smax if smax is not None else high
-    return low, high
+    return _ends(_fields(parts[1])) if parts else None
 
 
 def reach(raw: str) -> tuple[int, int, int] | None:
@@ -151,10 +154,7 @@ def reach(raw: str) -> tuple[int, int, int] | None:
     if memory is None or "var_off" not in fields:
         return None
     fixed = _int(fields.get("off", "")) or 0
-    low, high, smin, smax = _limits(fields)
-    if smin is not None and smin < 0:
-        low = smin
-        high = smax if smax is not None else high
+    low, high = _ends(fields)
     return fixed + low, fixed + high, memory
 
 
