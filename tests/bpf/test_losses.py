@@ -58,7 +58,9 @@ def test_recursion_misses_are_those_of_proc(tmp_path: Path) -> None:
     with Program("hello") as program:
         for function in program.bcc.funcs.values():
             said = Path(f"/proc/self/fdinfo/{function.fd}").read_text()
-            (line,) = (line for line in said.splitlines() if line.startswith("recursion_misses:"))
+            line = next((line for line in said.splitlines() if line.startswith("recursion_misses:")), "")
+            if not line:
+                pytest.skip("this kernel does not count the runs that it skips (6.1 does, 5.10 does not)")
             assert proginfo.query(function.fd).recursion_misses == int(line.split()[1])
 
 

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read the log of the kernel's verifier: the path it walked, what it knew there, and what it said at the end.
 
-The wording is that of kernels 5.15 to 6.18; the text comes from `kernel/bpf/verifier.c` and `log.c`:
+The wording is that of kernels 5.10 to 6.18; the text comes from `kernel/bpf/verifier.c` and `log.c`:
 
     0: R1=ctx() R10=fp0                                      the state before the first instruction
     ; u32 key = 0; @ main.c:20                               a line of C (the place since 6.9)
     1: (63) *(u32 *)(r10 -4) = r1  ; R1_w=0 fp-8=0000????    an instruction, and what it changed (since 5.17)
     from 4 to 9: R0=0 R10=fp0                                another branch, with the whole state
+     R0_w=inv0 R10=fp0                                       the whole state, here and there (5.10)
     R0 invalid mem access 'map_value_or_null'                the verdict
     processed 7 insns (limit 1000000) …                      the effort
 """
@@ -29,6 +30,7 @@ _GIVES_BACK = re.compile(r"call bpf_(?:ringbuf_submit|ringbuf_discard|sk_release
 
 _STEP = re.compile(r"(\d{1,9}): \([0-9a-f]{2}\) ([^;]*?)\s*(?:;(.*))?$")
 _STATE = re.compile(r"(?:(\d+):|from \d+ to \d+[^:]*:)(?= |$)(.*)$")
+_OLD_STATE = re.compile(r"(?:frame\d+: )?(?=R\d+(?:_[a-z]+)?=).*\bR10=fp0\b")
 # "expected prog array map for tail call" and a few others come without a line's end.
 _RUN_ON = re.compile(
     r"(?<=[^\n])(processed \d+ insns|verification time \d+|"
@@ -107,6 +109,8 @@ def read(log: str) -> Trace:
             if line.startswith("from"):
                 state.clear()
             state.update(items(whole[2]))
+        elif _OLD_STATE.match(line):
+            state = items(line)
         else:
             said.append(line)
     return Trace(steps, list(dict.fromkeys(said)), before, state, tuple(states), processed, cut)
@@ -132,8 +136,13 @@ def _follow(instruction: str, state: dict[str, str], changed: dict[str, str]) ->
                     else:
                         del state[other]
     elif copy := re.match(r"r(\d+) = r(\d+)$", instruction):
-        if state.get(f"R{copy[2]}") == GIVEN_BACK:
+        known = state.get(f"R{copy[2]}", "")
+        if known == GIVEN_BACK:
             changed = {**changed, f"R{copy[1]}": GIVEN_BACK, f"R{copy[2]}": GIVEN_BACK}
+        elif known:
+            changed = {f"R{copy[1]}": known, **changed}
+    elif number := re.match(r"r(\d+) = (\d+)$", instruction):
+        changed = {f"R{number[1]}": number[2], **changed}
     if written := re.match(r"[rw](\d+) \S*= ", instruction):
         state.pop(f"R{written[1]}", None)
     state.update(changed)

@@ -1,4 +1,4 @@
-/* kind: reference | type: KPROBE
+/* kind: reference | type: KPROBE | since 6.1 (5.10 accepts it)
  * What is submitted must be what was reserved. */
 #include <uapi/linux/ptrace.h>
 struct event {
