@@ -25,7 +25,7 @@ struct end {
 
 struct name {
 	struct end from, to;
-	u64 netns;		/* each network namespace has its own 127.0.0.1 */
+	u64 netns;		/* each network namespace has its own 127.0.0.1; 0 where the kernel cannot say */
 };
 
 BPF_SOCKHASH(sockets, struct name, MAX_SOCKETS);
@@ -109,7 +109,9 @@ int note_connection(struct bpf_sock_ops *ops)
 	}
 	name.from.port = ops->local_port;
 	name.to.port = bpf_ntohl(ops->remote_port);
+#ifndef NO_NETNS_COOKIE			/* Linux 5.10 has none for sockops */
 	name.netns = bpf_get_netns_cookie(ops);
+#endif
 
 	count = counts.lookup(&first);
 	if (!count || !sock)

@@ -22,6 +22,7 @@ from labkit.bpf import maps
 from labkit.bpf.attach import CGROUP_SOCK_OPS, SK_MSG_VERDICT, attached_to_cgroup, attached_to_map
 from labkit.bpf.program import Program
 from labkit.machine import proc
+from labkit.machine.doctor import helpers
 from labkit.running.cgroup import Cgroup
 
 __all__ = ["LoTraffic", "Shortcut", "ShortcutCounts", "lo_traffic"]
@@ -55,13 +56,21 @@ class Shortcut:
     ----------
     max_sockets : room in the map, two sockets for each connection. A connection that finds no room stays plain TCP.
 
+    Notes
+    -----
+    A socket's name in the map includes its network namespace. Linux 5.10 does not tell sockops programs which it is:
+    there, let only processes of one network namespace into the cgroup.
+
     Raises
     ------
     Missing, VerifierError, AttachError : no cgroup v2 to write to, or a kernel without sockmap.
     """
 
     def __init__(self, max_sockets: int = MAX_SOCKETS) -> None:
-        self._program = Program("sockmap", flags={"MAX_SOCKETS": max_sockets})
+        flags = {"MAX_SOCKETS": max_sockets}
+        if not helpers.may_call("sockops", helpers.GET_NETNS_COOKIE):
+            flags["NO_NETNS_COOKIE"] = 1
+        self._program = Program("sockmap", flags=flags)
         self._stack = contextlib.ExitStack()
         self._noting = contextlib.ExitStack()
         self.cgroup = Cgroup()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 
-__all__ = ["count", "count_own", "give_back", "redirect", "send_record"]
+__all__ = ["call", "count", "count_own", "give_back", "redirect", "send_record"]
 
 
 def _instruction(code: int, target: int = 0, source: int = 0, offset: int = 0, constant: int = 0) -> bytes:
@@ -50,6 +50,11 @@ _LEAVE = _set(0, 0) + _instruction(0x95)
 def give_back(number: int) -> bytes:
     """Return a program that does nothing but return `number`."""
     return _set(0, number) + _instruction(0x95)
+
+
+def call(helper: int) -> bytes:
+    """Return a program that calls a helper with its context, and returns 0."""
+    return _call(helper) + _LEAVE
 
 
 def count(counter: int) -> bytes:
