@@ -30,7 +30,8 @@ static __always_inline void add(struct stack_key *key, u64 ns)
 		return;
 	}
 	__sync_fetch_and_add(&sum->count, 1);
-	__sync_fetch_and_add(&sum->total_ns, ns);
+	if (ns)		/* clang makes another atomic operation of adding 0, which Linux 5.10 does not know */
+		__sync_fetch_and_add(&sum->total_ns, ns);
 }
 
 static __always_inline int note(struct bpf_perf_event_data *ctx, u32 kind)

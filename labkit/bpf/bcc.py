@@ -31,6 +31,7 @@ __all__ = [
     "event_fields",
     "functions",
     "header_trial",
+    "instructions_of",
     "kernel_symbol",
     "libbcc",
     "load",
@@ -46,6 +47,7 @@ __all__ = [
     "program_type",
     "size_of",
     "symbols",
+    "unload",
 ]
 
 _DEBUG_REWRITTEN, _DEBUG_SOURCE = 0x4, 0x8  # bcc.DEBUG_PREPROCESSOR, bcc.DEBUG_SOURCE
@@ -202,6 +204,12 @@ def size_of(module: Any, function: str) -> int:
     return int(libbcc().bpf_function_size(pointer(module), function.encode()))
 
 
+def instructions_of(module: Any, function: str) -> bytes:
+    """Return the instructions of a function, eight bytes each."""
+    start = libbcc().bpf_function_start(pointer(module), function.encode())
+    return ct.string_at(start, size_of(module, function))
+
+
 def load(
     module: Any, function: str, kind: int, level: int, log_bytes: int, instructions: int | None = None
 ) -> tuple[int, int, str]:
@@ -246,6 +254,13 @@ def loaded(module: Any, function: str, load_now: Callable[[], int]) -> int:
     if known is None:
         known = module.funcs[function.encode()] = type(module).Function(module, function.encode(), load_now())
     return int(known.fd)
+
+
+@uninterrupted()
+def unload(module: Any, function: str) -> None:
+    """Forget a function of a `bcc.BPF` that was loaded, so that it is loaded anew; without one, do nothing."""
+    if known := module.funcs.pop(function.encode(), None):
+        os.close(known.fd)
 
 
 @uninterrupted()

@@ -319,7 +319,11 @@ class Program:
                 self._attach(function, real.decode(), attach, event=real, fn_name=name)
             case "kfunc__" | "kretfunc__":
                 attach = bpf.attach_kfunc if prefix == "kfunc__" else bpf.attach_kretfunc
-                self._attach(function, event, attach, fn_name=name)
+                try:
+                    self._attach(function, event, attach, fn_name=name)
+                except AttachError:  # Linux 5.10 attaches an fentry program only once
+                    bcc.unload(self.bcc, function)
+                    self._attach(function, event, attach, fn_name=name)
 
     @uninterrupted()
     def _attach(self, function: str, event: str, attach: Any, /, **arguments: Any) -> None:

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 FLAGS: dict[str, list[dict[str, str]]] = {
     "probes": [{"MECHANISM": str(way), "ENDS": "3", "FUNCTION": "__arm64_sys_getppid"} for way in (1, 2, 3, 5, 6)],
@@ -26,6 +29,9 @@ FLAGS: dict[str, list[dict[str, str]]] = {
     "syscall_latency_stages": [
         {"ENTER": "sys_enter_pread64", "EXIT": "sys_exit_pread64"} | hooks for hooks in ({}, {"RAW": "0"})
     ],
+    "usdt": [{}, {"NO_ATTACH_COOKIE": "1"}],
+    "usdt_python": [{}, {"NO_ATTACH_COOKIE": "1"}],
+    "usdt_throw": [{}, {"NO_ATTACH_COOKIE": "1"}],
     "your_program_waits": [{"FUTEX": "98"}],
     "verifier_rounds": [{"ROUNDS": "10"}],
     "verifier_row": [{"LIMIT": "8", "CELLS": "16"}],
@@ -50,9 +56,24 @@ def main(headers: str, files: list[str]) -> None:
         for flags in variants(path):
             source = Source.of(path.resolve(), flags)
             with captured() as said, bcc.compiled(source.text, source.cflags) as module:
-                pass
+                newer = (
+                    [each for name in bcc.functions(module) for each in newer_than_5_10(module, name)] if module else []
+                )
             errors = [line for line in said.text().splitlines() if " error: " in line][:3]
-            print(json.dumps({"file": str(path), "flags": flags, "ok": bool(module), "errors": errors}), flush=True)
+            row = {"file": str(path), "flags": flags, "ok": bool(module), "errors": errors, "newer": newer}
+            print(json.dumps(row), flush=True)
+
+
+def newer_than_5_10(module: Any, function: str) -> Iterator[str]:
+    """Yield what Linux 5.10 does not know: an atomic operation other than to add, and a later helper."""
+    from labkit.bpf import bcc
+
+    code = bcc.instructions_of(module, function)
+    for operation, registers, _, constant in struct.iter_unpack("<BBhi", code):
+        if operation & 0xE7 == 0xC3 and constant != 0:  # BPF_STX | BPF_ATOMIC; BPF_ADD without its result is 0
+            yield f"{function}: atomic {constant:#x}"
+        if operation == 0x85 and registers >> 4 == 0 and constant > 155:  # BPF_CALL of bpf_redirect_peer() at most
+            yield f"{function}: helper {constant}"
 
 
 if __name__ == "__main__":
