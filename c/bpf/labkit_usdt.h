@@ -43,11 +43,23 @@ static __always_inline u64 usdt_register(struct pt_regs *ctx, u16 at)
 	return value;
 }
 
+/* The number that was given to the place that runs us, when the program was attached to it. */
+static __always_inline u64 usdt_place(struct pt_regs *ctx)
+{
+#ifndef NO_ATTACH_COOKIE
+	return bpf_get_attach_cookie(ctx);
+#else	/* before Linux 5.15: each place runs a copy of the program, in which its number stands instead (places.py) */
+	u64 place = 0x6c61626b69740000;
+
+	asm volatile("" : "+r"(place));	/* keep it as it is, in one instruction */
+	return place;
+#endif
+}
+
 /* Argument `number` (0 is the first) of the probe that runs us. Smaller integers are widened with their sign. */
 static __always_inline u64 usdt_argument(struct pt_regs *ctx, u32 number)
 {
-	/* the cookie is a number that we gave to this place when we attached to it */
-	u32 slot = (u32)bpf_get_attach_cookie(ctx) * USDT_ARGUMENTS + number;
+	u32 slot = (u32)usdt_place(ctx) * USDT_ARGUMENTS + number;
 	struct usdt_operand *operand = labkit_operands.lookup(&slot);
 	u64 value, bytes, address, unused_bits;
 

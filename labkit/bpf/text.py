@@ -11,6 +11,7 @@ from pathlib import Path
 
 from labkit.bpf.structures import structures_of
 from labkit.errors import BadArgument
+from labkit.machine.doctor import helpers
 from labkit.machine.folders import repo_folder
 
 __all__ = ["BPF_FOLDER", "Source"]
@@ -56,7 +57,7 @@ class Source:
             if not flag.isidentifier():
                 raise BadArgument(f"flags has {flag!r}.", "name each flag as a C macro, such as SAMPLE_HZ")
         macros = (f"-D{name}={value}" for name, value in flags.items())
-        return Source(path, _pages_of_this_kernel() + _with_structures(path), (f"-I{BPF_FOLDER}", *_WARNINGS, *macros))
+        return Source(path, _of_this_kernel(path) + _with_structures(path), (f"-I{BPF_FOLDER}", *_WARNINGS, *macros))
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -64,12 +65,19 @@ class Source:
         return (self.text, *sorted(self.cflags))
 
 
-def _pages_of_this_kernel() -> str:
-    """Return what sets PAGE_SIZE, in which BCC counts a ring buffer, to that of the kernel that runs.
+def _of_this_kernel(path: Path) -> str:
+    """Return macros for what depends on the kernel that runs; the headers may be another's.
 
-    The headers may be another kernel's, with smaller pages. This one refuses a ring buffer of half a page.
+    PAGE_SIZE, in which BCC counts a ring buffer: a kernel with larger pages refuses a ring buffer of half a page.
+    NO_ATTACH_COOKIE, for labkit_usdt.h, before Linux 5.15.
     """
-    return f"#undef PAGE_SIZE\n#define PAGE_SIZE {mmap.PAGESIZE}UL\n"
+    macros = f"#undef PAGE_SIZE\n#define PAGE_SIZE {mmap.PAGESIZE}UL\n"
+    is_usdt = any(
+        found[1] == "labkit_usdt.h" for found in map(_INCLUDE.match, path.read_text("utf-8").splitlines()) if found
+    )
+    if is_usdt and not helpers.may_call("uprobe", helpers.GET_ATTACH_COOKIE):
+        macros += "#define NO_ATTACH_COOKIE 1\n"
+    return macros
 
 
 def _with_structures(path: Path) -> str:

@@ -12,9 +12,10 @@ itself raises the probe's semaphore, and lowers it when the attachment ends, als
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -22,8 +23,10 @@ from pathlib import Path
 from labkit.bpf import maps
 from labkit.bpf.program import Program
 from labkit.bpf.usdt import livecode, redzone, uprobe
+from labkit.bpf.usdt.numbered import copy_for
 from labkit.bpf.usdt.operands import ARGUMENTS, Operand, packed, parse
 from labkit.errors import AttachError, BadArgument, LabkitError, unknown_name
+from labkit.machine.doctor import helpers
 from labkit.machine.doctor.elf import UsdtNote, usdt_notes
 from labkit.running.interrupts import uninterrupted
 
@@ -167,16 +170,29 @@ class Usdt:
             if reads:
                 table = self._program.map_fd("labkit_operands")
                 maps.write_array(table, packed(probe.operands), first=cookie * ARGUMENTS)
-            link = uprobe.attach(
-                program,
-                probe.binary,
-                probe.file_offset,
-                pid=pid,
-                cookie=cookie,
-                semaphore_offset=probe.semaphore_offset,
-            )
+            with self._numbered(function, program, cookie) as own:
+                link = uprobe.attach(
+                    own,
+                    probe.binary,
+                    probe.file_offset,
+                    pid=pid,
+                    cookie=cookie,
+                    semaphore_offset=probe.semaphore_offset,
+                )
             self._links.append(link)
         return places
+
+    @contextlib.contextmanager
+    def _numbered(self, function: str, program: int, cookie: int) -> Iterator[int]:
+        """Give what is to be attached: the loaded program, or without cookies a copy that knows its number."""
+        if helpers.may_call("uprobe", helpers.GET_ATTACH_COOKIE):
+            yield program
+            return
+        copy = copy_for(self._program.bcc, function, cookie)
+        try:
+            yield copy
+        finally:
+            os.close(copy)  # the attachment keeps it
 
     @uninterrupted()
     def detach(self) -> None:

@@ -1,26 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """Have the kernel run a BPF program when a process reaches an instruction.
 
-Rests on perf_event_open(2) with the event source `uprobe`, and on BPF links with a cookie (Linux 5.15). The attachment
-is one file descriptor. Closing it, or the end of this process in any way, takes the breakpoint out of every
-process again and lowers the semaphore: the kernel raised it, so the kernel also lowers it when the tracer is killed.
+Rests on perf_event_open(2) with the event source `uprobe`, and on BPF links with a cookie (since Linux 5.15; before, on
+PERF_EVENT_IOC_SET_BPF). The attachment is one file descriptor. Closing it, or the end of this process in any way, takes
+the breakpoint out of every process again and lowers the semaphore: the kernel raised it, so the kernel also lowers it
+when the tracer is killed.
 """
 
 from __future__ import annotations
 
 import ctypes as ct
 import errno
+import fcntl
 import os
 from pathlib import Path
 
 from labkit.bpf.bcc import libbcc
 from labkit.errors import AttachError, LabkitError, Missing
 from labkit.machine import perf_event, refusals
+from labkit.machine.doctor import helpers
 
 __all__ = ["attach", "open_event"]
 
 SOURCE = Path("/sys/bus/event_source/devices/uprobe")
 _ATTACH_PERF_EVENT = 41  # BPF_PERF_EVENT in enum bpf_attach_type, include/uapi/linux/bpf.h
+_SET_BPF = 0x40042408  # PERF_EVENT_IOC_SET_BPF, include/uapi/linux/perf_event.h
 _EVERY_PROCESS, _ANY_CPU = -1, -1
 
 
@@ -40,7 +44,7 @@ class _LinkOptions(ct.Structure):
 def attach(
     program: int, binary: Path, offset: int, *, pid: int | None = None, cookie: int = 0, semaphore_offset: int = 0
 ) -> int:
-    """Attach a loaded BPF program of kind KPROBE to an instruction; return the link's file descriptor.
+    """Attach a loaded BPF program of kind KPROBE to an instruction; return the attachment's file descriptor.
 
     Parameters
     ----------
@@ -48,7 +52,7 @@ def attach(
     binary : an executable or a shared library.
     offset : where in that file the instruction is, in bytes.
     pid : the process whose memory gets the breakpoint, with all its threads; None: every process that runs the file.
-    cookie : a number that the program gets from bpf_get_attach_cookie().
+    cookie : a number that the program gets from bpf_get_attach_cookie(), where the kernel has that.
     semaphore_offset : where in the file a 16-bit counter is that the kernel must raise while attached; 0 for none.
 
     Raises
@@ -57,17 +61,31 @@ def attach(
     Missing : this kernel has no uprobes, or refuses them.
     """
     event = open_event(binary, offset, pid=pid, semaphore_offset=semaphore_offset)
+    if not helpers.may_call("uprobe", helpers.GET_ATTACH_COOKIE):
+        return _set_program(event, program)
     try:
         options = _LinkOptions(size=ct.sizeof(_LinkOptions), cookie=cookie)
         link = int(libbcc().bpf_link_create(program, event, _ATTACH_PERF_EVENT, ct.addressof(options)))
         if link < 0:
             reason = os.strerror(-link if link < -1 else ct.get_errno())
             raise Missing(
-                f"This kernel does not link BPF programs to uprobes with a cookie: {reason}.", "use Linux 5.15 or newer"
+                f"This kernel links no BPF program to a uprobe: {reason}.", "boot a kernel with CONFIG_BPF_EVENTS=y"
             )
         return link
     finally:
         os.close(event)  # the link keeps the event
+
+
+def _set_program(event: int, program: int) -> int:
+    """Have an event run a program, without a link; return the event."""
+    try:
+        fcntl.ioctl(event, _SET_BPF, program)
+    except OSError as error:
+        os.close(event)
+        raise Missing(
+            f"This kernel runs no BPF program at a uprobe: {error.strerror}.", "boot a kernel with CONFIG_BPF_EVENTS=y"
+        ) from None
+    return event
 
 
 def open_event(binary: Path, offset: int, *, pid: int | None = None, semaphore_offset: int = 0) -> int:

@@ -19,6 +19,7 @@ from labkit.bpf.ring import RingReader
 from labkit.bpf.usdt import livecode, uprobe
 from labkit.bpf.usdt.tracer import Usdt, find, probes_of, probes_of_process
 from labkit.errors import AttachError, BadArgument, LabkitError, Missing
+from labkit.machine.doctor import helpers
 from labkit.running.workload import Workload, build
 
 NOP, TRAP = ({b"\x90"}, {b"\xcc"}) if os.uname().machine == "x86_64" else ({b"\x1f\x20\x03\xd5"}, set())
@@ -287,7 +288,10 @@ def test_a_process_that_ends_while_it_is_traced_harms_nobody(app: Path) -> None:
 
 
 @pytest.mark.bpf
-def test_all_kinds_of_arguments_arrive(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cookies", ["of this kernel", "of none, as before Linux 5.15"])
+def test_all_kinds_of_arguments_arrive(tmp_path: Path, cookies: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if cookies != "of this kernel":
+        monkeypatch.setattr(helpers, "may_call", lambda *_: False)
     (tmp_path / "kinds.c").write_text(
         "#include <stdio.h>\n#include <sys/sdt.h>\n"
         "struct request { unsigned long id; unsigned bytes; } request = { 7, 11 };\n"
