@@ -2,8 +2,8 @@
 """Each file in `rejected/` is refused for the cause it states, at the line it marks; the kernel is the witness.
 
 The first comment of such a file says the kind of the verdict and the program type, "untrusted" where the loader has
-CAP_BPF alone, and "since 6.1" where an older kernel was seen to accept it. `/* rejected here */` marks the line; several
-lines where a loop is refused as a whole; none where the kernel names no instruction.
+CAP_BPF alone, and "since 6.1" where an older kernel was seen to accept it. `/* rejected here */` marks the line;
+several lines where a loop is refused as a whole; none where the kernel names no instruction.
 """
 
 from __future__ import annotations
