@@ -7,8 +7,7 @@
         ...
         program.counters("hello_count")       # maps as NumPy arrays
 
-Leaving the block detaches everything, in any way it is left. The kernel detaches what a killed process held,
-because each link is a file descriptor of that process.
+Leaving the block detaches everything. The kernel detaches what a killed process held: each link is an open file.
 """
 
 from __future__ import annotations
@@ -319,11 +318,10 @@ class Program:
                 self._attach(function, real.decode(), attach, event=real, fn_name=name)
             case "kfunc__" | "kretfunc__":
                 attach = bpf.attach_kfunc if prefix == "kfunc__" else bpf.attach_kretfunc
-                try:
-                    self._attach(function, event, attach, fn_name=name)
-                except AttachError:  # Linux 5.10 attaches an fentry program only once
-                    bcc.unload(self.bcc, function)
-                    self._attach(function, event, attach, fn_name=name)
+                with contextlib.suppress(AttachError):
+                    return self._attach(function, event, attach, fn_name=name)
+                bcc.unload(self.bcc, function)  # Linux 5.10 attaches an fentry program only once
+                self._attach(function, event, attach, fn_name=name)
 
     @uninterrupted()
     def _attach(self, function: str, event: str, attach: Any, /, **arguments: Any) -> None:
