@@ -23,7 +23,7 @@ from labkit.classroom.wire import Ended, LabEnd
 from labkit.errors import Missing
 from labkit.machine.folders import repo_folder
 
-__all__ = ["Box"]
+__all__ = ["UNSHARE", "Box"]
 
 _START_S = 60  # or as long as its cells may take, if that is longer: that follows from how slow the place is
 _OWN_USERS = 0x60000000  # user ids from here on belong to nobody
@@ -52,7 +52,8 @@ exec setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs --bou
     MPLBACKEND=agg MPLCONFIGDIR="$box/own" LABKIT_DATA="$box/own" LABKIT_CACHE="$box/own" PYTHONPATH="$box/lab" \
     PYTHONDONTWRITEBYTECODE=1 "$box/python/bin/python" -m labkit.classroom.learner "$@"
 """
-_NAMESPACES = ("--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup")
+# the program that follows gets namespaces of its own, and dies with unshare(1)
+UNSHARE = ("unshare", "--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup", "--fork", "--kill-child")
 
 
 class Box:
@@ -79,20 +80,7 @@ class Box:
         os.chmod(self._folder.name, 0o755)
         ours, theirs = socket.socketpair()
         user = _OWN_USERS + secrets.randbelow(1 << 20)
-        words = [
-            "setpriv",
-            "--pdeathsig",
-            "KILL",
-            "unshare",
-            *_NAMESPACES,
-            "--fork",
-            "--kill-child",
-            "sh",
-            "-c",
-            _SCRIPT,
-            "box",
-            self._folder.name,
-        ]
+        words = ["setpriv", "--pdeathsig", "KILL", *UNSHARE, "sh", "-c", _SCRIPT, "box", self._folder.name]
         words += [str(repo_folder()), sys.prefix, str(user), str(theirs.fileno()), str(self._seconds)]
         errors = Path(self._folder.name) / "stderr"
         try:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from labkit.classroom.bounded import run_bounded
+from labkit.classroom.box import UNSHARE
 from labkit.classroom.limits import most_s, read_slowness
 from labkit.errors import Missing, check_choice
 from labkit.machine.folders import build_folder, repo_folder
@@ -29,7 +30,6 @@ VM, CONTAINER, BARE = PLACES = ("vm", "container", "this machine")
 _START_S = 900  # until the place has measured itself: a boot under emulation, on a busy machine, takes minutes
 _MORE_TIMES = 1.25  # of the limits inside: those end a notebook first, with its name
 _SCRIPTS = Path(__file__).parent
-_NAMESPACES = ("--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup")
 _DATA_BYTES = 4 << 30  # sparse
 _DROPPED = "-sys_module,-sys_rawio,-sys_boot,-sys_time,-mknod,-audit_control,-syslog"
 _EMULATED = ("-cpu", "max,avx=off,avx2=off,f16c=off,fma=off")  # NumPy's sorting crashed under QEMU 7.2 with AVX2
@@ -91,7 +91,7 @@ def run_in_place(
         elif place == CONTAINER:
             guest = ["sh", str(_SCRIPTS / "container.sh"), str(repo_folder()), str(given), str(out), str(scratch)]
             caps = ["setpriv", f"--bounding-set={_DROPPED}"]
-            words = ["unshare", *_NAMESPACES, "--fork", "--kill-child", *guest, *caps, *python, *work]
+            words = [*UNSHARE, *guest, *caps, *python, *work]
         else:
             words = [*python, *work]
         words = ["setpriv", "--pdeathsig", "KILL", *words]
