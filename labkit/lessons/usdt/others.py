@@ -10,8 +10,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,15 +154,8 @@ def throws(
     counts = {"range": range_errors, "runtime": runtime_errors, "own": own_errors}
     counts = {name: check_int(f"{name}_errors", number, 0, 100_000, "throws") for name, number in counts.items()}
     options = [word for name, number in counts.items() for word in (f"--{name}", str(number))]
-    with (
-        exclusive("lesson 05: C++ exceptions", progress) as report,
-        _listening("usdt_throw", options, "usdt_throw", CXX) as (run, ring, tracer),
-    ):
-        told = run.go(tick=lambda _: report(0.5, "throwing"))
-        tracer.detach()
-        ring.stop()
-        made = ring.frame()
-        facts = provenance(command=run.command, lost_events=ring.lost)
+    with exclusive("lesson 05: C++ exceptions", progress) as report:
+        made, told, facts = _listen("usdt_throw", options, "usdt_throw", CXX, lambda _: report(0.5, "throwing"))
     made["probe"] = made["kind"].map({1: "throw", 2: "catch", 3: "rethrow"})  # enum throw_kind
     made["fired"] = made["probe"].map(told)
     made["exception"] = made["type"].map(_demangled(list(made["type"].unique())))
@@ -187,11 +179,8 @@ def _python(
     """Run a script under the first Python that has the probes; return the events, its own counts, and provenance."""
     for candidate in _pythons(python):
         try:
-            with _listening(candidate, ["-I", str(CHILD), *command], "usdt_python", listen) as (run, ring, tracer):
-                told = run.go(timeout_s=300, tick=lambda _: report(0.5, "Python runs"))
-                tracer.detach()
-                ring.stop()
-                return ring.frame(), told, provenance(command=run.command, lost_events=ring.lost)
+            arguments = ["-I", str(CHILD), *command]
+            return _listen(candidate, arguments, "usdt_python", listen, lambda _: report(0.5, "Python runs"))
         except Missing as error:
             missing = error
     raise missing
@@ -204,23 +193,29 @@ def _pythons(python: str | Path | None) -> list[Path]:
     return list(reversed(found.values()))  # the distribution's first
 
 
-@contextmanager
-def _listening(
-    program: str | Path, arguments: Sequence[str], name: str, listen: Listen
-) -> Iterator[tuple[Workload, RingReader, Usdt]]:
-    """Start a program, and attach to probes that it or a library in it has; c/bpf/NAME.c records them."""
-    with ExitStack() as stack:
-        bpf = stack.enter_context(Program(name))
-        ring = stack.enter_context(RingReader(bpf, "events", max_events=MOST_EVENTS))
-        run = stack.enter_context(Workload(program, arguments))
+def _listen(
+    program: str | Path, arguments: Sequence[str], name: str, listen: Listen, tick: Callable[[float], None]
+) -> tuple[pd.DataFrame, dict[str, Any], dict[str, Any]]:
+    """Run a program with probes of it or of a library in it attached, recorded by c/bpf/NAME.c.
+
+    Returns the events, the program's own counts, and provenance.
+    """
+    with (
+        Program(name) as bpf,
+        RingReader(bpf, "events", max_events=MOST_EVENTS) as ring,
+        Workload(program, arguments) as run,
+        Usdt(bpf) as tracer,
+    ):
         places = {probe.name: probe for probe in probes_of_process(run.pid)}
-        tracer = stack.enter_context(Usdt(bpf))
         bpf.aim(pid=run.pid)
         for wanted, function, reads in listen:
             tracer.attach(function, _place(places, wanted, run).binary, wanted, pid=run.pid, reads=reads)
         if listen is FUNCTIONS and LINE in places:
             tracer.attach("on_line", places[LINE].binary, LINE, pid=run.pid)
-        yield run, ring, tracer
+        told = run.go(timeout_s=300, tick=tick)
+        tracer.detach()
+        ring.stop()
+        return ring.frame(), told, provenance(command=run.command, lost_events=ring.lost)
 
 
 def _place(places: dict[str, Probe], wanted: str, run: Workload) -> Probe:
