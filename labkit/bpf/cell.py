@@ -370,11 +370,12 @@ class Cell(Program):
 
 def _of_cpus(keys: Any, values: Any, told: MapShape, fields: list[Field], per_cpu: bool) -> tuple[Any, Any, Any, str]:
     """Return the keys and the values of a per-CPU map: summed, or one row per CPU."""
-    cpus = maps.possible_cpus()
+    numbers = maps.possible()
+    cpus = len(numbers)
     split = values.reshape(len(values), cpus, told.slot_bytes // cpus)[:, :, : told.value_bytes]
     flat = np.ascontiguousarray(split).reshape(len(values) * cpus, told.value_bytes)
     if per_cpu or not all(one.is_number for one in fields):
-        return np.repeat(keys, cpus, axis=0), flat, np.tile(np.arange(cpus), len(values)), "One row per CPU."
+        return np.repeat(keys, cpus, axis=0), flat, np.tile(numbers, len(values)), "One row per CPU."
     summed = {
         name: np.asarray(column).reshape(len(values), cpus).sum(axis=1)
         for name, column in frame_of(flat, fields).items()

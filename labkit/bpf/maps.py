@@ -73,10 +73,16 @@ class MapShape:
         return (self.value_bytes + 7) // 8 * 8 * possible_cpus() if self.per_cpu else self.value_bytes
 
 
-def possible_cpus() -> int:
-    """Return how many CPUs the kernel may ever have: the length of a per-CPU value."""
+def possible() -> list[int]:
+    """Return the numbers of the CPUs that the kernel may ever have, which may have gaps."""
     text = Path("/sys/devices/system/cpu/possible").read_text().strip()
-    return 1 + int(text.split(",")[-1].split("-")[-1])
+    ranges = [[int(end) for end in part.split("-")] for part in text.split(",")]
+    return [cpu for ends in ranges for cpu in range(ends[0], ends[-1] + 1)]
+
+
+def possible_cpus() -> int:
+    """Return how many CPUs the kernel may ever have: a per-CPU value has one part for each, without gaps."""
+    return len(possible())
 
 
 def shape(fd: int) -> MapShape:

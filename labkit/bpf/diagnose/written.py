@@ -7,7 +7,6 @@ The kernel's limits are those of kernel/bpf/{hashtab,arraymap,ringbuf}.c and mm/
 from __future__ import annotations
 
 import mmap
-import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from labkit.bpf.diagnose import effects, grammar, habits, loops, numbers, record
 from labkit.bpf.diagnose.code import Code, Map, number
 from labkit.bpf.diagnose.events import declared, event_problem, function_problem, near, nearest_event
 from labkit.bpf.diagnose.finding import Finding
+from labkit.bpf.maps import possible_cpus
 
 __all__ = ["first_mistake", "map_mistakes", "warnings"]
 
@@ -104,7 +104,7 @@ def _map_problem(code: Code, each: Map) -> tuple[str, str] | None:
             "make the value smaller, or use BPF_ARRAY",
         )
     if entries is not None and value is not None and each.macro in ("BPF_ARRAY", "BPF_PERCPU_ARRAY"):
-        wanted = entries * value * (os.cpu_count() or 1 if "PERCPU" in each.macro else 1)
+        wanted = entries * value * (possible_cpus() if "PERCPU" in each.macro else 1)
         allowed = min(_free_bytes(), _ARRAY_BYTES)
         if wanted > allowed:
             what = (
