@@ -26,6 +26,7 @@ _WARNINGS = (
     "-Wsometimes-uninitialized",
     "-Wimplicit-fallthrough",
     "-Wtautological-unsigned-zero-compare",
+    "-Wmisleading-indentation",
 )
 _PROBE = re.compile(r"TRACEPOINT_PROBE\s*\(.*\)[\s{]*$")
 

@@ -35,6 +35,8 @@ def refusal(what: str, call: str, said: str) -> Missing | None:
     if found is None:
         return None
     who, fix = who_refused(call, _REFUSALS[found[0]])
+    if re.match(r"k(?:ret)?func__", what) and who.startswith("by the kernel"):
+        fix = "look for a tracepoint of the same event: TRACEPOINT_PROBE(category, event)"
     return Missing(f"{what}: {call}(2) was refused ({found[0]}) {who}.", fix, said)
 
 

@@ -19,7 +19,6 @@ from labkit.machine.btf import KERNEL_BTF, kernel_btf
 
 __all__ = [
     "always",
-    "assignment",
     "call",
     "cast",
     "cpp",
@@ -58,6 +57,11 @@ def field(found: Match, code: Code, said: Said) -> Answer:
             what,
             f"its fields are: {', '.join(known)}; {field} belongs to {entry}: keep it in a map there, by thread",
         )
+    leaves = event.replace("sys_enter_", "sys_exit_")
+    if field == "ret" and leaves != event:
+        head = code.probe_at(said.line)
+        edits = {head.line: code.line(head.line).replace(event, leaves)} if head else {}
+        return what, f"the result is known when the call ends: TRACEPOINT_PROBE({category}, {leaves})", edits
     if field in known:
         return texts.of_varying_length(code, said, field)
     close = near(field, known) or next((each for each in known if each in field or field in each), "")
@@ -159,6 +163,7 @@ def type(found: Match, code: Code, said: Said) -> Answer:
             "write C: a probe begins with TRACEPOINT_PROBE(category, event) {",
         )
     known = ["u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64", "int", "char", "bool", "size_t", "long", "pid_t"]
+    known += [f"{sign}int{bits}_t" for sign in ("u", "") for bits in (8, 16, 32, 64) if name.endswith("_t")]
     close = near(name, known + re.findall(r"\bstruct\s+(\w+)", code.bare), 0.6)
     hint = f"did you mean {close}?" if close else "declare the struct above this line, or use u32 or u64"
     return f"there is no type {name}", hint, edit(code, said, name, close)
@@ -314,16 +319,15 @@ def helper_arguments(found: Match, code: Code, said: Said) -> Answer:
         else:
             return what, "write char comm[16]; bpf_get_current_comm(&comm, sizeof(comm));"
         return what, f"write {right}", {said.line: f"{into[1]}{right}{into[3]}"}
+    given = code.arguments(said.line, "memset")
+    if len(given) == 2:
+        right = f"memset({given[0]}, {given[1]}, sizeof({given[0].lstrip('& ')}))"
+        edits = habits.replaced_call(code, said.line, "memset", right)
+        return "memset has three arguments: what, the byte, the size", f"write {right}", edits
     called = re.findall(r"\b(bpf_probe_read\w*)\s*\(", line)
     if called:
         return f"{called[0]} has three arguments: to, size, from", f"write {called[0]}(&to, sizeof(to), from)"
     return None
-
-
-def assignment(found: Match, code: Code, said: Said) -> Answer:
-    line = code.line(said.line)
-    right = re.sub(r"(?<![=!<>+\-*/&|^%])=(?!=)", "==", line, count=1)
-    return "= stores, == compares", f"write {right.strip()}", {said.line: right}
 
 
 def always(found: Match, code: Code, said: Said) -> Answer:
@@ -335,6 +339,8 @@ def semicolon(found: Match, code: Code, said: Said) -> Answer:
     line = code.line(said.line)
     if told := grammar.structs(line):
         return told[0], told[1], {said.line: told[2]}
+    if (unknown := re.match(r"\s*(\w+)\s+\w+\s*[=;\[]", line)) and said.column == unknown.end(1) + 1:
+        return type(unknown, code, said)
     if said.column and re.match(r"\s*[^\s/;]", line[said.column - 1 :]):
         right = f"{line[: said.column - 1]};{line[said.column - 1 :]}"
         return (

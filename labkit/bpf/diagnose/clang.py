@@ -54,6 +54,7 @@ ERRORS: tuple[Row, ...] = (
         root=True,
     ),
     Row(r"too (few|many) arguments provided to function-like macro", grammar.macro_form),
+    Row(r"expected expression", conditions.mirrored),
     Row(r"expected (?:expression|'\(' after|'\)'|';')", grammar.other_language),
     Row(r"expected function body after function declarator", grammar.filtered),
     Row(r"expected expression", grammar.macro_with_equals),
@@ -83,6 +84,12 @@ ERRORS: tuple[Row, ...] = (
     Row(r"cannot take the address of an rvalue", texts.address),
     Row(r"passing 'struct (\w+)_table_t' to parameter of incompatible type", map_answers.passed),
     Row(r"passing 'struct (\w+)' to parameter of incompatible type 'void \*'", map_answers.by_value),
+    Row(r"passing 'char\[(\d+)\]' to parameter of incompatible type 'struct (\w+)'", map_answers.text_as_key),
+    Row(r"function definition is not allowed here", grammar.within_another),
+    Row(
+        r"C does not support default arguments",
+        answers.fixed("C has no default for an argument", "take it away, and pass the value in the call"),
+    ),
     Row(r"invalid operands to binary expression \('[us]\w+'.* and '[us]\w+ \*'", map_answers.not_followed),
     Row(r"invalid operands to binary expression \('[us]\w+ \*'.* and '", map_answers.not_followed),
     Row(r"use of undeclared identifier '(\w+)'", answers.undeclared),
@@ -121,7 +128,7 @@ WARNINGS: tuple[Row, ...] = (
     ),
     Row(
         r"using the result of an assignment as a condition",
-        answers.assignment,
+        conditions.assignment,
         explains=True,
     ),
     Row(
@@ -141,6 +148,8 @@ WARNINGS: tuple[Row, ...] = (
     Row(r"logical not is only applied to the left hand side", conditions.not_first),
     Row(r"result of comparison of constant \S+ with boolean expression", conditions.chained),
     Row(r"use of logical '(\S+)' with constant operand", conditions.constant_operand),
+    Row(r"misleading indentation; statement is not part of the previous '(\w+)'", conditions.not_inside),
+    Row(r"address of function '(\w+)' will always evaluate to 'true'", conditions.named_only),
     Row(r"unannotated fall-through between switch labels", conditions.falls_through),
     Row(r"overflow in expression; result is (-?\d+)", numbers.overflow),
     Row(r"implicit truncation from '.*' to bit-field changes value from (-?\d+) to (-?\d+)", numbers.cut),

@@ -10,6 +10,7 @@ from functools import cached_property
 __all__ = ["Code", "Map", "Probe", "number"]
 
 _COMMENT_OR_STRING = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.DOTALL)
+_TEXT_OR_SIGN = re.compile(r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|[][(){},]")
 _MAP = re.compile(r"^\s*(BPF_[A-Z_]+)\s*\(([^()]*(?:\([^()]*\)[^()]*)*)\)", re.MULTILINE)
 _PROBE = re.compile(
     r"\b(TRACEPOINT_PROBE|RAW_TRACEPOINT_PROBE|KFUNC_PROBE|KRETFUNC_PROBE)\s*\(\s*(\w+)(?:\s*,\s*(\w+))?[^)]*\)"
@@ -27,6 +28,8 @@ _LAYOUT: dict[str, tuple[int | None, int | None, int | None]] = {
     "BPF_PERCPU_ARRAY": (None, 1, 2),
     "BPF_HISTOGRAM": (1, None, 2),
     "BPF_RINGBUF_OUTPUT": (None, None, 1),
+    "BPF_PROG_ARRAY": (None, None, 1),
+    "BPF_SOCKHASH": (1, None, 2),
 }
 _SIZES = {
     1: "u8 s8 __u8 __s8 char bool uint8_t int8_t",
@@ -126,6 +129,16 @@ class Code:
         """Return the probe that begins last before a line."""
         return next((probe for probe in reversed(self.probes) if probe.line <= line), None)
 
+    def function_at(self, line: int) -> tuple[str, int, int]:
+        """Return (head, first line, last line) of the function that a line is in; an empty head outside of one."""
+        heads = list(re.finditer(r"^\w[^;{}\n]*\)[ \t]*(?:\{|$)", self.bare, re.MULTILINE))
+        own = [each for each in heads if self.line_at(each.start()) <= line]
+        if not own or own[-1][0].startswith("BPF_"):
+            return "", 0, 0
+        end = self.bare.find("\n}", own[-1].end())
+        last = self.line_at(end + 1) if end >= 0 else len(self.lines)
+        return (own[-1][0], self.line_at(own[-1].start()), last) if line <= last else ("", 0, 0)
+
     def leaving(self, line: int) -> str:
         """Return what a program for packets returns at its end, where 0 would drop the packet; 0 of another program."""
         above, below = "\n".join(self.lines[:line]), "\n".join(self.lines[line:])
@@ -141,8 +154,10 @@ class Code:
     def declared(self, name: str, line: int) -> tuple[int, str] | None:
         """Return the line and the type of a variable of a plain type that is declared above a line."""
         for at in range(line, 0, -1):
-            found = re.match(rf"\s*((?:unsigned |signed )?\w+)\s+{re.escape(name)}\s*(?:=|;)", self.lines[at - 1])
-            if found and found[1] != "return":
+            found = re.search(
+                rf"(?:^|[;{{}}])\s*((?:unsigned |signed )?\w+)\s+{re.escape(name)}\s*(?:=|;)", self.line(at)
+            )
+            if found and found[1] not in ("return", "else", "goto"):
                 return at, found[1]
         return None
 
@@ -179,14 +194,13 @@ class Code:
         if start is None or "\n" in rest[: start.start()]:
             return []
         parts, depth, begin = [], 0, start.end()
-        for position in range(start.end(), len(rest)):
-            letter = rest[position]
-            if depth == 0 and letter in ",)":
-                parts.append(" ".join(rest[begin:position].split()))
-                begin = position + 1
-                if letter == ")":
+        for each in _TEXT_OR_SIGN.finditer(rest, start.end()):  # a comma or a bracket in a text is none
+            if depth == 0 and each[0] in ",)":
+                parts.append(" ".join(rest[begin : each.start()].split()))
+                begin = each.end()
+                if each[0] == ")":
                     return parts
-            depth += (letter in "([") - (letter in ")]")
+            depth += (each[0] in "([{") - (each[0] in ")]}")
         return []
 
     def constant(self, text: str) -> int | None:

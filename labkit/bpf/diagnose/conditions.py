@@ -8,7 +8,17 @@ import re
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.said import Answer, Match, Said
 
-__all__ = ["chained", "constant_operand", "falls_through", "not_first", "precedence"]
+__all__ = [
+    "assignment",
+    "chained",
+    "constant_operand",
+    "falls_through",
+    "mirrored",
+    "named_only",
+    "not_first",
+    "not_inside",
+    "precedence",
+]
 
 _NAME = r"[A-Za-z_][\w.]*(?:(?:->|\.)\w+)*"
 
@@ -21,6 +31,35 @@ def precedence(found: Match, code: Code, said: Said) -> Answer:
         return what, f"put brackets around the part with {found[1]}"
     right = f"({parts[1]} {found[1]} {parts[2]}) {parts[3]} {parts[4]}"
     return what, f"write {right}", {said.line: line.replace(parts[0], right, 1)}
+
+
+def assignment(found: Match, code: Code, said: Said) -> Answer:
+    line = code.line(said.line)
+    if re.search(r"[^=!<>]=\s*!\s*\w", line) and "==" not in line:
+        right = re.sub(r"(?<![=!<>])=\s*!", "!=", line, count=1)
+        return "=! stores the opposite, != compares", f"write {right.strip()}", {said.line: right}
+    right = re.sub(r"(?<![=!<>+\-*/&|^%])=(?!=)", "==", line, count=1)
+    return "= stores, == compares", f"write {right.strip()}", {said.line: right}
+
+
+def named_only(found: Match, code: Code, said: Said) -> Answer:
+    line = code.line(said.line)
+    right = re.sub(rf"\b{found[1]}\b(?!\s*\()", f"{found[1]}()", line, count=1)
+    what = f"{found[1]} is named here, not called: the condition is always true"
+    return what, f"write {found[1]}()", {said.line: right}
+
+
+def mirrored(found: Match, code: Code, said: Said) -> Answer:
+    """Answer a comparison whose signs are in another order, or another language's."""
+    line = code.line(said.line)
+    sign = re.search(
+        r"(?<=[\w)\]\s])(=>|=<|<>|!==|===)(?=[\s\w(-])", re.sub(r'"[^"]*"', lambda text: "_" * len(text[0]), line)
+    )
+    if sign is None:
+        return None
+    right = {"=>": ">=", "=<": "<=", "<>": "!=", "!==": "!=", "===": "=="}[sign[1]]
+    edited = f"{line[: sign.start()]}{right}{line[sign.end() :]}"
+    return f"C has no {sign[1]}", f"write {right}", {said.line: edited}
 
 
 def not_first(found: Match, code: Code, said: Said) -> Answer:
@@ -52,6 +91,12 @@ def constant_operand(found: Match, code: Code, said: Said) -> Answer:
     values = [parts[2], *re.findall(r"\w+", parts[3])]
     right = " || ".join(f"{parts[1]} == {value}" for value in values)
     return what, f"write {right}", {said.line: line.replace(parts[0], right, 1)}
+
+
+def not_inside(found: Match, code: Code, said: Said) -> Answer:
+    """Answer a statement that is indented as if it were inside the if, else or loop above."""
+    what = f"this line is indented as if it belonged to the {found[1]} above, and runs always"
+    return what, f"put the lines of the {found[1]} into {{ and }}"
 
 
 def falls_through(found: Match, code: Code, said: Said) -> Answer:

@@ -8,7 +8,7 @@ import re
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.habits import replaced_call
 
-__all__ = ["Edit", "cleared_in_a_loop", "log2_of_integers", "unsigned", "wider_member"]
+__all__ = ["Edit", "cleared_in_a_loop", "log2_of_integers", "unsigned", "whole_numbers", "wider_member"]
 
 Edit = tuple[str, dict[int, str]] | None  # the fix in words, and line -> its new text
 
@@ -70,6 +70,19 @@ def wider_member(code: Code, line: int, kind: str) -> Edit:
     text = code.lines[declared[0] - 1]
     right = re.sub(rf"\b{declared[1][1]}(\s+{name[1]}\b)", rf"{kind}\1", text, count=1)
     return f"declare {name[1]} as {kind} (line {declared[0]})", {declared[0]: right}
+
+
+def whole_numbers(code: Code, line: int) -> Edit:
+    """Return whole numbers in place of constants such as 1e6 and 1000.0, where nothing else is of floating point."""
+    text = code.line(line)
+    edited = re.sub(r"(?<![\w.])(\d+(?:\.0*)?(?:[eE]\+?\d+)?)[fF]?(?![\w.])", _whole, text)
+    if edited == text or re.search(r"\d\.\d|\b(?:float|double)\b", edited):
+        return None
+    return f"write whole numbers: {edited.strip()}", {line: edited}
+
+
+def _whole(found: re.Match[str]) -> str:
+    return found[0] if found[0].isalnum() and not re.search(r"[eE.]", found[0]) else str(int(float(found[1])))
 
 
 def log2_of_integers(code: Code, line: int) -> Edit:

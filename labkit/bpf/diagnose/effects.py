@@ -27,6 +27,90 @@ def warnings(code: Code) -> Iterator[Finding]:
                 yield Finding(line, 0, what, f"to change it write {found[1]} {found[2]}= {found[3]};")
         yield from _returned(code, line, text)
     yield from _backslashes(code)
+    yield from _copies(code)
+    yield from _beyond(code)
+    yield from _tested_wrongly(code)
+
+
+def _tested_wrongly(code: Code) -> Iterator[Finding]:
+    """Yield what is done through a pointer where a test has just found it to be NULL: clang leaves it away."""
+    looked_up = re.compile(r"\*\s*(\w+)\s*=\s*(?:\([^()]*\)\s*)?\w+\.lookup\w*\s*\([^;]*\)\s*;")
+    for found in looked_up.finditer(code.bare):
+        name, last = found[1], code.function_at(code.line_at(found.start()))[2]
+        below = code.bare[found.end() : sum(len(each) + 1 for each in code.bare.splitlines()[:last])]
+        used = rf"(?:\*\s*{name}\b|\b{name}\s*->)"
+        left = re.match(rf"\s*if\s*\(\s*{name}\s*(?:!=\s*(?:NULL|0)\s*)?\)\s*\{{?\s*return\b[^;]*;", below)
+        within = re.search(rf"\bif\s*\(\s*(?:!\s*{name}|{name}\s*==\s*(?:NULL|0))\s*\)\s*\{{?\s*\(?\s*{used}", below)
+        rest = below[left.end() :] if left else ""
+        if left and re.search(used, rest) and not re.search(rf"(?:(?<![*\w])\s|\w\s*\*\s*){name}\s*=[^=]", rest):
+            line = code.line_at(found.end() + left[0].index("if"))
+            what = f"this returns where {name} was found: below, {name} is NULL, and nothing is done"
+            yield Finding(line, 0, what, f"write if (!{name})")
+        elif within:
+            what = f"what follows runs where {name} is NULL, and then does nothing"
+            yield Finding(code.line_at(found.end() + within.start()), 0, what, f"write if ({name})")
+
+
+def _copies(code: Code) -> Iterator[Finding]:
+    """Yield a copy of a map's value that is changed, and then neither used nor written back."""
+    for found in re.finditer(r"[;{}\n]\s*(?:struct\s+)?\w+\s+(\w+)\s*=\s*\*\s*(\w+)\s*;", code.bare):
+        name, pointer = found.groups()
+        _, first, last = code.function_at(code.line_at(found.end()))
+        inside = "\n".join(code.bare.splitlines()[first - 1 : last]) if first else ""
+        if not re.search(rf"\b{pointer}\s*=\s*(?:\([^()]*\)\s*)?(\w+)\.lookup", inside):
+            continue
+        end = sum(len(each) + 1 for each in code.bare.splitlines()[:last])
+        below = code.bare[found.end() : end]
+        member = rf"{name}(?:\.\w+)*"
+        changes = list(
+            re.finditer(
+                rf"(?:^|(?<=[;{{}})\n]))\s*(?:{member}\s*(?:\+\+|--|[-+*/|&^]?=(?!=)[^;]*)|"
+                rf"(?:\+\+|--)\s*{member})\s*;",
+                below,
+            )
+        )
+        uses = len(re.findall(rf"\b{name}\b", below))
+        inner = sum(len(re.findall(rf"\b{name}\b", each[0])) for each in changes)
+        if changes and uses == inner:
+            at = code.line_at(found.end() + len(changes[0][0]) - len(changes[0][0].lstrip()) + changes[0].start())
+            stated = changes[0][0].strip()
+            own = f"(*{pointer})" if "++" in stated or "--" in stated else f"*{pointer}"
+            right = re.sub(rf"\b{name}\b", own, stated.replace(f"{name}.", f"{pointer}->"))
+            what = f"{name} is a copy of *{pointer} (line {code.line_at(found.end() - 1)}): the map keeps the old value"
+            yield Finding(at, 0, what, f"change the map's own: {right}")
+
+
+def _beyond(code: Code) -> Iterator[Finding]:
+    """Yield a constant index that an array does not have: nothing is found there, and nothing is stored."""
+    call = r"\b(\w+)\s*\.\s*(lookup|increment|atomic_increment|update|call)\s*\("
+    for found in re.finditer(call, code.bare):
+        line, each = code.line_at(found.start()), code.map_named(found[1])
+        if each is None or each.macro not in ("BPF_ARRAY", "BPF_PERCPU_ARRAY", "BPF_PROG_ARRAY"):
+            continue
+        given, entries = code.arguments(line, rf"{found[1]}\s*\.\s*{found[2]}"), code.constant(each.entries or "10240")
+        at = 1 if found[2] == "call" else 0
+        index = _constant_index(code, line, given[at]) if at < len(given) else None
+        if entries and index is not None and index >= entries:
+            what = f"{each.name} has {entries} {'entry, 0' if entries == 1 else f'entries, 0 to {entries - 1}'}: "
+            what += f"{index} is behind its end, and this call does nothing"
+            yield Finding(line, 0, what, f"use an index below {entries}, or declare {index + 1} entries")
+
+
+def _constant_index(code: Code, line: int, written: str) -> int | None:
+    """Return the value of an index that is a constant, or a variable that is set only where it is declared."""
+    name = written.lstrip("& ")
+    if not written.startswith("&"):
+        return code.constant(written)
+    declared = code.declared(name, line) if name.isidentifier() else None
+    first, last = code.function_at(line)[1:]
+    if declared is None or not first <= declared[0] <= line:
+        return None
+    inside = "\n".join(code.bare.splitlines()[first - 1 : last])
+    set_to = re.findall(rf"(?:\+\+|--)\s*{name}\b|\b{name}\s*(?:\+\+|--|[-+*/|&^%]=|<<=|>>=|=(?!=)[^;,]*)", inside)
+    passed = re.findall(rf"\b(\w+)\s*\([^;]*&\s*{name}\b", inside)
+    if len(set_to) != 1 or any(each not in ("lookup", "update", "delete") for each in passed):
+        return None
+    return code.constant(set_to[0].partition("=")[2])
 
 
 def _returned(code: Code, line: int, text: str) -> Iterator[Finding]:

@@ -56,6 +56,7 @@ ENDS: tuple[End, ...] = (
         r"built-in function '__\w*(?:[sdt]f|float|fix)\w*'",
         "the kernel has no floating point",
         "use integers: multiply first, and divide in Python",
+        edit=edits.whole_numbers,
     ),
     End(
         r"built-in function 'memset'",

@@ -80,10 +80,16 @@ def event_problem(category: str, event: str) -> tuple[str, str] | None:
     if not os.path.isdir(_EVENTS / category):  # not Path.is_dir: a name may be too long
         close = near(category, (path.name for path in _EVENTS.iterdir()))
         return what, f"did you mean the category {close}?" if close else "see the folders of /sys/kernel/tracing/events"
-    close = near(event, (path.name for path in (_EVENTS / category).iterdir()))
+    close = _of_call(category, event) or near(event, (path.name for path in (_EVENTS / category).iterdir()))
     if not close:
         return what, f"choose one of the folders of {_EVENTS / category}"
     return what, f"did you mean {close}? Its fields are: {', '.join(fields(category, close))}"
+
+
+def _of_call(category: str, name: str) -> str:
+    """Return the event at which a system call of a name begins, empty where it is no system call's name."""
+    event = f"sys_enter_{name}"
+    return event if category == "syscalls" and os.path.isdir(_EVENTS / category / event) else ""
 
 
 def function_problem(name: str) -> tuple[str, str] | None:
@@ -104,7 +110,8 @@ def nearest_event(category: str, event: str) -> tuple[str, str] | None:
     if other := [path.parent.name for path in _EVENTS.glob(f"*/{event}")]:
         return other[0], event
     folder = category if (_EVENTS / category).is_dir() else near(category, (path.name for path in _EVENTS.iterdir()))
-    close = near(event, (path.name for path in (_EVENTS / folder).iterdir())) if folder else ""
+    close = _of_call(folder, event) if folder else ""
+    close = close or (near(event, (path.name for path in (_EVENTS / folder).iterdir())) if folder else "")
     return (folder, close) if close else None
 
 

@@ -69,8 +69,22 @@ _BY_OTHERS = {
         "copy the text: char text[64]; bpf_probe_read_user_str(text, sizeof(text), args->filename);",
     ),
     **dict.fromkeys(
-        ("count", "hist", "avg", "sum"),
+        ("count", "sum"),
         ("this is a function of bpftrace", "use a map: BPF_HASH(calls, u32, u64); and calls.increment(key)"),
+    ),
+    **dict.fromkeys(
+        ("hist", "lhist"),
+        (
+            "this is a function of bpftrace",
+            "use a map: BPF_HISTOGRAM(dist); above the probe, and dist.increment(bpf_log2l(value)); in it",
+        ),
+    ),
+    **dict.fromkeys(
+        ("avg", "stats"),
+        (
+            "this is a function of bpftrace",
+            "count and add up in two maps, and divide in Python: calls.increment(key); total.increment(key, value);",
+        ),
     ),
     **dict.fromkeys(
         ("atomic_inc", "atomic_add", "atomic64_inc", "atomic64_add", "atomic_fetch_add"),

@@ -41,6 +41,7 @@ __all__ = [
     "structs",
     "switched",
     "unsigned_below_zero",
+    "within_another",
 ]
 
 _FORMS = {
@@ -142,8 +143,10 @@ def declared_late(found: Match, code: Code, said: Said) -> Answer:
     begin = next((each.line for each in code.probes), 0)
     head = re.match(r"\s*([^{]*\))\s*\{?\s*$", text)
     what = f"the function {name} is called above this line, which declares it"
+    head = head or re.match(r"\s*([^{]*\))\s*\{.*\}\s*$", text)
     edits = {begin: f"{head[1]};\n{code.lines[begin - 1]}"} if head and 0 < begin < said.line else {}
-    return what, f"move it above its first call, or say above the probe: {head[1] if head else name};", edits
+    declared = f", or declare it above the probe: {head[1]};" if head else ""
+    return what, f"move it above its first call{declared}", edits
 
 
 def below(name: str, code: Code) -> tuple[str, str, dict[int, str]] | None:
@@ -174,6 +177,11 @@ def macro_form(found: Match, code: Code, said: Said) -> Answer:
         what = "a raw tracepoint takes the name of its event alone"
         fix = f"write {right}, and read the arguments as ctx->args[0], ctx->args[1], …"
         return what, fix, {said.line: f"{raw[1]}{right}{raw[3]}"}
+    if several := re.match(r"\s*TRACEPOINT_PROBE\s*\(\s*(\w+)\s*,\s*(\w+)\s*,\s*(\w+)", line):
+        category, one, other = several.groups()
+        what = f"a probe has one event, and gets {one} and {other}"
+        fix = f"write a function for what both do, and a probe for each: TRACEPOINT_PROBE({category}, {other}) {{ … }}"
+        return what, fix
     name = re.search(r"\b(BPF_\w+)\s*\(", line)
     if name is None or name[1] not in _FORMS:
         return _own_macro(found, code, line)
@@ -233,6 +241,11 @@ def slips(code: Code) -> Iterator[Finding]:
         line = code.line_at(found.start(1))
         given = [each.strip() for each in found[2].split(",")]
         text, macro = code.lines[line - 1], found[1]
+        for kind in given[1:3]:
+            if code.find(rf"\bstruct\s+{kind}\s*\{{") and not code.find(rf"\btypedef\b|\}}\s*{kind}\s*;"):
+                right = re.sub(rf"(?<!struct )\b{kind}\b", f"struct {kind}", text)
+                what = f"{kind} is a struct, and C wants the word"
+                yield Finding(line, 0, what, f"write {right.strip()}", edits={line: right})
         if given == [""]:
             yield Finding(line, 0, f"{macro} needs a name", f"write {_FORMS[macro]}")
         elif re.fullmatch(r'"\w+"', given[0]):
@@ -329,6 +342,16 @@ def size_missing(found: Match, code: Code, said: Said) -> Answer:
         return None
     right = f"ringbuf_reserve(sizeof({call[1]}))"
     return "ringbuf_reserve takes a number of bytes", f"write {right}", {said.line: line.replace(call[0], right)}
+
+
+def within_another(found: Match, code: Code, said: Said) -> Answer:
+    """Answer a function that begins inside the one above it, which is not closed."""
+    head = next((at for at in range(said.line, 0, -1) if re.match(r"\w[^;{}]*\)", code.line(at))), 0)
+    above = next((at for at in range(head - 1, 0, -1) if re.match(r"\w[^;{}]*\)\s*\{?\s*$", code.line(at))), 0)
+    if not head or not above:
+        return None
+    what = f"a function begins here, and the one above (line {above}) is not closed"
+    return what, f"write }} above line {head}", {head: f"}}\n{code.line(head)}"}
 
 
 def extra_brace(found: Match, code: Code, said: Said) -> Answer:

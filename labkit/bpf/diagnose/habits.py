@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from labkit.bpf.diagnose.code import Code
+from labkit.bpf.diagnose.events import fields
 from labkit.bpf.diagnose.finding import Finding
 
 __all__ = ["builtin", "certain", "replaced_call"]
@@ -65,6 +66,8 @@ def certain(code: Code) -> Iterator[Finding]:
         what = "bpf_usdt_readarg needs to know the probe, which a cell does not"
         yield Finding(usdt[0], 0, what, "read the arguments of USDT probes as lesson 05 does: labkit.lessons.usdt")
     yield from _declared_map(code)
+    yield from _other_probes(code)
+    yield from _registers(code)
     yield from _core_read(code)
     for helper, (at, method) in _METHODS.items():
         for found in re.finditer(rf"(?<![\w.]){helper}\s*\(", code.bare):
@@ -75,11 +78,12 @@ def certain(code: Code) -> Iterator[Finding]:
                 right = method(name, given)
                 what = f"{helper} with the address of a map is libbpf's way; in BCC a map has methods"
                 yield Finding(line, 0, what, f"write {right}", edits=replaced_call(code, line, helper, right))
-    for found in re.finditer(r"\b(\w+)\s*\.\s*((?:atomic_)?increment)\s*\(\s*&\s*(\w+)\s*\)", code.bare):
+    for found in re.finditer(r"\b(\w+)\s*\.\s*((?:atomic_)?increment)\s*\(\s*&\s*(\w+)\s*(?=[,)])", code.bare):
         line, text = code.line_at(found.start()), code.lines[code.line_at(found.start()) - 1]
         what = f"{found[1]}.{found[2]} takes the key itself, not its address"
-        right = f"{found[1]}.{found[2]}({found[3]})"
-        yield Finding(line, 0, what, f"write {right}", edits={line: text.replace(found[0], right)})
+        right = f"{found[1]}.{found[2]}({found[3]}"
+        rest = "" if code.bare[found.end()] == "," else ")"
+        yield Finding(line, 0, what, f"write {right}{rest or ', …)'}", edits={line: text.replace(found[0], right)})
 
 
 def _declared_map(code: Code) -> Iterator[Finding]:
@@ -100,6 +104,50 @@ def _declared_map(code: Code) -> Iterator[Finding]:
     if licence:
         what = "BCC gives the program its licence (GPL) itself"
         yield Finding(licence[0], 0, what, "take this line away", edits={licence[0]: ""})
+
+
+def _other_probes(code: Code) -> Iterator[Finding]:
+    """Yield a probe that begins with a macro of libbpf, and an iterator."""
+    found = code.find(r"^[ \t]*(?:static\s+)?(?:int\s+)?BPF_(K|U|KRET|URET)PROBE\s*\(\s*(\w+)((?:\s*,[^(){},]+)*)\)")
+    if found and not code.find(r"#\s*define\s+BPF_[A-Z]+PROBE\b|\bSEC\s*\("):
+        line, parts = found
+        prefix = {"K": "kprobe__", "KRET": "kretprobe__"}.get(parts[1], "")
+        given = " ".join(parts[3].split()) if "RET" not in parts[1] else ""
+        right = f"int {prefix}{parts[2]}(struct pt_regs *ctx{given})"
+        text = code.line(line)
+        edits = {line: text.replace(parts[0].strip(), right)} if parts[0].strip() in text else {}
+        fix = f"write {right}" + ("; the result is PT_REGS_RC(ctx)" if "RET" in parts[1] else "")
+        if not code.find(r"#\s*include\s*[<\"](?:uapi/)?(?:linux/ptrace|labkit\w*)\.h"):
+            include = "#include <uapi/linux/ptrace.h>"
+            edits = {code.first_line: f"{include}\n{code.line(code.first_line)}", **edits} if edits else {}
+            fix += f", and {include} above it"
+        yield Finding(line, 0, f"BPF_{parts[1]}PROBE is a macro of libbpf", fix, edits=edits)
+    if iterator := code.find(r"^[ \t]*BPF_ITER\s*\("):
+        what = "BPF_ITER is a program that runs when its file is read, and a cell attaches to events only"
+        fix = "write TRACEPOINT_PROBE(category, event) {, and collect in a map what you need"
+        yield Finding(iterator[0], 0, what, fix)
+
+
+def _registers(code: Code) -> Iterator[Finding]:
+    """Yield a macro for the registers of a kprobe in a tracepoint, which has a record with fields."""
+    edits: dict[int, str] = {}
+    told = []
+    for found in re.finditer(r"\bPT_REGS_([A-Z]+?(\d)?)(?:_CORE|_SYSCALL)?\s*\(\s*\w+\s*\)", code.bare):
+        line = code.line_at(found.start())
+        probe = code.probe_at(line)
+        if probe is None or not code.function_at(line)[0].startswith("TRACEPOINT_PROBE"):
+            continue
+        known = fields(probe.category, probe.event)
+        at = int(found[2]) - 1 if found[2] else 0
+        of_call = "sys_enter_" if found[2] else "sys_exit_" if found[1] == "RC" else "-"
+        is_known = at < len(known) and probe.event.startswith(of_call)
+        right = f"args->{known[at]}" if is_known else ""
+        what = f"PT_REGS_{found[1]} reads the registers of a kprobe, and a tracepoint has a record with fields"
+        fix = f"write {right}" if right else f"its fields are: {', '.join(known)}"
+        if right:
+            edits[line] = edits.get(line, code.line(line)).replace(found[0], right)
+        told.append((line, what, fix))
+    yield from (Finding(line, 0, what, fix, edits=edits) for line, what, fix in told)
 
 
 def _core_read(code: Code) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ __all__ = [
     "passed",
     "pointer",
     "subscript",
+    "text_as_key",
     "value_type",
 ]
 
@@ -54,7 +55,7 @@ _IS = {  # what a map is, in words, by its macro
 _LIKELY = {
     "add": "increment",
     "inc": "increment",
-    "get": "lookup",
+    **dict.fromkeys(("get", "contains", "has", "exists", "find"), "lookup"),
     "set": "update",
     "put": "update",
     "remove": "delete",
@@ -79,6 +80,14 @@ _CALLS = {
 }
 
 
+# what a program in the kernel does not do with a map, and a cell in Python does
+_OF_PYTHON = {
+    **dict.fromkeys(("size", "length", "len", "count"), 'len(NAME.map("{}"))'),
+    **dict.fromkeys(("items", "keys", "values", "print", "show", "iter", "foreach", "sort"), 'NAME.map("{}")'),
+    **dict.fromkeys(("clear", "zero", "reset"), "NAME.clear()"),
+}
+
+
 def method(found: Match, code: Code, said: Said) -> Answer:
     method, name = found.groups()
     declared = code.map_named(name)
@@ -87,6 +96,9 @@ def method(found: Match, code: Code, said: Said) -> Answer:
     homes = [macro for macro, methods in _METHODS.items() if method in methods.split(", ") and macro != kind]
     if method not in _LIKELY and homes and method not in known.split(", ") and kind in _IS:
         return _of_another(method, name, kind, homes[0], known, code, said)
+    if method in _OF_PYTHON:
+        what = f"the map {name} has no method {method}: its methods take one entry at a time"
+        return what, f"in another cell, in Python: {_OF_PYTHON[method].format(name)}"
     close = _LIKELY.get(method, "") or near(method, known.split(", "), 0.6)
     close = close if close in known.split(", ") else ""
     hint = (f"did you mean {close}? " if close else "") + f"It has: {known}"
@@ -118,6 +130,20 @@ def passed(found: Match, code: Code, said: Said) -> Answer:
         return None
     what = f"{name} is a map ({declared.macro}, line {declared.line}), and the address of a variable is wanted here"
     return what, f"pass a variable: &event; what is in {name} is read by {name}.lookup(&key)"
+
+
+def text_as_key(found: Match, code: Code, said: Said) -> Answer:
+    """Answer a text where a struct with an array of letters is wanted."""
+    line = code.line(said.line)
+    text = re.search(r'"(?:\\.|[^"\\])*"', line[said.column - 1 :] if said.column else line)
+    body = code.find(rf"\bstruct\s+{found[2]}\s*\{{\s*(?:unsigned\s+)?char\s+(\w+)\s*\[[^\]]*\]\s*;\s*\}}")
+    if text is None or body is None:
+        return None
+    made = f"struct {found[2]} key = {{.{body[1][1]} = {text[0]}}};"
+    indent = line[: len(line) - len(line.lstrip())]
+    edited = f"{indent}{made} {line.lstrip().replace(text[0], 'key', 1)}"
+    what = f"the text {text[0]} is passed where a struct {found[2]} is wanted"
+    return what, f"write {made} and pass key", {said.line: edited}
 
 
 def by_value(found: Match, code: Code, said: Said) -> Answer:

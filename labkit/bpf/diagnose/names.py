@@ -52,6 +52,8 @@ def of_record(name: str, code: Code, line: int) -> Told:
         head = code.line(probe.line)
         edits = {probe.line: head.replace(")", ", long ret)", 1)} if head.count(")") == 1 else {}
         return "the result is the last argument of a KRETFUNC_PROBE", "add long ret to its arguments", edits
+    if re.search(rf"\b{name}\s*\.\s*\w+\s*\(", text):  # a map's method: its name is misspelt
+        return None
     if probe and probe.kind == "TRACEPOINT_PROBE" and name in fields(probe.category, probe.event):
         edited = re.sub(rf"(?<![\w.>]){name}\b", f"args->{name}", text, count=1)
         return f"{name} is a field of the record, which is called args", f"write args->{name}", {line: edited}

@@ -27,6 +27,10 @@ def shifted(found: Match, code: Code, said: Said) -> Answer:
         declared = code.declared(name, said.line)
         size = code.size_of(declared[1]) if declared else None
         by = code.constant(shift[3])
+        if size == 4 and by is not None and by >= 32 and shift[2] == ">>" and declared:
+            what = f"{name} has 32 bits ({declared[1]}, line {declared[0]}): its upper half is lost there"
+            right = re.sub(rf"\b{declared[1]}(\s+{name}\b)", r"u64\1", code.line(declared[0]), count=1)
+            return what, f"declare it as u64 (line {declared[0]}): u64 {name}", {declared[0]: right}
         if size == 4 and by is not None and by >= 32 and shift[2] == "<<" and declared:
             right = f"(u64){name} << {shift[3]}"
             edited = line[: shift.start()] + right + line[shift.end() :]
@@ -64,10 +68,12 @@ def warnings(code: Code) -> Iterator[Finding]:
         of_exit = probe is not None and probe.kind == "TRACEPOINT_PROBE" and probe.event.startswith("sys_exit_")
         yield from _time(code, line, text)
         yield from _one(code, line, text)
+        yield from _share(line, text)
         yield from _byte_order(line, text)
         if of_exit:
             yield from _result(code, line, text)
     yield from _halves(code)
+    yield from _other_half(code)
 
 
 def _time(code: Code, line: int, text: str) -> Iterator[Finding]:
@@ -95,7 +101,38 @@ def _one(code: Code, line: int, text: str) -> Iterator[Finding]:
         yield Finding(line, 0, what, f"write 1ULL << {found[1]}")
 
 
+def _share(line: int, text: str) -> Iterator[Finding]:
+    """Yield a share in percent that is divided first: what is less than 1 becomes 0."""
+    found = re.search(r"/\s*(\*?\s*[A-Za-z_][\w.]*(?:->\w+)*)\s*\*\s*(100)\b(?!\s*\*)", text)
+    if found and not re.match(r"\s*#", text) and "//" not in text:
+        what = f"the division by {found[1]} comes first, and is of integers: a share below 1 becomes 0"
+        yield Finding(line, 0, what, f"multiply first: … * {found[2]} / {found[1]}")
+
+
+def _other_half(code: Code) -> Iterator[Finding]:
+    """Yield a lookup by the process where the only entries are by thread, or the other way round."""
+    halves = {"": "thread", ">>32": "process"}
+    keys: dict[str, list[tuple[str, int]]] = {}
+    for found in re.finditer(r"\b(\w+)\s*\.\s*(update|lookup)\s*\(\s*&\s*(\w+)", code.bare):
+        line = code.line_at(found.start())
+        declared, first = code.declared(found[3], line), code.function_at(line)[1]
+        start = code.line(declared[0]) if declared and declared[0] >= first > 0 else ""
+        half = re.search(rf"\b{found[3]}\s*=\s*bpf_get_current_pid_tgid\s*\(\s*\)\s*(>>\s*32)?\s*;", start)
+        kind = halves["".join((half[1] or "").split())] if half and declared and code.size_of(declared[1]) == 4 else ""
+        keys.setdefault(f"{found[2]} {found[1]}", []).append((kind, line))
+    for call, used in keys.items():
+        kept = {kind for kind, _ in keys.get(call.replace("lookup ", "update "), [])}
+        name = call.removeprefix("lookup ")
+        for kind, line in used if call.startswith("lookup ") and len(kept) == 1 and "" not in kept else ():
+            if kind and kind not in kept:
+                what = f"{name} is filled by {kept.copy().pop()}, and looked up by {kind} here: other keys"
+                yield Finding(line, 0, what, "use the same half of bpf_get_current_pid_tgid() in both functions")
+
+
 def _byte_order(line: int, text: str) -> Iterator[Finding]:
+    if found := re.search(r"\b(?:bpf_)?(?:ntoh|hton)[ls]\s*\(\s*(\w+->local_port)\s*\)", text):
+        what = "local_port is in the order of this CPU; only remote_port is in network byte order"
+        yield Finding(line, 0, what, f"write {found[1]}")
     pattern = rf"(?:->|\.)({_IN_NETWORK_ORDER})\s*[!=]=\s*(0x\w+|[1-9]\d*|ETH_P_\w+)\b"
     for found in re.finditer(pattern, text):
         field, value = found.groups()
@@ -115,6 +152,9 @@ def _result(code: Code, line: int, text: str) -> Iterator[Finding]:
     if re.search(r"\bargs->ret\s*[!=]=\s*-1\b", text):
         what = "a system call that fails gives the negative number of its error, and -1 is only one of them (EPERM)"
         yield Finding(line, 0, what, "for every failure write args->ret < 0")
+    if positive := re.search(r"\bargs->ret\s*[!=]=\s*(E[A-Z]{3,}\d*)\b", text):
+        what = f"the kernel returns errors as negative numbers: args->ret is never {positive[1]}"
+        yield Finding(line, 0, what, f"write -{positive[1]}")
     found = re.search(rf"\b({_UNSIGNED})\s+(\w+)\s*=\s*(?:\([\w ]+\)\s*)?args->ret\s*;", text)
     if found is None:
         return

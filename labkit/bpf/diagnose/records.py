@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from labkit.bpf.diagnose.code import Code, number
+from labkit.bpf.diagnose.events import field_type
 from labkit.bpf.diagnose.finding import Finding
 
 __all__ = ["certain", "not_reserved", "size_in_buffer", "too_long", "warnings"]
@@ -43,6 +44,8 @@ def warnings(code: Code) -> Iterator[Finding]:
             what = f"sizeof({name}) is the size of a pointer, 8 bytes, not of the record"
             yield Finding(line, 0, what, f"write sizeof(*{name})")
     yield from _several_types(code)
+    yield from _sizes_of_pointers(code)
+    yield from _sent_addresses(code)
     for found in re.finditer(r"\*\s*(\w+)\s*=\s*\w+\.ringbuf_reserve\s*\(\s*sizeof\s*\(\s*\1\s*\)\s*\)", code.bare):
         what = f"sizeof({found[1]}) is the size of a pointer, 8 bytes, not of the record"
         yield Finding(code.line_at(found.start()), 0, what, f"write sizeof(*{found[1]})")
@@ -95,6 +98,35 @@ def _several_types(code: Code) -> Iterator[Finding]:
 def size_in_buffer(size: int, is_ring: bool) -> int:
     """Return the size of a record as the buffer gives it back: a perf buffer makes it longer, so that 8 divides."""
     return size if is_ring else -(-(size + 4) // 8) * 8 - 4
+
+
+def _sent_addresses(code: Code) -> Iterator[Finding]:
+    """Yield the address of a text in a record that is sent: who reads the record has no text there."""
+    for line, data, _, buffer in _sent(code):
+        name = data.lstrip("& ")
+        body = re.search(rf"\bstruct\s+{_struct(code, name, line) or '-'}\s*\{{([^{{}}]*)\}}", code.bare)
+        for member in re.findall(r"\bchar\s*\*\s*(\w+)\s*;", body[1]) if body else ():
+            above = "\n".join(code.bare.splitlines()[:line])
+            put = list(re.finditer(rf"\b{name}(?:\.|->){member}\s*=\s*(?:\([^()]*\)\s*)?(args->\w+)\s*;", above))
+            if put:
+                what = f"{member} is the address of a text of the process, and {buffer} gets the address, not the text"
+                read = f"bpf_probe_read_user_str({name}.{member}, sizeof({name}.{member}), {put[-1][1]})"
+                fix = f"declare char {member}[64]; in the struct, and write {read}"
+                yield Finding(code.line_at(put[-1].start()), 0, what, fix)
+
+
+def _sizes_of_pointers(code: Code) -> Iterator[Finding]:
+    """Yield sizeof of an address, and of a field of the record that is an address."""
+    for found in re.finditer(r"\bsizeof\s*\(\s*&\s*([\w.>-]+)\s*\)", code.bare):
+        what = f"sizeof(&{found[1]}) is the size of an address, 8 bytes, not of {found[1]}"
+        yield Finding(code.line_at(found.start()), 0, what, f"write sizeof({found[1]})")
+    size = r"(sizeof\s*\(\s*args->(\w+)\s*\))"
+    read = rf"\b(bpf_probe_read\w*)\s*\(\s*&?\s*([\w.>-]+)\s*,\s*{size}\s*,\s*(?:\([^()]*\)\s*)?args->"
+    for found in re.finditer(read, code.bare):
+        line, probe = code.line_at(found.start()), code.probe_at(code.line_at(found.start()))
+        if probe and field_type(probe.category, probe.event, found[4]).endswith("*"):
+            what = f"args->{found[4]} is an address: its size is 8 bytes, and no more are copied"
+            yield Finding(line, 0, what, f"write sizeof({found[2]})")
 
 
 def _struct(code: Code, name: str, line: int) -> str:

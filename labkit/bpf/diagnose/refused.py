@@ -80,6 +80,7 @@ def cause(warned: str, path: str, code: Code, kind: str, line: int | None, said:
         _task_as_number,
         _address_wanted,
         _packet_directly,
+        _narrow_key,
         _written_to_process,
         records.too_long,
         records.not_reserved,
@@ -159,6 +160,9 @@ def _global(code: Code, line: int | None, said: str) -> Finding | None:
     if used is None:
         return None
     declared = code.lines[code.globals[used] - 1]
+    if "[" in declared and re.search(r"\bchar\b[^=]*\*", declared):
+        what = f"BCC leaves the table of texts {used} (line {code.globals[used]}) behind"
+        return Finding(line, 0, what, "send the number to Python, and choose the text there; or write a switch")
     if "const" in declared and "[" in declared:
         return Finding(
             line,
@@ -174,6 +178,11 @@ def _global(code: Code, line: int | None, said: str) -> Finding | None:
             f'move it into the function: char {used}[] = "…";',
         )
     what = f"BCC has no global variables: {used} (line {code.globals[used]}) is left behind"
+    is_changed = re.search(rf"(?:\+\+|--|&)\s*{used}\b|\b{used}\s*(?:\+\+|--|[-+*/|&^]?=[^=])", _below(code, used))
+    if (value := re.search(rf"\b{used}\s*=\s*(-?\w+)\s*;", declared)) and not is_changed:
+        right = f"#define {used} {value[1]}"
+        fix = f"as nothing changes it: {right} in line {code.globals[used]}; or in the first line: --define {used}=…"
+        return Finding(line, 0, what, fix, edits={code.globals[used]: right})
     sized = re.search(rf"\b{used}\s*\[\s*(\w+)\s*\]", declared)
     fix = f"use a map: BPF_ARRAY({used}, u64, {sized[1] if sized else 1});"
     if sized and "=" in declared:
@@ -192,6 +201,11 @@ def _global(code: Code, line: int | None, said: str) -> Finding | None:
     edited = f"{added[1]}{{ int zero = 0; {call} }}{added[3]}"
     edits = {code.globals[used]: f"BPF_ARRAY({used}, u64, 1);", line: edited}
     return Finding(line, 0, what, f"{fix} and here int zero = 0; {call}", edits=edits)
+
+
+def _below(code: Code, name: str) -> str:
+    """Return the text below the line that declares a global variable."""
+    return "\n".join(code.bare.splitlines()[code.globals[name] :])
 
 
 def _recursion(code: Code, line: int | None, said: str) -> Finding | None:
@@ -279,6 +293,19 @@ def _field_of_record(code: Code, line: int | None, said: str) -> Finding | None:
     edits = {line: f"{indent}{copy} {text.lstrip().replace(field[2], '&copy', 1)}"}
     what = f"&{field[3]} is an address in the record of the event, which this call does not take"
     return Finding(line, 0, what, f"pass the address of a copy: {copy}", edits=edits)
+
+
+def _narrow_key(code: Code, line: int | None, said: str) -> Finding | None:
+    """A method of a map of sockets reads more bytes than the variable of the key has."""
+    call = re.search(r"\b(\w+)\.\w+\s*\([^;]*&\s*(\w+)", code.line(line or 0))
+    each = code.map_named(call[1]) if call else None
+    declared = code.declared(call[2], line) if call and line else None
+    wanted, has = code.size_of(each.key) if each else None, code.size_of(declared[1]) if declared else None
+    if not (line and call and each and declared and wanted and has and has < wanted and "stack" in said):
+        return None
+    right = re.sub(rf"\b{declared[1]}(\s+{call[2]}\b)", rf"{each.key}\1", code.line(declared[0]), count=1)
+    what = f"the key of {each.name} has {wanted} bytes ({each.key}), and {call[2]} has {has}"
+    return Finding(line, 0, what, f"declare it in line {declared[0]}: {right.strip()}", edits={declared[0]: right})
 
 
 def _waiting(code: Code, line: int | None, said: str) -> Finding | None:

@@ -32,7 +32,7 @@ __all__ = [
 _MOST = 16  # letters that a comparison is spelled out for
 _LITERAL = r'"((?:\\.|[^"\\])*)"'
 # a conversion that BCC does not know, and kernels since 5.13 do (bpf_bprintf_prepare, kernel/bpf/helpers.c)
-_KNOWN_TO_KERNELS = re.compile(r"%[0 +-]*\d*(?:l{0,2}[diuxX]|[csp])")
+_KNOWN_TO_KERNELS = re.compile(r"%%|%[0 +-]*\d*(?:l{0,2}[diuxX]|[csp])")
 _CONVERSION = re.compile(r"%(%|[-+ #0]*\d*(?:\.\d+)?(?:hh|h|ll|l|z|j)?[a-zA-Z])")
 
 
@@ -140,6 +140,7 @@ def assigned(found: Match, code: Code, said: Said) -> Answer:
     if parts is None:
         return None
     indent, head, name, value, rest = parts.groups()
+    value = re.sub(r"^str\s*\((.*)\)$", r"\1", value)  # of bpftrace
     what = f"an array such as {name} cannot be assigned with ="
     probe = code.probe_at(said.line)
     if literal := re.fullmatch(_LITERAL, value):
@@ -215,7 +216,7 @@ def conversion(found: Match, code: Code, said: Said) -> Answer:
     """Answer a conversion of bpf_trace_printk that BCC does not know."""
     line = code.line(said.line)
     given = code.arguments(said.line, "bpf_trace_printk") or [line]
-    odd = [f"%{each}" for each in _CONVERSION.findall(given[0]) if each != "%"]
+    odd = [f"%{each}" for each in _CONVERSION.findall(given[0])]
     odd = [each for each in odd if not re.fullmatch(r"%(?:l{0,2}[dux]|[ps])", each)]
     plain = "use only %d %u %x %ld %lu %lx %lld %llu %llx %p %s; no floating point"
     if odd and all(_KNOWN_TO_KERNELS.fullmatch(each) for each in odd):

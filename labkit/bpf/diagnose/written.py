@@ -22,6 +22,7 @@ __all__ = ["first_mistake", "map_mistakes", "warnings"]
 _PERCPU_BYTES = 32 << 10  # PCPU_MIN_UNIT_SIZE: the most that one per-CPU value may have
 _STACK_BYTES = 512  # a key is at most MAX_BPF_STACK
 _DEFAULT_ENTRIES = 10240
+_MOST_OF_A_RING = 1 << 31  # max_entries is a u32, and a power of two
 _MANY_PAGES = 1 << 14  # of a ring: 64 MB
 _ARRAY_BYTES = 4 << 30  # an array takes its memory when it is made; the kernel takes minutes to clear more
 # BCC has no such macro -> what to write (docs/reference_guide.md of BCC, "Maps")
@@ -78,6 +79,9 @@ def _map_problem(code: Code, each: Map) -> tuple[str, str] | None:
     if entries == 0 and each.macro != "BPF_RINGBUF_OUTPUT":
         return f"the map {each.name} has 0 entries; the kernel wants at least 1", "give it at least one entry"
     if each.macro == "BPF_RINGBUF_OUTPUT":
+        if entries and entries * mmap.PAGESIZE > _MOST_OF_A_RING and not entries & (entries - 1):
+            what = f"the size of the ring {each.name} is in pages of {mmap.PAGESIZE} bytes, and the kernel allows 2 GB"
+            return what, f"write fewer pages: {each.name}, 8"
         if entries is not None and each.entries and (entries == 0 or entries & (entries - 1)):
             lower = 1 << max(entries.bit_length() - 1, 0)
             choice = f"{lower} or {2 * lower}" if entries else "1, or 8"
@@ -210,7 +214,19 @@ def _macros(code: Code) -> Iterator[Finding]:
 
 
 def _events(code: Code) -> Iterator[Finding]:
+    if pattern := code.find(r"\bTRACEPOINT_PROBE\s*\(\s*([\w*]+)\s*,\s*(\w*\*[\w*]*)\s*\)"):
+        what = f"a probe has one event, and {pattern[1][2]} is a pattern"
+        fix = f"write a probe for each event of {pattern[1][1]}"
+        if pattern[1][1] in ("syscalls", "raw_syscalls"):
+            event = "sys_exit" if "exit" in pattern[1][2] else "sys_enter"
+            fix = f"for all system calls write TRACEPOINT_PROBE(raw_syscalls, {event}); args->id is the call's number"
+        yield Finding(pattern[0], 0, what, fix)
+    first: dict[tuple[str, str, str], int] = {}
     for probe in code.probes:
+        begun = first.setdefault((probe.kind, probe.category, probe.event), probe.line)
+        if begun != probe.line and not code.find(r"^\s*#\s*(?:if|else)"):
+            what = f"this probe is there already (line {begun}): an event has one function"
+            yield Finding(probe.line, 0, what, f"write the lines of both into the one of line {begun}")
         if (
             probe.kind == "TRACEPOINT_PROBE"
             and probe.category

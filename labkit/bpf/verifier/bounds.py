@@ -39,6 +39,19 @@ def limits(code: Code, line: int, said: str, helper: str) -> Iterator[Repair]:
         if dimension:
             words = f"the index {index[2]} may leave {index[1]}[{dimension}]"
             yield from _bounded(code, line, index[2], dimension - 1, words, f"{dimension - 1} is the last")
+    for index in re.finditer(r"(\w+)\s*\[\s*([\w.>-]+\s*[&%]\s*\w+)\s*\]", text):
+        dimension = _dimension(code, index[1])
+        above = code.line(line - 1)
+        at = line - 1 if re.match(r"\s*if\b.*\)\s*$", above) else line  # the body of an if is one statement
+        if dimension and not re.match(r"\s*(?:else|for|while)\b", text):
+            place = code.line(at)
+            test = f'u64 at = {index[2]}; asm volatile("" : "+r"(at)); if (at >= {dimension}) return 0;'
+            edits = {line: f"{text[: index.start(2)]}at{text[index.end(2) :]}"}
+            edits[at] = f"{place[: len(place) - len(place.lstrip())]}{test} {edits.get(at, place).lstrip()}"
+            words = (
+                f"the index of {index[1]}[{dimension}] may leave it, as far as the verifier can follow what clang made"
+            )
+            yield Repair(words, f"test it where clang cannot drop the test: {test}", edits)
     for index in re.finditer(r"(\w+)\s*\[\s*([^\W\d]\w*(?:(?:->|\.)\w+)+)\s*\]", text):
         dimension = _dimension(code, index[1])
         if dimension:

@@ -53,7 +53,7 @@ def _of_kind(code: Code, kind: str, line: int, said: str, helper: str) -> list[R
     if kind in ("stack", "bounds") and (limited := _limited_loop(code, line)):
         return [limited]
     if kind == "packet":
-        return list(_inside_packet(code, line))
+        return list(_inside_packet(code, line, said))
     if kind in ("bounds", "stack", "arithmetic") or "bitwise operator |=" in said:
         return list(limits(code, line, said, helper))[:_MOST]
     return []
@@ -67,6 +67,8 @@ def _tests(code: Code, line: int) -> Iterator[Repair]:
             found = re.search(rf"(?<!\w){name}\s*=[^;=]*?{_MAY_BE_NULL}[^;]*;", text)
             if found is None or text.lstrip().startswith("if"):
                 continue
+            if moved := _moved_test(code, line, name):
+                yield moved
             test = f"if (!{name}) return 0;"
             if at == line and not re.search(rf"(?<!\w){name}(?!\w)", text[found.end() :]):
                 break
@@ -98,6 +100,23 @@ def _tests(code: Code, line: int) -> Iterator[Repair]:
         kept = f"{kind[1]} *found = {called[3]}{called[4]}; if (!found) return 0;"
         edited = f"{called[1]}{kept} {called[2]}*found{called[5]}"
         yield Repair("", f"keep what {called[3]} gives, and test it: {kept}", {line: edited})
+
+
+def _moved_test(code: Code, line: int, name: str) -> Repair | None:
+    """Return a test that is below the first use of its pointer, moved above it."""
+    test = rf"\s*if\s*\(\s*(?:!\s*{name}|{name}\s*==\s*(?:NULL|0))\s*\)"
+    for at in range(line + 1, min(line + 8, len(code.lines)) + 1):
+        if code.line(at).startswith("}"):
+            return None
+        if re.match(test, code.line(at)):
+            last = at + (not code.line(at).rstrip().endswith((";", "}")))
+            moved = code.lines[at - 1 : last]
+            if "return" not in moved[-1] or "\n".join(moved).count("{") != "\n".join(moved).count("}"):
+                return None
+            edits = {line + step: text for step, text in enumerate([*moved, *code.lines[line - 1 : at - 1]])}
+            named = f"line {at}" if last == at else f"lines {at} and {last}"
+            return Repair("", f"test {name} before its use: move {named} above line {line}", edits)
+    return None
 
 
 def _with_copy(code: Code, at: int, text: str, found: re.Match[str]) -> str:
@@ -146,7 +165,7 @@ def _licence(code: Code) -> Iterator[Repair]:
         yield Repair("", f"in line {found[0]} write {right}", {found[0]: right})
 
 
-def _compared(code: Code, line: int) -> Iterator[Repair]:
+def _compared(code: Code, line: int, said: str) -> Iterator[Repair]:
     """Yield a comparison with the packet's end that is there, the other way round or for the size of a header."""
     for at in range(line - 1, 0, -1):
         text = code.lines[at - 1]
@@ -164,11 +183,18 @@ def _compared(code: Code, line: int) -> Iterator[Repair]:
             what = f"sizeof({size[1]}) in line {at} is the size of a pointer, 8 bytes, not of the header"
             right = f"sizeof(*{size[1]})"
             yield Repair(what, f"in line {at} write {right}", {at: text.replace(size[0], right)})
+        covered, reach = re.search(r"\+\s*(\d+)\s*\)?\s*$", test[1]), re.search(r"\boff=(\d+) size=(\d+)", said)
+        needed = int(reach[1]) + int(reach[2]) if reach else 0
+        if covered and int(covered[1]) < needed:
+            begin, last = (test.start(1) + place for place in covered.span(1))
+            what = f"the test in line {at} covers {covered[1]} bytes of the packet, and this line needs {needed}"
+            edited = f"{text[:begin]}{needed}{text[last:]}"
+            yield Repair(what, f"in line {at} write {needed} in place of {covered[1]}", {at: edited})
 
 
-def _inside_packet(code: Code, line: int) -> Iterator[Repair]:
+def _inside_packet(code: Code, line: int, said: str) -> Iterator[Repair]:
     """Yield a comparison with the packet's end behind the statement that sets the pointer to a header."""
-    yield from _compared(code, line)
+    yield from _compared(code, line, said)
     context = re.search(r"\bstruct\s+(?:xdp_md|__sk_buff|sk_msg_md)\s*\*\s*(\w+)", code.bare)
     ending = re.search(r"\b(\w+)\s*=\s*[^;=]*->data_end\s*;", code.bare)
     end = ending[1] if ending else f"(void *)(long){context[1]}->data_end" if context else ""
