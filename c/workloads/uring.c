@@ -25,6 +25,7 @@
 #define MAX_DEPTH 1024
 #define MOST_STEPS 10000	/* of a trace; what follows is counted */
 #define SECTOR_BYTES 4096	/* no disk has larger ones */
+#define MOST_TRIES 1000
 
 enum { RAW, LIBURING };
 static const char *const interface_names[] = { "raw", "liburing", NULL };
@@ -217,12 +218,22 @@ static void check(int error, const char *call)
 		die("%s: %s", "Look at `dmesg`; try a smaller --queue-depth.", call, strerror(-error));
 }
 
+__attribute__((noreturn))
+static void fail_read(const struct request *request, int error)
+{
+	die("read of %u bytes of %s at %" PRIu64 ": %s",
+	    error ? "Look at `dmesg`, or name a file on another file system." :
+		    "Name a file that no other program changes.",
+	    request->bytes, file_path, request->offset_bytes,
+	    error ? strerror(error) : "the file has become shorter");
+}
+
 /* Reads the whole file into `content`. Returns how many bytes came. */
 static uint64_t read_file(const struct way *way)
 {
 	struct request requests[MAX_DEPTH];
 	uint32_t free_requests[MAX_DEPTH], free_count = 0, queued;
-	uint64_t next_block = 0, bytes = 0;
+	uint64_t next_block = 0, bytes = 0, tries = 0;
 	struct io_uring_cqe *cqe;
 
 	for (uint32_t i = (uint32_t)queue_depth; i > 0; i--)
@@ -257,14 +268,16 @@ static uint64_t read_file(const struct way *way)
 		note(way, "wait", -1, -1);
 		way->seen(cqe);
 		note(way, "seen", index, result);
-		if (result <= 0)
-			die("read of %u bytes at %" PRIu64 ": %s",
-			    "Name a file that can be read and that no other program changes.", requests[index].bytes,
-			    requests[index].offset_bytes, result ? strerror(-result) : "the file has become shorter");
-		bytes += (uint64_t)result;
-		requests[index].offset_bytes += (uint64_t)result;
-		requests[index].bytes -= (uint32_t)result;
-		if (requests[index].bytes) {	/* fewer bytes than asked is no error: ask for the rest */
+		tries = result > 0 ? 0 : tries + 1;
+		if (!result || (result < 0 && ((result != -EINTR && result != -EAGAIN) || tries > MOST_TRIES)))
+			fail_read(&requests[index], -result);
+		if (result > 0) {
+			bytes += (uint64_t)result;
+			requests[index].offset_bytes += (uint64_t)result;
+			requests[index].bytes -= (uint32_t)result;
+		}
+		/* Fewer bytes than asked is no error, and a signal may have come first (EINTR): ask for the rest. */
+		if (requests[index].bytes) {
 			way->queue(&requests[index], index);
 			reads++;
 			check(way->submit(), "submit");

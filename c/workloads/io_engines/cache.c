@@ -88,8 +88,8 @@ void warm_cache(void)
 	if (!chunk || lseek(data_file, 0, SEEK_SET) < 0)
 		die("cannot read the data file into the page cache: %s", "Free some memory.", strerror(errno));
 	do
-		got = read(data_file, chunk, CHUNK_BYTES);
-	while (got > 0 || (got < 0 && errno == EINTR));
+		got = read_patiently(chunk, CHUNK_BYTES);
+	while (got > 0);
 	if (got < 0)
 		die("cannot read the data file into the page cache: %s", "Look at `dmesg`.", strerror(errno));
 	free(chunk);

@@ -82,11 +82,28 @@ extern const struct engine sync_engine, pool_engine, nowait_engine, mmap_engine,
 
 /*
  * One block by pread() or pwrite(), repeated until all of it is moved: a signal or the file system may end a call
- * early. Returns the bytes moved or -errno, and adds the calls made to `*calls`.
+ * early. Adds the calls made to `*calls`, and ends the program if the block cannot be moved.
  */
-int sync_move(char *buffer, uint64_t offset_bytes, uint32_t done_bytes, uint64_t *calls);
+void sync_move(char *buffer, uint64_t offset_bytes, uint32_t done_bytes, uint64_t *calls);
 
 /* The name of the system call that sync_move() makes. */
 const char *sync_call_name(void);
+
+/* ---- an I/O that ends early (failure.c) ---- */
+
+extern uint64_t repeats;	/* I/Os, or rests of I/Os, that were submitted once more */
+
+/*
+ * Does this error only ask to try again? A signal (EINTR) or a file system like FUSE may say so, but not forever.
+ * `*tries` counts such answers; the caller sets it back to 0 when bytes have come.
+ */
+bool ask_again(int error, uint32_t *tries);
+
+/* read(), asked again as often as that. */
+ssize_t read_patiently(void *into, size_t bytes);
+
+/* Ends the program: `result` is -errno, or 0 if the file ends before the block does. */
+__attribute__((noreturn))
+void fail_at(uint64_t offset_bytes, int result);
 
 #endif

@@ -131,11 +131,22 @@ struct alignment direct_alignment(void)
 
 static void use_direct(void)
 {
+	int64_t got = 0;
+	ssize_t part = 1;
+
 	if (fcntl(data_file, F_SETFL, fcntl(data_file, F_GETFL) | O_DIRECT))	/* O_NOATIME stays */
 		unable("%s in --folder %s has no O_DIRECT (%s): choose a --folder on a disk, or --cache cold or warm",
 		       file_system_name(), set.folder, strerror(errno));
 	/* Not every kernel says what it wants, so try. */
-	if (lseek(data_file, 0, SEEK_SET) || read(data_file, buffers, (size_t)set.block_bytes) != set.block_bytes)
+	if (lseek(data_file, 0, SEEK_SET))
+		die("cannot go to the beginning of the data file: %s", "Name a regular file.", strerror(errno));
+	for (; got < set.block_bytes && part > 0; got += part)
+		part = read_patiently(buffers + got, (size_t)(set.block_bytes - got));
+	if (part == 0)
+		fail_at(0, 0);
+	if (part < 0 && errno != EINVAL)
+		fail_at(0, -errno);
+	if (part < 0)
 		die("--block-bytes %" PRId64 ": an O_DIRECT read of this size fails: %s",
 		    "Allowed with --cache direct: multiples of the device's sector, mostly 512 or 4096 bytes.",
 		    set.block_bytes, strerror(errno));

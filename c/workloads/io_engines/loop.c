@@ -87,6 +87,7 @@ MEASURED void fill_slot(struct slot *slot, unsigned int index, uint64_t position
 	slot->submit_ns = stamp_ns;
 	slot->submitted_ns = stamp_ns;
 	slot->done_bytes = 0;
+	slot->tries = 0;
 	if (set.operation == WRITE && set.verify) {
 		pattern_fill(slot_buffer(index), (uint64_t)set.seed + 1, slot->offset_bytes, (uint64_t)set.block_bytes);
 		slot->submit_ns = read_clock();	/* filling is no part of the I/O */
@@ -132,16 +133,21 @@ MEASURED void start_io(const struct engine *engine, uint64_t scheduled_ns, uint6
 	engine->queue(index, slots[index].offset_bytes, 0);
 }
 
-/* The kernel has moved a part only, or a signal came first: submit the rest. */
+/*
+ * The kernel has moved a part only, or a signal came first: submit the rest. It stays one I/O: its latency counts from
+ * the first submit to the last byte, and the result says how many such repeats there were.
+ */
 static void repeat_io(const struct engine *engine, struct completion ended)
 {
 	struct slot *slot = &slots[ended.slot];
 
-	if (ended.result <= 0 && ended.result != -EINTR)
-		fail_io(slot, ended.result);
-	if (ended.result > 0)
+	if (ended.result > 0) {
 		slot->done_bytes += (uint32_t)ended.result;
-	tally.repeats++;
+		slot->tries = 0;
+	} else if (!ask_again(-ended.result, &slot->tries)) {
+		fail_at(slot->offset_bytes, ended.result);
+	}
+	repeats++;
 	engine->queue(ended.slot, slot->offset_bytes, slot->done_bytes);
 	engine->submit();
 }

@@ -15,11 +15,12 @@ struct slot {
 	uint64_t submit_ns;	/* before it was submitted */
 	uint64_t submitted_ns;	/* after; only for the time line */
 	uint32_t done_bytes;	/* moved so far: the kernel may move a part only */
+	uint32_t tries;		/* answers in a row that moved nothing and asked to try again */
 };
 
 /* What ended. Each thread of the pool counts for itself. */
 struct tally {
-	uint64_t ios, repeats, verified_ios, checksum;
+	uint64_t ios, verified_ios, checksum;
 	struct histogram latency, service;
 };
 
@@ -43,8 +44,6 @@ uint64_t stamp(void);			/* the time now, by the clock that the run uses */
 uint64_t position_of(uint64_t number);	/* of the I/O that was the number-th to start */
 void prepare_slot(struct slot *slot, unsigned int index, uint64_t position, uint64_t scheduled_ns, uint64_t stamp_ns);
 void count_io(struct tally *into, unsigned int index, uint64_t stamp_ns);
-__attribute__((noreturn))
-void fail_io(const struct slot *slot, int result);	/* failure.c */
 
 /* --timeline (timeline.c) */
 extern bool has_timeline;

@@ -10,26 +10,39 @@
 
 #include "engine.h"
 
+#define MOST_BUS_ERRORS 1000
+
 static char *mapped;
+static volatile uint64_t bus_errors;
 static struct completion io;
 static uint64_t io_offset_bytes;
 static struct rusage at_open;
 
-/* Where the disk fails, or the file has become shorter, the copy gets a signal instead of an error. */
-static void on_bus_error(int signal_number)
+/*
+ * Where the disk fails, or the file has become shorter, the copy gets a signal instead of an error. A pread() of the
+ * same place knows the reason. If it succeeds, the page is there now: the copy goes on where it was. The signal can
+ * only come from the copy, so functions of the C library may be called here.
+ */
+static void on_bus_error(int signal_number, siginfo_t *about, void *context)
 {
-	static const char message[] = "io_engines: a mapped page could not be read\n"
-				      "Look at `dmesg`, and leave the file alone while this runs.\n";
+	uint64_t offset_bytes = (uint64_t)((char *)about->si_addr - mapped);
+	uint32_t tries = 0;
+	ssize_t got;
+	char byte;
 
 	(void)signal_number;
-	if (write(STDERR_FILENO, message, sizeof(message) - 1) < 0)
-		_exit(1);
-	_exit(1);
+	(void)context;
+	do
+		got = pread(data_file, &byte, 1, (off_t)offset_bytes);
+	while (got < 0 && ask_again(errno, &tries));
+	if (got <= 0 || ++bus_errors > MOST_BUS_ERRORS)
+		fail_at(io_offset_bytes, got < 0 ? -errno : got == 0 ? 0 : -EIO);
+	repeats++;
 }
 
 static void mmap_open(void)
 {
-	struct sigaction action = { .sa_handler = on_bus_error };
+	struct sigaction action = { .sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO };
 
 	mapped = mmap(NULL, (size_t)set.file_bytes, PROT_READ, MAP_SHARED, data_file, 0);
 	if (mapped == MAP_FAILED)

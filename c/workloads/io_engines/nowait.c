@@ -51,7 +51,8 @@ static void nowait_submit(void)
 		return;
 	}
 	blocked_ios++;
-	io.result = sync_move(buffer, io_offset_bytes, cached > 0 ? (uint32_t)cached : 0, &blocking_calls);
+	sync_move(buffer, io_offset_bytes, cached > 0 ? (uint32_t)cached : 0, &blocking_calls);
+	io.result = (int)set.block_bytes;
 }
 
 static unsigned int nowait_wait(unsigned int at_least, struct completion *ended)

@@ -124,7 +124,7 @@ void report(const struct engine *engine, const struct resources *used)
 	report_file();
 	json_integer("ios", (int64_t)tally.ios);
 	json_integer("bytes", (int64_t)tally.ios * set.block_bytes);
-	json_integer("repeats", (int64_t)tally.repeats);
+	json_integer("repeats", (int64_t)repeats);
 	json_real("elapsed_s", elapsed_s);
 	json_bool("stopped", workload_stopped);
 	report_resources(used);

@@ -6,7 +6,6 @@
 
 static struct completion io;
 static uint64_t io_offset_bytes, calls;
-static uint32_t io_done_bytes;
 
 static inline ssize_t move_once(char *buffer, size_t bytes, off_t offset)
 {
@@ -19,21 +18,25 @@ static inline ssize_t move_once(char *buffer, size_t bytes, off_t offset)
 	return pwrite(data_file, buffer, bytes, offset);
 }
 
-int sync_move(char *buffer, uint64_t offset_bytes, uint32_t done_bytes, uint64_t *calls_made)
+void sync_move(char *buffer, uint64_t offset_bytes, uint32_t done_bytes, uint64_t *calls_made)
 {
-	do {
+	uint32_t tries = 0;
+
+	for (;;) {
 		ssize_t moved = move_once(buffer + done_bytes, (size_t)set.block_bytes - done_bytes,
 					  (off_t)(offset_bytes + done_bytes));
 
 		(*calls_made)++;
-		if (moved < 0 && errno != EINTR)
-			return -errno;
-		if (moved == 0)
-			break;
-		if (moved > 0)
+		if (moved + done_bytes == set.block_bytes)
+			return;
+		if (moved == 0 || (moved < 0 && !ask_again(errno, &tries)))
+			fail_at(offset_bytes, moved ? -errno : 0);
+		if (moved > 0) {
 			done_bytes += (uint32_t)moved;
-	} while (done_bytes < set.block_bytes);
-	return (int)done_bytes;
+			tries = 0;
+		}
+		__atomic_fetch_add(&repeats, 1, __ATOMIC_RELAXED);	/* threads of the pool count together */
+	}
 }
 
 const char *sync_call_name(void)
@@ -47,14 +50,15 @@ static void sync_open(void)
 
 static void sync_queue(unsigned int slot, uint64_t offset_bytes, uint32_t done_bytes)
 {
+	(void)done_bytes;	/* submit() moves the whole block */
 	io.slot = slot;
 	io_offset_bytes = offset_bytes;
-	io_done_bytes = done_bytes;
 }
 
 static void sync_submit(void)
 {
-	io.result = sync_move(slot_buffer(io.slot), io_offset_bytes, io_done_bytes, &calls);
+	sync_move(slot_buffer(io.slot), io_offset_bytes, 0, &calls);
+	io.result = (int)set.block_bytes;
 }
 
 static unsigned int sync_wait(unsigned int at_least, struct completion *ended)

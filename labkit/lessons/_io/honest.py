@@ -29,7 +29,7 @@ def doubts(job: Job, told: Mapping[str, Any]) -> list[str]:
     told : the JSON line of the workload, with `bytes`, `device_read_bytes`, `device_write_bytes`, `resident_pages`,
         `file_bytes`, `file_bytes_wanted`, `in_flight` and `ios`. A key that the kernel could not fill is absent.
     """
-    checks = (_device(job, told), _page(job), _warm(job, told), _depth(job, told), _file(job, told))
+    checks = (_device(job, told), _page(job), _warm(job, told), _depth(job, told), _file(job, told), _early(job, told))
     return [warning for warning in checks if warning]
 
 
@@ -80,6 +80,18 @@ def _depth(job: Job, told: Mapping[str, Any]) -> str:
     return (
         f"{job.engine}, {job.cache}, {job.block_bytes} bytes: only {reached:.1f} of {job.queue_depth} I/Os were in "
         "flight on average, so this is not the result of that depth."
+    )
+
+
+def _early(job: Job, told: Mapping[str, Any]) -> str:
+    """An I/O that ended early, as on FUSE, NFS or 9p, is continued and stays one I/O."""
+    repeats = told.get("repeats", 0)
+    if not repeats:
+        return ""
+    return (
+        f"{job.engine}, {job.cache}: {repeats} of {told['ios'] + repeats} {job.operation}s ended early (a part of the "
+        "bytes, or EINTR or EAGAIN), and were continued. The latency of such an I/O counts from its first submission "
+        "to its last byte."
     )
 
 
