@@ -218,16 +218,6 @@ static void check(int error, const char *call)
 		die("%s: %s", "Look at `dmesg`; try a smaller --queue-depth.", call, strerror(-error));
 }
 
-__attribute__((noreturn))
-static void fail_read(const struct request *request, int error)
-{
-	die("read of %u bytes of %s at %" PRIu64 ": %s",
-	    error ? "Look at `dmesg`, or name a file on another file system." :
-		    "Name a file that no other program changes.",
-	    request->bytes, file_path, request->offset_bytes,
-	    error ? strerror(error) : "the file has become shorter");
-}
-
 /* Reads the whole file into `content`. Returns how many bytes came. */
 static uint64_t read_file(const struct way *way)
 {
@@ -270,7 +260,10 @@ static uint64_t read_file(const struct way *way)
 		note(way, "seen", index, result);
 		tries = result > 0 ? 0 : tries + 1;
 		if (!result || (result < 0 && ((result != -EINTR && result != -EAGAIN) || tries > MOST_TRIES)))
-			fail_read(&requests[index], -result);
+			die("read of %u bytes of %s at %" PRIu64 ": %s", result ?
+			    "Look at `dmesg`, or name a file on another file system." :
+			    "Name a file that no other program changes.", requests[index].bytes, file_path,
+			    requests[index].offset_bytes, result ? strerror(-result) : "the file has become shorter");
 		if (result > 0) {
 			bytes += (uint64_t)result;
 			requests[index].offset_bytes += (uint64_t)result;

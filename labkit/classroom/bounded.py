@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from labkit.running import ending
+
 __all__ = ["run_bounded"]
 
 _ASK_S = 0.5
@@ -52,4 +54,4 @@ def run_bounded(
     finally:
         if run.poll() is None:
             os.killpg(run.pid, signal.SIGKILL)
-            run.wait()
+            ending.wait_killed(run)

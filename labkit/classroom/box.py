@@ -22,6 +22,7 @@ from types import TracebackType
 from labkit.classroom.wire import Ended, LabEnd
 from labkit.errors import Missing
 from labkit.machine.folders import repo_folder
+from labkit.running import ending
 
 __all__ = ["UNSHARE", "Box"]
 
@@ -114,5 +115,7 @@ class Box:
         self.end.close()
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._folder.cleanup()
+        try:
+            ending.wait_killed(self._process)
+        finally:
+            self._folder.cleanup()

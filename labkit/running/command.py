@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from labkit.running import owner
+from labkit.running import ending, owner
 
 __all__ = ["run"]
 
@@ -38,7 +38,7 @@ def run(
             for stream in (child.stdin, child.stdout, child.stderr):
                 with contextlib.suppress(OSError, AttributeError):
                     stream.close()  # type: ignore[union-attr]
-            child.wait()
+            ending.wait_killed(child)
 
     held = owner.acquire(f"the command {Path(command[0]).name}", start, end)
     try:

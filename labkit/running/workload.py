@@ -29,7 +29,7 @@ from typing import IO, Any
 from labkit.errors import WorkloadError, WorkloadUnable, bad_argument, unknown_name
 from labkit.machine import refusals
 from labkit.machine.folders import build_folder, repo_folder
-from labkit.running import owner
+from labkit.running import ending, owner
 from labkit.running.progress import Tick
 
 READY_TIMEOUT_S = 60.0
@@ -304,11 +304,13 @@ class Workload:
     def _end(self) -> None:
         """End the process and its children, gently first."""
         process, self._process = self._process, None
-        if process is not None:
-            _end(process)
-        if self._said is not None:
-            said, self._stderr, self._said = self._said, self.stderr, None
-            said.close()
+        try:
+            if process is not None:
+                _end(process)
+        finally:
+            if self._said is not None:
+                said, self._stderr, self._said = self._said, self.stderr, None
+                said.close()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -321,9 +323,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait(ENDING_GRACE_S)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)  # its session's group: whatever children are left
-    process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
+    try:
+        ending.wait_killed(process)
+    finally:
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def _is_same(reported: Any, asked: str) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from labkit.errors import LabkitError, Missing, WorkloadError
 from labkit.machine.tools import find_tool
+from labkit.running import ending
 from labkit.running.cgroup import Cgroup
 from labkit.running.pinning import cpus_for
 from labkit.running.progress import Tick
@@ -90,7 +91,7 @@ class Server:
         """Kill the server, and wait for it: otherwise its entry stays in the process table as a zombie."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            ending.wait_killed(self._process)
 
     def _start(self) -> bool:
         """Start it and wait until it listens; return False if another program took the port meanwhile."""

@@ -20,7 +20,7 @@ from labkit.errors import LabkitError, Missing, check_float, check_int
 from labkit.lessons.your_program.target import check_target
 from labkit.lessons.your_program.watching import look_at
 from labkit.machine.folders import quick
-from labkit.running import command, owner
+from labkit.running import command, ending, owner
 from labkit.running.lock import exclusive
 from labkit.running.owned import run_folder
 from labkit.running.progress import Progress
@@ -173,9 +173,9 @@ def _server(folder: Path) -> Iterator[tuple[int, int]]:
     def end() -> None:
         for each in made:
             each.kill()
-            each.wait()
             if each.stdout is not None:
                 each.stdout.close()
+            ending.wait_killed(each)
 
     held = owner.acquire("python3 -m http.server", start, end)
     try:

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from labkit.errors import BadArgument, bad_argument, check_int, check_words
+from labkit.errors import BadArgument, LabkitError, bad_argument, check_int, check_words
 from labkit.machine import proc
 from labkit.machine.proc import stat_fields
-from labkit.running import owner
+from labkit.running import ending, owner
 
 __all__ = ["Running", "Target", "check_target"]
 
@@ -209,10 +209,13 @@ class Running:
             if not ended:
                 self.warnings.append(f"{name} still ran after {self.elapsed_s:.1f} s, and was ended by the lab.")
             else:
-                if left := _kill_session(self._process.pid):
-                    self.warnings.append(
-                        f"{name} had ended, and {left} that it had started still ran: the lab ended them."
-                    )
+                try:
+                    if left := _kill_session(self._process.pid):
+                        self.warnings.append(
+                            f"{name} had ended, and {left} that it had started still ran: the lab ended them."
+                        )
+                except LabkitError as hanging:
+                    self.warnings.append(f"{hanging.what} To do: {hanging.fix}.")
                 self.exit_status = self._process.wait()
                 if self.exit_status:
                     self.warnings.append(f"{name} ended {_how(self.exit_status)}. {self._last_words()}".strip())
@@ -229,20 +232,21 @@ class Running:
         return f"It said: {lines[-1][:200]}" if lines else ""
 
     def _end(self) -> None:
-        if self._process is not None:
-            if self._process.returncode is None:
+        try:
+            if self._process is not None and self._process.returncode is None:
                 self._process.terminate()
-                self.wait(_END_S)
+                self.wait(min(_END_S, ending.END_S))
                 self._process.kill()
                 _kill_session(self._process.pid)  # before its number may become another's
-            self._process.wait()
-            if self._process.stdin is not None:
+                ending.wait_killed(self._process)
+        finally:
+            if self._process is not None and self._process.stdin is not None:
                 with contextlib.suppress(OSError):
                     self._process.stdin.close()
-        if self._said is not None:
-            self._said.close()
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
+            if self._said is not None:
+                self._said.close()
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
 
 
 def _comm(pid: int) -> str:
@@ -263,13 +267,22 @@ def _how(status: int) -> str:
 
 
 def _kill_session(leader: int) -> int:
-    """End what runs in the session of a process, but for that one, and return how many there were."""
+    """End what runs in the session of a process, but for that one, and return how many there were.
+
+    Raises
+    ------
+    LabkitError : one of them has not ended.
+    """
     ended: set[int] = set()
+    deadline_s = ending.deadline()
     while left := _in_session(leader):
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         ended.update(left)
+        if time.monotonic() > deadline_s:
+            raise ending.hanging(left[0])
+        time.sleep(0.001)
     return len(ended)
 
 

@@ -10,19 +10,22 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fuse import NEVER, FuseFile, fuse_file
 from obedient import PATIENCE_S, Obedient
 from running_kernel import since
 
 import labkit
 from labkit import schema
-from labkit.errors import BadArgument
+from labkit.errors import BadArgument, LabkitError
 from labkit.lessons import your_program
 from labkit.lessons.your_program.look import Look
 from labkit.lessons.your_program.target import Running, check_target
 from labkit.lessons.your_program.watching import look_at
+from labkit.running import ending, workload
 from labkit.running.progress import silent
 from labkit.running.workload import Workload, build
 
@@ -335,3 +338,55 @@ def test_the_panel_refuses_a_wrong_process_in_words() -> None:
     made.run()
     made.wait(600)
     assert "pid=4000000 is not a running process" in made._message.value
+
+
+# -- a process that cannot be ended: it waits for a read that is never answered (tests/fuse.py) -------------
+
+
+@pytest.fixture
+def unanswered(monkeypatch: pytest.MonkeyPatch) -> Iterator[FuseFile]:
+    monkeypatch.setattr(ending, "END_S", 0.3)
+    with fuse_file(bytes(4096)) as file:
+        file.direct = True  # who waits for a page of the page cache can be killed
+        file.answers.append(NEVER)
+        yield file
+
+
+def reader(file: FuseFile) -> list[str]:
+    return ["dd", f"if=/proc/{os.getpid()}/fd/{file.descriptor}", "of=/dev/null", "bs=512", "count=1"]
+
+
+def test_a_command_that_hangs_in_the_kernel_is_named(unanswered: FuseFile) -> None:
+    running = Running(check_target(None, reader(unanswered), None))
+    with pytest.raises(LabkitError) as caught, running:
+        running.go()
+        assert unanswered.waiting.wait(PATIENCE_S)
+    pid = running.pids[0]
+    assert Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] == "D"
+    assert re.match(rf"Process {pid} \(dd\) was killed and has not ended: it is in state D", caught.value.what)
+    assert f"/proc/{pid}/stack" in caught.value.fix
+    unanswered.answer_all()
+    assert os.waitpid(pid, 0)[0] == pid
+
+
+def test_a_child_that_hangs_in_the_kernel_is_named(unanswered: FuseFile) -> None:
+    script = f"{' '.join(reader(unanswered))} & exec sleep 0.3"
+    with Running(check_target(None, ["sh", "-c", script], None)) as running:
+        running.go()
+        assert unanswered.waiting.wait(PATIENCE_S)
+        assert running.wait(PATIENCE_S)
+        running.note_time()
+        running.finish(ended=True)
+    assert re.match(r"Process \d+ \(dd\) was killed and has not ended: it is in state D", running.warnings[0])
+
+
+def test_a_workload_that_hangs_in_the_kernel_is_named(unanswered: FuseFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workload, "ENDING_GRACE_S", 0.1)
+    path = f"/proc/{os.getpid()}/fd/{unanswered.descriptor}"
+    getting_ready = Workload("io_engines", ["--file", path, "--cache", "warm"], ready_timeout_s=0.5)
+    with pytest.raises(LabkitError, match=r"^Process \d+ \(io_engines\) was killed and has not ended") as caught:
+        getting_ready.__enter__()
+    assert "it is in state D" in caught.value.what
+    unanswered.answer_all()
+    pid = int(caught.value.what.split()[1])
+    assert os.waitpid(pid, 0)[0] == pid
