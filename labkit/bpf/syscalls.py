@@ -13,12 +13,20 @@ __all__ = ["call_names"]
 
 
 @functools.cache
-def call_names() -> dict[int, str]:
-    """Return the name of each system call by its number on this machine, as the C compiler's headers have them."""
-    command = ["gcc", "-E", "-dM", "-include", "asm/unistd.h", "-x", "c", "/dev/null"]
+def call_names(bits: int = 64) -> dict[int, str]:
+    """Return the name of each system call by its number on this machine, as the C compiler's headers have them.
+
+    Parameters
+    ----------
+    bits : 32 for a 32-bit program, whose calls have other numbers; they are known on x86-64, elsewhere there are none.
+    """
+    header = "asm/unistd_32.h" if bits == 32 else "asm/unistd.h"
+    command = ["gcc", "-E", "-dM", "-include", header, "-x", "c", "/dev/null"]
     try:
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
+        if bits == 32:
+            return {}
         raise Missing(
             "The names of the system calls are not known here.", "sudo apt-get install gcc libc6-dev"
         ) from None

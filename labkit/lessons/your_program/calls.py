@@ -85,7 +85,8 @@ class Calls(Look):
     def prepare(self, running: Running) -> None:
         """Say what the numbers of the calls mean."""
         kinds = np.zeros(1024, dtype=np.uint32)
-        for number, name in call_names().items():
+        self._names = call_names(running.bits)
+        for number, name in self._names.items():
             if number < len(kinds):
                 kinds[number] = KINDS.get(name, 0)
         maps.write_array(self.program.map_fd("kinds"), kinds)
@@ -108,13 +109,13 @@ class Calls(Look):
 
     def _calls(self) -> pd.DataFrame:
         values = maps.read_array(self.program.map_fd("calls"), _SUM)
-        names, rows = call_names(), []
+        rows = []
         for number, per_cpu in enumerate(values):
             count = int(per_cpu["count"].sum())
             if count:
                 rows.append(
                     {
-                        "call": names.get(number, f"number {number}"),
+                        "call": self._names.get(number, f"number {number}"),
                         "count": count,
                         "errors": int(per_cpu["errors"].sum()),
                         "total_ns": int(per_cpu["total_ns"].sum()),

@@ -8,6 +8,7 @@ Nothing here stops, traces or signals a process that was running before. Rests o
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import select
 import shutil
@@ -28,6 +29,7 @@ __all__ = ["Running", "Target", "check_target"]
 
 MOST_PIDS = 256  # room of labkit_pids in c/bpf/labkit.h
 _KERNEL_THREAD = 0x00200000  # PF_KTHREAD of include/linux/sched.h, in the flags of /proc/PID/stat
+_ELF_32 = b"\x7fELF\x01"  # the first bytes of such a program, elf(5)
 _HELD = 'read -r _ && exec "$@"'  # a shell that becomes the command when it gets a line
 _END_S = 2.0
 
@@ -163,6 +165,19 @@ class Running:
     def pid(self) -> int | None:
         """The process; None for a cgroup."""
         return self.pids[0] if self.pids else None
+
+    @functools.cached_property
+    def bits(self) -> int:
+        """64, or 32 if its program was made for that: then its system calls have other numbers."""
+        program = Path(self.target.command[0] if self.target.command else f"/proc/{self.pid}/exe")
+        with contextlib.suppress(OSError), program.open("rb") as file:
+            if file.read(5) == _ELF_32:
+                self._warn(
+                    f"{self.target.name} is a 32-bit program. Its waits for locks are not seen, and of children with "
+                    "64 bits the names of the calls are wrong."
+                )
+                return 32
+        return 64
 
     def look_again(self) -> list[int]:
         """Return the children of the process that were not known yet, and know them: compiling takes seconds."""

@@ -34,6 +34,10 @@ class Waits(Look):
         futex = {name: number for number, name in call_names().items()}["futex"]
         super().__init__(Program("your_program_waits", flags={"FUTEX": futex}))
 
+    def prepare(self, running: Running) -> None:
+        """Note what the numbers of the calls mean."""
+        self._names = call_names(running.bits)
+
     def begin(self, running: Running, more: list[int]) -> None:
         """Note the threads that sleep already: nothing will be seen of them before they wake."""
         if running.target.pid is not None and own_pid_namespace().is_initial:
@@ -51,8 +55,7 @@ class Waits(Look):
 
     def frames(self) -> dict[str, pd.DataFrame]:
         """Return both frames."""
-        names = call_names()
-        rows = []
+        names, rows = self._names, []
         for (number, kind, _), found in self.program.hash("waits").items():
             where = f"in {names.get(number, number)}()" if number >= 0 else NO_CALL
             rows.append({"wait": where if kind == _ASLEEP else RUN_QUEUE, **found})

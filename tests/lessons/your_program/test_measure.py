@@ -50,6 +50,34 @@ def test_the_calls_are_those_that_strace_counts(tmp_path: Path) -> None:
     assert "status 1" in frame.attrs["warnings"][0]
 
 
+OF_32_BITS = """
+.globl _start
+_start: movl $997, %esi
+again:  movl $20, %eax          # getpid; for 64 bits 20 is writev
+        int $0x80
+        decl %esi
+        jnz again
+        movl $1, %eax           # exit
+        xorl %ebx, %ebx
+        int $0x80
+"""
+
+
+@bpf
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the program is for x86")
+def test_calls_of_a_32_bit_program_have_the_names_of_their_own_numbers(tmp_path: Path) -> None:
+    (tmp_path / "small.s").write_text(OF_32_BITS)
+    subprocess.run(["as", "--32", tmp_path / "small.s", "-o", tmp_path / "small.o"], check=True)
+    subprocess.run(["ld", "-m", "elf_i386", tmp_path / "small.o", "-o", tmp_path / "small"], check=True)
+    try:
+        subprocess.run([tmp_path / "small"], check=True)
+    except OSError as error:
+        pytest.skip(f"this kernel runs no 32-bit programs: {error.strerror}")
+    frame = labkit.watch(command=[str(tmp_path / "small")])
+    assert frame.set_index("call")["count"]["getpid"] == 997 and "writev" not in set(frame["call"])
+    assert "32-bit" in frame.attrs["warnings"][0]
+
+
 @bpf
 def test_the_calls_of_children_and_threads_are_counted() -> None:
     frame = labkit.watch(command=["sh", "-c", "cat /dev/null; cat /dev/null; exit 0"]).set_index("call")
