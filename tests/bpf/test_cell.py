@@ -6,6 +6,7 @@ Witnesses: the workload's own number of calls, and bpftool.
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import re
@@ -297,6 +298,8 @@ def test_stacks_have_names(make: Make) -> None:
     with make("BPF_STACK_TRACE(stacks, 64);\nBPF_HASH(seen, u32, u64);", body) as cell:
         call(cell, 23)
         frame = cell.map("stacks")
+        if set(cell.map("seen")["key"]) == {-errno.EFAULT % (1 << 32)}:
+            pytest.skip("this kernel gives no stack of its own at a system call's tracepoint (5.10 does not)")
         assert list(frame.columns) == ["stack_id", "stack"]
         assert "do_syscall_64_[k]" in frame["stack"].iloc[0] or "el0_svc" in frame["stack"].iloc[0]
         assert set(frame["stack_id"]) == set(cell.map("seen")["key"])
