@@ -36,9 +36,11 @@ _CPU = "max,avx=off,avx2=off,f16c=off,fma=off"
 
 # Timings mean nothing under emulation, so the guest may save on what real machines need.
 # Without no_timer_check 5.10 panics on a very busy machine: "IO-APIC + timer doesn't work".
-# Seen on 5.10: a CPU stayed for ever where the kernel had just changed its own code. After two minutes let it end.
-_KERNEL_ARGUMENTS = ("mitigations=off", "no5lvl", "tsc=reliable", "clocksource=tsc", "no_timer_check")
-_KERNEL_ARGUMENTS += ("watchdog_thresh=60", "softlockup_panic=1", "panic=-1")
+# Seen on 5.10: a CPU stayed forever where the kernel had just changed its own code. After two minutes it ends.
+_KERNEL_ARGUMENTS = (
+    *("mitigations=off", "no5lvl", "tsc=reliable", "clocksource=tsc", "no_timer_check"),
+    *("watchdog_thresh=60", "softlockup_panic=1", "panic=-1"),
+)
 
 
 def why_not() -> str:
