@@ -58,7 +58,7 @@ class Source:
             if not flag.isidentifier():
                 raise BadArgument(f"flags has {flag!r}.", "name each flag as a C macro, such as SAMPLE_HZ")
         macros = (f"-D{name}={value}" for name, value in flags.items())
-        return Source(path, _of_this_kernel(path) + _with_structures(path), (f"-I{BPF_FOLDER}", *_WARNINGS, *macros))
+        return Source(path, _of_this_kernel(_with_structures(path)), (f"-I{BPF_FOLDER}", *_WARNINGS, *macros))
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -66,19 +66,16 @@ class Source:
         return (self.text, *sorted(self.cflags))
 
 
-def _of_this_kernel(path: Path) -> str:
-    """Return macros for what depends on the kernel that runs; the headers may be another's.
+def _of_this_kernel(text: str) -> str:
+    """Return a text with macros above it for what depends on the kernel that runs; the headers may be another's.
 
     PAGE_SIZE, in which BCC counts a ring buffer: a kernel with larger pages refuses a ring buffer of half a page.
     NO_ATTACH_COOKIE, for labkit_usdt.h, before Linux 5.15.
     """
     macros = f"#undef PAGE_SIZE\n#define PAGE_SIZE {mmap.PAGESIZE}UL\n"
-    is_usdt = any(
-        found[1] == "labkit_usdt.h" for found in map(_INCLUDE.match, path.read_text("utf-8").splitlines()) if found
-    )
-    if is_usdt and not helpers.may_call("uprobe", helpers.GET_ATTACH_COOKIE):
+    if "NO_ATTACH_COOKIE" in text and not helpers.may_call("uprobe", helpers.GET_ATTACH_COOKIE):
         macros += "#define NO_ATTACH_COOKIE 1\n"
-    return macros
+    return macros + text
 
 
 def _with_structures(path: Path) -> str:

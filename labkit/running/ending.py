@@ -14,7 +14,7 @@ from pathlib import Path
 from labkit.errors import LabkitError
 from labkit.machine import proc
 
-__all__ = ["hanging", "wait_killed"]
+__all__ = ["END_S", "deadline", "hanging", "wait_killed"]
 
 END_S = 5.0
 
