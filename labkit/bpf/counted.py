@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from labkit.bpf.diagnose.code import Code
+from labkit.bpf.diagnose.code import Code, split_call
 from labkit.bpf.text import BPF_FOLDER, Source
 
 __all__ = ["MARKED", "counted", "marked"]
@@ -44,11 +44,10 @@ def marked(text: str, path: str) -> str:
     """Return a text whose every record, of the lines that `#line` gives to `path`, has its type in the BTF."""
     bare, made, done = Code(text).bare, [], 0
     for number, found in enumerate(_SENDS.finditer(bare)):
-        end = _closing(bare, found.end() - 1)
+        arguments, end = split_call(bare, found.end())
         place = _place(text, found.start())
         if end < 0 or place is None or place[1] != path or _in_directive(bare, found.start()):
             continue
-        arguments = _arguments(bare, text, found.end(), end)
         record = _type(found[2], arguments, bare[: found.start()])
         if record is None:
             continue
@@ -90,7 +89,7 @@ def _type(method: str, arguments: list[str], before: str) -> str | None:
 
 def _measured(operand: str) -> str:
     """Return the type of what is after `sizeof`: a type in brackets, or an expression."""
-    is_whole = operand.startswith("(") and _closing(operand, 0) == len(operand) - 1
+    is_whole = operand.startswith("(") and split_call(operand, 1)[1] == len(operand) - 1
     return f"__typeof__{operand}" if is_whole else f"__typeof__({operand})"
 
 
@@ -98,28 +97,6 @@ def _pointed(pointer: str) -> str:
     """Return the type that an expression points to, and char where it points to anything."""
     is_void = f"__builtin_types_compatible_p(__typeof__({pointer}), void *)"
     return f"__typeof__(__builtin_choose_expr({is_void}, (char)0, *({pointer})))"
-
-
-def _arguments(bare: str, text: str, start: int, end: int) -> list[str]:
-    """Return the arguments between two positions, split at the commas outside of brackets."""
-    found, depth, begin = [], 0, start
-    for at in range(start, end + 1):
-        letter = bare[at]
-        if at == end or (letter == "," and depth == 0):
-            found.append(" ".join(text[begin:at].split()))
-            begin = at + 1
-        depth += (letter in "([{") - (letter in ")]}")
-    return found
-
-
-def _closing(bare: str, opening: int) -> int:
-    """Return the position of the bracket that closes the one at `opening`, or -1."""
-    depth = 0
-    for at in range(opening, len(bare)):
-        depth += (bare[at] == "(") - (bare[at] == ")")
-        if depth == 0:
-            return at
-    return -1
 
 
 def _in_directive(bare: str, position: int) -> bool:

@@ -182,8 +182,7 @@ def incomplete(found: Match, code: Code, said: Said) -> Answer:
     what = f"the fields of struct {name} are not known here"
     if not header:
         return what, "include the header that defines it, or declare it above this line"
-    first = code.first_line
-    return what, f"add #include <{header}>", {first: f"#include <{header}>\n{code.lines[first - 1]}"}
+    return what, f"add #include <{header}>", code.including(f"<{header}>")
 
 
 def call(found: Match, code: Code, said: Said) -> Answer:
@@ -199,8 +198,7 @@ def call(found: Match, code: Code, said: Said) -> Answer:
     if told and name in functions.REPLACED:
         return *told, habits.replaced_call(code, said.line, name, functions.REPLACED[name])
     if told and name.startswith("labkit_"):
-        first = code.first_line
-        return *told, {first: f'#include "labkit.h"\n{code.lines[first - 1]}'}
+        return *told, code.including('"labkit.h"')
     if name in ("min", "max") and len(given := code.arguments(said.line, name)) == 2:
         one, other = given
         right = f"({one} {'<' if name == 'min' else '>'} {other} ? {one} : {other})"

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-__all__ = ["Code", "Map", "Probe", "number"]
+__all__ = ["Code", "Map", "Probe", "number", "put_before", "split_call"]
 
 _COMMENT_OR_STRING = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.DOTALL)
 _TEXT_OR_SIGN = re.compile(r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|[][(){},]")
@@ -193,15 +193,15 @@ class Code:
         start = re.search(rf"\b{function}\s*\(", rest) if function else None
         if start is None or "\n" in rest[: start.start()]:
             return []
-        parts, depth, begin = [], 0, start.end()
-        for each in _TEXT_OR_SIGN.finditer(rest, start.end()):  # a comma or a bracket in a text is none
-            if depth == 0 and each[0] in ",)":
-                parts.append(" ".join(rest[begin : each.start()].split()))
-                begin = each.end()
-                if each[0] == ")":
-                    return parts
-            depth += (each[0] in "([{") - (each[0] in ")]}")
-        return []
+        return split_call(rest, start.end())[0]
+
+    def including(self, header: str) -> dict[int, str]:
+        """Return the edit that includes a header, `<…>` or `"…"`, above the program."""
+        return {self.first_line: f"#include {header}\n{self.lines[self.first_line - 1]}"}
+
+    def above(self, line: int) -> str:
+        """Return the text down to a line, that line included, without its comments."""
+        return "\n".join(self.bare.splitlines()[:line])
 
     def constant(self, text: str) -> int | None:
         """Return the value of a constant, of a macro that is one, or of sizeof of what this file spells out."""
@@ -280,6 +280,32 @@ class Code:
                 size = -(-size // inner[1]) * inner[1] + inner[0] * count
                 largest = max(largest, inner[1])
         return -(-size // largest) * largest, largest
+
+
+def split_call(text: str, start: int) -> tuple[list[str], int]:
+    """Return the arguments of a call, and the position of the bracket that closes it.
+
+    Parameters
+    ----------
+    start : the position behind the bracket that opens it.
+
+    Where nothing closes it, the position is -1, and there are no arguments.
+    """
+    parts, depth, begin = [], 0, start
+    for sign in _TEXT_OR_SIGN.finditer(text, start):
+        if depth == 0 and sign[0] in (",", ")"):
+            parts.append(" ".join(text[begin : sign.start()].split()))
+            begin = sign.end()
+            if sign[0] == ")":
+                return parts, sign.start()
+        depth += (sign[0] in ("(", "[", "{")) - (sign[0] in (")", "]", "}"))
+    return [], -1
+
+
+def put_before(text: str, statement: str) -> str:
+    """Return a line of C with a statement put before what it has, behind its indent."""
+    rest = text.lstrip()
+    return f"{text[: len(text) - len(rest)]}{statement} {rest}"
 
 
 def number(text: str) -> int | None:

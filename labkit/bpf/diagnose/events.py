@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from labkit.machine.proc import text_or_empty
+
 __all__ = [
     "declared",
     "event_problem",
@@ -23,6 +25,7 @@ __all__ = [
 
 _EVENTS = Path("/sys/kernel/tracing/events")
 _UAPI = Path("/usr/include/linux/bpf.h")
+_SYMBOLS = Path("/proc/kallsyms")
 
 
 def near(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
@@ -32,41 +35,31 @@ def near(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
 
 def fields(category: str, event: str) -> list[str]:
     """Return the fields of a tracepoint, without those that all have; none where tracefs does not show them."""
-    try:
-        text = (_EVENTS / category / event / "format").read_text(errors="replace")
-    except OSError:
-        return []
-    names = re.findall(r"field:[^;]*?(\w+)(?:\[[^\]]*\])?;", text)
+    names = re.findall(r"field:[^;]*?(\w+)(?:\[[^\]]*\])?;", _format(category, event))
     return [name for name in names if not name.startswith(("common_", "__syscall_nr"))]
 
 
 def field_type(category: str, event: str, field: str) -> str:
     """Return the C type of a tracepoint's field, empty where it is not known."""
-    try:
-        text = (_EVENTS / category / event / "format").read_text(errors="replace")
-    except OSError:
-        return ""
+    text = _format(category, event)
     found = re.search(rf"field:\s*([^;]*?)\s*\b{re.escape(field)};", text) if field else None
     return found[1].strip() if found else ""
 
 
 def declared(category: str, event: str, field: str) -> str:
     """Return the declaration of a tracepoint's field, with its brackets; empty where it is not known."""
-    try:
-        text = (_EVENTS / category / event / "format").read_text(errors="replace")
-    except OSError:
-        return ""
-    found = re.search(rf"field:\s*([^;]*\b{re.escape(field)}(?:\[[^\]]*\])?);", text)
+    found = re.search(rf"field:\s*([^;]*\b{re.escape(field)}(?:\[[^\]]*\])?);", _format(category, event))
     return found[1] if found else ""
+
+
+def _format(category: str, event: str) -> str:
+    """Return what tracefs says of a tracepoint's record; empty where it shows none."""
+    return text_or_empty(_EVENTS / category / event / "format")
 
 
 def helpers() -> list[str]:
     """Return the BPF helpers that the header of this machine's C library package knows."""
-    try:
-        text = _UAPI.read_text(errors="replace")
-    except OSError:
-        return []
-    return [f"bpf_{name}" for name in re.findall(r"\bFN\((\w+)", text) if name != "unspec"]
+    return [f"bpf_{name}" for name in re.findall(r"\bFN\((\w+)", text_or_empty(_UAPI)) if name != "unspec"]
 
 
 def event_problem(category: str, event: str) -> tuple[str, str] | None:
@@ -94,10 +87,7 @@ def _of_call(category: str, name: str) -> str:
 
 def function_problem(name: str) -> tuple[str, str] | None:
     """Return (what is wrong, the fix) of a function that this kernel does not have; None if it has it, or hides all."""
-    try:
-        known = set(re.findall(r" [tT] (\w+)$", Path("/proc/kallsyms").read_text(), re.MULTILINE))
-    except OSError:
-        return None
+    known = set(re.findall(r" [tT] (\w+)$", text_or_empty(_SYMBOLS), re.MULTILINE))
     if not known or name in known:
         return None
     close = near(name, (each for each in known if each[:2] == name[:2]))
@@ -123,9 +113,8 @@ def kprobe_advice(function: str) -> str:
     )
     if not _EVENTS.with_name("kprobe_events").exists():
         return f"this kernel has no kprobes; use {event or 'a tracepoint: TRACEPOINT_PROBE(category, event)'}"
-    try:
-        symbols = set(re.findall(r" [tT] (\w+)", Path("/proc/kallsyms").read_text()))
-    except OSError:
+    symbols = set(re.findall(r" [tT] (\w+)", text_or_empty(_SYMBOLS)))
+    if not symbols:
         return "check the name of the function"
     if function in symbols:
         return "the kernel has this function, but lets nobody probe it (notrace, or NOKPROBE): choose one that it calls"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from labkit.bpf.diagnose.code import Code
+from labkit.bpf.diagnose.code import Code, put_before, split_call
 from labkit.bpf.diagnose.events import fields
 from labkit.bpf.diagnose.finding import Finding
 
@@ -169,14 +169,10 @@ def builtin(name: str, code: Code, line: int) -> tuple[str, str, dict[int, str]]
     text = code.lines[line - 1] if 0 < line <= len(code.lines) else ""
     if name == "comm":
         made = "char comm[16]; bpf_get_current_comm(&comm, sizeof(comm));"
-        indent = text[: len(text) - len(text.lstrip())]
         is_first = not re.match(r"\s*(?:if|else|for|while|return\b)", text) or re.match(r"\s*(?:if|return)\b", text)
-        edits = {line: f"{indent}{made} {text.lstrip()}"} if is_first else {}
-        return (
-            "comm is a name of bpftrace; in C it has to be declared and filled",
-            f"write before its use: {made}",
-            edits,
-        )
+        edits = {line: put_before(text, made)} if is_first else {}
+        what = "comm is a name of bpftrace; in C it has to be declared and filled"
+        return what, f"write before its use: {made}", edits
     right = _BUILTINS.get(name)
     if right is None:
         return None
@@ -188,9 +184,5 @@ def replaced_call(code: Code, line: int, function: str, right: str) -> dict[int,
     """Return the edit that puts `right` in place of a call that begins and ends in one line; none for a longer one."""
     text = code.lines[line - 1]
     found = re.search(rf"(?<![\w.]){re.escape(function)}\s*\(", text)
-    depth = 0
-    for at in range(found.end() - 1 if found else len(text), len(text)):
-        depth += (text[at] == "(") - (text[at] == ")")
-        if depth == 0 and found:
-            return {line: text[: found.start()] + right + text[at + 1 :]}
-    return {}
+    end = split_call(text, found.end())[1] if found else -1
+    return {line: text[: found.start()] + right + text[end + 1 :]} if found and end >= 0 else {}

@@ -160,7 +160,7 @@ def not_followed(found: Match, code: Code, said: Said) -> Answer:
     """Answer a computation with a pointer where the number that it points to is meant."""
     line = code.line(said.line)
     for name in dict.fromkeys(re.findall(r"(?<![\w*.>&])([A-Za-z_]\w*)(?!\w|\s*[(\[.]|->)", line)):
-        pointer = re.search(rf"\b[us]\d+\s*\*\s*{name}\b", "\n".join(code.bare.splitlines()[: said.line - 1]))
+        pointer = re.search(rf"\b[us]\d+\s*\*\s*{name}\b", code.above(said.line - 1))
         if pointer:
             edited = re.sub(rf"(?<![\w*.>&]){name}\b", f"*{name}", line)
             what = f"{name} is a pointer to the number, not the number"

@@ -31,9 +31,8 @@ def constant_of_header(name: str, code: Code) -> Told:
     header = next((header for pattern, header in _HEADERS if re.fullmatch(pattern, name)), known.get(name, ""))
     if name not in known or not header.startswith(("uapi/linux/", "linux/")):
         return None
-    first = code.first_line
-    edits = {first: f"#include <{header}>\n{code.lines[first - 1]}"}
-    return f"{name} is a constant of a header that is not included", f"add #include <{header}>", edits
+    what = f"{name} is a constant of a header that is not included"
+    return what, f"add #include <{header}>", code.including(f"<{header}>")
 
 
 def short(code: Code) -> set[str]:

@@ -5,34 +5,28 @@ from __future__ import annotations
 
 import re
 
-from labkit.bpf.diagnose.code import Code
+from labkit.bpf.diagnose.code import Code, put_before
 from labkit.bpf.diagnose.events import field_type
 from labkit.bpf.diagnose.finding import Finding
 from labkit.bpf.diagnose.habits import replaced_call
 
-__all__ = ["literal_left_behind", "number_as_address", "unlimited_loop"]
+__all__ = ["A_NUMBER", "literal_left_behind", "number_as_address", "unlimited_loop"]
 
-_A_NUMBER = r"R\d+ invalid mem access '(?:scalar|inv)'|R\d+ type=(?:scalar|inv)"
+A_NUMBER = r"R\d+ invalid mem access '(?:scalar|inv)'|R\d+ type=(?:scalar|inv)"
 _LETTERS = 8  # that a comparison is spelled out for
 _FOLLOWED = 500  # rounds of a small loop that the verifier can follow
 _ROUNDS = 16  # of a loop that had no limit
 
 
-def number_as_address(code: Code, line: int | None, said: str) -> Finding | None:
+def number_as_address(code: Code, line: int, said: str) -> Finding | None:
     """Return where an address came from that is a number for the verifier."""
-    if line is None or not re.match(_A_NUMBER, said):
-        return None
-    return (
-        initial_values(code, line, said)
-        or _copied_directly(code, line)
-        or _of_the_record(code, line)
-        or _of_a_copy(code, line)
-    )
+    checks = (_initial_values, _copied_directly, _of_the_record, _of_a_copy)
+    return next((found for check in checks if (found := check(code, line))), None)
 
 
 def _copied_directly(code: Code, line: int) -> Finding | None:
     """memcpy from an address of the process, which only a helper can read."""
-    text, probe = code.lines[line - 1], code.probe_at(line)
+    text, probe = code.line(line), code.probe_at(line)
     call = re.search(r"\b(?:__builtin_)?memcpy\s*\(", text)
     given = code.arguments(line, call[0].rstrip("( ")) if call else []
     field = re.match(r"(?:\([^()]*\)\s*)?args->(\w+)$", given[1]) if len(given) == 3 else None
@@ -44,11 +38,9 @@ def _copied_directly(code: Code, line: int) -> Finding | None:
     return Finding(line, call.start() + 1, what, f"write {right}", edits=edits)
 
 
-def initial_values(code: Code, line: int | None, said: str) -> Finding | None:
+def _initial_values(code: Code, line: int) -> Finding | None:
     """An array of a function with its values in { }: clang keeps them in a table, which BCC leaves behind."""
-    if line is None or not re.match(_A_NUMBER, said):
-        return None
-    text = code.lines[line - 1]
+    text = code.line(line)
     for found in re.finditer(r"(?m)^([ \t]+)((?:const )?\w+)\s+(\w+)\s*\[(\w*)\]\s*=\s*\{([^{}]*)\}\s*;", code.bare):
         at, name = code.line_at(found.start(2)), found[3]
         values = [each.strip() for each in found[5].split(",") if each.strip()]
@@ -58,20 +50,14 @@ def initial_values(code: Code, line: int | None, said: str) -> Finding | None:
         stores = " ".join(f"{name}[{index}] = {value};" for index, value in enumerate(values))
         edited = f"{found[1]}{kind} {name}[{count}]; {stores}"
         what = f"clang keeps the values of {name} (line {at}) in a table, which BCC leaves behind"
-        is_one_line = "\n" not in found[0]
-        return Finding(
-            line,
-            0,
-            what,
-            f"set them one by one in line {at}: {edited.strip()}",
-            edits={at: edited} if is_one_line else {},
-        )
+        edits = {at: edited} if "\n" not in found[0] else {}
+        return Finding(line, 0, what, f"set them one by one in line {at}: {edited.strip()}", edits=edits)
     return None
 
 
 def _of_the_record(code: Code, line: int) -> Finding | None:
     """A field of a system call's record holds an address of the process; its letters are read directly."""
-    probe, text = code.probe_at(line), code.lines[line - 1]
+    probe, text = code.probe_at(line), code.line(line)
     if probe is None or probe.category != "syscalls":
         return None
     for found in re.finditer(r"(args->)?\b(\w+)\s*\[\s*(\w+)\s*\]|\*\s*(args->)?(\w+)\b(?!\s*[(\[])", text):
@@ -85,8 +71,7 @@ def _of_the_record(code: Code, line: int) -> Finding | None:
         whole = f"args->{name}" if is_field else name
         came = "" if is_field or set_at is None else f" (it comes from args->{field}, line {set_at[0]})"
         copy = f"char letter = 0; bpf_probe_read_user(&letter, sizeof(letter), &{whole}[{index}]);"
-        indent = text[: len(text) - len(text.lstrip())]
-        edited = f"{indent}{copy} {text[: found.start()].lstrip()}letter{text[found.end() :]}"
+        edited = put_before(f"{text[: found.start()]}letter{text[found.end() :]}", copy)
         what = f"{whole} is an address of the process{came}: the kernel's program cannot read through it"
         return Finding(line, found.start() + 1, what, f"copy the letter first: {copy}", edits={line: edited})
     return None
@@ -101,7 +86,7 @@ def _set_from_record(code: Code, line: int, name: str) -> tuple[int, str] | None
 
 def _of_a_copy(code: Code, line: int) -> Finding | None:
     """A pointer that was copied, or kept in a map, is a number; its fields are read directly."""
-    text = code.lines[line - 1]
+    text = code.line(line)
     for found in re.finditer(r"\b(\w+)\s*->\s*(\w+)", text):
         name, field = found.groups()
         for at in range(line - 1, 0, -1):
@@ -122,11 +107,9 @@ def _of_a_copy(code: Code, line: int) -> Finding | None:
     return None
 
 
-def literal_left_behind(code: Code, line: int | None, said: str) -> Finding | None:
+def literal_left_behind(code: Code, line: int, said: str) -> Finding | None:
     """Return the text in quotation marks that a helper gets: BCC leaves it out of the program."""
-    if line is None or not re.match(r"R\d+ type=(?:scalar|inv) expected=", said):
-        return None
-    found = re.search(r"\b(\w+)\s*\([^()\"]*(\"(?:\\.|[^\"\\])*\")", code.lines[line - 1])
+    found = re.search(r"\b(\w+)\s*\([^()\"]*(\"(?:\\.|[^\"\\])*\")", code.line(line))
     if found is None or found[1] == "bpf_trace_printk":
         return None
     what = f"{found[1]} gets the text {found[2]}, which BCC leaves out of the program"
@@ -137,10 +120,8 @@ def literal_left_behind(code: Code, line: int | None, said: str) -> Finding | No
     return Finding(line, 0, what, f"make it a variable in the function: char word[] = {found[2]};")
 
 
-def unlimited_loop(code: Code, line: int | None, said: str) -> Finding | None:
+def unlimited_loop(code: Code, line: int, said: str) -> Finding | None:
     """Return the loop that nothing constant limits, with a limit as the fix."""
-    if line is None or not re.match(r"BPF program is too large|infinite loop|back-edge|The sequence of", said):
-        return None
     for at in range(line, 0, -1):
         text = code.lines[at - 1]
         if re.match(r"[^\s}#/].*\)\s*\{?\s*$|\w.*\{\s*$", text):  # the function begins
@@ -160,13 +141,9 @@ def unlimited_loop(code: Code, line: int | None, said: str) -> Finding | None:
         else:
             both = f"turn < {_ROUNDS}" + ("" if condition in ("1", "true") else f" && ({condition})")
             limited = f"for (int turn = 0; {both}; turn++)"
-        return Finding(
-            at,
-            loop.start() + 1,
-            "no constant limits this loop, so the verifier has to follow it forever",
-            f"limit it, to {_ROUNDS} rounds for example: {limited}",
-            edits={at: text[: loop.start()] + limited + text[loop.end() :]},
-        )
+        what = "no constant limits this loop, so the verifier has to follow it forever"
+        edits = {at: text[: loop.start()] + limited + text[loop.end() :]}
+        return Finding(at, loop.start() + 1, what, f"limit it, to {_ROUNDS} rounds for example: {limited}", edits=edits)
     return None
 
 
@@ -178,8 +155,7 @@ def _counter_given_away(code: Code, at: int, line: int, text: str) -> Finding | 
         if inside.startswith("}") or counter is None:
             return None
         if re.search(rf"&{counter[1]}\b", inside):
-            indent = inside[: len(inside) - len(inside.lstrip())]
-            edited = f"{indent}u32 copy = {counter[1]}; " + re.sub(rf"&{counter[1]}\b", "&copy", inside.lstrip())
+            edited = put_before(re.sub(rf"&{counter[1]}\b", "&copy", inside), f"u32 copy = {counter[1]};")
             what = f"line {within} passes on the address of the counter {counter[1]}: the verifier loses its value"
             return Finding(at, 0, what, f"pass the address of a copy: u32 copy = {counter[1]};", edits={within: edited})
     return None

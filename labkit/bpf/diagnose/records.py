@@ -131,14 +131,13 @@ def _sizes_of_pointers(code: Code) -> Iterator[Finding]:
 
 def _struct(code: Code, name: str, line: int) -> str:
     """Return the struct of a variable, or of what it points to; empty for another variable."""
-    above = "\n".join(code.bare.splitlines()[:line])
-    found = re.findall(rf"\bstruct\s+(\w+)\s+\**\s*{re.escape(name)}\b", above)
+    found = re.findall(rf"\bstruct\s+(\w+)\s+\**\s*{re.escape(name)}\b", code.above(line))
     return found[-1] if found else ""
 
 
 def _pointer(code: Code, name: str, line: int) -> str:
     """Return the struct that a variable points to, empty for another variable."""
-    above = "\n".join(code.bare.splitlines()[:line])
+    above = code.above(line)
     pattern = rf"\bstruct\s+(\w+)\s*(?:\w+(?:\s*=\s*[^;]*?)?,\s*)?\*\s*{re.escape(name)}\b"
     found = list(re.finditer(pattern, above))
     itself = [each.start() for each in re.finditer(rf"\bstruct\s+\w+\s+{re.escape(name)}\b", above)]
@@ -175,11 +174,11 @@ def _thread_id(code: Code) -> Iterator[Finding]:
         yield Finding(found[0], 0, what, "for the process write bpf_get_current_pid_tgid() >> 32")
 
 
-def too_long(code: Code, line: int | None, said: str) -> Finding | None:
+def too_long(code: Code, line: int, said: str) -> Finding | None:
     """Return a record that is sent with more bytes than it has."""
     for at, data, size, buffer in _sent(code):
         name = data.lstrip("& ")
-        kinds = re.findall(rf"\b(struct\s+\w+)\s+{re.escape(name)}\b", "\n".join(code.bare.splitlines()[:at]))
+        kinds = re.findall(rf"\b(struct\s+\w+)\s+{re.escape(name)}\b", code.above(at))
         has, sent = code.size_of(kinds[-1]) if kinds else None, number(size)
         if at == line and has and sent and sent > has:
             text = code.lines[at - 1]
@@ -191,11 +190,9 @@ def too_long(code: Code, line: int | None, said: str) -> Finding | None:
     return None
 
 
-def not_reserved(code: Code, line: int | None, said: str) -> Finding | None:
+def not_reserved(code: Code, line: int, said: str) -> Finding | None:
     """Return a submit of a variable that was not reserved."""
-    if line is None or not re.match(r"R1 type=fp expected=(?:ringbuf|alloc)_mem", said):
-        return None
-    text = code.lines[line - 1]
+    text = code.line(line)
     call = re.search(r"(\w+)\.ringbuf_(?:submit|discard)\s*\(\s*&\s*(\w+)[^()]*\)", text)
     if call is None:
         return None

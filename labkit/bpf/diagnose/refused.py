@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from labkit.bpf.diagnose import buffers, clang, functions, origins, records, written
-from labkit.bpf.diagnose.code import Code
+from labkit.bpf.diagnose.code import Code, put_before
 from labkit.bpf.diagnose.finding import Finding
 from labkit.bpf.diagnose.said import in_file
 from labkit.bpf.structures import structures_of
@@ -68,27 +68,6 @@ def cause(warned: str, path: str, code: Code, kind: str, line: int | None, said:
     for found in clang.warnings(in_file(warned, path, code), code, explaining=True):
         if _fits(found, kind, line, said):
             return found
-    checks: tuple[Callable[[Code, int | None, str], Finding | None], ...] = (
-        _apart,
-        _left_call,
-        _function_pointer,
-        _global,
-        _recursion,
-        _both_tested,
-        _name_of_task,
-        _waiting,
-        _task_as_number,
-        _address_wanted,
-        _packet_directly,
-        _narrow_key,
-        _written_to_process,
-        records.too_long,
-        records.not_reserved,
-        _lock,
-        origins.literal_left_behind,
-        origins.unlimited_loop,
-        origins.number_as_address,
-    )
     if kind == "uninitialised" and (padded := next(buffers.padded_keys(code), None)):
         return padded
     if kind == "uninitialised" and (unset := next(buffers.unset_members(code), None)):
@@ -99,7 +78,8 @@ def cause(warned: str, path: str, code: Code, kind: str, line: int | None, said:
         )
         if short:
             return short
-    return next((told for check in checks if (told := check(code, line, said))), None)
+    checks = (check for says, check in _CHECKS if re.match(says, said))
+    return next((told for check in checks if (told := check(code, line or 0, said))), None)
 
 
 def nothing_left(source: Source, function: str) -> VerifierError:
@@ -121,16 +101,15 @@ def _fits(found: Finding, kind: str, line: int | None, said: str) -> bool:
     return near and any(re.search(words, found.words) and kind in kinds for words, kinds in _EXPLAINED)
 
 
-def _apart(code: Code, line: int | None, said: str) -> Finding | None:
-    found = code.find(r"\bnoinline\b|__noinline")
-    if found and re.match(_LEFT_CALL, said):
+def _apart(code: Code, line: int, said: str) -> Finding | None:
+    if found := code.find(r"\bnoinline\b|__noinline"):
         what = "a function is kept apart (noinline), and this BCC links no calls between functions"
         return Finding(found[0], 0, what, "take noinline away")
     return None
 
 
-def _left_call(code: Code, line: int | None, said: str) -> Finding | None:
-    call = functions.left_call(code) if re.match(_LEFT_CALL, said) else None
+def _left_call(code: Code, line: int, said: str) -> Finding | None:
+    call = functions.left_call(code)
     answer = functions.missing(call[1], code) if call else None
     if call is None or answer is None:
         return None
@@ -139,23 +118,16 @@ def _left_call(code: Code, line: int | None, said: str) -> Finding | None:
     return Finding(call[0], 0, *answer, edits=edits)
 
 
-def _function_pointer(code: Code, line: int | None, said: str) -> Finding | None:
-    found = code.find(r"\(\s*\*\s*\w+\s*(?:\[\w*\]\s*)?\)\s*\(")
-    if found and re.match(r"unknown opcode 8d", said):
-        return Finding(
-            found[0],
-            0,
-            "BPF has no calls through a pointer",
-            "write if and else, or a switch, with a plain call in each",
-        )
+def _function_pointer(code: Code, line: int, said: str) -> Finding | None:
+    if found := code.find(r"\(\s*\*\s*\w+\s*(?:\[\w*\]\s*)?\)\s*\("):
+        fix = "write if and else, or a switch, with a plain call in each"
+        return Finding(found[0], 0, "BPF has no calls through a pointer", fix)
     return None
 
 
-def _global(code: Code, line: int | None, said: str) -> Finding | None:
+def _global(code: Code, line: int, said: str) -> Finding | None:
     """A variable outside of functions is left behind by BCC: its address is 0 in the program."""
-    if line is None or not re.match(r"R\d+ invalid mem access '(?:scalar|inv)'|R\d+ type=(?:scalar|inv)", said):
-        return None
-    names = set(re.findall(r"[A-Za-z_]\w*", code.lines[line - 1]))
+    names = set(re.findall(r"[A-Za-z_]\w*", code.line(line)))
     used = next((name for name in code.globals if name in names), None)
     if used is None:
         return None
@@ -164,19 +136,11 @@ def _global(code: Code, line: int | None, said: str) -> Finding | None:
         what = f"BCC leaves the table of texts {used} (line {code.globals[used]}) behind"
         return Finding(line, 0, what, "send the number to Python, and choose the text there; or write a switch")
     if "const" in declared and "[" in declared:
-        return Finding(
-            line,
-            0,
-            f"BCC leaves the table {used} (line {code.globals[used]}) behind",
-            f"use a switch, an array that is filled in the function, or a map: BPF_ARRAY({used}, u32, 4)",
-        )
+        fix = f"use a switch, an array that is filled in the function, or a map: BPF_ARRAY({used}, u32, 4)"
+        return Finding(line, 0, f"BCC leaves the table {used} (line {code.globals[used]}) behind", fix)
     if "char" in declared:
-        return Finding(
-            line,
-            0,
-            f"BCC leaves the text {used} (line {code.globals[used]}) behind",
-            f'move it into the function: char {used}[] = "…";',
-        )
+        fix = f'move it into the function: char {used}[] = "…";'
+        return Finding(line, 0, f"BCC leaves the text {used} (line {code.globals[used]}) behind", fix)
     what = f"BCC has no global variables: {used} (line {code.globals[used]}) is left behind"
     is_changed = re.search(rf"(?:\+\+|--|&)\s*{used}\b|\b{used}\s*(?:\+\+|--|[-+*/|&^]?=[^=])", _below(code, used))
     if (value := re.search(rf"\b{used}\s*=\s*(-?\w+)\s*;", declared)) and not is_changed:
@@ -186,12 +150,8 @@ def _global(code: Code, line: int | None, said: str) -> Finding | None:
     sized = re.search(rf"\b{used}\s*\[\s*(\w+)\s*\]", declared)
     fix = f"use a map: BPF_ARRAY({used}, u64, {sized[1] if sized else 1});"
     if sized and "=" in declared:
-        return Finding(
-            line,
-            0,
-            what,
-            f"set its values one by one inside the function: u64 {used}[{sized[1]}]; {used}[0] = …; or {fix}",
-        )
+        fix = f"set its values one by one inside the function: u64 {used}[{sized[1]}]; {used}[0] = …; or {fix}"
+        return Finding(line, 0, what, fix)
     text = code.lines[line - 1]
     added = re.fullmatch(rf"(\s*)(?:{used}\s*\+\+|\+\+\s*{used}|{used}\s*\+=\s*([^;]+?))\s*;(.*)", text)
     uses = len(re.findall(rf"\b{used}\b", code.bare))
@@ -208,45 +168,33 @@ def _below(code: Code, name: str) -> str:
     return "\n".join(code.bare.splitlines()[code.globals[name] :])
 
 
-def _recursion(code: Code, line: int | None, said: str) -> Finding | None:
-    if not re.match(r"BPF program is too large|the call stack|infinite loop|back-edge|The sequence of|last insn", said):
-        return None
+def _recursion(code: Code, line: int, said: str) -> Finding | None:
     for name, (begin, body) in code.functions.items():
         again = re.search(rf"\b{name}\s*\(", body)
         if again and name not in [probe.event for probe in code.probes]:
             at = begin + body[: again.start()].count("\n")
-            return Finding(
-                at,
-                0,
-                f"{name} calls itself, and nothing limits how often",
-                "write a loop with a constant limit: for (int i = 0; i < 20; i++)",
-            )
+            fix = "write a loop with a constant limit: for (int i = 0; i < 20; i++)"
+            return Finding(at, 0, f"{name} calls itself, and nothing limits how often", fix)
     return None
 
 
-def _both_tested(code: Code, line: int | None, said: str) -> Finding | None:
-    found = code.find(r"if\s*\(\s*!\s*(\w+)\s*&&\s*!\s*(\w+)\s*\)")
-    if found and re.match(r"R\d+ (?:bitwise operator \|=|pointer \|=|invalid mem access '\w*or_null)", said):
+def _both_tested(code: Code, line: int, said: str) -> Finding | None:
+    if found := code.find(r"if\s*\(\s*!\s*(\w+)\s*&&\s*!\s*(\w+)\s*\)"):
         one, other = found[1].groups()
-        return Finding(
-            found[0], 0, f"only one of {one} and {other} is tested: && should be ||", f"write if (!{one} || !{other})"
-        )
+        what = f"only one of {one} and {other} is tested: && should be ||"
+        return Finding(found[0], 0, what, f"write if (!{one} || !{other})")
     return None
 
 
-def _name_of_task(code: Code, line: int | None, said: str) -> Finding | None:
-    if line is None or not re.match(r"R\d+ invalid mem access '(?:scalar|inv)'", said):
-        return None
-    if re.search(r"->comm\b", code.lines[line - 1]) is None:
+def _name_of_task(code: Code, line: int, said: str) -> Finding | None:
+    if re.search(r"->comm\b", code.line(line)) is None:
         return None
     what = "the address of a task is a number here, and its fields cannot be read through it"
     return Finding(line, 0, what, "for its name write bpf_get_current_comm(who, sizeof(who)); it needs 16 bytes")
 
 
-def _written_to_process(code: Code, line: int | None, said: str) -> Finding | None:
-    if line is None or not re.match(r"R\d+ invalid mem access '(?:scalar|inv)'", said):
-        return None
-    text, probe = code.lines[line - 1], code.probe_at(line)
+def _written_to_process(code: Code, line: int, said: str) -> Finding | None:
+    text, probe = code.line(line), code.probe_at(line)
     found = re.search(r"(?:\*\s*(?:\([^()]*\)\s*)?(args->\w+)|(args->\w+)\s*\[[^\]]*\])\s*=[^=]", text)
     if found is None or probe is None or probe.category != "syscalls":
         return None
@@ -254,10 +202,8 @@ def _written_to_process(code: Code, line: int | None, said: str) -> Finding | No
     return Finding(line, 0, what, "copy it with bpf_probe_read_user() and change the copy")
 
 
-def _packet_directly(code: Code, line: int | None, said: str) -> Finding | None:
-    if line is None or not re.match(r"invalid bpf_context access", said):
-        return None
-    found = re.search(r"\b(\w+)->data(?:_end)?\b", code.lines[line - 1])
+def _packet_directly(code: Code, line: int, said: str) -> Finding | None:
+    found = re.search(r"\b(\w+)->data(?:_end)?\b", code.line(line))
     if found is None or code.find(rf"\bstruct\s+__sk_buff\s*\*\s*{found[1]}\b") is None:
         return None
     what = f"a socket filter cannot read the packet through {found[0]}"
@@ -267,7 +213,7 @@ def _packet_directly(code: Code, line: int | None, said: str) -> Finding | None:
     return Finding(line, found.start() + 1, what, fix)
 
 
-def _lock(code: Code, line: int | None, said: str) -> Finding | None:
+def _lock(code: Code, line: int, said: str) -> Finding | None:
     found = re.search(r"progs cannot use bpf_(spin_lock|timer)", said)
     kind = "socket filter" if said.startswith("socket filter") else "tracing program"
     used = found and (code.find(rf"(?<!struct )\bbpf_{found[1]}\w*\s*\(") or code.find(rf"\bbpf_{found[1]}\b"))
@@ -280,48 +226,45 @@ def _lock(code: Code, line: int | None, said: str) -> Finding | None:
     return Finding(used[0], 0, what, fix)
 
 
-def _field_of_record(code: Code, line: int | None, said: str) -> Finding | None:
+def _field_of_record(code: Code, line: int, said: str) -> Finding | None:
     """A map's method gets the address of a field of the event's record."""
-    text = code.line(line or 0)
+    text = code.line(line)
     field = re.search(r"\b(\w+)\.\w+\s*\([^;]*(&\s*(args->\w+))", text)
     used = code.map_named(field[1]) if field else None
-    if line is None or field is None or used is None or not re.match(r"R\d type=ctx expected=fp", said):
+    if field is None or used is None:
         return None
     kind = used.key if said[1] == "2" else used.value
     copy = f"{kind or 'u64'} copy = {field[3]};"
-    indent = text[: len(text) - len(text.lstrip())]
-    edits = {line: f"{indent}{copy} {text.lstrip().replace(field[2], '&copy', 1)}"}
+    edits = {line: put_before(text.replace(field[2], "&copy", 1), copy)}
     what = f"&{field[3]} is an address in the record of the event, which this call does not take"
     return Finding(line, 0, what, f"pass the address of a copy: {copy}", edits=edits)
 
 
-def _narrow_key(code: Code, line: int | None, said: str) -> Finding | None:
+def _narrow_key(code: Code, line: int, said: str) -> Finding | None:
     """A method of a map of sockets reads more bytes than the variable of the key has."""
-    call = re.search(r"\b(\w+)\.\w+\s*\([^;]*&\s*(\w+)", code.line(line or 0))
+    call = re.search(r"\b(\w+)\.\w+\s*\([^;]*&\s*(\w+)", code.line(line))
     each = code.map_named(call[1]) if call else None
-    declared = code.declared(call[2], line) if call and line else None
+    declared = code.declared(call[2], line) if call else None
     wanted, has = code.size_of(each.key) if each else None, code.size_of(declared[1]) if declared else None
-    if not (line and call and each and declared and wanted and has and has < wanted and "stack" in said):
+    if not (call and each and declared and wanted and has and has < wanted):
         return None
     right = re.sub(rf"\b{declared[1]}(\s+{call[2]}\b)", rf"{each.key}\1", code.line(declared[0]), count=1)
     what = f"the key of {each.name} has {wanted} bytes ({each.key}), and {call[2]} has {has}"
     return Finding(line, 0, what, f"declare it in line {declared[0]}: {right.strip()}", edits={declared[0]: right})
 
 
-def _waiting(code: Code, line: int | None, said: str) -> Finding | None:
+def _waiting(code: Code, line: int, said: str) -> Finding | None:
     """bpf_copy_from_user may wait for a page; the helper of the same arguments that does not wait is named."""
-    text = code.line(line or 0)
-    if line is None or "might sleep" not in said or "bpf_copy_from_user" not in text:
+    text = code.line(line)
+    if "bpf_copy_from_user" not in text:
         return None
     right = text.replace("bpf_copy_from_user", "bpf_probe_read_user")
     what = "bpf_copy_from_user may wait for a page, and a probe may not wait"
     return Finding(line, 0, what, f"write {right.strip()}", edits={line: right})
 
 
-def _task_as_number(code: Code, line: int | None, said: str) -> Finding | None:
-    text = code.line(line or 0)
-    if line is None or not re.match(r"R\d type=(?:scalar|inv) expected=ptr_", said):
-        return None
+def _task_as_number(code: Code, line: int, said: str) -> Finding | None:
+    text = code.line(line)
     if not re.search(r"\bbpf_get_current_task\s*\(", text):
         return None
     right = re.sub(r"\bbpf_get_current_task\b", "bpf_get_current_task_btf", text)
@@ -329,22 +272,19 @@ def _task_as_number(code: Code, line: int | None, said: str) -> Finding | None:
     return Finding(line, 0, what, "write bpf_get_current_task_btf()", edits={line: right})
 
 
-def _address_wanted(code: Code, line: int | None, said: str) -> Finding | None:
+def _address_wanted(code: Code, line: int, said: str) -> Finding | None:
     """A map's method gets a number where it takes an address; its arguments are counted as they are written."""
-    sent = _field_of_record(code, line, said)
-    if sent or line is None or not re.match(r"R[23] type=(?:scalar|inv) expected=fp", said):
-        return sent
-    call = re.search(r"\b(\w+)\.(\w+)\s*\(", code.lines[line - 1])
-    if call is None or code.map_named(call[1]) is None:
+    text = code.line(line)
+    call = re.search(r"\b(\w+)\.(\w+)\s*\(", text)
+    declared = code.map_named(call[1]) if call else None
+    if call is None or declared is None:
         return None
     nth, given = int(said[1]) - 2, code.arguments(line, call[2])
     what = f"the {'first' if nth == 0 else 'second'} argument of {call[1]}.{call[2]} is a number"
     what += ", and it has to be the address of a variable"
-    text = code.lines[line - 1]
     if nth >= len(given) or text.count(call[0]) != 1:
         return Finding(line, 0, what, "put the number into a variable, and pass its address with &")
-    declared = code.map_named(call[1])
-    kind = (declared.key if nth == 0 else declared.value) if declared else ""
+    kind = declared.key if nth == 0 else declared.value
     is_variable = given[nth].isidentifier() and not given[nth].isupper()
     right = f"&{given[nth]}" if is_variable else "&copy"
     whole = f"{call[0]}{', '.join([*given[:nth], right, *given[nth + 1 :]])})"
@@ -359,3 +299,29 @@ def _address_wanted(code: Code, line: int | None, said: str) -> Finding | None:
         whole_line = f"{extra}{edited.strip()}"
         edited = indent + (whole_line if is_declaration else f"{{ {whole_line} }}")
     return Finding(line, statement.start() + 1, what, f"write {extra}{whole}", edits={line: edited})
+
+
+_A_NUMBER = r"R\d+ invalid mem access '(?:scalar|inv)'"
+# what the verifier said, from the start of its line, and what looks for the cause: the first that finds it is right
+_CHECKS = (
+    (_LEFT_CALL, _apart),
+    (_LEFT_CALL, _left_call),
+    (r"unknown opcode 8d", _function_pointer),
+    (origins.A_NUMBER, _global),
+    (r"BPF program is too large|the call stack|infinite loop|back-edge|The sequence of|last insn", _recursion),
+    (r"R\d+ (?:bitwise operator \|=|pointer \|=|invalid mem access '\w*or_null)", _both_tested),
+    (_A_NUMBER, _name_of_task),
+    (r".*might sleep", _waiting),
+    (r"R\d type=(?:scalar|inv) expected=ptr_", _task_as_number),
+    (r"R\d type=ctx expected=fp", _field_of_record),
+    (r"R[23] type=(?:scalar|inv) expected=fp", _address_wanted),
+    (r"invalid bpf_context access", _packet_directly),
+    (r".*stack", _narrow_key),
+    (_A_NUMBER, _written_to_process),
+    (r"", records.too_long),
+    (r"R1 type=fp expected=(?:ringbuf|alloc)_mem", records.not_reserved),
+    (r".*progs cannot use bpf_(?:spin_lock|timer)", _lock),
+    (r"R\d+ type=(?:scalar|inv) expected=", origins.literal_left_behind),
+    (r"BPF program is too large|infinite loop|back-edge|The sequence of", origins.unlimited_loop),
+    (origins.A_NUMBER, origins.number_as_address),
+)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from labkit.bpf.diagnose.code import Code
+from labkit.bpf.diagnose.code import Code, put_before
 from labkit.bpf.diagnose.events import field_type
 from labkit.bpf.diagnose.finding import Finding
 from labkit.bpf.diagnose.habits import replaced_call
@@ -74,12 +74,7 @@ def compared(code: Code, line: int, function: str) -> tuple[str, dict[int, str]]
     edited, is_equal = re.subn(rf"(?:!\s*{equal}|{equal}\s*==\s*0)", lambda _: right, edited)
     if not is_equal:
         edited = re.sub(rf"{equal}(?:\s*!=\s*0)?", lambda _: f"!{right}", edited)
-    return f"compare letter by letter: {copy}{right}", {line: _behind(copy, edited)}
-
-
-def _behind(copy: str, line: str) -> str:
-    """Return a line with a statement before it."""
-    return line[: len(line) - len(line.lstrip())] + copy + line.lstrip() if copy else line
+    return f"compare letter by letter: {copy}{right}", {line: put_before(edited, copy.rstrip()) if copy else edited}
 
 
 def of_process(code: Code, line: int, name: str, text: str) -> tuple[str, str]:
@@ -105,7 +100,7 @@ def _two_arrays(code: Code, line: int, function: str, given: list[str]) -> tuple
         f"if (!{one}[i]) break; }} "
     )
     edits = replaced_call(code, line, function, "differ")
-    return (f"compare in a loop: {loop.strip()}", {line: _behind(loop, edits[line])}) if edits else None
+    return (f"compare in a loop: {loop.strip()}", {line: put_before(edits[line], loop.strip())}) if edits else None
 
 
 def copied(code: Code, line: int, function: str) -> tuple[str, dict[int, str]] | None:
@@ -173,8 +168,7 @@ def address(found: Match, code: Code, said: Said) -> Answer:
     kind = (declared.key or "int") if is_key else (declared.value or "u64")
     name = "key" if is_key else "value"
     kept = f"{kind} {name} = {value.lstrip('& ')};"
-    indent = line[: len(line) - len(line.lstrip())]
-    edited = f"{indent}{kept} {line.lstrip().replace(value, f'&{name}', 1)}"
+    edited = put_before(line.replace(value, f"&{name}", 1), kept)
     return what, f"put it into a variable: {kept} and pass &{name}", {said.line: edited if value in line else line}
 
 
@@ -262,7 +256,7 @@ def stored_addresses(code: Code) -> Iterator[Finding]:
         value = re.fullmatch(r"&\s*(\w+)", given[1]) if each and len(given) > 1 else None
         if each is None or value is None:
             continue
-        above = "\n".join(code.bare.splitlines()[:line])
+        above = code.above(line)
         taken = re.search(rf"\b{value[1]}\s*=\s*(?:\([^()]*\)\s*)?(&?)\s*([A-Za-z_]\w*)\s*;", above)
         size = code.bytes_of(taken[2]) if taken else None
         if taken is None or not (size or (taken[1] and code.declared(taken[2], line))):

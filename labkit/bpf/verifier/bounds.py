@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from labkit.bpf.diagnose.code import Code, number
+from labkit.bpf.diagnose.code import Code, number, put_before
 from labkit.bpf.verifier.repair import Repair
 
 __all__ = ["limits"]
@@ -55,9 +55,8 @@ def limits(code: Code, line: int, said: str, helper: str) -> Iterator[Repair]:
     for index in re.finditer(r"(\w+)\s*\[\s*([^\W\d]\w*(?:(?:->|\.)\w+)+)\s*\]", text):
         dimension = _dimension(code, index[1])
         if dimension:
-            indent = text[: len(text) - len(text.lstrip())]
             test = f"u64 at = {index[2]}; if (at >= {dimension}) return 0;"
-            edited = f"{indent}{test} {text[: index.start(2)].lstrip()}at{text[index.end(2) :]}"
+            edited = put_before(f"{text[: index.start(2)]}at{text[index.end(2) :]}", test)
             words = f"the index {index[2]} may leave {index[1]}[{dimension}]: nothing limits it"
             yield Repair(words, f"test a copy of it before its use: {test}", {line: edited})
 
@@ -117,13 +116,12 @@ def _size(code: Code, line: int, name: str, helper: str, arguments: list[str]) -
     if room is None or guard or name not in text:
         return
     short = "length" if name != "length" else "bytes"
-    indent = text[: len(text) - len(text.lstrip())]
     test = f"u64 {short} = {name}; if ({short} > {room}) {short} = {room};"
     call = re.search(rf"\b{helper}\s*\(", text)
     at_name = text.find(name, text.find(",", call.end())) if call else -1
     if at_name < 0:
         return
-    edited = f"{indent}{test} {text[:at_name].lstrip()}{short}{text[at_name + len(name) :]}"
+    edited = put_before(f"{text[:at_name]}{short}{text[at_name + len(name) :]}", test)
     what = f"nothing limits the size {name} that {helper} gets, and {to[1] if to else 'the buffer'} has {room} bytes"
     yield Repair(what, f"limit it before the call: {test} and pass {short}", {line: edited})
 
@@ -137,10 +135,10 @@ def _sent(code: Code, line: int, said: str) -> Iterator[Repair]:
     if len(given) != 3 or text.count(given[at]) != 1 or not re.match(r"R\d+ (?:unbounded|min value|invalid)", said):
         return
     record = given[at - 1].lstrip("& ")
-    indent, size = text[: len(text) - len(text.lstrip())], f"sizeof({record})"
+    size = f"sizeof({record})"
     test = f"u64 bytes = {given[at]}; if (bytes > {size}) bytes = {size};"
     what = f"the size {given[at]} may be larger than {record}, as far as the verifier can see"
-    edited = f"{indent}{test} {text.lstrip().replace(given[at], 'bytes')}"
+    edited = put_before(text.replace(given[at], "bytes"), test)
     yield Repair(what, f"limit it before the call: {test} and pass bytes", {line: edited})
 
 
@@ -179,23 +177,22 @@ def _bounded(code: Code, line: int, name: str, last: int, words: str, limit: str
     before = next((each.strip() for each in reversed(code.lines[: line - 1]) if each.strip()), "")
     if before.endswith((";", "{", "}")):
         text = code.lines[line - 1]
-        indent = text[: len(text) - len(text.lstrip())]
         test = f"if ({name} >= {last + 1}) return 0;"
         if declared and re.search(r"[%&]", code.lines[declared[0] - 1]):
             hidden = f'asm volatile("" : "+r"({name}));'  # clang knows the range, and would drop the test
             yield Repair(
                 f"{words}, as far as the verifier can follow what clang made of line {declared[0]}",
                 f"test {name} where clang cannot drop the test: {hidden} {test}{add}",
-                {**widened, line: f"{indent}{hidden} {test} {text.lstrip()}"},
+                {**widened, line: put_before(text, f"{hidden} {test}")},
             )
             return
         if signed and _tests_lower_end(code, line, name):
             what = f"{words}: nothing limits {name} from above, and {limit}"
-            yield Repair(what, f"test {name} just before its use: {test}", {line: f"{indent}{test} {text.lstrip()}"})
+            yield Repair(what, f"test {name} just before its use: {test}", {line: put_before(text, test)})
         yield Repair(
             f"{words}: nothing limits {name}, and {limit}{note}",
             f"test {name} just before its use: {test.rstrip(';') if add else test}{add}",
-            {**widened, line: f"{indent}{test} {text.lstrip()}"},
+            {**widened, line: put_before(text, test)},
         )
 
 
@@ -219,7 +216,6 @@ def _lower(code: Code, line: int, name: str, less: int, dimension: int) -> Itera
     guarded = re.match(r"\s*if\b.*\)$", code.lines[line - 3]) if line > 2 else None
     if not before.endswith((";", "{", "}")) or declared is None:
         return
-    indent = text[: len(text) - len(text.lstrip())]
     low = f"{name} == 0" if less == 1 else f"{name} < {less}"
     both = f"if ({low} || {name} > {dimension + less - 1}) return 0;"
     what = f"{name} may be less than {less}, and {name} - {less} is then a huge number"
@@ -229,21 +225,20 @@ def _lower(code: Code, line: int, name: str, less: int, dimension: int) -> Itera
         yield Repair(
             what,
             f"declare {name} as u64 (line {declared[0]}), and test its lower end just before its use: {kept}",
-            {**wider, line: f"{indent}{kept} {text.lstrip()}"},
+            {**wider, line: put_before(text, kept)},
         )
         yield Repair(
             what,
             f"declare {name} as u64 (line {declared[0]}); instead of lines {line - 2} and {line - 1} write: {both}",
-            {**wider, line - 2: "", line - 1: f"{indent}{both}"},
+            {**wider, line - 2: "", line - 1: text[: len(text) - len(text.lstrip())] + both},
         )
         return
     yield Repair(
         what,
         f"declare {name} as u64 (line {declared[0]}), and test both ends just before its use: {both}",
-        {**wider, line: f"{indent}{both} {text.lstrip()}"},
+        {**wider, line: put_before(text, both)},
     )
     hidden = f'u64 at = {name} - {less}; asm volatile("" : "+r"(at)); if (at >= {dimension}) return 0;'
-    used = re.sub(rf"\[\s*{name}\s*-\s*{less}\s*\]", "[at]", text.lstrip())
-    yield Repair(
-        what, f"test the difference where clang cannot drop the test: {hidden}", {line: f"{indent}{hidden} {used}"}
-    )
+    used = re.sub(rf"\[\s*{name}\s*-\s*{less}\s*\]", "[at]", text)
+    fix = f"test the difference where clang cannot drop the test: {hidden}"
+    yield Repair(what, fix, {line: put_before(used, hidden)})

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from labkit.bpf.diagnose.code import Code, number
+from labkit.bpf.diagnose.code import Code, number, put_before
 from labkit.bpf.verifier.bounds import limits
 from labkit.bpf.verifier.repair import Repair
 
@@ -90,9 +90,8 @@ def _tests(code: Code, line: int) -> Iterator[Repair]:
         edited = f"{nested[1]}{kept} {nested[2]}found{nested[5]}"
         yield Repair("", f"keep what {nested[4]}.lookup gives, and test it: {kept}", {line: edited})
     if socket := re.search(r"[(,]\s*(\w+->sk)\s*[,)]", text):
-        indent = text[: len(text) - len(text.lstrip())]
         kept = f"struct bpf_sock *sk = {socket[1]}; if (!sk) return 0;"
-        edited = f"{indent}{kept} {text[: socket.start(1)].lstrip()}sk{text[socket.end(1) :]}"
+        edited = put_before(f"{text[: socket.start(1)]}sk{text[socket.end(1) :]}", kept)
         yield Repair("", f"keep {socket[1]} in a variable, and test it: {kept}", {line: edited})
     called = re.match(r"(\s*)(.*?)\*\s*(\w+)(\([^()]*\))(.*)$", text)
     kind = called and re.search(rf"\b((?:struct )?\w+)\s*\*\s*{called[3]}\s*\(", code.bare)
@@ -126,9 +125,9 @@ def _with_copy(code: Code, at: int, text: str, found: re.Match[str]) -> str:
     if not key or not loop or not re.search(rf"\b{key[1]}\s*=", loop):
         return ""
     name = re.match(r"\w+", found[0])
-    indent = text[: len(text) - len(text.lstrip())]
-    statement = text[: found.end()].strip().replace(f"&{key[1]}", "&copy", 1)
-    return f"{indent}u32 copy = {key[1]}; {statement} if (!{name[0] if name else 'p'}) return 0;{text[found.end() :]}"
+    statement = text[: found.end()].replace(f"&{key[1]}", "&copy", 1)
+    tested = f"{statement} if (!{name[0] if name else 'p'}) return 0;{text[found.end() :]}"
+    return put_before(tested, f"u32 copy = {key[1]};")
 
 
 def _given_back_later(code: Code, line: int) -> Iterator[Repair]:
