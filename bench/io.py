@@ -158,7 +158,7 @@ def _timing(progress: Progress) -> list[Figure]:
 def _build_bare() -> Path:
     """Compile the bare loop with the flags of the workloads."""
     program = build_folder() / "bare_uring"
-    flags = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-g", "-fno-omit-frame-pointer"]
+    flags = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-g", "-fno-omit-frame-pointer", "-mno-omit-leaf-frame-pointer"]
     made = run(["cc", *flags, "-o", program, BARE_SOURCE, "-luring"])
     if made.returncode != 0:
         raise LabkitError("The bare loop does not compile.", "apt-get install liburing-dev", made.stderr)

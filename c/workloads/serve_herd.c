@@ -184,7 +184,7 @@ static void start_servers(void)
 	pthread_barrier_init(&gone, NULL, (unsigned int)threads + 1);
 	for (int64_t i = 0; i < threads; i++) {
 		servers[i].listener = i == 0 || share == REUSEPORT ? listen_too(i == 0) : servers[0].listener;
-		if (pthread_create(&servers[i].thread, NULL, serve, &servers[i]))
+		if ((errno = pthread_create(&servers[i].thread, NULL, serve, &servers[i])))
 			die("pthread_create: %s", "Allow more threads: see `ulimit -u`.", strerror(errno));
 	}
 	pthread_barrier_wait(&set_up);
@@ -246,7 +246,7 @@ int main(int argc, char **argv)
 		return 0;
 	block_signals(true);
 	pthread_barrier_wait(&gone);
-	if (pthread_create(&client, NULL, connect_in_turn, NULL))
+	if ((errno = pthread_create(&client, NULL, connect_in_turn, NULL)))
 		die("pthread_create: %s", "Allow more threads: see `ulimit -u`.", strerror(errno));
 	block_signals(false);
 	pthread_join(client, NULL);

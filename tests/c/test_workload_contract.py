@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -229,3 +230,11 @@ def test_histogram_merges_by_adding(header_output: dict[str, Any]) -> None:
 
 def test_json_text_survives(header_output: dict[str, Any]) -> None:
     assert header_output["text"] == 'a "quoted" \\ back\tslash \x07'
+
+
+def test_a_failed_pthread_call_is_explained_by_what_it_returned() -> None:
+    """These functions return the error and leave errno as it was: "Success"."""
+    wrong = re.compile(r"\bif \((?:\w+ \|\| )?pthread_\w+\([^;]*?\)\)\s*die\([^;]*strerror\(errno\)")
+    assert wrong.search('if (pthread_create(&a, NULL, b, NULL))\n\tdie("no: %s", "", strerror(errno));')
+    sources = [path for path in (REPO / "c").rglob("*.[ch]") if wrong.search(path.read_text())]
+    assert sources == []

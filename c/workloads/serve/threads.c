@@ -8,7 +8,7 @@
 
 #include "serve.h"
 
-#define STACK_BYTES (64 << 10)
+#define STACK_BYTES (64 << 10)	/* or the least that the C library allows: 128 KiB on 64-bit ARM */
 
 static pthread_attr_t small_stack;
 static int64_t running;
@@ -17,9 +17,11 @@ static pthread_cond_t one_less = PTHREAD_COND_INITIALIZER;
 
 static void threads_open(void)
 {
+	long least = sysconf(_SC_THREAD_STACK_MIN);
+
 	pthread_attr_init(&small_stack);
 	pthread_attr_setdetachstate(&small_stack, PTHREAD_CREATE_DETACHED);
-	if (pthread_attr_setstacksize(&small_stack, STACK_BYTES))
+	if ((errno = pthread_attr_setstacksize(&small_stack, least > STACK_BYTES ? (size_t)least : STACK_BYTES)))
 		die("pthread_attr_setstacksize: %s", "Report this, with the machine's architecture.", strerror(errno));
 }
 
