@@ -51,13 +51,14 @@ def load_bcc() -> ModuleType:
 
 
 def impostor() -> str:
-    """Return the version of PyPI's unrelated `bcc` if this Python has it installed, else an empty string."""
-    from importlib.metadata import PackageNotFoundError, version
+    """Return the version of PyPI's unrelated `bcc` if this Python has it installed, else an empty string.
 
-    try:
-        return version("bcc")
-    except PackageNotFoundError:
-        return ""
+    The distribution's own package has the same name; it is known by its place.
+    """
+    from importlib.metadata import distributions
+
+    strangers = (found for found in distributions(name="bcc") if found.locate_file("bcc") != SYSTEM_BCC)
+    return next((stranger.version for stranger in strangers), "")
 
 
 def old_cxx_library(error: BaseException) -> bool:

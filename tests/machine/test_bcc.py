@@ -79,6 +79,15 @@ def test_the_impostor_is_named_where_there_is_nothing_better(python: Path) -> No
 
 
 @needs_bcc
+def test_the_distributions_own_package_is_no_impostor(python: Path) -> None:
+    plant_impostor(python)
+    code = "from labkit.machine import bcc; print([bcc.impostor()])"
+    beside = os.pathsep.join([str(repo_folder()), str(bcc.SYSTEM_BCC.parent)])
+    assert run(python, code, PYTHONPATH=beside).stdout == "['0.1.10']\n"
+    assert run(Path(sys.executable), code, PYTHONPATH=beside).stdout == "['']\n"
+
+
+@needs_bcc
 def test_a_bare_environment_gets_the_distributions_bcc(python: Path, tmp_path: Path) -> None:
     code = "from labkit.machine.bcc import load_bcc; m = load_bcc(); print(hasattr(m, 'BPF'), m.__version__)"
     ran = run(python, code, LABKIT_CACHE=str(tmp_path / "cache"), BCC_KERNEL_SOURCE="/chosen")
