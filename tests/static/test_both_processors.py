@@ -16,45 +16,9 @@ from pathlib import Path
 import pytest
 from tree import ROOT, named, short
 
+from labkit.bpf.syscalls import COUNTERPART
 from labkit.course import LESSONS
 
-# system calls of x86-64 alone -> those of every processor that do the same
-COUNTERPART = {
-    "access": "faccessat",
-    "chmod": "fchmodat",
-    "chown": "fchownat",
-    "creat": "openat",
-    "dup2": "dup3",
-    "epoll_create": "epoll_create1",
-    "epoll_wait": "epoll_pwait",
-    "eventfd": "eventfd2",
-    "fork": "clone",
-    "futimesat": "utimensat",
-    "getdents": "getdents64",
-    "inotify_init": "inotify_init1",
-    "lchown": "fchownat",
-    "link": "linkat",
-    "lstat": "newfstatat",
-    "mkdir": "mkdirat",
-    "mknod": "mknodat",
-    "newlstat": "newfstatat",
-    "newstat": "newfstatat",
-    "open": "openat",
-    "pause": "ppoll",
-    "pipe": "pipe2",
-    "poll": "ppoll",
-    "readlink": "readlinkat",
-    "rename": "renameat2",
-    "rmdir": "unlinkat",
-    "select": "pselect6",
-    "signalfd": "signalfd4",
-    "stat": "newfstatat",
-    "symlink": "symlinkat",
-    "unlink": "unlinkat",
-    "utime": "utimensat",
-    "utimes": "utimensat",
-    "vfork": "clone",
-}
 _CALL = "|".join(sorted(COUNTERPART))
 # as a call is named in text: `unlink`, `poll()`, "in poll()", sys_enter_unlink; `open(2)` is a page of the manual
 NAMES_A_CALL = re.compile(rf"`({_CALL})(?:\(\))?`|\bin ({_CALL})\(\)|sys_(?:enter|exit)_({_CALL})\b|\bCALL\(({_CALL}),")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from labkit.bpf.diagnose import answers, conditions, grammar, map_answers, numbers, texts
+from labkit.bpf.diagnose import answers, conditions, grammar, habits, map_answers, numbers, texts
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.events import event_problem
 from labkit.bpf.diagnose.finding import Finding
@@ -77,6 +77,7 @@ ERRORS: tuple[Row, ...] = (
     Row(r"no member named '(\w+)' in 'struct tracepoint__(\w+?)__(\w+)'", answers.field),
     Row(r"no member named '(\w+)' in 'struct bpf_raw_tracepoint_args'", answers.raw),
     Row(r"no member named '(\w+)' in 'struct (\w+)_table_t'", map_answers.method),
+    Row(r"no member named '(\w+)' in 'struct pt_regs'", habits.register),
     Row(r"no member named '(\w+)' in 'struct (\w+)'", answers.kernel_field),
     Row(r"too (few|many) arguments to (?:function|method) call", map_answers.arguments),
     Row(r"too few arguments to function call", answers.helper_arguments),

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from labkit.bpf.syscalls import COUNTERPART
 from labkit.machine.proc import text_or_empty
 
 __all__ = [
@@ -73,16 +74,30 @@ def event_problem(category: str, event: str) -> tuple[str, str] | None:
     if not os.path.isdir(_EVENTS / category):  # not Path.is_dir: a name may be too long
         close = near(category, (path.name for path in _EVENTS.iterdir()))
         return what, f"did you mean the category {close}?" if close else "see the folders of /sys/kernel/tracing/events"
-    close = _of_call(category, event) or near(event, (path.name for path in (_EVENTS / category).iterdir()))
+    meant, call = _of_call(category, event), _kind_and_call(event)[1]
+    if meant and not meant.endswith(f"_{call}"):
+        what += f": this machine has no system call {call}"
+    close = meant or near(event, (path.name for path in (_EVENTS / category).iterdir()))
     if not close:
         return what, f"choose one of the folders of {_EVENTS / category}"
     return what, f"did you mean {close}? Its fields are: {', '.join(fields(category, close))}"
 
 
 def _of_call(category: str, name: str) -> str:
-    """Return the event at which a system call of a name begins, empty where it is no system call's name."""
-    event = f"sys_enter_{name}"
-    return event if category == "syscalls" and os.path.isdir(_EVENTS / category / event) else ""
+    """Return the event of the system call that a name means: `read`, sys_exit_read; empty where it means none.
+
+    Where the machine has no such call, as 64-bit ARM has no `open`, it is the event of the call that does the same.
+    """
+    kind, call = _kind_and_call(name)
+    events = (f"{kind or 'sys_enter_'}{each}" for each in (call, COUNTERPART.get(call)) if each)
+    is_there = (event for event in events if category == "syscalls" and os.path.isdir(_EVENTS / category / event))
+    return next(is_there, "")
+
+
+def _kind_and_call(name: str) -> tuple[str, str]:
+    """Return the two parts of a name: ("sys_enter_", "read"), or ("", "read") where it is a call's own."""
+    kind = name[: name.find("_", len("sys_")) + 1] if name.startswith(("sys_enter_", "sys_exit_")) else ""
+    return kind, name.removeprefix(kind)
 
 
 def function_problem(name: str) -> tuple[str, str] | None:
@@ -108,9 +123,8 @@ def nearest_event(category: str, event: str) -> tuple[str, str] | None:
 def kprobe_advice(function: str) -> str:
     """Return what to do about a kernel function that no kprobe could be attached to."""
     call = re.sub(r"^(?:__\w+_)?sys_", "", function)
-    event = (
-        f"TRACEPOINT_PROBE(syscalls, sys_enter_{call})" if (_EVENTS / "syscalls" / f"sys_enter_{call}").is_dir() else ""
-    )
+    meant = _of_call("syscalls", call)
+    event = f"TRACEPOINT_PROBE(syscalls, {meant})" if meant else ""
     if not _EVENTS.with_name("kprobe_events").exists():
         return f"this kernel has no kprobes; use {event or 'a tracepoint: TRACEPOINT_PROBE(category, event)'}"
     symbols = set(re.findall(r" [tT] (\w+)", text_or_empty(_SYMBOLS)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Habits of other tools: calls of libbpf, names of bpftrace; each with the same in BCC's C."""
+"""Habits of other tools and processors: libbpf's calls, bpftrace's names, registers; each with the same in BCC's C."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from labkit.bpf.diagnose.code import Code, put_before, split_call
 from labkit.bpf.diagnose.events import fields
 from labkit.bpf.diagnose.finding import Finding
+from labkit.bpf.diagnose.said import Answer, Said
 
-__all__ = ["builtin", "certain", "replaced_call"]
+__all__ = ["builtin", "certain", "register", "replaced_call"]
 
 # libbpf's helper -> its argument that is the map, and the same as a method of the map, from all its arguments
 _METHODS: dict[str, tuple[int, Callable[[str, list[str]], str]]] = {
@@ -35,6 +36,8 @@ _MAPS = {
     "BPF_MAP_TYPE_PERF_EVENT_ARRAY": "BPF_PERF_OUTPUT({name});",
     "BPF_MAP_TYPE_STACK_TRACE": "BPF_STACK_TRACE({name}, {entries});",
 }
+_REGISTERS = dict(zip("di si dx cx r8 r9".split(), (f"PARM{n}" for n in range(1, 7)), strict=True))  # of x86-64
+_REGISTERS |= {"ax": "RC", "ip": "IP", "bp": "FP"}
 _BUILTINS = {  # of bpftrace: the type of the value, and the call that gives it
     "pid": "(u32)(bpf_get_current_pid_tgid() >> 32)",
     "tgid": "(u32)(bpf_get_current_pid_tgid() >> 32)",
@@ -162,6 +165,19 @@ def _core_read(code: Code) -> Iterator[Finding]:
             right = f"bpf_probe_read_kernel({', '.join(given)})"
             edits = replaced_call(code, line, found[1], right)
             yield Finding(line, 0, "bpf_core_read is libbpf's", f"write {right}", edits=edits)
+
+
+def register(found: re.Match[str], code: Code, said: Said) -> Answer:
+    """Answer a register of x86-64 that this machine's struct pt_regs has not."""
+    name = found[1]
+    macro = _REGISTERS.get(name.removeprefix("r") if name.isalpha() else name)
+    text = code.line(said.line)
+    used = re.search(rf"(\w+)\s*->\s*{name}\b", text)
+    if macro is None or used is None:
+        return None
+    right = f"PT_REGS_{macro}({used[1]})"
+    edits = {said.line: f"{text[: used.start()]}{right}{text[used.end() :]}"}
+    return f"{name} is a register of x86-64, and processors such as 64-bit ARM have others", f"write {right}", edits
 
 
 def builtin(name: str, code: Code, line: int) -> tuple[str, str, dict[int, str]] | None:
