@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names that x86-64 has and 64-bit ARM has not: what a learner there is told, and what the lab calls a system call."""
+"""Names that x86-64 has and 64-bit ARM has not: what the lab answers there, and what it takes for a call's name."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_names_of_the_system_calls_are_those_that_libseccomp_knows(
     assert not set(COUNTERPART) & set(names.values()) and set(COUNTERPART.values()) <= set(names.values())
 
 
-def test_who_names_a_call_that_arm_lacks_is_told_the_one_that_does_the_same(
+def test_a_call_that_arm_lacks_is_answered_with_the_one_that_does_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for call in COUNTERPART.values():

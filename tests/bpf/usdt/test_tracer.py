@@ -22,7 +22,8 @@ from labkit.errors import AttachError, BadArgument, LabkitError, Missing
 from labkit.machine.doctor import helpers
 from labkit.running.workload import Workload, build
 
-NOP, TRAP = ({b"\x90"}, {b"\xcc"}) if os.uname().machine == "x86_64" else ({b"\x1f\x20\x03\xd5"}, set())
+# of 64-bit ARM: the trap is `brk #5`, UPROBES_BRK_IMM in arch/arm64/include/asm/brk-imm.h
+NOP, TRAP = (b"\x90", b"\xcc") if os.uname().machine == "x86_64" else (b"\x1f\x20\x03\xd5", b"\xa0\x00\x20\xd4")
 
 
 @pytest.fixture(scope="module")
@@ -153,11 +154,11 @@ def test_the_nop_becomes_a_trap_and_the_semaphore_rises_and_both_return(app: Pat
     [probe] = find(app, "labkit:request_detail")
     with Program("usdt_count") as program, Usdt(program) as tracer, Workload("usdt_app") as run:
         before = probe.code_of(run.pid)[0]
-        assert before in NOP
+        assert before == NOP
         assert probe.semaphore_of(run.pid) == 0
         tracer.attach("on_pass", app, probe.name, pid=run.pid)
         assert probe.code_of(run.pid)[0] != before
-        assert not TRAP or probe.code_of(run.pid)[0] in TRAP
+        assert probe.code_of(run.pid)[0] == TRAP
         assert probe.semaphore_of(run.pid) == 1
         tracer.detach()
         assert probe.code_of(run.pid)[0] == before
@@ -173,10 +174,10 @@ def test_the_semaphore_stays_up_until_the_last_tracer_has_gone(app: Path) -> Non
         assert probe.semaphore_of(run.pid) > 0
         one.detach()
         assert probe.semaphore_of(run.pid) > 0
-        assert probe.code_of(run.pid)[0] not in NOP
+        assert probe.code_of(run.pid)[0] != NOP
         two.detach()
         assert probe.semaphore_of(run.pid) == 0
-        assert probe.code_of(run.pid)[0] in NOP
+        assert probe.code_of(run.pid)[0] == NOP
 
 
 @pytest.mark.bpf
@@ -189,8 +190,8 @@ def test_another_process_of_the_same_program_keeps_its_nop(app: Path) -> None:
         Workload("usdt_app") as other,
     ):
         tracer.attach("on_pass", app, probe.name, pid=traced.pid)
-        assert probe.code_of(traced.pid)[0] not in NOP
-        assert probe.code_of(other.pid)[0] in NOP
+        assert probe.code_of(traced.pid)[0] != NOP
+        assert probe.code_of(other.pid)[0] == NOP
         assert probe.semaphore_of(other.pid) == 0
 
 
@@ -269,10 +270,10 @@ def test_a_killed_tracer_leaves_the_process_as_it_was_and_running(app: Path) -> 
             assert tracer.stdout is not None
             assert tracer.stdout.readline() == "attached\n"
             run.start()
-            assert all(probe.code_of(run.pid)[0] not in NOP for probe in probes)
+            assert all(probe.code_of(run.pid)[0] != NOP for probe in probes)
             assert probes[1].semaphore_of(run.pid) == 1
             tracer.send_signal(signal.SIGKILL)
-        assert all(probe.code_of(run.pid)[0] in NOP for probe in probes)
+        assert all(probe.code_of(run.pid)[0] == NOP for probe in probes)
         assert probes[1].semaphore_of(run.pid) == 0
         run.stop()
         told = run.result()

@@ -137,9 +137,11 @@ def test_the_code_changes_and_is_restored(probe: str) -> None:
     assert before == detached != attached
     assert frame.loc["passed", "count"] >= 23
     assert frame.loc["attached", "count"] == 0
-    if platform.machine() == "x86_64":
-        assert (before, attached, passed) == ("90", "cc", "cc")
-        assert frame["instruction"].tolist() == ["nop", "int3", "int3", "nop"]
+    nop, trap, name = (
+        ("90", "cc", "int3") if platform.machine() == "x86_64" else ("1f 20 03 d5", "a0 00 20 d4", "brk #0x5")
+    )
+    assert (before, attached, passed) == (nop, trap, trap)
+    assert frame["instruction"].tolist() == ["nop", name, name, "nop"]
 
 
 @pytest.mark.parametrize(("probe", "has_one"), [("request_start", 0), ("request_detail", 1), ("loop_guarded", 1)])
