@@ -41,12 +41,12 @@ def provenance(*, command: str | Sequence[str] = "", path: Path | None = None, *
 
     Returns
     -------
-    kernel, architecture, cpu_model, cpus (those this process may use), governor (of CPU 0; empty where it cannot be
-    seen), governors (of every CPU, each once), idle_states (names of the C-states of CPU 0), virtual_machine (the
-    hypervisor's name, or empty), filesystem, mount_options, device and what `labkit.machine.storage.device_facts`
-    knows of it, pressure (the shares of the last ten seconds in which some task waited for "cpu", "io" or "memory", in
-    per cent; /proc/pressure), pressure_before (the same when the measurement began), command, time (UTC), labkit
-    (version), lost_events (0 unless given), warnings (a list).
+    kernel, architecture, cpu_model (of CPUs of several kinds, each), cpus (those this process may use), governor
+    (of CPU 0; empty where it cannot be seen), governors (of every CPU, each once), idle_states (names of the
+    C-states of CPU 0), virtual_machine (the hypervisor's name, or empty), filesystem, mount_options, device and
+    what `labkit.machine.storage.device_facts` knows of it, pressure (the shares of the last ten seconds in which
+    some task waited for "cpu", "io" or "memory", in per cent; /proc/pressure), pressure_before (the same when the
+    measurement began), command, time (UTC), labkit (version), lost_events (0 unless given), warnings (a list).
     """
     place = path or _usable_data_folder()
     mount = mount_below(place) if place else None  # read once: the table is long on a machine with many containers
@@ -98,8 +98,11 @@ def _lscpu() -> dict[str, str]:
         ).stdout
     except (OSError, subprocess.SubprocessError):
         told = Path("/proc/cpuinfo").read_text().replace("model name", "Model name")
-    found = re.findall(r"^\s*([^:\n]+?)\s*:[ \t]*(\S.*?)\s*$", told, re.MULTILINE)
-    return {name: value for name, value in reversed(found) if value != "-"}  # the first of several wins
+    found: dict[str, dict[str, None]] = {}
+    for name, value in re.findall(r"^\s*([^:\n]+?)\s*:[ \t]*(\S.*?)\s*$", told, re.MULTILINE):
+        if value != "-":
+            found.setdefault(name, {})[value] = None
+    return {name: ", ".join(values) for name, values in found.items()}  # a machine may have CPUs of several kinds
 
 
 def _distinct(files: Iterable[Path]) -> list[str]:

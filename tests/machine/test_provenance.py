@@ -51,6 +51,19 @@ def test_cpu_model_is_never_empty_even_without_lscpu(monkeypatch: pytest.MonkeyP
         module._facts.cache_clear()
 
 
+def test_each_kind_of_cpu_is_named_where_a_machine_has_several(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As 64-bit ARM processors with large and small cores are: lscpu has a part for each kind."""
+    listed = "Vendor ID: ARM\n  Model name: Cortex-A55\n    Model: 0\n  Model name: Cortex-A76\n    Model: 0\n"
+    (tmp_path / "lscpu").write_text(f"#!/bin/sh\ncat <<END\nArchitecture: aarch64\n{listed}END\n")
+    (tmp_path / "lscpu").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    module._facts.cache_clear()
+    try:
+        assert provenance()["cpu_model"] == "Cortex-A55, Cortex-A76"
+    finally:
+        module._facts.cache_clear()
+
+
 def test_cpus_are_those_that_may_be_used() -> None:
     assert provenance()["cpus"] == int(run("nproc"))
     script = "from labkit.machine.provenance import provenance; print(provenance()['cpus'])"
