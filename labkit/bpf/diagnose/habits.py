@@ -36,8 +36,8 @@ _MAPS = {
     "BPF_MAP_TYPE_PERF_EVENT_ARRAY": "BPF_PERF_OUTPUT({name});",
     "BPF_MAP_TYPE_STACK_TRACE": "BPF_STACK_TRACE({name}, {entries});",
 }
-_REGISTERS = dict(zip("di si dx cx r8 r9".split(), (f"PARM{n}" for n in range(1, 7)), strict=True))  # of x86-64
-_REGISTERS |= {"ax": "RC", "ip": "IP", "bp": "FP"}
+_REGISTERS = dict(zip("di si dx cx r8 r9".split(), (f"PT_REGS_PARM{n}" for n in range(1, 7)), strict=True))  # of x86-64
+_REGISTERS |= {"ax": "PT_REGS_RC", "ip": "PT_REGS_IP", "bp": "PT_REGS_FP"}
 _BUILTINS = {  # of bpftrace: the type of the value, and the call that gives it
     "pid": "(u32)(bpf_get_current_pid_tgid() >> 32)",
     "tgid": "(u32)(bpf_get_current_pid_tgid() >> 32)",
@@ -175,7 +175,7 @@ def register(found: re.Match[str], code: Code, said: Said) -> Answer:
     used = re.search(rf"(\w+)\s*->\s*{name}\b", text)
     if macro is None or used is None:
         return None
-    right = f"PT_REGS_{macro}({used[1]})"
+    right = f"{macro}({used[1]})"
     edits = {said.line: f"{text[: used.start()]}{right}{text[used.end() :]}"}
     return f"{name} is a register of x86-64, and processors such as 64-bit ARM have others", f"write {right}", edits
 
