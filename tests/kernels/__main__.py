@@ -41,6 +41,9 @@ _START_S = 90  # to boot, and to collect the tests
 _MORE_BOOTS = 3  # the emulated 6.12 now and then ends by itself: "Oops: int3" where it had just changed its own code
 _SHARED = 0.8  # of the time; a lesson's last test may take longer than what is left of its share
 _WAYS = (["--report=/mnt/report-1.jsonl"], ["--report=/mnt/report-2.jsonl", "--backwards"])  # a pytest for each CPU
+# QEMU's arm64 may go on with the old code where the kernel has just changed it: see docs/kernels.md, "What the emulator
+# does wrong". It was seen only while two processes attached at once.
+_ARM64_WAYS = _WAYS[:1]
 
 FACING = ("bpf", "running", "stats", "lessons")
 
@@ -89,13 +92,14 @@ def failures(result: dict[str, Any]) -> list[dict[str, str]]:
 
 def _boot(series: str, tests: Sequence[str], total_s: float, *, add: bool) -> dict[str, Any]:
     lessons = {lesson_of(repo_folder() / test.partition("::")[0]) for test in tests}
-    share = (total_s * _SHARED - _START_S) / len(lessons) * len(_WAYS)
+    ways = _ARM64_WAYS if series in ARM64 else _WAYS
+    share = (total_s * _SHARED - _START_S) / len(lessons) * len(ways)
     known = build_folder() / "kernels" / f"{series}.jsonl"
     before = settled(read_report(known), NO_TIME) if add else []
     words = ["env", "PYTHONPATH=tests", "LABKIT_CLEANUP_ONCE_A_FILE=1", "python", "-m", "pytest", "-m", _FACING]
     words += ["-p", "kernels.reporter", "-p", "no:cacheprovider", "--tb=short"]
     words += [f"--share={share:.0f}", "--claims=/dev/shm/claims", *([f"--done={known}"] if before else []), *tests]
-    both = [f"{shlex.join([*words, *way])} >/mnt/output-{number} 2>&1 &" for number, way in enumerate(_WAYS, start=1)]
+    both = [f"{shlex.join([*words, *way])} >/mnt/output-{number} 2>&1 &" for number, way in enumerate(ways, start=1)]
     started = time.monotonic()
     out, ended = _run_on(series, " ".join([*both, "wait"]), total_s)
     entries = [*before, *(entry for report in sorted(out.glob("report-*")) for entry in read_report(report))]
