@@ -24,6 +24,7 @@ from bench.figure import Figure, Step
 from bench.goals import GOALS
 from labkit.bpf.shelf import forget_loaded
 from labkit.errors import LabkitError, Missing, unknown_name
+from labkit.machine import ending
 from labkit.machine.folders import build_folder
 from labkit.machine.provenance import provenance
 
@@ -133,7 +134,7 @@ def _facts(figures: list[Figure], absent: dict[str, str], took_s: float) -> dict
 def _version(program: str) -> str:
     if shutil.which(program) is None:
         return "not installed"
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=10)
+    said = ending.run([program, "--version"], 10)
     return (said.stdout.splitlines() or ["unknown"])[0]
 
 

@@ -8,12 +8,12 @@ once (`--io_size`); and it takes finished I/Os one by one by default (`--iodepth
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from labkit.errors import LabkitError
 from labkit.lessons._io.job import Job
+from labkit.machine import ending
 
 __all__ = ["PEER", "command", "run"]
 
@@ -54,7 +54,7 @@ def command(job: Job, file: Path, seconds: float, cpu: int, *, registered: bool 
 
 def run(line: list[str]) -> dict[str, float]:
     """Run fio and return what one slice measured: ios_per_s, cpu_ns_per_io, p50_ns, p99_ns."""
-    made = subprocess.run(line, capture_output=True, text=True, check=False, timeout=_PATIENCE_S, cwd="/")
+    made = ending.run(line, _PATIENCE_S, folder="/")
     if made.returncode != 0:
         raise LabkitError("fio failed.", "run it by hand, as the detail says", made.stderr or made.stdout)
     job = json.loads(made.stdout[made.stdout.index("{") :])["jobs"][0]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench import peers
 from labkit.errors import WorkloadError
+from labkit.machine.ending import ended
 
 __all__ = ["served"]
 
@@ -60,12 +61,9 @@ def served(cpu: int, body_bytes: int) -> Iterator[str]:
         log = folder / "log"
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        try:
+        with ended(process):
             _wait(process, port, body, log)
             yield f"127.0.0.1:{port}"
-        finally:
-            process.kill()
-            process.wait()
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, body: str, log: Path) -> None:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from labkit.errors import LabkitError
+from labkit.machine.ending import ended
 from labkit.machine.pidns import own_pid_namespace
 
 __all__ = ["BPFTRACE", "TRACE", "bpftrace", "stock_tool"]
@@ -68,18 +69,13 @@ def _watching(line: list[str], ready: Callable[[list[str]], bool]) -> Iterator[N
         start_new_session=True,
         cwd="/",
     )
-    try:
+    with ended(watcher):  # what it has counted is not asked for; a tool in Python would print for seconds
         started = time.monotonic()
         while not ready(_open_files(watcher.pid)):
             if watcher.poll() is not None or time.monotonic() - started > _PATIENCE_S:
                 raise LabkitError(f"{line[0]} could not watch.", "run it by hand, as the detail says", _said(watcher))
             time.sleep(0.01)
         yield
-    finally:
-        watcher.kill()  # what it has counted is not asked for; a tool in Python would print for seconds
-        watcher.wait()
-        assert watcher.stderr is not None
-        watcher.stderr.close()
 
 
 def _open_files(pid: int) -> list[str]:

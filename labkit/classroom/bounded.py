@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from labkit.running import ending
+from labkit.machine import ending
 
 __all__ = ["run_bounded"]
 

@@ -21,8 +21,8 @@ from types import TracebackType
 
 from labkit.classroom.wire import Ended, LabEnd
 from labkit.errors import Missing
+from labkit.machine import ending
 from labkit.machine.folders import repo_folder
-from labkit.running import ending
 
 __all__ = ["UNSHARE", "Box"]
 

@@ -7,10 +7,11 @@ would let a notebook that hangs hold up a quiet machine. So the place is measure
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from pathlib import Path
+
+from labkit.machine import ending
 
 __all__ = ["MOST_TIMES", "most_s", "read_slowness", "slowness", "write_slowness"]
 
@@ -29,7 +30,7 @@ def slowness() -> float:
     words = [sys.executable, "-c", "import labkit.classroom.learner, IPython.core.interactiveshell"]
     for _ in range(2):
         started_s = time.monotonic()
-        subprocess.run(words, stdin=subprocess.DEVNULL, check=True, timeout=60 * MOST_SLOWNESS * _QUIET_S)
+        ending.run(words, 60 * MOST_SLOWNESS * _QUIET_S).check_returncode()
         took_s = time.monotonic() - started_s
     return round(min(max(took_s / _QUIET_S, 1.0), MOST_SLOWNESS), 1)
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 
+from labkit.machine.ending import ended
 from labkit.machine.proc import stat_fields
 
 __all__ = ["run_while_it_works"]
@@ -34,9 +35,11 @@ def run_while_it_works(
     Raises
     ------
     subprocess.TimeoutExpired : it was stuck, or took too long; it has been killed.
+    LabkitError : it was killed and has not ended.
     """
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=dict(environment)) as process:
+    child = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=dict(environment))
+    with ended(child) as process:
         started = worked = monotonic()
         used_s = 0.0
         while True:
@@ -49,12 +52,7 @@ def run_while_it_works(
                 if used_s > before_s:
                     worked = now
                 if now - worked > idle_s or now - started > most_s:
-                    process.kill()
-                    process.communicate()
                     raise
-            except BaseException:
-                process.kill()
-                raise
 
 
 def _cpu_s(pid: int) -> float:

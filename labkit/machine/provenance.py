@@ -19,6 +19,7 @@ from typing import Any
 
 from labkit.errors import Missing
 from labkit.machine import lock_places
+from labkit.machine.ending import run
 from labkit.machine.folders import data_folder
 from labkit.machine.proc import text_or_empty
 from labkit.machine.storage import device_facts, mount_below
@@ -93,9 +94,7 @@ def _facts() -> dict[str, str]:
 def _lscpu() -> dict[str, str]:
     """Return what lscpu(1) says; it knows the names of ARM's processors, which /proc/cpuinfo gives as numbers."""
     try:
-        told = subprocess.run(
-            ["lscpu"], capture_output=True, text=True, check=False, timeout=5, env={**os.environ, "LC_ALL": "C"}
-        ).stdout
+        told = run(["lscpu"], 5, environment={**os.environ, "LC_ALL": "C"}).stdout
     except (OSError, subprocess.SubprocessError):
         told = Path("/proc/cpuinfo").read_text().replace("model name", "Model name")
     found: dict[str, dict[str, None]] = {}

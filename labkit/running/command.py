@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from labkit.running import ending, owner
+from labkit.machine import ending
+from labkit.running import owner
 
 __all__ = ["run"]
 
@@ -34,11 +34,8 @@ def run(
 
     def end() -> None:
         for child in started:
-            child.kill()
-            for stream in (child.stdin, child.stdout, child.stderr):
-                with contextlib.suppress(OSError, AttributeError):
-                    stream.close()  # type: ignore[union-attr]
-            ending.wait_killed(child)
+            with ending.ended(child):
+                pass
 
     held = owner.acquire(f"the command {Path(command[0]).name}", start, end)
     try:

@@ -27,9 +27,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from labkit.errors import WorkloadError, WorkloadUnable, bad_argument, unknown_name
-from labkit.machine import refusals
+from labkit.machine import ending, refusals
 from labkit.machine.folders import build_folder, repo_folder
-from labkit.running import ending, owner
+from labkit.running import owner
 from labkit.running.progress import Tick
 
 READY_TIMEOUT_S = 60.0

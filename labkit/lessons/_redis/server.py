@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from labkit.errors import LabkitError, Missing, WorkloadError
+from labkit.machine import ending
 from labkit.machine.tools import find_tool
-from labkit.running import ending
 from labkit.running.cgroup import Cgroup
 from labkit.running.pinning import cpus_for
 from labkit.running.progress import Tick
@@ -127,19 +127,16 @@ class Server:
         where = ["-s", str(self._file)] if by_file else ["-h", "127.0.0.1", "-p", str(self._port)]
         command = ["taskset", "-c", str(self._client_cpu), _path("redis-benchmark"), "--csv", *where, *self._options]
         pipe, started = subprocess.PIPE, time.monotonic()
-        with subprocess.Popen(
+        benchmark = subprocess.Popen(
             self._cgroup.command([*command, *arguments]), stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
-        ) as asking:
+        )
+        with ending.ended(benchmark) as asking:
             while True:
                 try:
                     result, complaints = asking.communicate(timeout=TICK_S)
                     break
                 except subprocess.TimeoutExpired:
-                    try:
-                        (tick or _wait)(time.monotonic() - started)
-                    except BaseException:
-                        asking.kill()  # Stop was pressed: do not wait for the rest
-                        raise
+                    (tick or _wait)(time.monotonic() - started)
         rows = list(csv.DictReader(result.splitlines()))
         if asking.returncode != 0 or not rows:
             raise WorkloadError("redis-benchmark failed.", "run it by hand: redis-benchmark -t get", complaints)

@@ -23,6 +23,7 @@ from labkit.errors import LabkitError, Missing, check_choices, check_int, check_
 from labkit.lessons.probes.functions import kernel_function
 from labkit.machine.doctor import events, software
 from labkit.machine.doctor.rows import from_error
+from labkit.machine.ending import ended
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
@@ -223,15 +224,12 @@ def _watched(mechanism: str, end: str, run: Workload) -> Iterator[Program]:
 def _straced(pid: int) -> Iterator[None]:
     """Let strace(1) follow the getppid calls of a process."""
     command = [STRACE, "-p", str(pid), "-e", "trace=getppid", "-o", "/dev/null"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stderr is not None
-            said = process.stderr.readline()  # "strace: Process 123 attached", or what is in the way
-            if "attached" not in said:
-                raise Missing(f"strace cannot follow a process here: {said.strip()}", "see `labkit doctor`: strace")
-            yield
-        finally:
-            process.terminate()
+    with ended(subprocess.Popen(command, stderr=subprocess.PIPE, text=True)) as process:
+        assert process.stderr is not None
+        said = process.stderr.readline()  # "strace: Process 123 attached", or what is in the way
+        if "attached" not in said:
+            raise Missing(f"strace cannot follow a process here: {said.strip()}", "see `labkit doctor`: strace")
+        yield
 
 
 def _why_not(mechanism: str, error: LabkitError) -> tuple[str, str]:

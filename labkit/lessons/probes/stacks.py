@@ -14,6 +14,7 @@ import pandas as pd
 from labkit import schema
 from labkit.bpf.stacks import PYTHON_MARK, StackSampler
 from labkit.errors import BadArgument, LabkitError, Missing, check_float, check_int
+from labkit.machine.ending import ended
 from labkit.machine.folders import quick
 from labkit.machine.provenance import provenance
 from labkit.running import truths
@@ -24,6 +25,7 @@ from labkit.running.workload import Workload
 __all__ = ["busy_fruit", "flame", "python_flame"]
 
 _BURN = "work_burn"  # in c/workloads/probes.c: the function that calls the others
+_ANSWER_S = 60.0
 FRUITS = ("apple", "pear", "plum")
 SCRIPT = Path(__file__).with_name("fruit.py")
 
@@ -124,14 +126,19 @@ def python_flame(seconds: float | None = None, hz: int = 997, *, interpreter: st
 
 
 def _sampled(python: str, seconds: float, hz: int) -> pd.DataFrame:
-    asked = subprocess.Popen(
+    started = subprocess.Popen(
         [python, "-X", "perf", "-c", "import sys; sys.activate_stack_trampoline; print(sys.executable)"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    real, _ = asked.communicate()
-    _forget_names(asked.pid)
+    with ended(started) as asked:
+        try:
+            real, _ = asked.communicate(timeout=_ANSWER_S)
+        except subprocess.TimeoutExpired:
+            raise Missing(f"it gave no answer in {_ANSWER_S:g} s.", "use another") from None
+        finally:
+            _forget_names(asked.pid)
     if asked.returncode != 0:
         raise Missing(_why_no_perf(python), "use another")
     with Workload(Path(real.strip()), ["-X", "perf", str(SCRIPT), str(seconds)]) as run:

@@ -19,6 +19,7 @@ from labkit.bpf.program import Program
 from labkit.errors import LabkitError, check_int
 from labkit.lessons._io.job import Job
 from labkit.lessons.syscall_latency.timer import flags, timed
+from labkit.machine import ending
 from labkit.machine.pidns import own_pid_namespace
 from labkit.machine.provenance import provenance
 from labkit.running.lock import exclusive
@@ -141,8 +142,8 @@ def _watched(job: Job, ios: int, command: Callable[[int], list[str]], ready: str
     """
     with Workload("io_engines", job.arguments(ios=ios)) as run:
         line = command(run.pid)
-        witness = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        try:
+        started = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        with ending.ended(started) as witness:
             assert witness.stdout is not None
             said: list[str] = []
             while not said or ready not in said[-1]:
@@ -153,12 +154,14 @@ def _watched(job: Job, ios: int, command: Callable[[int], list[str]], ready: str
                     )
             run.go()
             witness.send_signal(signal.SIGINT)
-            return witness.communicate(timeout=_ENDING_S)[0]
-        except subprocess.TimeoutExpired:
-            raise LabkitError(f"{line[0]} did not end.", f"see `labkit doctor`: the row {line[0]}") from None
-        finally:
-            witness.kill()
-            witness.communicate()
+            try:
+                return witness.communicate(timeout=_ENDING_S)[0]
+            except subprocess.TimeoutExpired:
+                raise _no_end(line[0]) from None
+
+
+def _no_end(program: str) -> LabkitError:
+    return LabkitError(f"{program} did not end.", f"see `labkit doctor`: the row {program}")
 
 
 def _fio(job: Job, ios: int) -> dict[str, float]:
@@ -177,14 +180,11 @@ def _fio(job: Job, ios: int) -> dict[str, float]:
             "io_size": ios * job.block_bytes,
             "output-format": "json",
         }
-        made = subprocess.run(
-            ["fio", *(f"--{name}={value}" for name, value in options.items())],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=folder,
-            timeout=_ENDING_S + ios / 10,
-        )
+        line = ["fio", *(f"--{name}={value}" for name, value in options.items())]
+        try:
+            made = ending.run(line, _ENDING_S + ios / 10, folder=folder)
+        except subprocess.TimeoutExpired:
+            raise _no_end("fio") from None
         if made.returncode != 0:
             raise LabkitError("fio failed.", "run it by hand, as the detail says", made.stderr or made.stdout)
         told = json.loads(made.stdout[made.stdout.index("{") :])["jobs"][0]["read"]

@@ -19,8 +19,9 @@ from labkit import schema
 from labkit.errors import LabkitError, Missing, check_float, check_int
 from labkit.lessons.your_program.target import check_target
 from labkit.lessons.your_program.watching import look_at
+from labkit.machine import ending
 from labkit.machine.folders import quick
-from labkit.running import command, ending, owner
+from labkit.running import command, owner
 from labkit.running.lock import exclusive
 from labkit.running.owned import run_folder
 from labkit.running.progress import Progress

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import IO
 
 from labkit.errors import BadArgument, LabkitError, bad_argument, check_int, check_words
-from labkit.machine import proc
+from labkit.machine import ending, proc
 from labkit.machine.proc import stat_fields
-from labkit.running import ending, owner
+from labkit.running import owner
 
 __all__ = ["Running", "Target", "check_target"]
 
@@ -231,7 +231,7 @@ class Running:
                         )
                 except LabkitError as hanging:
                     self.warnings.append(f"{hanging.what} To do: {hanging.fix}.")
-                self.exit_status = self._process.wait()
+                self.exit_status = self._process.wait(ending.END_S)
                 if self.exit_status:
                     self.warnings.append(f"{name} ended {_how(self.exit_status)}. {self._last_words()}".strip())
         elif ended:

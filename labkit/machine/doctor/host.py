@@ -13,12 +13,14 @@ from labkit.machine.doctor import privileges
 from labkit.machine.doctor.instructions import count_own
 from labkit.machine.doctor.programs import ARRAY, Counter, Program, bpf_map
 from labkit.machine.doctor.rows import Finding, as_root, missing, ok, other_kernel, refused
+from labkit.machine.ending import run
 from labkit.machine.pidns import PidNamespace, own_pid_namespace
 
 __all__ = ["cpus", "kernel", "lockdown", "lockdown_mode", "memlock", "pid_namespace", "root"]
 
 TIMES = 23
 _MIB = 1 << 20
+_TIMEOUT_S = 5
 
 
 def kernel() -> Finding:
@@ -106,7 +108,7 @@ def lockdown_mode() -> str:
         look = f"mount -t securityfs securityfs {file.parent} && {{ cat {file} 2>/dev/null || echo '[none]'; }}"
         command = ["unshare", "--mount", "sh", "-c", look]
         try:
-            told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=5)
+            told = run(command, _TIMEOUT_S)
         except (OSError, subprocess.SubprocessError):
             return ""
         text = told.stdout if told.returncode == 0 else ""

@@ -16,6 +16,7 @@ from labkit.machine.cgroups import own_cgroup, scratch_cgroup
 from labkit.machine.doctor.instructions import give_back, redirect
 from labkit.machine.doctor.programs import SOCKHASH, Program, bpf_map, checked, libbpf
 from labkit.machine.doctor.rows import Finding, as_root, from_error, from_lab_error, missing, ok, other_kernel, refused
+from labkit.machine.ending import ended
 from labkit.machine.mounts import mount_of
 
 __all__ = ["cgroup_v2", "sockmap"]
@@ -44,7 +45,7 @@ def cgroup_v2() -> Finding:
 def _move_a_process(cgroup: Path) -> None:
     """Move a process of ours into a cgroup, and out again so that the cgroup can be removed."""
     waiting = [sys.executable, "-I", "-S", "-c", "input()"]
-    with subprocess.Popen(waiting, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as ours:  # ends with its stdin
+    with ended(subprocess.Popen(waiting, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)) as ours:
         for folder in (cgroup, cgroup.parent):
             try:
                 (folder / "cgroup.procs").write_text(str(ours.pid))

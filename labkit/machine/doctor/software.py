@@ -23,6 +23,7 @@ from labkit.machine.btf import KERNEL_BTF
 from labkit.machine.doctor import privileges
 from labkit.machine.doctor.programs import libbpf as load_libbpf
 from labkit.machine.doctor.rows import Finding, as_root, missing, ok, package, refused
+from labkit.machine.ending import ended, run
 from labkit.machine.folders import build_folder, repo_folder
 from labkit.machine.headers import CHOICE, kernel_headers, lacks
 from labkit.machine.libbcc import library
@@ -109,7 +110,7 @@ def bcc() -> Finding:
 def compiler() -> Finding:
     """Compile a C program and run it; look for the headers that the workloads include."""
     with compiled("int main(void) { return 23; }\n") as program:
-        status = subprocess.run([program], check=False, timeout=_TIMEOUT_S).returncode
+        status = run([program], _TIMEOUT_S).returncode
     if status != 23:
         return missing(f"a compiled program ended with {status} instead of 23", package("gcc", "libc6-dev"))
     lacking = [header for header in _HEADERS if not includes(header)]
@@ -152,13 +153,12 @@ def strace() -> Finding:
     if found.state != "ok":
         return found
     pipe = subprocess.PIPE
-    with subprocess.Popen(["cat"], stdin=pipe) as ours:  # it ends when its stdin is closed
+    with ended(subprocess.Popen(["cat"], stdin=pipe)) as ours:
         command = ["strace", "-p", str(ours.pid), "-o", "/dev/null"]
-        with subprocess.Popen(command, stderr=pipe, text=True) as witness:
+        with ended(subprocess.Popen(command, stderr=pipe, text=True)) as witness:
             assert witness.stderr is not None
             answers, _, _ = select.select([witness.stderr], [], [], _TIMEOUT_S)
             said = witness.stderr.readline().strip() if answers else "it says nothing"
-            witness.terminate()
     if "attached" in said:
         return ok(f"{found.reason}; it follows a process")
     why, fix = _why_not_followed()
@@ -218,10 +218,10 @@ def includes(header: str) -> bool:
 
 
 def _compile(source: str, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [_cc(), "-x", "c", "-", *options]
-    return subprocess.run(command, input=source, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
+    return run([_cc(), "-x", "c", "-", *options], _TIMEOUT_S, text_in=source)
 
 
 def _first_line(command: Sequence[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_TIMEOUT_S)
+    done = run(command, _TIMEOUT_S)
+    done.check_returncode()
     return ((done.stdout or done.stderr).strip().splitlines() or [""])[0].strip()

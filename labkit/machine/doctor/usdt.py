@@ -13,6 +13,7 @@ from labkit.machine.doctor.instructions import count
 from labkit.machine.doctor.programs import Counter, Program
 from labkit.machine.doctor.rows import Finding, missing, ok, other_kernel, package
 from labkit.machine.doctor.software import compiled, includes
+from labkit.machine.ending import ended
 
 __all__ = ["python_usdt", "usdt"]
 
@@ -49,12 +50,9 @@ def usdt() -> Finding:
 
 def _count_passes(program: Path, offset: int) -> int:
     with Counter() as hits, Program("uprobe", count(hits.descriptor)) as probe:
-        with subprocess.Popen([program], stdin=subprocess.PIPE) as process:
-            try:
-                probe.attach_uprobe(program, offset=offset, pid=process.pid)
-                process.communicate(b"\n", timeout=_TIMEOUT_S)
-            finally:
-                process.kill()
+        with ended(subprocess.Popen([program], stdin=subprocess.PIPE)) as process:
+            probe.attach_uprobe(program, offset=offset, pid=process.pid)
+            process.communicate(b"\n", timeout=_TIMEOUT_S)
         return hits.value
 
 

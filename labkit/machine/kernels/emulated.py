@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 
+from labkit.machine import ending
+
 __all__ = ["Tick", "ends_in_time", "unwatched"]
 
 Tick = Callable[[float], None]  # called about ten times per second with the seconds gone by; may raise to end it
@@ -69,4 +71,4 @@ def ends_in_time(
             if machine is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(machine.pid, signal.SIGKILL)
-                machine.wait()
+                ending.wait_killed(machine)

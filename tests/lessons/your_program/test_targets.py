@@ -25,7 +25,8 @@ from labkit.lessons import your_program
 from labkit.lessons.your_program.look import Look
 from labkit.lessons.your_program.target import Running, check_target
 from labkit.lessons.your_program.watching import look_at
-from labkit.running import ending, workload
+from labkit.machine import ending
+from labkit.running import workload
 from labkit.running.progress import silent
 from labkit.running.workload import Workload, build
 
