@@ -128,7 +128,7 @@ COLUMNS: dict[str, Column] = {
     "code": Column("", "str", "bytes", plain),
     "instruction": Column("", "str", "instruction", plain),
     "listeners": Column("", "int64", "value of the semaphore", plain),
-    "fired": Column("", "int64", "passes that the program counted", plain),
+    "fired": Column("", "int64", "counted by the program itself", plain),
     "function": Column("", "str", "function", plain),
     "line": Column("", "int64", "line", plain),
     "depth": Column("", "int64", "depth of nesting", plain),

@@ -82,7 +82,7 @@ static __always_inline void end(void)
 /* show: end */
 
 /* show: hooks */
-#ifdef RAW	/* hooks that every system call of every process passes */
+#ifdef RAW	/* hooks of every system call of every process */
 RAW_TRACEPOINT_PROBE(sys_enter) { if (ctx->args[1] == CALL) begin(); return 0; }
 RAW_TRACEPOINT_PROBE(sys_exit) { if (labkit_is_target()) end(); return 0; }
 #else		/* hooks of this one call */

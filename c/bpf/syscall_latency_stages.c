@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
 /*
- * Lesson 06: where does the time of a read go? One record each time an I/O of a watched process passes a station.
+ * Lesson 06: where does the time of a read go? One record each time an I/O of a watched process reaches a station.
  *
  *	ENTERED		the system call begins
  *	QUEUED		the file system has made a request of the block layer
@@ -147,7 +147,7 @@ static __always_inline void complete(struct place place, u32 bytes)
 /*
  * These two may run in an interrupt, while any thread is on the CPU: the request says whose it is. The kernel passes
  * over a program of an ordinary tracepoint now and then, when the interrupt hits other work on tracepoints or maps,
- * and does not always count that. A raw tracepoint is passed over only where this very program is running already. It
+ * and does not always count that. A raw tracepoint is skipped only where this very program is running already. It
  * gives the request itself: RAW where the kernel describes its structures (BTF) says which argument of block_rq_issue
  * it is, RQ_DISK is given where a request names its disk.
  */

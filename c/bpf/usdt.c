@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
 /*
- * Lesson 05: the probes of c/workloads/usdt_app.c. One record each time a probe is passed, with its arguments, and a
+ * Lesson 05: the probes of c/workloads/usdt_app.c. One record each time a probe fires, with its arguments, and a
  * histogram of the latencies that request_done tells.
  */
 #include "labkit_usdt.h"

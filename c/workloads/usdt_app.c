@@ -5,10 +5,10 @@
  *	usdt_app --go				serves 23 requests, each in 20 microseconds
  *	usdt_app --go --work-ns 1000000		the same, each in a millisecond
  *	usdt_app --go --loop plain --iterations 1000000
- *						only passes a probe, again and again
+ *						only fires a probe, again and again
  *	readelf -n usdt_app			what a tracer finds out about the probes
  *
- * It counts how often it passed each probe, so that a tracer's counts can be checked.
+ * It counts how often each probe fires, so that a tracer's counts can be checked.
  */
 #include "workload.h"
 
@@ -31,7 +31,7 @@ static const struct option_row options[] = {
 	OPTION_INTEGER("slow-request", &slow_request, 0, 10000000, "request", "this one takes longer; 0: none"),
 	OPTION_INTEGER("slow-ns", &slow_ns, 0, 1000000000, "ns", "how long that one takes"),
 	OPTION_TEXT("path", &path_text, "any text", "what every request asks for; without it they differ"),
-	OPTION_CHOICE("loop", &loop, loop_names, "serve requests, or only pass a probe of this kind"),
+	OPTION_CHOICE("loop", &loop, loop_names, "serve requests, or only fire a probe of this kind"),
 	OPTION_INTEGER("iterations", &iterations, 0, 10000000000, "times", "how often to pass it"),
 	OPTIONS_END
 };
@@ -40,7 +40,7 @@ static const struct option_row options[] = {
 
 int main(int argc, char **argv)
 {
-	workload_begin(argc, argv, "Passes USDT probes.", options);
+	workload_begin(argc, argv, "Fires USDT probes.", options);
 	unable("it was compiled without sys/sdt.h: run `sudo apt-get install systemtap-sdt-dev`, then `make -C c`");
 }
 
@@ -258,7 +258,7 @@ static int work_loop(void)
 
 int main(int argc, char **argv)
 {
-	workload_begin(argc, argv, "Serves requests and passes USDT probes while it does.", options);
+	workload_begin(argc, argv, "Serves requests and fires USDT probes while it does.", options);
 	return loop == LOOP_REQUESTS ? work_requests() : work_loop();
 }
 

@@ -30,6 +30,7 @@ INSTEAD = {
     r"for ever|in the mean(?! time)|fault of the lab": "forever; on average; bug",
     r"(?:bytes|samples|times|ticks|requests|I/Os|events|messages|\w+seconds) a second": "per second",
     r"(?:rows?|lines?|columns?|cells?) an? (?:arm|engine|slice|call|event|row|field|instruction|lesson|test)": "per",
+    r"(?:probe|tracepoint|\w+`) (?:is|was|has been) passed|passes? the (?:probe|tracepoint)": "fires",
     r"in the midst|dawdles?|gets? round it|for who cannot": "in the middle; waits; fixes it; for readers who cannot",
 }
 SKIPPED = ("*.lock", "*.csv", "*.png", "*.xz", "*.npz", "*.json", "LICENSE*", "expected.txt")

@@ -140,7 +140,7 @@ class Usdt:
     def attach(
         self, function: str, binary: Path | str, name: str, *, pid: int | None = None, reads: int = 0
     ) -> Sequence[Probe]:
-        """Run `function` whenever the probe is passed; return the places that it was attached to.
+        """Run `function` whenever the probe fires; return the places that it was attached to.
 
         Parameters
         ----------

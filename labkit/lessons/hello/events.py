@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lesson 01: one event each time a process starts a program.
 
-Rests on the tracepoint sched:sched_process_exec (include/trace/events/sched.h), which the kernel passes when
+Rests on the tracepoint sched:sched_process_exec (include/trace/events/sched.h), which fires when
 execve(2) has worked, and on syscalls:sys_enter_openat.
 """
 

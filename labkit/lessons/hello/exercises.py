@@ -42,7 +42,7 @@ ENDS = Tool(
         Case(
             "threads",
             "main: getppid 3-9; thread: getppid 5; thread: getppid 7; thread: getppid 11",
-            more="This tracepoint is passed at the end of each thread. A process has ended when its first thread has: "
+            more="This tracepoint fires at the end of each thread. A process has ended when its first thread has: "
             "the one whose thread id is the process id.",
             less="The process has several threads. Only the first one's end counts, and it must be counted.",
         ),

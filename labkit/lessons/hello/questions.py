@@ -64,7 +64,7 @@ PREDICTIONS = {
             "so it has no line; each of the 3 programs that it starts has one.",
             "4": "You counted the workload itself, too. It was started before the program was attached: 3 lines "
             "are there.",
-            "6": "You counted fork and exec. The tracepoint is passed at the exec only: one line for each start.",
+            "6": "You counted fork and exec. The tracepoint fires at the exec only: one line for each start.",
         },
         usual="3",
         again=lambda n: Again(

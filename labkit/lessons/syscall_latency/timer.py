@@ -51,7 +51,7 @@ class TimedRun:
 def flags(job: Job, *, raw: bool = False) -> dict[str, str]:
     """Return the flags for the timer: which call it times. A synchronous job does its I/O by one kind of call.
 
-    With `raw` the timer uses the raw tracepoints of all calls: every process of the machine passes those.
+    With `raw` the timer uses the raw tracepoints of all calls: every process of the machine pays for those.
     """
     (call,) = job.calls
     return {"RAW": "1", "CALL": f"__NR_{call}"} if raw else {"ENTER": f"sys_enter_{call}", "EXIT": f"sys_exit_{call}"}

@@ -21,7 +21,7 @@ RESULTS = Tool(
             "one at a time",
             "main: reads 1 100, reads 1 50, reads 1 10",
             more="Each request has one result, but not each call is a request: a call may also wait.",
-            less="Each request has one result; the tracepoint io_uring:io_uring_complete is passed once for each.",
+            less="Each request has one result; the tracepoint io_uring:io_uring_complete fires once for each.",
         ),
         not_watched("main: reads 1 10", "main: nops 11-23", counted="Requests"),
         Case(
@@ -49,7 +49,7 @@ HANDED = Tool(
         Case(
             "one kind of request",
             "main: worked 5-20 100",
-            less="io_uring:io_uring_queue_async_work is passed for each request that is handed to a worker. Its "
+            less="io_uring:io_uring_queue_async_work fires for each request that is handed to a worker. Its "
             "args->opcode is the key.",
             more="Count under args->opcode. The opcode of a read is 22.",
         ),

@@ -31,7 +31,7 @@ __all__ = ["MOST_REQUESTS", "live_code", "semaphore", "server", "tell_apart"]
 
 MOST_REQUESTS = 100_000
 NOBODY, SOMEBODY = "nobody listens", "somebody listens"
-_ENOUGH = 23  # passes to wait for before the live code is looked at: the first may change it
+_ENOUGH = 23  # how often the probe fires before the live code is looked at: the first may change it
 _PATIENCE_S = 10.0
 
 
@@ -64,7 +64,7 @@ def live_code(probe: str = "request_start", *, progress: Progress | None = None)
     Returns
     -------
     One row per phase: phase, code (the bytes in the process's memory), instruction (what they mean), listeners (the
-    value of the semaphore in the process), count (passes seen so far).
+    value of the semaphore in the process), count (how often eBPF saw the probe fire until then).
     """
     binary = server()
     name = _check_probe(binary, probe)
@@ -81,14 +81,14 @@ def live_code(probe: str = "request_start", *, progress: Progress | None = None)
         program.aim(pid=run.pid)
 
         def count() -> int:
-            return int(program.counters("passes")[0])
+            return int(program.counters("fired")[0])
 
         rows = [_look("before", place, run.pid, width, count())]
-        tracer.attach("on_pass", binary, name, pid=run.pid)
+        tracer.attach("on_probe", binary, name, pid=run.pid)
         rows.append(_look("attached", place, run.pid, width, count()))
         run.start()
         _wait(lambda: count() >= _ENOUGH, report)
-        rows.append(_look("passed", place, run.pid, width, count()))
+        rows.append(_look("fired", place, run.pid, width, count()))
         tracer.detach()
         rows.append(_look("detached", place, run.pid, width, count()))
         run.stop()
@@ -122,17 +122,17 @@ def semaphore(requests: int = 503, slices: int | None = None, *, progress: Progr
     ):
 
         def run_slice(arm: str, tick: Tick) -> dict[str, Any]:
-            program.clear("passes")
+            program.clear("fired")
             with Workload(binary, ["--requests", str(requests), "--work-ns", "0"]) as run:
                 program.aim(pid=run.pid)
                 if arm != NOBODY:
-                    tracer.attach("on_pass", binary, "labkit:request_detail", pid=run.pid)
+                    tracer.attach("on_probe", binary, "labkit:request_detail", pid=run.pid)
                 if arm != SOMEBODY:
                     tracer.detach()
                 told = run.go(tick=tick)
                 tracer.detach()
             middle = histogram.quantile(histogram.from_buckets(told["latency_ns"]["buckets"]), 0.5)
-            counted = int(program.counters("passes")[0])
+            counted = int(program.counters("fired")[0])
             return {
                 "requests": told["request_done"],
                 "fired": told["request_detail"],
@@ -217,9 +217,9 @@ def _look(phase: str, place: Probe, pid: int, width: int, count: int) -> dict[st
 def _wait(until: Callable[[], bool], report: Progress) -> None:
     deadline = time.monotonic() + _PATIENCE_S
     while not until():
-        report(0.5, "waiting until the probe has been passed")
+        report(0.5, "waiting until the probe has fired")
         if time.monotonic() > deadline:
-            raise LabkitError(f"The probe was not passed in {_PATIENCE_S:g} s.", "run the cell again")
+            raise LabkitError(f"The probe did not fire within {_PATIENCE_S:g} s.", "run the cell again")
         time.sleep(0.005)
 
 

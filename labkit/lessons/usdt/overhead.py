@@ -61,7 +61,7 @@ def cost(
 
     Raises
     ------
-    LabkitError : eBPF counted another number of passes than the loop made.
+    LabkitError : eBPF counted another number than the loop made.
     """
     iterations = check_int("iterations", 2_000_000 if iterations is None else iterations, 1000, 10**9, "turns")
     slices = trial.check_slices(slices, 10, 3)
@@ -87,17 +87,17 @@ def _slice(
     """Return a function that runs one slice and returns its nanoseconds per turn."""
 
     def run_slice() -> float:
-        program.clear("passes")
+        program.clear("fired")
         with Workload(binary, ["--loop", loop, "--iterations", str(iterations)], cpu=cpu) as run:
             program.aim(pid=run.pid)
             if traced:
-                tracer.attach("on_pass", binary, f"labkit:loop_{loop}", pid=run.pid)
+                tracer.attach("on_probe", binary, f"labkit:loop_{loop}", pid=run.pid)
             told = run.go()
             tracer.detach()
-        counted = int(program.counters("passes")[0])
+        counted = int(program.counters("fired")[0])
         if counted != (told["iterations"] if traced else 0):
             raise LabkitError(
-                f"The probe was passed {told['iterations']} times and counted {counted}.", "run the cell again"
+                f"The probe fired {told['iterations']} times, and eBPF counted {counted}.", "run the cell again"
             )
         return float(1e9 * told["elapsed_s"] / told["iterations"])
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lesson 05: passes of probes, histograms, what listening costs, calls of Python functions as they nest."""
+"""Lesson 05: when probes fire, histograms, what listening costs, calls of Python functions as they nest."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _requests(frame: pd.DataFrame, ax: Axes) -> Axes:
         for name, how in style.series(rows).items():
             ax.plot(since[frame["probe"] == name], [rows[name]] * int((frame["probe"] == name).sum()), **_dots(how))
         style.rows(ax, rows)
-        title = "Each mark is one pass of a probe"
+        title = "Each mark: a probe fires"
     else:
         kinds = done["status"].map(lambda status: "failed" if status < 0 else "served")
         for name, how in style.series(["served", "failed"]).items():
@@ -46,7 +46,7 @@ def _requests(frame: pd.DataFrame, ax: Axes) -> Axes:
         ax.set_ylim(done["latency_ns"].min() / 3 if outlier else 0, (3 if outlier else 1.4) * longest)
         title = "The latency of each request, as request_done reports it"
     style.axis(ax, "x", "time_ns")
-    ax.set_xlabel("time since the first pass")
+    ax.set_xlabel("time since the first record")
     return style.finish(ax, frame, title=title)
 
 

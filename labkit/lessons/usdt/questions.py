@@ -104,17 +104,18 @@ PREDICTIONS = {
     ),
     "05-p2": Replies(
         {
-            "101": "You counted the requests. Each request passes two probes, its start and its end: 202 rows.",
+            "101": "You counted the requests. Two probes fire for each request, at its start and at its end: 202 rows.",
             "200": "You expected the first request, or some of them, to be missed. The program's own counts, "
             "printed above, are 101 for each probe.",
-            "about 200": "You thought of sampling. Each pass runs the program: the count is exact.",
+            "about 200": "You thought of sampling. Each time a probe fires, the program runs: the count is exact.",
         },
         usual="202",
         again=lambda n: Again(
-            f"{n} requests are served, and each passes three probes. You listen to two of them. How many records come?",
+            f"{n} requests are served, and three probes fire for each. You listen to two of them. How many records "
+            "come?",
             [n, 2 * n, 3 * n],
             2 * n,
-            "One record for each pass of a probe that you listen to.",
+            "One record each time a probe fires that you listen to.",
         ),
     ),
     "05-p3": Replies(
@@ -139,7 +140,7 @@ PREDICTIONS = {
         },
         usual="0, 503, 0",
         again=lambda n: Again(
-            f"A probe with a semaphore is passed {n} times while two tracers listen, and {n} times after one of "
+            f"A probe with a semaphore fires {n} times while two tracers listen, and {n} times after one of "
             "them has left. How often is its argument prepared?",
             [n, 2 * n, 0],
             2 * n,

@@ -93,7 +93,7 @@ def measure(
     path: str | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Let the program serve requests and catch each pass of the chosen probes with eBPF.
+    """Let the program serve requests and record each time that one of the chosen probes fires, with eBPF.
 
     Parameters
     ----------
@@ -105,10 +105,10 @@ def measure(
 
     Returns
     -------
-    One row per pass: time_ns (since boot), pid, probe, request, and what the probe's arguments are: text and body_bytes
-    (request_start), text (request_detail), status and latency_ns (request_done). What a probe has no argument for is
-    missing in its rows, an empty text or NaN. And fired: how often the program itself counted that probe, the same in
-    each of its rows.
+    One row each time a probe fires: time_ns (since boot), pid, probe, request, and what the probe's arguments are:
+    text and body_bytes (request_start), text (request_detail), status and latency_ns (request_done). What a probe has
+    no argument for is missing in its rows, an empty text or NaN. And fired: how often the program itself counted that
+    probe, the same in each of its rows.
     """
     requests = check_int("requests", requests, 1, MOST_REQUESTS, "requests")
     work_ns = check_int("work_ns", work_ns, 0, 100_000_000, "ns")

@@ -34,21 +34,21 @@ int main(void)
 
 
 def usdt() -> Finding:
-    """Compile a program with one probe, and count how often it passes the probe."""
+    """Compile a program with one probe, and count how often the probe fires."""
     if not includes("sys/sdt.h"):
         return missing("the compiler finds no sys/sdt.h", package("systemtap-sdt-dev"))
     with compiled(_SOURCE) as program:
         notes = usdt_notes(program)
         if not notes:
             return missing("sys/sdt.h left no note of a probe", package("systemtap-sdt-dev"))
-        counted = _count_passes(program, notes[0].file_offset)
+        counted = _count(program, notes[0].file_offset)
     if counted != TIMES:
-        reason = f"a probe was passed {TIMES} times and counted {counted}"
+        reason = f"a probe fired {TIMES} times, and {counted} were counted"
         return missing(reason, other_kernel("CONFIG_UPROBE_EVENTS=y"))
-    return ok(f"a probe was compiled with sys/sdt.h, passed {TIMES} times and counted {counted}")
+    return ok(f"a probe compiled with sys/sdt.h fired {TIMES} times, and {counted} were counted")
 
 
-def _count_passes(program: Path, offset: int) -> int:
+def _count(program: Path, offset: int) -> int:
     with Counter() as hits, Program("uprobe", count(hits.descriptor)) as probe:
         with ended(subprocess.Popen([program], stdin=subprocess.PIPE)) as process:
             probe.attach_uprobe(program, offset=offset, pid=process.pid)

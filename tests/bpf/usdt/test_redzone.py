@@ -82,10 +82,10 @@ def test_to_trace_it_is_refused_where_the_kernel_writes_calls_and_works_where_no
         program.aim(pid=run.pid)
         if redzone.kernel_writes_calls():
             with pytest.raises(AttachError, match="could damage the process") as caught:
-                tracer.attach("on_pass", binary, "test:leaf", pid=run.pid)
+                tracer.attach("on_probe", binary, "test:leaf", pid=run.pid)
             assert "-mno-red-zone" in caught.value.fix
         else:
-            tracer.attach("on_pass", binary, "test:leaf", pid=run.pid)
+            tracer.attach("on_probe", binary, "test:leaf", pid=run.pid)
         assert run.go()["wrong"] == 0
 
 
@@ -94,9 +94,9 @@ def test_built_without_a_red_zone_it_is_traced_and_unharmed(leaf: Callable[..., 
     binary = leaf("-mno-red-zone")
     with Program("usdt_count") as program, Usdt(program) as tracer, Workload(binary) as run:
         program.aim(pid=run.pid)
-        tracer.attach("on_pass", binary, "test:leaf", pid=run.pid)
+        tracer.attach("on_probe", binary, "test:leaf", pid=run.pid)
         assert run.go()["wrong"] == 0
-        assert program.counters("passes")[0] == 1009
+        assert program.counters("fired")[0] == 1009
 
 
 @pytest.mark.bpf
@@ -108,5 +108,5 @@ def test_the_trial_tells_what_this_kernel_does_to_an_unguarded_process(
     binary = leaf()
     with Program("usdt_count") as program, Usdt(program) as tracer, Workload(binary) as run:
         program.aim(pid=run.pid)
-        tracer.attach("on_pass", binary, "test:leaf", pid=run.pid)
+        tracer.attach("on_probe", binary, "test:leaf", pid=run.pid)
         assert (run.go()["wrong"] > 0) is says

@@ -156,7 +156,7 @@ def test_the_nop_becomes_a_trap_and_the_semaphore_rises_and_both_return(app: Pat
         before = probe.code_of(run.pid)[0]
         assert before == NOP
         assert probe.semaphore_of(run.pid) == 0
-        tracer.attach("on_pass", app, probe.name, pid=run.pid)
+        tracer.attach("on_probe", app, probe.name, pid=run.pid)
         assert probe.code_of(run.pid)[0] != before
         assert probe.code_of(run.pid)[0] == TRAP
         assert probe.semaphore_of(run.pid) == 1
@@ -169,8 +169,8 @@ def test_the_nop_becomes_a_trap_and_the_semaphore_rises_and_both_return(app: Pat
 def test_the_semaphore_stays_up_until_the_last_tracer_has_gone(app: Path) -> None:
     [probe] = find(app, "labkit:request_detail")
     with Program("usdt_count") as program, Usdt(program) as one, Usdt(program) as two, Workload("usdt_app") as run:
-        one.attach("on_pass", app, probe.name, pid=run.pid)
-        two.attach("on_pass", app, probe.name, pid=run.pid)
+        one.attach("on_probe", app, probe.name, pid=run.pid)
+        two.attach("on_probe", app, probe.name, pid=run.pid)
         assert probe.semaphore_of(run.pid) > 0
         one.detach()
         assert probe.semaphore_of(run.pid) > 0
@@ -189,7 +189,7 @@ def test_another_process_of_the_same_program_keeps_its_nop(app: Path) -> None:
         Workload("usdt_app") as traced,
         Workload("usdt_app") as other,
     ):
-        tracer.attach("on_pass", app, probe.name, pid=traced.pid)
+        tracer.attach("on_probe", app, probe.name, pid=traced.pid)
         assert probe.code_of(traced.pid)[0] != NOP
         assert probe.code_of(other.pid)[0] == NOP
         assert probe.semaphore_of(other.pid) == 0
@@ -204,10 +204,10 @@ def test_without_a_pid_every_process_is_attached_to_and_the_aim_decides(app: Pat
         Workload("usdt_app", ["--requests", "29"]) as other,
     ):
         program.aim(pid=other.pid)
-        tracer.attach("on_pass", app, "labkit:request_start")
+        tracer.attach("on_probe", app, "labkit:request_start")
         one.go()
         other.go()
-        assert program.counters("passes")[0] == 29
+        assert program.counters("fired")[0] == 29
 
 
 JOINED = """
@@ -238,7 +238,7 @@ def test_a_semaphore_in_the_same_page_of_the_file_as_code_is_read_where_the_prog
     ):
         assert run.stdin is not None
         assert run.stdout is not None
-        tracer.attach("on_pass", probe.binary, probe.name, pid=run.pid)
+        tracer.attach("on_probe", probe.binary, probe.name, pid=run.pid)
         run.stdin.write(b"x")
         witness = int(run.stdout.readline())  # the program's own look at its semaphore
         shown = [area for area in livecode.mappings(run.pid) if area.path == str(probe.binary)]
@@ -255,7 +255,7 @@ binary, pid = sys.argv[1], int(sys.argv[2])
 with Program("usdt_count") as program, Usdt(program) as tracer:
     program.aim(pid=pid)
     for probe in ("labkit:request_start", "labkit:request_detail"):
-        tracer.attach("on_pass", binary, probe, pid=pid)
+        tracer.attach("on_probe", binary, probe, pid=pid)
     print("attached", flush=True)
     sys.stdin.read()
 """
@@ -284,7 +284,7 @@ def test_a_killed_tracer_leaves_the_process_as_it_was_and_running(app: Path) -> 
 def test_a_process_that_ends_while_it_is_traced_harms_nobody(app: Path) -> None:
     with Program("usdt_count") as program, Usdt(program) as tracer:
         with Workload("usdt_app") as run:
-            tracer.attach("on_pass", app, "labkit:request_start", pid=run.pid)
+            tracer.attach("on_probe", app, "labkit:request_start", pid=run.pid)
         tracer.detach()
 
 
@@ -356,7 +356,7 @@ def test_a_kernel_without_uprobes_is_told(app: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(uprobe, "SOURCE", tmp_path)
     with Program("usdt_count") as program, Usdt(program) as tracer:
         with pytest.raises(Missing, match="no uprobes"):
-            tracer.attach("on_pass", app, "labkit:request_start")
+            tracer.attach("on_probe", app, "labkit:request_start")
 
 
 @pytest.mark.bpf
@@ -367,9 +367,9 @@ def test_it_works_inside_a_pid_namespace(app: Path) -> None:
         "with Program('usdt_count') as program, Usdt(program) as tracer, Workload('usdt_app') as run:\n"
         "    assert run.pid < 100\n"
         "    program.aim(pid=run.pid)\n"
-        "    tracer.attach('on_pass', build('usdt_app'), 'labkit:request_start', pid=run.pid)\n"
+        "    tracer.attach('on_probe', build('usdt_app'), 'labkit:request_start', pid=run.pid)\n"
         "    run.go()\n"
-        "    print(program.counters('passes')[0])\n"
+        "    print(program.counters('fired')[0])\n"
     )
     made = subprocess.run(
         ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", sys.executable, "-c", code],
