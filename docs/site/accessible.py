@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Sphinx and its theme leave out of a page for those who use a keyboard or listen to it. Found by axe."""
+"""What Sphinx and its theme leave out of a page: for those who use a keyboard or listen to it (axe), and links."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ CORRECTIONS = (
     (r'<aside class="sidebar-drawer">', r'<aside class="sidebar-drawer" aria-label="All pages">'),
     (r'(<div id="search-results")', r"<h1>Search</h1>\1"),
     (r'<aside class="toc-drawer', r'<aside aria-label="On this page" class="toc-drawer'),
+    # an output links from lesson to lesson, as JupyterLab needs it
+    (r'href="(\d\d-[\w-]+)\.ipynb', r'href="\1.html'),
 )
 
 

@@ -24,7 +24,9 @@ from sphinx.cmd.build import main as sphinx
 from labkit.course import LESSONS, lesson
 
 ROOT = Path(__file__).resolve().parents[2]
-FIRST = ("does-this-help-me", "glossary", "performance", "kernels")
+# for learners, then for teachers, then for those who judge or maintain the lab
+ORDER = ("does-this-help-me", "glossary", "container", "teaching", "teaching-questions", "grading")
+ORDER += ("performance", "kernels", "reliability", "architecture", "when-bcc-changes")
 PAGES = ("CONTRIBUTING", "SECURITY", "CODE_OF_CONDUCT", "CHANGELOG")
 NOT_RUN = "This lesson was not run when the site was built: its outputs are missing. `make lessons` makes them."
 TERM = re.compile(r"^- (\*\*([^*]+)\*\*) \((\d\d)\): ", re.MULTILINE)
@@ -102,9 +104,9 @@ def front() -> str:
 
 
 def guides() -> list[str]:
-    """Return all pages of `docs/`, those for learners first."""
-    others = sorted(page.stem for page in (ROOT / "docs").glob("*.md"))
-    return [*FIRST, *(name for name in others if name not in FIRST)]
+    """Return all pages of `docs/`, in the order of the sidebar; one that it does not name comes last."""
+    pages = {page.stem for page in (ROOT / "docs").glob("*.md")}
+    return [*ORDER, *sorted(pages - set(ORDER))]
 
 
 def bring_files(page: Path, source: Path) -> None:

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -50,6 +51,16 @@ def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
     found = [(page.name, link) for page in pages(site) for link in LOADED.findall(page.read_text(encoding="utf-8"))]
     styles = [(path.name, link) for path in site.rglob("*.css") for link in IN_STYLE.findall(path.read_text())]
     assert found + styles == []
+
+
+def test_no_link_leads_nowhere(site: Path) -> None:
+    """Sphinx checks those in text; those in outputs it copies."""
+    broken = set()
+    for page in pages(site):
+        for link in re.findall(r'(?:href|src)="([^"#?]+)[#?"]', page.read_text(encoding="utf-8")):
+            if not re.match(r"\w+:", link) and not (page.parent / unquote(link)).exists():
+                broken.add((str(page.relative_to(site)), link))
+    assert broken == set()
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1400), ("dark", 390)])
