@@ -243,7 +243,7 @@ COLUMNS: dict[str, Column] = {
     # 09 sockmap
     "pinning": Column("", "str", "where the two ends run", plain),
     "message_bytes": Column("B", "int64", "message size", si_bytes),
-    "rtt_ns": Column("ns", "float64", "round trip", si_ns),
+    "rtt_ns": Column("ns", "float64", "mean round trip", si_ns),
     "p50_ns": Column("ns", "float64", "median", si_ns),
     "p99_ns": Column("ns", "float64", "99th percentile", known(si_ns)),
     "bytes_per_s": Column("B/s", "float64", "throughput", lambda v: f"{si_bytes(v)}/s"),
@@ -286,7 +286,7 @@ COLUMNS: dict[str, Column] = {
     "total_ns": Column("ns", "int64", "total time", si_ns),
     "ns_per_transaction": Column("ns", "float64", "time per transaction", si_ns),
     "ns_per_row": Column("ns", "float64", "time per row", si_ns),
-    "written_bytes": Column("B", "float64", "bytes written", lambda v: f"{v:,.0f}"),
+    "written_bytes": Column("B", "float64", "bytes written", known(lambda v: f"{v:,.0f} B")),
     "sync_share": Column("", "float64", "time in syncs", lambda v: f"{v:.0%}"),
     "strace_count": Column("", "int64", "count by strace", plain),
     "append_only": Column("", "str", "append-only file", plain),

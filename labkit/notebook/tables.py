@@ -84,13 +84,19 @@ def recorded_on(frame: pd.DataFrame) -> str:
     return f"RECORDED on kernel {frame.attrs.get('kernel', '?')}." if frame.attrs.get("recorded") else ""
 
 
-def times(ratio: float, low: float, high: float) -> str:
+def times(ratio: float, low: float, high: float, slices: int = ENOUGH) -> str:
     """Return a ratio with its interval in words: '1.87 times (95 % interval 1.71 to 2.02)'.
 
-    Where the interval holds 1, the words say that no difference was shown.
+    Where the interval holds 1, the words say that no difference was shown; where there were too few slices for an
+    interval, that low and high are their range.
     """
     nothing = ": no difference shown" if low <= 1 <= high else ""
-    return f"{_digits(ratio, 3)} times (95 % interval {_end(low)} to {_end(high)}{nothing})"
+    return f"{_digits(ratio, 3)} times ({_sure(slices)} {_end(low)} to {_end(high)}{nothing})"
+
+
+def _sure(slices: int) -> str:
+    """Return what the two ends are that come with the median of this many slices."""
+    return "95 % interval" if slices >= ENOUGH else f"range of {slices} slices, too few to be sure:"
 
 
 def _end(value: float) -> str:
@@ -115,7 +121,7 @@ def compared_ns(frame: pd.DataFrame, arm: str, other: str, column: str = "ns_per
     slices = frame.assign(value=frame[column])[["arm", "slice", "value"]]
     found = differences(slices[slices["arm"].isin((arm, other))], other).iloc[0]
     middle, low, high = (float(found[name]) for name in ("difference", "low", "high"))
-    sure = "95 % interval" if found["slices"] >= ENOUGH else f"range of {found['slices']} slices, too few to be sure"
+    sure = _sure(found["slices"])
     if low <= 0 <= high:
         interval = f"{sure} {schema.si_ns(low)} to {schema.si_ns(high)}"
         return f"Between {arm} and {other} no difference was shown ({interval})."

@@ -107,6 +107,11 @@ def test_a_ratio_is_said_with_its_interval() -> None:
     assert "0.5 to 1: no difference shown" in times(0.9, 0.5, 1.0)
 
 
+def test_the_range_of_a_few_slices_is_not_called_an_interval() -> None:
+    assert times(3.76, 1.51, 9.38, 2) == "3.76 times (range of 2 slices, too few to be sure: 1.51 to 9.38)"
+    assert times(3.76, 1.51, 9.38, 6) == times(3.76, 1.51, 9.38)
+
+
 @pytest.mark.parametrize("interval", [(0.97, 1.05), (1.0, 1.2), (0.8, 1.0)])
 def test_an_interval_that_holds_one_shows_no_difference(interval: tuple[float, float]) -> None:
     assert times(1.02, *interval).endswith(": no difference shown)")

@@ -68,9 +68,10 @@ def _transactions(frame: pd.DataFrame) -> str:
         took = schema.si_ns(fast["ns_per_transaction"])
         return f"{fast['arm']}: {_syncs(fast)} per transaction, which takes {took}."
     found = transactions.ratios(frame, fast["arm"]).set_index("arm").loc[slow["arm"]]
+    factor = times(found["ratio"], found["low"], found["high"], found["slices"])
     return (
         f"{slow['arm']}: {_syncs(slow)} per transaction. {fast['arm']}: {_syncs(fast)}. "
-        f"Storing a row takes {times(found['ratio'], found['low'], found['high'])} as long the first way."
+        f"Storing a row takes {factor} as long the first way."
     )
 
 

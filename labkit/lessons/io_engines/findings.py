@@ -137,7 +137,8 @@ def _difference(fast: Row, slow: Row, fast_name: str, slow_name: str) -> str:
     high = ratio * _end(fast, "high") / _end(slow, "low")
     if low <= 1 <= high:
         return f"no difference was shown between {fast_name.rstrip(', ')} and {slow_name}"
-    return f"{fast_name.rstrip()} moves {times(ratio, low, high)} as many bytes per second as {slow_name}"
+    factor = times(ratio, low, high, min(fast["slices"], slow["slices"]))
+    return f"{fast_name.rstrip()} moves {factor} as many bytes per second as {slow_name}"
 
 
 def _end(row: Row, end: str) -> float:

@@ -110,7 +110,9 @@ def _curves(frame: pd.DataFrame, ax: Axes) -> Axes:
     style.legend_below(parts[0])
     title = "Each mark is a queue depth"
     if len(sizes) > 1:
-        title = f"{schema.si_bytes(sizes[0])}. {title}"
+        title = (
+            f"{title}\n{schema.si_bytes(sizes[0])}"  # the other sizes' titles have one line, so none is over another
+        )
     return style.finish(parts[0], frame, title=title, legend=False)
 
 

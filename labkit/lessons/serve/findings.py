@@ -28,7 +28,7 @@ def compared(frame: pd.DataFrame, column: str, words: str) -> list[str]:
     said: dict[str, list[str]] = {}
     for row in found.to_dict("records"):
         where = f"{many_connections(row['connections'])}, {schema.si_bytes(row['message_bytes'])}"
-        said.setdefault(where, []).append(f"{row['arm']} {times(row['ratio'], row['low'], row['high'])}")
+        said.setdefault(where, []).append(f"{row['arm']} {times(row['ratio'], row['low'], row['high'], row['slices'])}")
     return [
         f"{where}: the {words}, compared with {found.attrs['baseline']}: {'; '.join(arms)}."
         for where, arms in said.items()
@@ -70,9 +70,9 @@ def served(frame: pd.DataFrame) -> str:
 
 def _two_p99s(row: pd.Series) -> str:
     if pd.isna(row["ratio"]):
-        return "there were too few requests for a p99: pass a larger slice_s."
+        return "there were too few requests for a p99: take longer slices."
     due, sent = (schema.si_ns(row[name]) for name in ("p99_ns", "service_p99_ns"))
-    apart = times(row["ratio"], row["low"], row["high"])
+    apart = times(row["ratio"], row["low"], row["high"], row["slices"])
     return f"the p99 is {due} from when a request was due, and {sent} from when it was sent: {apart}."
 
 
@@ -87,7 +87,7 @@ def hidden(frame: pd.DataFrame) -> str:
     last = last[last["arm"] == last["arm"].iloc[0]]
     (sent,) = percentiles(last[last["clock"] == SENT])["p99_ns"]
     if pd.isna(sent):
-        return "There were too few requests for a p99: pass a larger slice_s."
+        return "There were too few requests for a p99: take longer slices."
     due = last[last["clock"] == DUE]
     longer = due.loc[due["latency_ns"] > sent, "count"].sum() / due["count"].sum()
     return (

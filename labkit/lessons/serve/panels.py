@@ -36,6 +36,7 @@ def panel(subject: str = "ways") -> Panel:
                 "pinning": controls.choose("pinning", PINNINGS, usual_place()),
                 "transport": controls.choose("transport", TRANSPORTS),
                 "slices": controls.whole("slices", 6, 2, 100),
+                "slice_s": controls.real("elapsed_s", 0.3, 0.01, 10, label="seconds per slice"),
             },
             measure=open_loop.offered_load,
             plot=plot,

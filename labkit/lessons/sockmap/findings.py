@@ -24,7 +24,9 @@ def speeds(ratios: pd.DataFrame) -> list[str]:
     """
     said = []
     for where, rows in _by_setting(ratios[ratios["arm"].isin(ARMS)]):
-        arms = [f"{row['arm']} is {times(row['ratio'], row['low'], row['high'])} as fast" for row in rows]
+        arms = [
+            f"{row['arm']} is {times(row['ratio'], row['low'], row['high'], row['slices'])} as fast" for row in rows
+        ]
         said.append(f"{where}, compared with the shortcut: {'; '.join(arms)}.")
     return said
 
@@ -40,7 +42,7 @@ def against_tcp(frame: pd.DataFrame, column: str, words: str) -> str:
     """
     found = comparison.ratios(frame, column)
     said = [
-        f"{where}: {times(1 / row['ratio'], 1 / row['high'], 1 / row['low'])}"
+        f"{where}: {times(1 / row['ratio'], 1 / row['high'], 1 / row['low'], row['slices'])}"
         for where, (row,) in _by_setting(found[found["arm"] == TCP])
     ]
     return f"The shortcut's {words}, compared with TCP's. {'; '.join(said)}."

@@ -52,8 +52,13 @@ def _live(frame: pd.DataFrame, ax: Axes) -> Axes:
         )
     style.axis(ax, "x", "elapsed_s")
     style.axis(ax, "y", "rtt_ns")
-    ax.set_ylim(0, 3 * frame["p50_ns"].max())
-    return style.finish(ax, frame, title="Each mark is one window; the line reaches its 99th percentile")
+    ax.set_ylabel("round trip", color=style.INK)
+    top = 3 * frame["p50_ns"].max()
+    ax.set_ylim(0, top)
+    title = "Each mark is one window; the line reaches its 99th percentile"
+    if cut := int((frame["p99_ns"] > top).sum()):
+        title += f"\n({cut} of {len(frame)} lines are longer than the picture)"
+    return style.finish(ax, frame, title=title)
 
 
 def _by_size(frame: pd.DataFrame, ax: Axes) -> Axes:

@@ -72,4 +72,4 @@ def _compared(row: pd.Series, first: str) -> str:
         return ""
     if row["low"] <= 1 <= row["high"]:
         return f"; no difference in CPU time from {first} was shown"
-    return f", {times(row['ratio'], row['low'], row['high'])} that of {first}"
+    return f", {times(row['ratio'], row['low'], row['high'], row['slices'])} that of {first}"

@@ -91,9 +91,11 @@ def _checked_command(command: object) -> tuple[str, ...]:
         raise bad_argument("command", command, 'a list of words, such as ["git", "status"]')
     found = shutil.which(words[0])
     if found is None and Path(words[0]).exists():
-        raise BadArgument(f"The command {words[0][:100]!r} may not be executed.", "pass the name or path of a program")
+        raise BadArgument(
+            f"The command {words[0][:100]!r} may not be executed.", "give the name or the path of a program"
+        )
     if found is None:
-        raise BadArgument(f"The command {words[0][:100]!r} does not exist.", "pass the name or path of a program")
+        raise BadArgument(f"The command {words[0][:100]!r} does not exist.", "give the name or the path of a program")
     return (found, *words[1:])
 
 

@@ -103,6 +103,7 @@ class Panel(Runner):
                 each.description for each in self.controls.values() if isinstance(each, Several) and not each.value
             ]
             if empty:
+                self._status.value = ""
                 self._say(box("warning", "<br>".join(f"Choose at least one: {escape(label)}." for label in empty)))
                 return
             values = {name: _plain(control.value) for name, control in self.controls.items()}

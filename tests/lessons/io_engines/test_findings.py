@@ -22,7 +22,11 @@ def run(engines: str, sizes: tuple[int, ...] = (4096,), depths: tuple[int, ...] 
             for depth in (1,) if engine == "sync" else depths:
                 rate = RATES[engine] if depth > 1 or engine == "sync" else 1.5
                 row = {"engine": engine, "cache": "direct", "block_bytes": size, "queue_depth": depth, "run": 1}
-                row |= {"p50_ns": 12_300, **dict.fromkeys(("ios_per_s", "low_ios_per_s", "high_ios_per_s"), 1009.0)}
+                row |= {
+                    "slices": 8,
+                    "p50_ns": 12_300,
+                    **dict.fromkeys(("ios_per_s", "low_ios_per_s", "high_ios_per_s"), 1009.0),
+                }
                 row |= {"bytes_per_s": rate * (size**0.5)}
                 rows.append(row | more)
     return schema.frame(rows)
@@ -93,6 +97,7 @@ def test_where_the_intervals_hold_that_they_are_equal_no_difference_is_claimed()
     assert finding(frame) == "4 KiB, depth 32, O_DIRECT: no difference was shown between io_uring and libaio."
     narrow = run("libaio io_uring", low_ios_per_s=1000.0, high_ios_per_s=1020.0)
     assert "moves 1.25 times (95 % interval 1.23 to 1.27) as many" in finding(narrow)
+    assert "(range of 2 slices, too few to be sure: 1.23 to 1.27)" in finding(narrow.assign(slices=2))
     assert finding(run("sync libaio", low_ios_per_s=100.0, high_ios_per_s=5000.0)).endswith(
         "no difference was shown between libaio and sync, which has one I/O in flight."
     )

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 import pandas as pd
@@ -87,6 +87,12 @@ def test_depths_are_marks_on_a_curve_of_latency_over_throughput() -> None:
     ax = draw(sweep(depths=(1, 4)))
     assert [box.lines[0].get_xydata().tolist() for box in ax.containers] == [[[1000, 100], [4000, 400]]] * 2
     assert [text.get_text() for text in ax.texts] == ["1", "4"] * 2
+
+
+def test_no_title_of_several_plots_is_written_over_another() -> None:
+    drawn = whole(draw(sweep(sizes=(4096, 65536, 1 << 20), depths=(1, 4))))
+    titles = [part._left_title.get_window_extent() for part in drawn.axes]  # matplotlib has no public name for it
+    assert len(titles) == 3 and not any(one.overlaps(other) for one, other in combinations(titles, 2))
 
 
 @pytest.mark.parametrize(

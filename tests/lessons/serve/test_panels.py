@@ -44,6 +44,7 @@ def test_it_offers_a_rate() -> None:
     made = serve.panel("offered rate")
     made.controls["share"].value = (0.2,)
     made.controls["slices"].value = 2
+    made.controls["slice_s"].value = 0.05
     finished(made)
     assert made.frame["loop"].tolist() == ["closed", "closed", "open"]
 

@@ -68,6 +68,8 @@ def test_the_fastest_way_is_the_one_whose_interval_is_above_one(factor: dict[str
 def test_a_sentence_says_that_no_difference_was_shown() -> None:
     first, second = serve.compared(rates(threads=0.5), "requests_per_s", "requests per second")
     assert first.startswith("1 connection, 64 B: the requests per second, compared with epoll: threads 0.5 times")
+    few = serve.compared(rates(threads=0.5).query("slice < 2"), "requests_per_s", "requests per second")[0]
+    assert "threads 0.5 times (range of 2 slices, too few to be sure: 0.5 to 0.5)" in few
     assert "uring 1 times (95 % interval 1 to 1: no difference shown)" in second and AGAIN not in second
 
 
@@ -91,6 +93,7 @@ def offered() -> pd.DataFrame:
         {
             "loop": loop,
             "share": share,
+            "slices": 6,
             "offered_requests_per_s": 1e5 * share * (loop == "open"),
             "requests_per_s": min(1e5 * share, 1e5),
             "p99_ns": late,

@@ -109,6 +109,9 @@ def test_each_window_of_the_switch_is_a_mark_of_its_arm() -> None:
     ax = sockmap.plot(frame, fresh())
     marks = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
     assert marks == {f"{TCP}: median": [[0.2, 14e3], [0.6, 15e3]], f"{SHORTCUT}: median": [[0.4, 8e3]]}
+    assert "longer" not in ax.get_title(loc="left")
+    cut = sockmap.plot(frame.assign(p99_ns=[2e6, 20e3, 3e6]), fresh())
+    assert "2 of 3 lines are longer than the picture" in cut.get_title(loc="left")
 
 
 def test_the_way_of_a_message_has_each_layer_on_both_sides() -> None:

@@ -100,6 +100,16 @@ def test_nothing_chosen_is_said_in_the_learners_words(panels: list[Panel]) -> No
                 control.value = before
 
 
+def test_a_run_that_did_not_begin_is_not_called_done() -> None:
+    names = controls.several("arm", ["a"], ["a"])
+    made = Panel("None chosen", {"arm": names}, lambda arm, progress: pd.DataFrame({"arm": arm}))
+    for chosen, said in (("a",), True), ((), False):
+        names.value = chosen
+        made.run()
+        made.wait(WAIT_S)
+        assert ("Done." in made._status.value) == said
+
+
 def test_the_newest_run_comes_first_in_the_table() -> None:
     sizes = iter([11, 23])
 
