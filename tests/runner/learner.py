@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A learner who runs every cell of a lesson, gives wrong answers first, and then those of the solutions."""
+"""A learner who runs every cell of a lesson, gives wrong answers, then those of the solutions, and tries the hints."""
 
 from __future__ import annotations
 
+import ast
+import builtins
 import json
 import re
 from collections.abc import Mapping
@@ -19,6 +21,8 @@ from labkit.runner.lesson import Lesson
 EXECUTED: dict[str, Any] = {}  # stem -> the lesson with its outputs, once this test run has followed it
 WRONG = ("-1", "'nonsense'", "None", "[]", "1e18", "object()")
 _SOLUTIONS = re.compile(r"<summary>Solutions?\b[^<]*</summary>\n+```python\n(.*?)```", re.DOTALL)
+_HINTS = re.compile(r"<summary>Hints</summary>(.*?)</details>", re.DOTALL)
+_MADE = re.compile(r"^(?:%%bpf |from \S+ import |import )?(\w+(?:, \w+)*)(?: = | --|$)", re.MULTILINE)
 _QUESTION = re.compile(r"labkit\.check\(\"(\d\d-q\d+)\"")
 
 
@@ -62,6 +66,7 @@ def follow(stem: str, facts: str, folder: Path, instead: Mapping[str, str] | Non
             f"import json\nprint(json.dumps({{{tries}}}))",
             f"print(json.dumps({{{', '.join(starts)}}}))",
             *(_in_words_of_this_kernel(code, instead or {}) for code in _SOLUTIONS.findall(text)),
+            *_recipes(text),
             "from labkit.notebook.solved import solved\nprint(json.dumps(sorted(solved())))",
             f"print(json.dumps({facts}, default=lambda value: value.item()))",  # NumPy's numbers too
         )
@@ -76,6 +81,21 @@ def follow(stem: str, facts: str, folder: Path, instead: Mapping[str, str] | Non
     printed = (_printed(cell) for cell in notebook.cells if cell.cell_type == "code")
     tried, said_of, *_, solved, found = (value for value in printed if value is not None)
     return Followed("", found, questions, [name for name, taken in tried.items() if taken], solved, said_of)
+
+
+def _recipes(text: str) -> list[str]:
+    """Return the Python of a lesson's hints that uses nothing but what its cells have made: each must run."""
+    made = {name for found in _MADE.findall(text) for name in found.split(", ")} | set(dir(builtins))
+    found = []
+    for code in re.findall(r"`([^`]+)`", " ".join(_HINTS.findall(text))):
+        try:
+            tree = ast.parse(code, mode="eval")
+        except SyntaxError:
+            continue  # C, or a part of an expression
+        names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        if names <= made and any(isinstance(node, ast.Call) for node in ast.walk(tree)):
+            found.append(code)
+    return found
 
 
 def _in_words_of_this_kernel(code: str, instead: Mapping[str, str]) -> str:
