@@ -17,11 +17,13 @@ import numpy as np
 
 from labkit.errors import LabkitError, Missing
 from labkit.machine.mounts import IN_MEMORY, mount_of
+from labkit.running.progress import Progress, silent
 from labkit.schema import si_bytes
 
 __all__ = ["cached_bytes", "in_memory", "leave_cache", "random_file", "room_for", "writing"]
 
 _CHUNK_BYTES = 1 << 20
+_BETWEEN_REPORTS_BYTES = 16 * _CHUNK_BYTES
 _ATTEMPTS = 3  # pages that another CPU has just touched go at the second time
 
 
@@ -42,12 +44,14 @@ def room_for(folder: Path, size_bytes: int) -> None:
         )
 
 
-def random_file(path: Path, size_bytes: int) -> Path:
+def random_file(path: Path, size_bytes: int, progress: Progress = silent) -> Path:
     """Write a file of random bytes to the disk (fsync(2)), after asking for room, and return its path."""
     room_for(path.parent, size_bytes)
     chance = np.random.default_rng()  # no secret: a tenth of the time that os.urandom takes
     with writing(path), path.open("wb") as file:
         for start in range(0, size_bytes, _CHUNK_BYTES):
+            if start % _BETWEEN_REPORTS_BYTES == 0:
+                progress(start / size_bytes, "writing a file")
             file.write(chance.bytes(min(_CHUNK_BYTES, size_bytes - start)))
         file.flush()
         os.fsync(file.fileno())

@@ -34,9 +34,10 @@ def finding(frame: pd.DataFrame) -> str:
     """Return what the last run shows, in one sentence."""
     last = frame[frame["run"] == frame["run"].max()] if "run" in frame else frame
     middle, size = last["latency_ns"].median(), int(last["block_bytes"].iloc[0])
+    several = len(last) > 1
     return (
-        f"Half of the {len(last)} reads of {schema.si_bytes(size)} took {schema.si_ns(middle)} or less: "
-        f"{middle / size:.3g} ns per byte."
+        f"{f'Half of the {len(last)} reads' if several else 'The one read'} of {schema.si_bytes(size)} took "
+        f"{schema.si_ns(middle)}{' or less' if several else ''}: {middle / size:.3g} ns per byte."
     )
 
 

@@ -21,7 +21,7 @@ from labkit.running import truths
 from labkit.running.files import random_file
 from labkit.running.lock import exclusive
 from labkit.running.owned import run_folder
-from labkit.running.progress import Progress
+from labkit.running.progress import Progress, part
 
 __all__ = ["measure", "mystery"]
 
@@ -43,13 +43,13 @@ def measure(block_bytes: int = 65536, blocks: int = 97, *, progress: Progress | 
     block_bytes = check_int("block_bytes", block_bytes, 1, 4 << 20, "bytes")
     blocks = check_int("blocks", blocks, 1, 10_000, "reads")
     with exclusive("lesson 00: start", progress) as report, run_folder() as folder, Program("start") as program:
-        path = random_file(folder / "file", block_bytes * blocks)
+        path = random_file(folder / "file", block_bytes * blocks, part(report, 0, 0.5))
         with RingReader(program, "events", max_events=1_000_000) as ring, path.open("rb", buffering=0) as file:
             with program.watching(os.getpid()):
                 for number in range(blocks):
                     if number % 16 == 0:
                         program.aim(pid=())  # nobody: a report may read files itself
-                        report(number / blocks, "reading")
+                        report(0.5 + 0.5 * number / blocks, "reading")
                         program.aim(pid=os.getpid())
                     os.read(file.fileno(), block_bytes)
         made = ring.frame()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.errors import BadArgument, LabkitError
+from labkit.errors import BadArgument, LabkitError, Stopped
 from labkit.lessons import start
 from labkit.running import lock
 
@@ -33,6 +33,21 @@ def test_a_read_ends_before_the_next_begins() -> None:
     frame = start.measure(block_bytes=65536, blocks=29)
     ends = frame["time_ns"] + frame["latency_ns"]
     assert (ends.iloc[:-1].to_numpy() <= frame["time_ns"].iloc[1:].to_numpy()).all()
+
+
+def test_stop_while_a_large_file_is_written_leaves_none(data_folder: Path) -> None:
+    shares: list[float] = []
+
+    def stop(share: float, note: str) -> None:
+        if note == "writing a file":
+            shares.append(share)
+        if len(shares) == 2:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        start.measure(4 << 20, 100, progress=stop)
+    assert 0 == shares[0] < shares[1] < 0.5
+    assert list(data_folder.rglob("file")) == []
 
 
 def test_the_file_is_gone_afterwards(data_folder: Path) -> None:

@@ -34,6 +34,7 @@ def test_the_table_has_one_row_per_run_and_the_newest_first() -> None:
     assert shown[["run", "block_bytes", "blocks"]].to_numpy().tolist() == [[2, 65536, 3], [1, 1024, 3]]
     assert shown["ns_per_byte"].tolist() == [0.5, 0.5]
     assert finding(runs(65536, 1024)).startswith("Half of the 3 reads of 1 KiB")
+    assert finding(runs(1024).head(1)).startswith("The one read of 1 KiB took 512 ns: ")
 
 
 def test_the_plot_names_each_run_and_its_block_size() -> None:
