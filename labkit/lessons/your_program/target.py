@@ -71,15 +71,15 @@ def check_target(pid: object, command: object, cgroup: object) -> Target:
 def _checked_pid(pid: int) -> int:
     state, flags = _stat(pid) or ("", 0)
     if not state:
-        raise BadArgument(f"pid={pid} is not a running process.", "pass the id of one that runs: see ps -e")
+        raise BadArgument(f"pid={pid} is not a running process.", "give the id of one that runs: see ps -e")
     if pid == os.getpid():
-        raise BadArgument(f"pid={pid} is this notebook, and would watch itself watching.", "pass another process")
+        raise BadArgument(f"pid={pid} is this notebook, and would watch itself watching.", "choose another process")
     if state in "ZX":
-        raise BadArgument(f"pid={pid} has ended already (a zombie).", "pass the id of a process that still runs")
+        raise BadArgument(f"pid={pid} has ended already (a zombie).", "give the id of a process that still runs")
     if flags & _KERNEL_THREAD:
-        raise BadArgument(f"pid={pid} is a thread of the kernel.", "pass the id of a program: see ps -e")
+        raise BadArgument(f"pid={pid} is a thread of the kernel.", "give the id of a program: see ps -e")
     if not Path(f"/proc/{pid}/task/{pid}").exists() or _group(pid) != pid:
-        raise BadArgument(f"pid={pid} is a thread of process {_group(pid)}.", f"pass pid={_group(pid)}")
+        raise BadArgument(f"pid={pid} is a thread of process {_group(pid)}.", f"watch process {_group(pid)}")
     return pid
 
 
@@ -160,7 +160,7 @@ class Running:
                 self._descriptor = os.pidfd_open(self.pids[0])
             except ProcessLookupError:  # it ended after it was checked: compiling takes seconds
                 raise BadArgument(
-                    f"pid={self.pids[0]} has ended meanwhile.", "pass the id of one that runs: see ps -e"
+                    f"pid={self.pids[0]} has ended meanwhile.", "give the id of one that runs: see ps -e"
                 ) from None
 
     @property
