@@ -70,7 +70,7 @@ def histogram(
     ios = check_int("ios", ios, 1, MOST_IOS, "I/Os")
     with exclusive("lesson 06: a histogram", progress) as report, Program("syscall_latency", flags=flags(job)) as timer:
         found = timed(timer, job, ios=ios, tick=lambda gone_s: report(0.5, "running"))
-        facts = provenance(command=found.command, lost_events=found.lost)
+        facts = provenance(command=found.command, lost_events=found.lost, warnings=found.warnings)
     (filled,) = np.nonzero(found.counts)
     rows = {"latency_ns": bucket_middle(filled), "count": found.counts[filled], "ios": found.told["ios"]}
     return schema.frame(rows, **facts)
@@ -134,9 +134,12 @@ def measure(
             slices=slices,
             seed=seed,
             lost_events=sum(each.lost for arm in arms for each in runs[arm]),
-            warnings=trial.unsteady(
-                {arm: [run.program_p50_ns for run in runs[arm]] for arm in (baseline, again)}, baseline
-            ),
+            warnings=[
+                *(said for name in names for said in reduce(add, runs[name]).warnings),
+                *trial.unsteady(
+                    {arm: [run.program_p50_ns for run in runs[arm]] for arm in (baseline, again)}, baseline
+                ),
+            ],
         )
     return schema.frame([_row(names[name], runs[name], runs[name + _UNWATCHED]) for name in names], **facts)
 
@@ -184,7 +187,7 @@ def heat_map(
 
         found = timed(timer, job, seconds=seconds, tick=tick, slice_s=slice_s)
         counts = timer.counters("over_time").reshape(HEAT_SLICES, BUCKETS // HEAT_WIDTH)
-        facts = provenance(command=found.command, lost_events=found.lost)
+        facts = provenance(command=found.command, lost_events=found.lost, warnings=found.warnings)
     slices, buckets = np.nonzero(counts)
     middles_s = (slices + 0.5) * slice_s
     at_work = [any(start <= middle <= start + seconds / 3 for start in began) for middle in middles_s]

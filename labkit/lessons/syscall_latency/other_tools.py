@@ -90,7 +90,7 @@ def witnesses(
                 rows.append({"witness": name, "p50_ns": np.nan, **ask(job, ios)})
             except LabkitError as error:
                 warnings.append(left_out(name, error))
-        facts = provenance(command=seen.command, ios=ios, warnings=warnings, lost_events=seen.lost)
+        facts = provenance(command=seen.command, ios=ios, warnings=[*seen.warnings, *warnings], lost_events=seen.lost)
     return schema.frame(rows, **facts)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from labkit.bpf.maps import write_array
 from labkit.bpf.program import Program
+from labkit.errors import LabkitError
 from labkit.lessons._io.job import Job
 from labkit.running.progress import Tick
 from labkit.running.workload import Workload
@@ -32,6 +33,7 @@ class TimedRun:
     program_counts: Counts  # by the program itself
     command: list[str]
     lost: int  # calls that the timer could not keep
+    unseen: int = 0  # calls that it neither counted nor lost
 
     def __add__(self, other: TimedRun) -> TimedRun:
         told = {**other.told, **{name: self.told[name] + other.told[name] for name in ("ios", "bytes", "elapsed_s")}}
@@ -41,11 +43,20 @@ class TimedRun:
             counts=self.counts + other.counts,
             program_counts=self.program_counts + other.program_counts,
             lost=self.lost + other.lost,
+            unseen=self.unseen + other.unseen,
         )
 
     @property
     def program_p50_ns(self) -> float:
         return float(quantile(self.program_counts, 0.5))
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is wrong with the timer's count, if anything is."""
+        if not self.unseen:
+            return []
+        what = f"The timer missed {self.unseen} of {self.told['ios']} calls, and the kernel does not count them as lost"
+        return [f"{what}: run it again."]
 
 
 def flags(job: Job, *, raw: bool = False) -> dict[str, str]:
@@ -76,6 +87,10 @@ def timed(
     file : what it reads; None: it makes its own file.
     tick : see `labkit.running.workload`.
     slice_s : the width of the heat map's slices of time, which begin now; 0: there is no heat map.
+
+    Raises
+    ------
+    LabkitError : the timer saw nothing, and the kernel does not report that it skipped it.
     """
     if program:
         program.clear()
@@ -89,4 +104,10 @@ def timed(
         told = run.go(timeout_s=60 + 10 * seconds + ios / 10, tick=tick)
     counts = program.histogram("latency") if program else np.zeros(BUCKETS, dtype=np.int64)
     lost = program.lost_events if program else 0
-    return TimedRun(told, counts, from_buckets(told["latency_ns"]["buckets"]), run.command, lost)
+    unseen = max(0, told["ios"] - int(counts.sum()) - lost) if program else 0
+    if unseen and not counts.any():
+        raise LabkitError(
+            f"The timer saw none of the {told['ios']} calls that the program made.",
+            "run the cell again; if that does not help, look at `labkit doctor`",
+        )
+    return TimedRun(told, counts, from_buckets(told["latency_ns"]["buckets"]), run.command, lost, unseen)

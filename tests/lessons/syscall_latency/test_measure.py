@@ -19,6 +19,7 @@ import pytest
 from witness import bpftrace
 
 from labkit import schema
+from labkit.bpf.program import Program
 from labkit.errors import BadArgument, LabkitError, Stopped, WorkloadError
 from labkit.lessons import syscall_latency
 from labkit.lessons._io import job
@@ -46,10 +47,34 @@ pytestmark = pytest.mark.programs_kept
 def test_the_timer_counts_the_calls_that_the_program_made(operation: str) -> None:
     for cache in syscall_latency.CACHES:
         frame = syscall_latency.histogram(ios=211, cache=cache, operation=operation)
-        assert frame["count"].sum() == 211
+        facts = frame.attrs["lost_events"], frame.attrs["warnings"]
+        assert (frame["count"].sum(), *facts) == (211, 0, [])  # together: if calls are missing, the lost ones say why
         assert frame["ios"].unique().tolist() == [211]
         assert frame["latency_ns"].is_monotonic_increasing
-        assert frame.attrs["lost_events"] == 0
+
+
+@bpf
+def test_a_timer_that_saw_nothing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Program, "attach", lambda self: None)
+    with pytest.raises(LabkitError, match="The timer saw none of the 23 calls"):
+        syscall_latency.histogram(ios=23, cache="warm")
+
+
+@bpf
+def test_calls_that_the_timer_did_not_see_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    go = Workload.go
+
+    def one_more(run: Workload, **options: Any) -> dict[str, Any]:
+        told = go(run, **options)
+        return {**told, "ios": told["ios"] + 1}
+
+    assert syscall_latency.histogram(ios=23, cache="warm").attrs["warnings"] == []
+    monkeypatch.setattr(Workload, "go", one_more)
+    for frame in (
+        syscall_latency.histogram(ios=23, cache="warm"),
+        syscall_latency.measure(4096, "warm", seconds=0.01, slices=1),
+    ):
+        assert any(said.startswith("The timer missed 1 of ") for said in frame.attrs["warnings"])
 
 
 @bpf
