@@ -17,7 +17,8 @@ struct worker {
 };
 
 static struct worker *workers;
-static pthread_barrier_t begin, end;	/* the threads and main() meet there */
+/* The threads and main() meet there, and see all that was written before. In between, only `started` is shared. */
+static pthread_barrier_t begin, end;
 static pthread_mutex_t schedule_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool closing;
 
