@@ -113,7 +113,8 @@ def _offered(frame: pd.DataFrame, ax: Axes) -> Axes:
     first = frame[frame["loop"] == "closed"].iloc[0]
     if first["p99_ns"] > 0:  # not with fewer than 1000 requests
         right.plot([first["requests_per_s"]], [first["p99_ns"]], label="closed loop", **{**closed, "linestyle": "none"})
-    if frame["p99_ns"].isna().all():
+    nothing = frame["p99_ns"].isna().all()
+    if nothing:
         said = "Too few requests for a p99:\ntake longer slices."
         right.text(0.5, 0.5, said, ha="center", va="center", transform=right.transAxes, color=style.INK)
         right.set_xlim(left.get_xlim())
@@ -121,6 +122,8 @@ def _offered(frame: pd.DataFrame, ax: Axes) -> Axes:
         style.axis(one, "x", "offered_requests_per_s")
     style.axis(left, "y", "requests_per_s")
     style.axis(right, "y", "p99_ns", log=10)
+    if nothing:
+        right.set_yticks([])  # no times, not some around 0 ns
     style.finish(left, frame, title="Answered")
     style.legend_below(right)  # inside it would hide marks
     return style.finish(right, frame, title="99th percentile, by where the clock starts", legend=False)

@@ -130,6 +130,7 @@ def test_where_there_were_too_few_requests_the_place_of_the_p99_says_so() -> Non
     right = serve.plot(offered().assign(**NO_P99), fresh())
     style.png(right.get_figure(root=True))
     assert [text.get_text() for text in right.texts] == ["Too few requests for a p99:\ntake longer slices."]
+    assert list(right.get_yticks()) == []
     assert not serve.plot(offered(), fresh()).texts
 
 
