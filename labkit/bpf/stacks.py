@@ -28,11 +28,22 @@ from labkit.bpf.program import Program
 from labkit.errors import check_int
 from labkit.machine import proc
 
-__all__ = ["KERNEL_MARK", "PYTHON_MARK", "UNKNOWN", "StackSampler", "Symbols", "addresses"]
+__all__ = [
+    "DELETED_MARK",
+    "KERNEL_MARK",
+    "PYTHON_MARK",
+    "UNKNOWN",
+    "UNREAD_MARK",
+    "StackSampler",
+    "Symbols",
+    "addresses",
+]
 
 KERNEL_MARK = "_[k]"  # after the name of a kernel function, as in Brendan Gregg's folded stacks
 PYTHON_MARK = "py::"  # before the name of a Python function, as CPython writes it (python -X perf)
 UNKNOWN = "[unknown]"
+DELETED_MARK = " (deleted)"  # by the kernel, after the name of such a file
+UNREAD_MARK = " (not readable)"  # after the name of a file that its path does not lead to
 _SOFTWARE, _CPU_CLOCK = 1, 0  # PERF_TYPE_SOFTWARE and PERF_COUNT_SW_CPU_CLOCK of linux/perf_event.h
 
 
@@ -92,6 +103,7 @@ class StackSampler:
         )
 
 
+_CODE_LINE = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) \S*x\S* \S+ \S+ \d+ *(.*)$", re.MULTILINE)  # of /proc/PID/maps
 _PERF_MAP_LINE = re.compile(r"([0-9a-f]{1,16}) ([0-9a-f]{1,16}) (.*)", re.DOTALL)
 
 
@@ -106,9 +118,13 @@ class Symbols:
     def __init__(self, pid: int) -> None:
         self._pid, self._held = pid, contextlib.ExitStack()
         self._cache = self._held.enter_context(symbols(pid))
+        self._unread: list[range] = []  # code of which BCC would read another file's symbols, or none
         # BCC reads a file's symbols when it is first asked about it; ask while the process lives
-        for start in re.findall(r"^([0-9a-f]+)-\S+ \S*x", proc.text(Path(f"/proc/{pid}/maps")), re.MULTILINE):
-            self._cache.resolve(int(start, 16), True)
+        for start, end, path in _CODE_LINE.findall(proc.text(Path(f"/proc/{pid}/maps"))):
+            code = range(int(start, 16), int(end, 16))
+            self._cache.resolve(code.start, True)
+            if path.startswith("/") and not _is_at(path, pid, code):
+                self._unread.append(code)
         self._python: tuple[list[int], list[tuple[int, str]]] | None = None
 
     def close(self) -> None:
@@ -118,14 +134,17 @@ class Symbols:
     def user(self, address: int) -> str:
         """Return the name of a function of the process, or in brackets the file that it is in."""
         name, _, module = self._cache.resolve(address, True)
-        if name is not None and not name.startswith(b"["):
+        is_read = not any(address in code for code in self._unread)
+        if name is not None and not name.startswith(b"[") and is_read:
             return str(name.decode(errors="replace")).replace(";", ",")
         if made := self._perf_map(address):
             return made
         file = (
             proc.shown(Path(os.fsdecode(module)).name.strip("[]")) if module else ""
         )  # "[vdso]" has its brackets already
-        return f"[{file}]" if file and not file.startswith("perf-") else UNKNOWN
+        if not file or file.startswith("perf-"):
+            return UNKNOWN
+        return f"[{file}]" if is_read or file.endswith(DELETED_MARK) else f"[{file}{UNREAD_MARK}]"
 
     def kernel(self, address: int) -> str:
         """Return the name of a function of the kernel, with its mark."""
@@ -140,6 +159,23 @@ class Symbols:
         if place < 0 or address >= starts[place] + rest[place][0]:
             return ""
         return _short(rest[place][1])
+
+
+def _is_at(path: str, pid: int, code: range) -> bool:
+    """Return whether the path in a line of /proc/PID/maps leads to the file that is mapped: BCC reads the path.
+
+    The kernel escapes a newline in it and marks a deleted file; another file may have that very name. Another mount
+    may cover the file. Size and time of change are compared, because device and inode differ on overlayfs and btrfs.
+    """
+    try:
+        named = os.stat(f"/proc/{pid}/root{path}")
+    except OSError:
+        return False
+    try:
+        mapped = os.stat(f"/proc/{pid}/map_files/{code.start:x}-{code.stop:x}")
+    except OSError:  # it has ended meanwhile, or this process may not look (proc_pid_map_files(5))
+        return True
+    return (named.st_size, named.st_ctime_ns) == (mapped.st_size, mapped.st_ctime_ns)
 
 
 def _perf_map_of(pid: int) -> Path:

@@ -20,7 +20,7 @@ def text(path: Path) -> str:
     ------
     OSError : the file cannot be read.
     """
-    return path.read_text(encoding="utf-8", errors="surrogateescape")
+    return path.read_bytes().decode("utf-8", "surrogateescape")  # read_text() would take "\r" for the end of a line
 
 
 def text_or_empty(path: Path) -> str:

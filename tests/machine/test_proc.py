@@ -17,13 +17,14 @@ from labkit.bpf.usdt import livecode
 from labkit.lessons.your_program import target
 from labkit.machine import proc
 
-NAME = b"\xff\x0bTgid:\t1"  # not UTF-8, with what str.splitlines() takes for the end of a line
+# not UTF-8, with what str.splitlines() takes for the end of a line, and what Python does when it reads text
+NAMES = [b"\xff\x0bTgid:\t1", b"\xff\rTgid:\t1"]
 _PR_SET_NAME = 15
 MOUNTED = """
 import os, subprocess, tempfile
 from pathlib import Path
 from labkit.machine.mounts import mount_of, mounts
-folder = Path(os.fsdecode(tempfile.mkdtemp().encode() + b"/a\\xe2\\x80\\xa8b \\xff"))
+folder = Path(os.fsdecode(tempfile.mkdtemp().encode() + b"/a\\xe2\\x80\\xa8b\\r \\xff"))
 folder.mkdir()
 subprocess.run(["mount", "-t", "tmpfs", "labkit-test", folder], check=True)
 assert folder in [mount.folder for mount in mounts()], list(mounts())
@@ -31,13 +32,14 @@ assert mount_of(folder).kind == "tmpfs"
 """
 
 
-def test_the_name_of_a_process_says_nothing_about_it() -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_the_name_of_a_process_says_nothing_about_it(name: bytes) -> None:
     before = Path("/proc/self/comm").read_bytes()
     libc = ctypes.CDLL(None)
-    assert libc.prctl(_PR_SET_NAME, NAME) == 0
+    assert libc.prctl(_PR_SET_NAME, name) == 0
     try:
         assert proc.stat_fields(Path("/proc/self"))[0] == "R"
-        assert NAME in os.fsencode(proc.text(Path("/proc/self/status")))
+        assert name in os.fsencode(proc.text(Path("/proc/self/status")))
         assert target._group(os.getpid()) == os.getpid()
         assert livecode.mappings(os.getpid())
     finally:

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from labkit.bpf.program import Program
-from labkit.bpf.stacks import KERNEL_MARK, PYTHON_MARK, UNKNOWN, Symbols, addresses
+from labkit.bpf.stacks import DELETED_MARK, KERNEL_MARK, PYTHON_MARK, UNKNOWN, UNREAD_MARK, Symbols, addresses
 from labkit.lessons.your_program.look import Look, sorted_frame
 from labkit.lessons.your_program.pythons import VERSIONS, Pythons
 from labkit.lessons.your_program.target import Running
@@ -26,12 +26,16 @@ _SOFTWARE, _CPU_CLOCK, _MINOR_FAULTS, _MAJOR_FAULTS = 1, 0, 5, 6  # linux/perf_e
 _TICK, _MINOR, _MAJOR, _OFF = range(4)  # kinds in the C file
 _SHARE = 0.1
 _LOOP = "_PyEval_EvalFrameDefault"  # of CPython
-_DELETED_MARK = " (deleted)]"
 _STRIPPED = (
     "a file whose symbols were removed (stripped), so its functions have no names. Install its debug symbols, or "
     "compile it again without -s."
 )
 _DELETED = "a file that was deleted, or replaced, after it was started. Its symbols cannot be read: start it again."
+_UNREAD = (
+    "a file that its path does not lead to (a newline in it, another mount, a chroot). Its symbols cannot be read."
+)
+_MARKS = {DELETED_MARK: _DELETED, UNREAD_MARK: _UNREAD}
+_KINDS = {"on_cpu": {_TICK}, "off_cpu": {_OFF}, "faults": {_MINOR, _MAJOR}}
 _FAULTS = {_MINOR: "minor", _MAJOR: "major"}
 
 
@@ -89,7 +93,16 @@ class Stacks(Look):
             sums = found.setdefault((kind, self._folded(stacks, pid, python, user, kernel)), [0, 0])
             sums[0] += one["count"]
             sums[1] += one["total_ns"]
-        self._warn({stack: count for (_, stack), (count, _) in found.items()})
+        for view in self.views:
+            counts = Counter[str]()
+            for (kind, stack), (count, _) in found.items():
+                if kind in _KINDS[view]:
+                    counts[stack] += count
+            self._warn(view, counts)
+        for version in self._pythons.unknown:
+            self.warnings.append(
+                f"The functions of Python {version} are not named: the lab knows the frames of {VERSIONS}."
+            )
         frames = {}
         if "on_cpu" in self.views:
             rows: list[dict[str, Any]] = [{"stack": s, "count": n} for (k, s), (n, _) in found.items() if k == _TICK]
@@ -102,9 +115,9 @@ class Stacks(Look):
             frames["faults"] = sorted_frame(rows, ["fault", "stack", "count"], "count")
         return frames
 
-    def _warn(self, counts: dict[str, int]) -> None:
-        """Say in words what names are missing, and why, where that is more than a tenth."""
-        total, files, broken = sum(counts.values()), Counter[str](), 0
+    def _warn(self, view: str, counts: Counter[str]) -> None:
+        """Say in words what names are missing in a view, and why, where that is more than a tenth."""
+        total, files, broken = counts.total(), Counter[str](), 0
         for stack, count in counts.items():
             own = [name for name in stack.split(";") if not name.endswith(KERNEL_MARK)]
             if own and own[-1] == UNKNOWN:
@@ -113,16 +126,12 @@ class Stacks(Look):
                 files[own[-1]] += count
         for file, count in files.most_common(1):
             if count > _SHARE * total:
-                why = _DELETED if file.endswith(_DELETED_MARK) else _STRIPPED
-                self.warnings.append(f"{count} of {total} stacks end in {file}: {why}")
+                why = next((said for mark, said in _MARKS.items() if file.endswith(f"{mark}]")), _STRIPPED)
+                self.warnings.append(f"{view}: {count} of {total} stacks end in {file}: {why}")
         if broken > _SHARE * total:
             self.warnings.append(
-                f"{broken} of {total} stacks end in {UNKNOWN}: a process ended before its symbols were "
+                f"{view}: {broken} of {total} stacks end in {UNKNOWN}: a process ended before its symbols were "
                 "read, or its stack could not be followed."
-            )
-        for version in self._pythons.unknown:
-            self.warnings.append(
-                f"The functions of Python {version} are not named: the lab knows the frames of {VERSIONS}."
             )
 
     def _folded(self, stacks: Any, pid: int, python: int, user: int, kernel: int) -> str:

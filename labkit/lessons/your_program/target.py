@@ -155,6 +155,8 @@ class Running:
             if state == "T":
                 self._warn(f"{self.target.name} is stopped: `kill -CONT {self.target.pid}` lets it go on.")
             self.look_again()
+        elif self.target.cgroup is not None:
+            self._look_below(self.target.cgroup)
         if self.pids:
             try:
                 self._descriptor = os.pidfd_open(self.pids[0])
@@ -162,6 +164,15 @@ class Running:
                 raise BadArgument(
                     f"pid={self.pids[0]} has ended meanwhile.", "give the id of one that runs: see ps -e"
                 ) from None
+
+    def _look_below(self, cgroup: Path) -> None:
+        """Say how many processes are in the cgroups below, which are not watched."""
+        below = sum(_processes_in(Path(folder)) for folder, _, _ in os.walk(cgroup)) - _processes_in(cgroup)
+        if below > 0:
+            are = "1 process is" if below == 1 else f"{below} processes are"
+            self._warn(f"{are} in cgroups below {cgroup}, and not watched: pass the cgroup that they are in.")
+        elif not _processes_in(cgroup):
+            self._warn(f"No process is in {cgroup}: only those that join it are watched.")
 
     @property
     def pid(self) -> int | None:
@@ -271,6 +282,14 @@ def _comm(pid: int) -> str:
         return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
     except OSError:
         return ""
+
+
+def _processes_in(cgroup: Path) -> int:
+    """Return how many processes are directly in a cgroup; none in one of threads, or that is gone."""
+    try:
+        return len(proc.text(cgroup / "cgroup.procs").split())
+    except OSError:
+        return 0
 
 
 def _how(status: int) -> str:

@@ -21,7 +21,7 @@ import labkit
 from labkit.errors import BadArgument
 from labkit.lessons import your_program
 from labkit.lessons.your_program import tcp
-from labkit.lessons.your_program.target import check_target
+from labkit.lessons.your_program.target import Running, check_target
 from labkit.lessons.your_program.watching import look_at
 from labkit.running.cgroup import Cgroup
 from labkit.running.progress import silent
@@ -238,6 +238,25 @@ def test_a_cgroup_is_watched_and_its_neighbour_is_not() -> None:
 
         found = look_at(check_target(None, None, str(cgroup.path)), ["calls"], PATIENCE_S, silent, work)["calls"]
     assert found.set_index("call")["count"]["getpgid"] == 23
+
+
+@bpf
+def test_processes_below_a_cgroup_are_said_not_to_be_watched(obedient: Obedient) -> None:
+    with Cgroup() as cgroup:
+        below = cgroup.path / "below"
+        with Running(check_target(None, None, str(cgroup.path))) as nobody:
+            assert nobody.warnings == [f"No process is in {cgroup.path}: only those that join it are watched."]
+        below.mkdir()
+        (below / "cgroup.procs").write_text(str(obedient.process.pid))
+        try:
+            with Running(check_target(None, None, str(cgroup.path))) as running:
+                (said,) = running.warnings
+        finally:
+            cgroup.add(obedient.process.pid)
+            below.rmdir()
+        assert said.startswith(f"1 process is in cgroups below {cgroup.path}, and not watched")
+        with Running(check_target(None, None, str(cgroup.path))) as running:
+            assert running.warnings == []
 
 
 @bpf

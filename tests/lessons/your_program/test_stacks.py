@@ -18,7 +18,6 @@ import pytest
 from obedient import PATIENCE_S
 from witness import bpftrace
 
-import labkit
 from labkit.lessons import your_program
 from labkit.lessons.your_program import pythons
 from labkit.lessons.your_program.stacks import _below_python
@@ -150,11 +149,14 @@ def test_the_samples_are_as_many_as_the_cpu_time_says() -> None:
 def test_a_stripped_binary_is_named_in_brackets_and_in_words(tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     subprocess.run(["strip", "-o", bare, build("probes")], check=True)
-    words = [str(bare), "--go", "--work", "burn", "--seconds", "0.3", "--apple", "100", "--pear", "0", "--plum", "0"]
-    frame = labkit.watch("on_cpu", command=words)
+    burn = f"{bare} --go --work burn --seconds 0.3 --apple 100 --pear 0 --plum 0"
+    found = your_program.watch_all(["on_cpu", "off_cpu"], command=["sh", "-c", f"sleep 0.01; exec {burn}"])
+    frame = found["on_cpu"]
     named = frame[frame["stack"].str.contains("[bare]", regex=False)]
     assert named["count"].sum() > 0.5 * frame["count"].sum()
-    assert any("end in [bare]: a file whose symbols were removed" in line for line in frame.attrs["warnings"])
+    assert found["off_cpu"]["count"].sum() > 0  # which the warning does not count
+    warning = f"of {frame['count'].sum()} stacks end in [bare]: a file whose symbols were removed"
+    assert any(line.startswith("on_cpu: ") and warning in line for line in frame.attrs["warnings"])
 
 
 def test_what_a_python_function_called_is_below_the_interpreters_loop() -> None:
