@@ -170,7 +170,9 @@ static void receive(pid_t sender, int listener, int pipe_end, struct receipt *re
 	workload_die_with_parent(sender);
 	if (receiver_cpu >= 0)
 		workload_pin((int)receiver_cpu, "--receiver-cpu");
-	if (!room || epoll < 0)
+	if (!room)
+		die("malloc: %s", "Free memory: see `free -m`.", strerror(errno));
+	if (epoll < 0)
 		die("epoll_create1: %s", "Free memory: see `free -m`.", strerror(errno));
 	watch(epoll, listener, &listener);
 	watch(epoll, pipe_end, &pipe_end);

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from labkit.bpf.bcc import libbcc
 from labkit.errors import LabkitError, Missing
+from labkit.machine.refusals import who_refused
 
 _BPF_STATS_RUN_TIME = 0  # enum bpf_stats_type
 
@@ -121,7 +122,9 @@ def run_statistics() -> Iterator[None]:
     libbpf = ct.CDLL("libbpf.so.1", use_errno=True)
     fd = libbpf.bpf_enable_stats(_BPF_STATS_RUN_TIME)
     if fd < 0:
-        raise Missing(f"Run statistics are refused: {os.strerror(ct.get_errno())}.", "run as root: sudo make lab")
+        number = ct.get_errno()
+        who, fix = who_refused("bpf", number)
+        raise Missing(f"Run statistics: bpf(2) was refused ({os.strerror(number)}) {who}.", fix)
     try:
         yield
     finally:

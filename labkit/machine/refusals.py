@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import resource
+import traceback
 from pathlib import Path
 
 from labkit.errors import Missing
@@ -15,7 +16,7 @@ from labkit.machine.doctor import privileges
 from labkit.machine.doctor.rows import other_kernel
 from labkit.machine.lock_places import tracefs
 
-__all__ = ["files_refused", "no_tracefs", "refusal", "too_few_files", "who_refused"]
+__all__ = ["files_refused", "no_tracefs", "refusal", "refused_meanwhile", "too_few_files", "who_refused"]
 
 _REFUSALS = {os.strerror(number): number for number in (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EMFILE)}
 _FILES = 32  # a program of a few tracepoints, with its maps and clang's files
@@ -53,6 +54,28 @@ def who_refused(call: str, number: int) -> tuple[str, str]:
     if not privileges.lacking() and not privileges.seccomp_filtered() and _locked_down():
         return "by the kernel's lockdown mode", "cat /sys/kernel/security/lockdown  # set when the machine boots"
     return reason if reason.startswith("by ") else f"to this process: {reason}", fix
+
+
+def refused_meanwhile(purpose: str, error: OSError | RuntimeError) -> Missing | None:
+    """Return the error for a measurement in which a system call was refused that nobody expected to be, or None.
+
+    Parameters
+    ----------
+    purpose : what was measured.
+    error : Python's; one with a file name is about that file. No thread is a RuntimeError, which hides the number.
+    """
+    at = traceback.extract_tb(error.__traceback__)[-1].line
+    if isinstance(error, RuntimeError):
+        if "can't start new thread" not in str(error):
+            return None
+        what = f"No thread can be started for {purpose}: clone(2) is refused, or the limit of processes is reached."
+        return Missing(
+            what, "ulimit -u unlimited  # before the lab starts; in a container: --privileged, --pids-limit -1"
+        )
+    if error.errno not in (errno.EPERM, errno.ENOSYS) or error.filename is not None:
+        return None
+    who, fix = who_refused("such call", error.errno)
+    return Missing(f"A system call of {purpose} was refused ({error.strerror}) {who}.", fix, f"It was made here: {at}")
 
 
 def no_tracefs() -> Missing | None:

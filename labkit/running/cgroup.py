@@ -214,6 +214,6 @@ def _kill(folder: Path) -> None:
 
 def _not_writable(folder: Path) -> Missing:
     return Missing(
-        f"The cgroup {folder} may not be written: a read-only mount, or not root.",
+        f"The cgroup {folder} may not be written: a read-only mount, not root, or root without CAP_DAC_OVERRIDE.",
         f"run as root (in a container: --privileged), or: mount -o remount,rw {folder}",
     )

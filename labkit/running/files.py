@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from labkit.errors import LabkitError, Missing
+from labkit.machine import refusals
 from labkit.machine.mounts import IN_MEMORY, mount_of
 from labkit.running.progress import Progress, silent
 from labkit.schema import si_bytes
@@ -74,6 +75,9 @@ def writing(path: Path) -> Iterator[None]:
         if cause.errno == errno.EFBIG:
             reason = f"this process may write files of {resource.getrlimit(resource.RLIMIT_FSIZE)[0]} bytes at most"
             fix = "ulimit -f unlimited  # before the lab starts"
+        elif cause.errno in (errno.EPERM, errno.ENOSYS):
+            who, fix = refusals.who_refused("such call", cause.errno)
+            reason += f" {who}"
         raise Missing(f"A data file cannot be written to {path.parent}: {reason}.", fix) from cause
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from labkit.errors import Busy, Missing
-from labkit.machine import lock_places
+from labkit.machine import lock_places, refusals
 from labkit.machine.folders import open_own
 from labkit.machine.provenance import note_pressure
 from labkit.running import holder, owner, sweep
@@ -52,7 +52,8 @@ def exclusive(purpose: str, progress: Progress | None = None, *, timeout_s: floa
     Raises
     ------
     Busy : the other measurement did not end in time.
-    Missing : the lock cannot be used: its file is somebody else's, or flock(2) is refused.
+    Missing : the lock cannot be used: its file is somebody else's, or flock(2) is refused; or another system call was
+        refused in the block.
     """
     owner.close_abandoned()
     lock = _Lock()
@@ -70,6 +71,10 @@ def exclusive(purpose: str, progress: Progress | None = None, *, timeout_s: floa
 
         yield tell
         report(1.0, "done")
+    except (OSError, RuntimeError) as error:
+        if refused := refusals.refused_meanwhile(purpose, error):
+            raise refused from error
+        raise
     finally:
         try:
             held.close_with_newer()

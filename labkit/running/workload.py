@@ -37,7 +37,7 @@ TICK_S = 0.1
 ENDING_GRACE_S = 2.0
 UNABLE = 77
 _REFUSALS = {os.strerror(number): number for number in (errno.EPERM, errno.ENOSYS, errno.EMFILE)}
-_REFUSED_CALL = re.compile(rf"(?P<call>\w[\w ]*): (?P<said>{'|'.join(map(re.escape, _REFUSALS))})$")
+_REFUSED_CALL = re.compile(rf"(?:^|: )(?P<call>[a-z][a-z_0-9]*): (?P<said>{'|'.join(map(re.escape, _REFUSALS))})$")
 # Options that a workload reports back under the same name. The others are limits ("--ios"), or may end up smaller
 # ("--file-bytes").
 SETTINGS = frozenset(
@@ -237,7 +237,7 @@ class Workload:
         stdout = self._running.stdout
         assert stdout is not None
         started = time.monotonic()
-        with selectors.DefaultSelector() as selector:
+        with selectors.PollSelector() as selector:
             selector.register(stdout, selectors.EVENT_READ)
             while b"\n" not in self._pending:
                 gone_s = time.monotonic() - started

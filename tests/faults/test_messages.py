@@ -40,6 +40,7 @@ MEASURE = {
     "stages": "syscall_latency.stages(4096, ios=23)",
     "cross": "sockmap.measure(64, 'cross core', slices=2, slice_s=0.02)",
     "serve": "serve.calls('epoll', 5, requests=97)",
+    "watch": "your_program.watch(command=['true'])",
 }
 
 
@@ -80,6 +81,11 @@ FAULTS = [
         Fault(f"limit:NOFILE:{most}", measurement, rf"by the limit of {most} open files", "ulimit -n")
         for most, measurement in [(8, "hello"), (16, "hello"), (20, "hello"), (26, "pairs"), (9, "rings")]
     ),
+    Fault(
+        "refuse:prlimit64:EPERM", "hello", rf"A system call of lesson 01: hello was refused .* {FILTER}", "privileged"
+    ),
+    Fault("refuse:clone3:EPERM", "hello", r"No thread can be started for lesson 01: hello", "--pids-limit"),
+    Fault("refuse:sched_setaffinity:EPERM", "cross", rf"sched_setaffinity was refused .* {FILTER}", "privileged"),
     Fault("drop:sys_admin", "usdt", r"root, but without CAP_SYS_ADMIN", "privileged"),
     Fault("disk:ext4:64 fill:100", "rings", r"file of 64 KiB: 128 KiB should be free", "free some space", False),
     Fault("disk:ext4:64:ro", "engines", r"Read-only file system", "set LABKIT_DATA"),
@@ -91,6 +97,28 @@ FAULTS = [
 ]
 if IS_LONG:
     FAULTS += [
+        *(
+            Fault(f"refuse:{call}:{error}", measurement, rf"{call} was refused .* {FILTER}", "privileged")
+            for call, measurement in [
+                ("io_submit", "libaio"),
+                ("io_getevents", "libaio"),
+                ("prctl", "hello"),
+                ("timerfd_create", "serve"),
+                ("epoll_create1", "serve"),
+            ]
+            for error in ("EPERM", "ENOSYS")
+        ),
+        *(
+            Fault(f"refuse:{call}:{error}", measurement, rf"A system call of .* was refused .* {FILTER}", "privileged")
+            for call, measurement in [("pidfd_open", "watch"), ("fcntl", "hello"), ("prlimit64", "hello")]
+            for error in ("EPERM", "ENOSYS")
+        ),
+        Fault(
+            "refuse:fsync:EPERM", "sync", rf"cannot be written to .*: Operation not permitted {FILTER}", "privileged"
+        ),
+        Fault("refuse:io_setup:ENOSYS", "libaio", r"a seccomp filter on this process, refuses libaio", "doctor"),
+        Fault("drop:sys_admin", "watch", r"bpf\(2\) was refused .* root, but without CAP_SYS_ADMIN", "privileged"),
+        Fault("drop:dac_override", "sockmap", r"may not be written: .* without CAP_DAC_OVERRIDE", "privileged"),
         Fault("refuse:io_setup:EAGAIN", "libaio", r"libaio allows \d+ I/Os .* fs\.aio-max-nr", "doctor"),
         Fault(
             "says:/proc/sys/kernel/io_uring_disabled=2 refuse:io_uring_setup:EPERM",

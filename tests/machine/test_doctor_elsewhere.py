@@ -223,6 +223,18 @@ os.execv(sys.argv[1], sys.argv[1:])
     return [sys.executable, "-c", script]
 
 
+@pytest.mark.parametrize(
+    ("call", "number"), [("io_setup", errno.ENOSYS), ("io_submit", errno.EPERM), ("io_getevents", errno.ENOSYS)]
+)
+def test_a_seccomp_filter_on_libaio_is_named(call: str, number: int) -> None:
+    probe = (
+        "from labkit.machine.doctor import files; found = files.libaio(); print(found.state, found.reason, found.fix)"
+    )
+    said = subprocess.run([*filtered(number, call), sys.executable, "-c", probe], capture_output=True, text=True).stdout
+    assert said.startswith(f"refused a seccomp filter, as containers have, answers {call}: {os.strerror(number)}"), said
+    assert "seccomp=unconfined" in said
+
+
 RING_CALLS = ("io_uring_setup", "io_uring_enter", "io_uring_register")
 
 

@@ -33,10 +33,12 @@ void workload_pin(int cpu, const char *option)
 
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set))
-		die("%s %d: %s",
-		    "Run `nproc --all` and `taskset -p $$` to see which CPUs there are and which you may use.", option,
-		    cpu, strerror(errno));
+	if (!sched_setaffinity(0, sizeof(set), &set))
+		return;
+	if (errno != EINVAL)
+		die("sched_setaffinity: %s", "Run it outside of the filter that refuses the call.", strerror(errno));
+	die("%s %d: %s", "Run `nproc --all` and `taskset -p $$` to see which CPUs there are and which you may use.",
+	    option, cpu, strerror(errno));
 }
 
 void workload_begin(int argc, char **argv, const char *about, const struct option_row *rows)

@@ -215,10 +215,14 @@ static void one_round(void)
 static void open_all(void)
 {
 	clients = calloc((size_t)set.connections, sizeof(*clients));
+	if (!clients)
+		die("calloc: %s", "Free memory.", strerror(errno));
 	poll_set = epoll_create1(EPOLL_CLOEXEC);
-	timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (!clients || poll_set < 0 || timer < 0)
+	if (poll_set < 0)
 		die("epoll_create1: %s", "Free memory, or allow more open files: see `ulimit -n`.", strerror(errno));
+	timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (timer < 0)
+		die("timerfd_create: %s", "Free memory, or allow more open files: see `ulimit -n`.", strerror(errno));
 	want(EPOLL_CTL_ADD, NULL, EPOLLIN);
 	for (int64_t i = 0; i < set.connections; i++) {
 		clients[i].slow = i < set.slow;

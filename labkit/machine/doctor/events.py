@@ -129,7 +129,8 @@ def fentry() -> Finding:
         found = from_error(error)
         mode = host.lockdown_mode()
         if found.state == "refused" and mode not in ("", "none"):
-            return refused(f"{found.reason}; lockdown is in {mode} mode", other_kernel("no lockdown"))
+            said = f"{error.filename}: {error.strerror} (lockdown is in {mode} mode)"
+            return refused(said, other_kernel("no lockdown"))
         return found
 
 

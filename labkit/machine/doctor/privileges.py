@@ -23,7 +23,7 @@ __all__ = [
 
 # include/uapi/linux/capability.h; the numbers are the same on every architecture
 NEEDED = {"CAP_BPF": 39, "CAP_PERFMON": 38, "CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
-WANTED = {"CAP_SYS_RESOURCE": 24, "CAP_IPC_LOCK": 14, "CAP_SYS_PTRACE": 19}
+WANTED = {"CAP_DAC_OVERRIDE": 1, "CAP_SYS_RESOURCE": 24, "CAP_IPC_LOCK": 14, "CAP_SYS_PTRACE": 19}
 
 SUDO = "sudo make lab  # loading BPF programs needs root"
 CONTAINER = "make container  # or start your own container with --privileged"
@@ -41,8 +41,13 @@ def seccomp_filtered() -> bool:
 
 
 def lacking() -> list[str]:
-    """Return the needed capabilities that this process has not."""
+    """Return the needed capabilities that this process has not.
+
+    CAP_SYS_ADMIN includes CAP_BPF and CAP_PERFMON (bpf_capable and perfmon_capable in include/linux/capability.h).
+    """
     have = effective()
+    if "CAP_SYS_ADMIN" in have:
+        have |= {"CAP_BPF", "CAP_PERFMON"}
     return [name for name in NEEDED if name not in have]
 
 
@@ -56,6 +61,8 @@ def why_refused() -> tuple[str, str]:
         return "root only of a user namespace, as in a rootless container", CONTAINER
     if seccomp_filtered():
         return "by a seccomp filter, as containers have", CONTAINER
+    if less := [name for name in WANTED if name not in effective()]:
+        return f"by the kernel; this process is without {', '.join(less)}", CONTAINER
     return "by the kernel, although this process has every privilege", "dmesg | tail  # the kernel may say why"
 
 

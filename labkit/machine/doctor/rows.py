@@ -76,6 +76,8 @@ def from_error(error: OSError) -> Finding:
     if error.errno in (errno.EPERM, errno.EACCES):
         reason, fix = privileges.why_refused()
         return refused(f"{step}{told} ({reason})", fix)
+    if error.errno == errno.ENOSYS and privileges.seccomp_filtered():
+        return refused(f"{step}{told} (by a seccomp filter, as containers have)", privileges.CONTAINER)
     name = errno.errorcode.get(error.errno or 0, "")
     return missing(f"{step}{told}" + (f" ({name})" if name else ""), other_kernel())
 
