@@ -48,6 +48,8 @@ def compile_source(source: Source) -> Compiled:
     except LabkitError:
         raise
     except Exception as cause:  # BCC raises bare Exception, and prints clang's diagnostics on descriptor 2
+        if isinstance(cause, OSError) and (refused := refusals.refused_meanwhile("the compiler", cause)):
+            raise refused from cause
         raise compile_error(said.text() or str(cause), source.path, source) from None
     return Compiled(module, said.text())
 
