@@ -103,7 +103,9 @@ def verdict(row: Mapping[str, Any] | None) -> str:
 
 
 def _commonest(reasons: Iterable[str]) -> str:
-    return re.sub(r"\s+", " ", Counter(reasons).most_common(1)[0][0])
+    """Return the commonest reason, without the advice that may follow it, for a cell of a Markdown table."""
+    reason = Counter(reasons).most_common(1)[0][0].partition("Fix:")[0]
+    return re.sub(r"(?<!\S)(--[\w-]+)", r"`\1`", re.sub(r"\s+", " ", reason).strip())
 
 
 def _cells(results: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:

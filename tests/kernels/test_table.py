@@ -61,6 +61,8 @@ def test_a_started_test_that_ended_counts_once() -> None:
 
 def test_a_lesson_of_which_all_skips_is_not_possible_with_the_reason() -> None:
     assert verdict(row(told("a", "skipped", "there is no BTF"))) == "not possible here (there is no BTF)"
+    advised = "it has no rings:\n use --way uring\nFix: see `labkit doctor`\nmore"
+    assert verdict(row(told("a", "skipped", advised))) == "not possible here (it has no rings: use `--way` uring)"
 
 
 def test_what_was_not_reached_is_never_told_as_passed() -> None:
