@@ -27,6 +27,9 @@ _WARNINGS = (
     "-Wimplicit-fallthrough",
     "-Wtautological-unsigned-zero-compare",
     "-Wmisleading-indentation",
+    "-Wunreachable-code",
+    "-Wtautological-overlap-compare",
+    "-Wtautological-bitwise-compare",
 )
 _PROBE = re.compile(r"TRACEPOINT_PROBE\s*\(.*\)[\s{]*$")
 

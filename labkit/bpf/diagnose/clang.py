@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from labkit.bpf.diagnose import answers, conditions, grammar, habits, map_answers, numbers, texts
+from labkit.bpf.diagnose import answers, conditions, grammar, habits, map_answers, numbers, records, texts
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.events import event_problem
 from labkit.bpf.diagnose.finding import Finding
@@ -112,13 +112,16 @@ ERRORS: tuple[Row, ...] = (
     Row(r"'(\S+)' file not found", answers.header),
     Row(r"redefinition of '(\w+?)(?:_table_t)?'", map_answers.clash),
     Row(r"address of bit-field requested", numbers.bit_field),
+    Row(r"'(break|continue)' statement not in loop", conditions.outside),
+    Row(r"passing 'struct (\w+)' to parameter of incompatible type 'u64'", map_answers.struct_as_key),
     Row(r"unexpected ';' before '\)'", answers.macro),
     Row(r"expected ';'", answers.semicolon),
     Row(r"invalid preprocessing directive", grammar.comment),
     Row(r"unknown type name '(\w+)'", answers.type),
     Row(r"expected identifier or '\('", answers.cpp),
     Row(
-        r"invalid operands to binary expression \('void'|dereferencing .*'void|indirection requires", map_answers.lookup
+        r"invalid operands to binary expression \('(?:.* and ')?void'|dereferencing .*'void|indirection requires",
+        map_answers.lookup,
     ),
 )
 WARNINGS: tuple[Row, ...] = (
@@ -144,6 +147,13 @@ WARNINGS: tuple[Row, ...] = (
         explains=True,
     ),
     Row(r"incompatible pointer types initializing", map_answers.value_type),
+    Row(r"size is based on a different type '.* \*'", records.size_of_pointer),
+    Row(r"overlapping comparisons always evaluate to (true|false)", conditions.overlapping),
+    Row(r"bitwise (?:comparison|or with non-zero value) always evaluates to (true|false)", conditions.overlapping),
+    Row(
+        r"code will never be executed",
+        answers.fixed("nothing reaches this line", "move it above what leaves before it"),
+    ),
     Row(r"shift count >= width of type", numbers.shifted),
     Row(r"(\S+) has lower precedence than (\S+);", conditions.precedence),
     Row(r"logical not is only applied to the left hand side", conditions.not_first),

@@ -17,6 +17,8 @@ __all__ = [
     "named_only",
     "not_first",
     "not_inside",
+    "outside",
+    "overlapping",
     "precedence",
 ]
 
@@ -97,6 +99,28 @@ def not_inside(found: Match, code: Code, said: Said) -> Answer:
     """Answer a statement that is indented as if it were inside the if, else or loop above."""
     what = f"this line is indented as if it belonged to the {found[1]} above, and runs always"
     return what, f"put the lines of the {found[1]} into {{ and }}"
+
+
+def outside(found: Match, code: Code, said: Said) -> Answer:
+    """Answer a break below a loop whose body is one statement."""
+    what = f"{found[1]} is in no loop here"
+    for at in range(said.line - 1, code.function_at(said.line)[1], -1):
+        text = code.line(at).rstrip()
+        if re.match(r"\s*(?:for|while)\b.*\)$", text):
+            what += f": the one of line {at} has only the statement that follows it"
+            return what, f"put the lines of the loop into {{ and }}, and those of the if that decides about {found[1]}"
+    return what, "take it away, or write return 0;"
+
+
+def overlapping(found: Match, code: Code, said: Said) -> Answer:
+    """Answer two comparisons of one thing that are never, or always, both true."""
+    line, is_true = code.line(said.line), found[1] == "true"
+    parts = re.search(rf"({_NAME})\s*([!=<>]=?)\s*(\w+)\s*({re.escape('||' if is_true else '&&')})\s*\1\s*[!=<>]", line)
+    what = f"this condition is always {found[1]}"
+    if parts is None:
+        return what, "compare with a value that it can have"
+    right = f"{line[: parts.start(4)]}{'&&' if is_true else '||'}{line[parts.end(4) :]}"
+    return f"{what}, whatever {parts[1]} is", f"write {right.strip()}", {said.line: right}
 
 
 def falls_through(found: Match, code: Code, said: Said) -> Answer:

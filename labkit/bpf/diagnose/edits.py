@@ -8,7 +8,7 @@ import re
 from labkit.bpf.diagnose.code import Code
 from labkit.bpf.diagnose.habits import replaced_call
 
-__all__ = ["Edit", "cleared_in_a_loop", "log2_of_integers", "unsigned", "whole_numbers", "wider_member"]
+__all__ = ["Edit", "cleared_in_a_loop", "copied_whole", "log2_of_integers", "unsigned", "whole_numbers", "wider_member"]
 
 Edit = tuple[str, dict[int, str]] | None  # the fix in words, and line -> its new text
 
@@ -59,6 +59,18 @@ def cleared_in_a_loop(code: Code, line: int) -> Edit:
     loop = f"for (int word = 0; word < {size // 8}; word++) ((volatile u64 *)({given[0]}))[word] = 0"
     edits = replaced_call(code, line, name, loop)
     return (f"clear it in a loop of 8-byte words: {loop};", edits) if edits else None
+
+
+def copied_whole(code: Code, line: int) -> Edit:
+    """Return a copy of the whole array in place of one of as many bytes as a variable says."""
+    name = "__builtin_memcpy" if "__builtin_memcpy" in code.line(line) else "memcpy"
+    given = code.arguments(line, name)
+    to, source = (code.bytes_of(re.split(r"->|\.", each)[-1].strip("& ")) for each in (given[:2] or ["", ""]))
+    if len(given) != 3 or not to or not source or to > source or code.constant(given[2]) is not None:
+        return None
+    right = f"{name}({given[0]}, {given[1]}, sizeof({given[0].lstrip('& ')}))"
+    edits = replaced_call(code, line, name, right)
+    return (f"copy the whole array, whatever {given[2]} is: {right}", edits) if edits else None
 
 
 def wider_member(code: Code, line: int, kind: str) -> Edit:

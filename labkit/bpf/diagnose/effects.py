@@ -30,6 +30,74 @@ def warnings(code: Code) -> Iterator[Finding]:
     yield from _copies(code)
     yield from _beyond(code)
     yield from _tested_wrongly(code)
+    yield from _counted_twice(code)
+    yield from _begun_anew(code)
+    yield from _other_map(code)
+
+
+def _counted_twice(code: Code) -> Iterator[Finding]:
+    """Yield a map that counts the same system call where it begins, and again where it ends."""
+    counted: dict[tuple[str, ...], int] = {}
+    for found in re.finditer(
+        r"(?:^|[;{}])\s*(\w+)\s*\.\s*(?:atomic_)?increment\s*\(\s*(\w+)\s*\)", code.bare, re.MULTILINE
+    ):
+        line = code.line_at(found.start(1))
+        probe, declared = code.probe_at(line), code.declared(found[2], line)
+        _, first, last = code.function_at(line)
+        if probe is None or probe.category not in ("syscalls", "raw_syscalls") or first != probe.line:
+            continue
+        inside = "\n".join(code.bare.splitlines()[first - 1 : last])
+        if _is_conditional(inside, found.start(1) - sum(len(each) + 1 for each in code.bare.splitlines()[: first - 1])):
+            continue
+        key = code.line(declared[0]).strip() if declared else found[2]
+        call = re.sub(r"sys_(?:enter|exit)", "", probe.event)
+        begun = counted.setdefault((found[1], key, call), line)
+        if code.function_at(begun)[1] != first and "args->" not in key:
+            what = f"{found[1]} counts this call here, and in line {begun}: each call is counted twice"
+            yield Finding(line, 0, what, "count in one of the two functions")
+
+
+def _is_conditional(function: str, at: int) -> bool:
+    """Return whether a statement of a function is inside another one: a block, or the body of an if."""
+    above = function[:at].rstrip()
+    return above.count("{") - above.count("}") != 1 or not above.endswith((";", "{", "}"))
+
+
+def _begun_anew(code: Code) -> Iterator[Finding]:
+    """Yield a variable that begins with a constant, is counted up once, and then stored: the same value each time."""
+    for found in re.finditer(r"\b(\w+)\s*\.\s*update\s*\(\s*&\s*\w+\s*,\s*&\s*(\w+)\s*\)", code.bare):
+        line, name = code.line_at(found.start()), found[2]
+        declared, (_, first, last) = code.declared(name, line), code.function_at(line)
+        inside = "\n".join(code.bare.splitlines()[first - 1 : last]) if first else ""
+        changes = [*re.finditer(rf"(?:\+\+\s*{name}\b|\b{name}\s*(?:\+\+|\+=\s*\d+\s*))\s*;", inside)]
+        begun = declared and re.search(rf"\b{name}\s*=\s*(\d+)\s*;", code.line(declared[0]))
+        if (
+            not begun
+            or len(changes) != 1
+            or _is_conditional(inside, changes[0].start())
+            or re.search(r"\b(?:for|while|do|goto)\b", inside)
+        ):
+            continue
+        if len(re.findall(rf"\b{name}\b", inside)) == 3 and not re.search(rf"\b{found[1]}\s*\.\s*lookup", inside):
+            what = f"{name} begins with {begun[1]} in each run: {found[1]} gets the same value each time"
+            yield Finding(line, 0, what, f"let the map count: {found[1]}.increment(key)")
+
+
+def _other_map(code: Code) -> Iterator[Finding]:
+    """Yield a lookup in a hash that nothing fills, next to one of the same types that is filled and never looked up."""
+    hashes = [each for each in code.maps if each.macro in _KEPT[:2]]
+    unread = [each for each in hashes if _calls(code, each.name) and _calls(code, each.name) <= {"update", "insert"}]
+    for each in hashes:
+        alike = [other for other in unread if (other.key, other.value) == (each.key, each.value)]
+        looked_up = code.find(rf"\b{each.name}\s*\.\s*lookup\s*\(")
+        if alike and looked_up and never_filled(code, each.name):
+            other = alike[0].name
+            what = f"nothing puts an entry into {each.name}, and what is put into {other} is never looked up"
+            yield Finding(looked_up[0], 0, what, f"did you mean {other}.lookup(…)?")
+
+
+def _calls(code: Code, name: str) -> set[str]:
+    return set(re.findall(rf"\b{name}\s*\.\s*(\w+)\s*\(", code.bare))
 
 
 def _tested_wrongly(code: Code) -> Iterator[Finding]:

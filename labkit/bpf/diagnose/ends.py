@@ -70,6 +70,7 @@ ENDS: tuple[End, ...] = (
         "a block is copied whose size is not a small constant: BPF has no such function to call",
         "copy a constant number of bytes (1024 at most), or use bpf_probe_read_kernel(to, n, from)",
         _line(r"mem(?:cpy|move)\s*\("),
+        edit=edits.copied_whole,
     ),
     End(
         r"built-in function '(?:__multi3|__u?divti3|__u?modti3)'",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from labkit.bpf.diagnose.code import Code, Map
+from labkit.bpf.diagnose.code import Code, Map, put_before
 from labkit.bpf.diagnose.events import near
 from labkit.bpf.diagnose.said import Answer, Match, Said, edit
 
@@ -22,6 +22,7 @@ __all__ = [
     "not_followed",
     "passed",
     "pointer",
+    "struct_as_key",
     "subscript",
     "text_as_key",
     "value_type",
@@ -224,6 +225,14 @@ def clash(found: Match, code: Code, said: Said) -> Answer:
             if re.search(rf"(?<![\w.>]){name}\b", text)
         }
         return f"{name} is already the name of a function or type of C", f"give the map another name: my_{name}", edits
+    if own := code.find(rf"\bstruct\s+{name}\s*\{{"):
+        edits = {
+            at: re.sub(rf"\bstruct\s+{name}\b", f"struct my_{name}", text)
+            for at, text in enumerate(code.lines, 1)
+            if re.search(rf"\bstruct\s+{name}\b", text)
+        }
+        what = f"struct {name} (line {own[0]}) is already in the kernel's headers"
+        return what, f"give yours another name: struct my_{name}", edits
     if name.startswith("labkit_"):
         return (
             f"labkit.h has a map named {name} already",
@@ -251,6 +260,20 @@ def key(found: Match, code: Code, said: Said) -> Answer:
         f"a {part} of {used.name} has {other} bytes ({wanted}), {mine} has {one} ({passed})",
         f"declare {mine} as {wanted}" + (f" (line {at[0]})" if at else ""),
         wider,
+    )
+
+
+def struct_as_key(found: Match, code: Code, said: Said) -> Answer:
+    """Answer a struct as the key of a map that was declared without a type for its keys."""
+    used = next((each for each in code.maps if re.search(rf"\b{each.name}\s*\.", code.line(said.line))), None)
+    if used is None or used.key not in ("", "u64"):
+        return None
+    right = f"{used.macro}({used.name}, struct {found[1]}{', u64' if 'HASH' in used.macro else ''})"
+    edits = {used.line: re.sub(rf"{used.macro}\s*\([^()]*\)", right, code.line(used.line))}
+    return (
+        f"a key of {used.name} is a u64, and a struct {found[1]} is passed",
+        f"in line {used.line} write {right}",
+        edits,
     )
 
 
@@ -283,15 +306,13 @@ def no_such_macro(found: Match, code: Code, said: Said) -> Answer:
 
 def lookup(found: Match, code: Code, said: Said) -> Answer:
     line = code.line(said.line)
-    used = re.search(r"\*\s*(\w+)\.lookup\w*\(([^)]*)\)", line)
+    used = re.search(r"\*\s*((\w+)\.lookup\w*\([^()]*\))", line)
     if used is None:
         return None
-    declared = code.map_named(used[1])
-    kind = declared.value if declared and declared.value else "u64"
-    return (
-        "what lookup gives has to be kept in a variable before it is used",
-        f"write {kind} *n = {used[1]}.lookup({used[2]}); if (n) *n += 1;",
-    )
+    declared = code.map_named(used[2])
+    kept = f"{declared.value if declared and declared.value else 'u64'} *found = {used[1]}; if (!found) return 0;"
+    edited = put_before(line.replace(used[0], "*found", 1), kept)
+    return "what lookup gives has to be tested before it is used", f"write {edited.strip()}", {said.line: edited}
 
 
 def followed(found: Match, code: Code, said: Said) -> Answer:

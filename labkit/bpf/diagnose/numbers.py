@@ -14,6 +14,14 @@ __all__ = ["bit_field", "cut", "overflow", "shifted", "warnings"]
 
 _NARROW = r"u32|s32|int|unsigned(?:\s+int)?|u16|u8|__u32"
 _UNSIGNED = r"u64|u32|size_t|unsigned(?:\s+(?:int|long))?|__u64|__u32|uint64_t|uint32_t"
+_SHORT = {1_000: "us", 1_000_000: "ms", 1_000_000_000: "s"}
+_UNITS = {  # what a name may end with -> the nanoseconds of one
+    **dict.fromkeys(("us", "usec", "usecs", "micros"), 1_000),
+    **dict.fromkeys(("ms", "msec", "msecs", "millis"), 1_000_000),
+    **dict.fromkeys(("s", "sec", "secs", "seconds"), 1_000_000_000),
+}
+_PER = {"NSEC_PER_USEC": 1_000, "NSEC_PER_MSEC": 1_000_000, "NSEC_PER_SEC": 1_000_000_000}
+_MODES = ("O_RDONLY", "O_WRONLY", "O_RDWR")
 _IN_NETWORK_ORDER = r"h_proto|source|dest|saddr|daddr|remote_port|remote_ip4|local_ip4|protocol"
 
 
@@ -72,6 +80,10 @@ def warnings(code: Code) -> Iterator[Finding]:
         yield from _byte_order(line, text)
         if of_exit:
             yield from _result(code, line, text)
+        yield from _unit(code, line, text)
+        yield from _user_or_group(line, text)
+        yield from _without_bits(code, line, text)
+        yield from _below_zero(code, line, text)
     yield from _halves(code)
     yield from _other_half(code)
 
@@ -86,6 +98,69 @@ def _time(code: Code, line: int, text: str) -> Iterator[Finding]:
         kept = re.search(rf"\b(\w+)\.(?:update|insert)\s*\([^;]*,\s*&{found[2]}\b", code.bare)
         fix = f"declare {found[2]} as u64" + (f", and the values of {kept[1]} too" if kept else "")
         yield Finding(line, 0, what, fix)
+
+
+def _unit(code: Code, line: int, text: str) -> Iterator[Finding]:
+    """Yield a time in nanoseconds that is divided, and named after another unit than it then has."""
+    found = re.search(rf"\b(\w*?_?)({'|'.join(_UNITS)})\s*=\s*(?!=)([^;/]+?)\s*/\s*(\w+)\s*;", text)
+    if found is None or (found[1] and not found[1].endswith("_")):
+        return
+    start, divisor = found[3].strip("( )"), code.constant(found[4]) or _PER.get(found[4], 0)
+    if start.isidentifier():
+        first, last = code.function_at(line)[1:]
+        inside = "\n".join(code.bare.splitlines()[first - 1 : last])
+        set_to = re.findall(rf"\b{start}\s*(?:[-+*/%]|<<|>>)?=(?!=)([^;]*);", inside)
+        start = set_to[0] if len(set_to) == 1 else ""
+    if "bpf_ktime_get_ns" not in start or "/" in start or _UNITS[found[2]] == divisor or divisor not in _SHORT:
+        return
+    name, right = f"{found[1]}{found[2]}", _UNITS[found[2]]
+    what = f"nanoseconds / {found[4]} are {_SHORT[divisor]}, and the name {name} says {_SHORT[right]}"
+    yield Finding(line, 0, what, f"divide by {right}, or change the name")
+
+
+def _user_or_group(line: int, text: str) -> Iterator[Finding]:
+    """Yield the halves of bpf_get_current_uid_gid() under each other's names."""
+    for found in re.finditer(r"(\w+)\s*=\s*(?:\(\w+\)\s*)?bpf_get_current_uid_gid\s*\(\s*\)\s*(>>\s*32)?", text):
+        name, is_upper = found[1], found[2] is not None
+        is_user, is_group = re.search(r"uid|user", name), re.search(r"gid|group", name)
+        if bool(is_user) == bool(is_group) or bool(is_group) == is_upper:
+            continue
+        half, other, whose = ("upper", "user", "group") if is_upper else ("lower", "group", "user")
+        right = "(u32)bpf_get_current_uid_gid()" if is_upper else "bpf_get_current_uid_gid() >> 32"
+        what = f"{name} gets the {half} 32 bits of bpf_get_current_uid_gid(), which are the {whose}'s id"
+        yield Finding(line, 0, what, f"for the {other} write {right}")
+
+
+def _without_bits(code: Code, line: int, text: str) -> Iterator[Finding]:
+    """Yield & with a name that is 0, and == with one flag of several."""
+    if found := re.search(r"(\b[\w.>-]*\bflags)\s*([!=])=\s*((?:O|MAP|CLONE|MSG)_[A-Z]+)\b(?!\s*\|)", text):
+        right = f"{found[1]} & {found[3]}"
+        right = f"({found[1]} & O_ACCMODE) {found[2]}= {found[3]}" if found[3] in _MODES else right
+        right = f"!({right})" if found[2] == "!" and found[3] not in _MODES else right
+        yield Finding(
+            line, 0, f"{found[1]} may hold other flags next to {found[3]}: then they are not equal", f"write {right}"
+        )
+    for found in re.finditer(r"(\b[\w.>-]+)\s*(?<!&)&\s*([A-Z_][A-Z0-9_]+)\b(?!\s*[|(<])", text):
+        if found[2] != "O_RDONLY" and code.constant(found[2]) != 0:
+            continue
+        right = f"({found[1]} & O_ACCMODE) == O_RDONLY" if found[2] == "O_RDONLY" else f"{found[1]} == {found[2]}"
+        yield Finding(line, 0, f"{found[2]} is 0: {found[0]} is always 0", f"write {right}")
+
+
+def _below_zero(code: Code, line: int, text: str) -> Iterator[Finding]:
+    """Yield a test of an unsigned difference that is meant to find it negative."""
+    found = re.search(r"\bif\s*\(\s*(\w+)\s*(<=|>)\s*0\s*[)&|]", text)
+    declared = code.declared(found[1], line) if found else None
+    if found is None or declared is None or not re.fullmatch(_UNSIGNED, declared[1]):
+        return
+    start = re.search(rf"\b{found[1]}\s*=\s*([\w.>-]+)\s+-\s+([\w.>-]+)\s*;", code.line(declared[0]))
+    above = "\n".join(code.bare.splitlines()[: line - 1])
+    timed = start and any(re.search(rf"\b{re.escape(one)}\s*=.*bpf_ktime", above) for one in start.groups())
+    one, other = (re.escape(each) for each in start.groups()) if start else ("", "")
+    if start is None or timed or re.search(rf"{one}\s*[<>]=?\s*{other}|{other}\s*[<>]=?\s*{one}", above):
+        return
+    what = f"{found[1]} is unsigned ({declared[1]}, line {declared[0]}): where {start[2]} is larger than {start[1]}, "
+    yield Finding(line, 0, f"{what}it is a huge number, not a negative one", f"compare {start[1]} with {start[2]}")
 
 
 def _one(code: Code, line: int, text: str) -> Iterator[Finding]:

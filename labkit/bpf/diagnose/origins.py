@@ -20,7 +20,7 @@ _ROUNDS = 16  # of a loop that had no limit
 
 def number_as_address(code: Code, line: int, said: str) -> Finding | None:
     """Return where an address came from that is a number for the verifier."""
-    checks = (_initial_values, _copied_directly, _of_the_record, _of_a_copy)
+    checks = (_initial_values, _copied_directly, _of_the_record, _struct_of_the_record, _of_a_copy)
     return next((found for check in checks if (found := check(code, line))), None)
 
 
@@ -77,6 +77,24 @@ def _of_the_record(code: Code, line: int) -> Finding | None:
     return None
 
 
+def _struct_of_the_record(code: Code, line: int) -> Finding | None:
+    """A field of a system call's record is the address of a struct of the process; its members are read directly."""
+    probe, text = code.probe_at(line), code.line(line)
+    found = re.search(r"(args->(\w+))\s*(?:\[\s*(\w+)\s*\]\s*\.|->)\s*(?=\w)", text)
+    if found is None or probe is None or probe.category != "syscalls":
+        return None
+    kind = re.match(r"(?:const\s+)?(struct\s+\w+)\s*\*$", field_type(probe.category, probe.event, found[2]))
+    what = f"{found[1]} is an address of the process: the kernel's program cannot read through it"
+    if kind is None:
+        return None
+    copy = f"{kind[1]} copy = {{}}; bpf_probe_read_user(&copy, sizeof(copy), "
+    copy += f"&{found[1]}[{found[3]}]);" if found[3] else f"{found[1]});"
+    edited = f"{text[: found.start()]}copy.{text[found.end() :]}"
+    is_declaration = re.match(r"\s*(?:struct\s+)?\w+\s*\*?\s*\w+\s*=", text)
+    edited = put_before(edited, copy if is_declaration else f"{{ {copy}") + ("" if is_declaration else " }")
+    return Finding(line, found.start() + 1, what, f"copy the struct first: {copy}", edits={line: edited})
+
+
 def _set_from_record(code: Code, line: int, name: str) -> tuple[int, str] | None:
     for at in range(line, 0, -1):
         if found := re.search(rf"\b{name}\s*=\s*(?:\([^)]*\)\s*)?args->(\w+)\s*;", code.lines[at - 1]):
@@ -125,7 +143,7 @@ def unlimited_loop(code: Code, line: int, said: str) -> Finding | None:
     for at in range(line, 0, -1):
         text = code.lines[at - 1]
         if re.match(r"[^\s}#/].*\)\s*\{?\s*$|\w.*\{\s*$", text):  # the function begins
-            return None
+            return _until_at_its_end(code, at)
         loop = re.search(r"\bfor\s*\(([^;]*);([^;]*);(.*)\)|\bwhile\s*\((.*)\)", text)
         if loop is None:
             continue
@@ -145,6 +163,23 @@ def unlimited_loop(code: Code, line: int, said: str) -> Finding | None:
         edits = {at: text[: loop.start()] + limited + text[loop.end() :]}
         return Finding(at, loop.start() + 1, what, f"limit it, to {_ROUNDS} rounds for example: {limited}", edits=edits)
     return None
+
+
+def _until_at_its_end(code: Code, first: int) -> Finding | None:
+    """A loop of do and while of the function that begins in a line: its limit is put where it begins."""
+    last = code.function_at(first)[2]
+    begins = [at for at in range(first, last) if re.match(r"\s*do\s*\{\s*$", code.line(at))]
+    ends = [
+        (at, end) for at in range(first, last) if (end := re.match(r"(\s*)\}\s*while\s*\((.*)\)\s*;", code.line(at)))
+    ]
+    if len(begins) != 1 or len(ends) != 1:
+        return None
+    at, (until, end) = begins[0], ends[0]
+    limited = f"for (int turn = 0; turn < {_ROUNDS}; turn++) {{"
+    edits = {at: code.line(at).replace("do {", limited), until: f"{end[1]}    if (!({end[2]})) break; }}"}
+    what = "no constant limits this loop, so the verifier has to follow it forever"
+    fix = f"limit it, to {_ROUNDS} rounds for example: {limited} … if (!({end[2]})) break; }}"
+    return Finding(at, 0, what, fix, edits=edits)
 
 
 def _counter_given_away(code: Code, at: int, line: int, text: str) -> Finding | None:

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from labkit.bpf.diagnose.code import Code, number
 from labkit.bpf.diagnose.events import field_type
 from labkit.bpf.diagnose.finding import Finding
+from labkit.bpf.diagnose.said import Answer, Match, Said
 
-__all__ = ["certain", "not_reserved", "size_in_buffer", "too_long", "warnings"]
+__all__ = ["certain", "not_reserved", "size_in_buffer", "size_of_pointer", "too_long", "warnings"]
 
 _SENDS = re.compile(r"\b(\w+)\s*\.\s*(ringbuf_output|perf_submit|perf_submit_skb)\s*\(")
 _DATA = {"ringbuf_output": 0, "perf_submit": 1, "perf_submit_skb": 2}
@@ -129,6 +130,17 @@ def _sizes_of_pointers(code: Code) -> Iterator[Finding]:
             yield Finding(line, 0, what, f"write sizeof({found[2]})")
 
 
+def size_of_pointer(found: Match, code: Code, said: Said) -> Answer:
+    """Answer memset and memcpy with the size of a pointer."""
+    line = code.line(said.line)
+    size = re.search(r"\bsizeof\s*\(?\s*(\w+)\b\s*\)?", line)
+    if size is None:
+        return None
+    right = f"sizeof(*{size[1]})"
+    what = f"sizeof({size[1]}) is the size of a pointer, 8 bytes, not of what it points to"
+    return what, f"write {right}", {said.line: line.replace(size[0], right)}
+
+
 def _struct(code: Code, name: str, line: int) -> str:
     """Return the struct of a variable, or of what it points to; empty for another variable."""
     found = re.findall(rf"\bstruct\s+(\w+)\s+\**\s*{re.escape(name)}\b", code.above(line))
@@ -169,7 +181,10 @@ def _thread_id(code: Code) -> Iterator[Finding]:
     found = code.find(
         r"\b(?:u32|int|pid_t)\s+(pid|tgid)\s*=\s*(?:\([\w ]+\)\s*)?bpf_get_current_pid_tgid\s*\(\s*\)\s*;"
     )
-    if found:
+    used = re.findall(rf"(?:\.\s*(\w+)\s*\(\s*&\s*)?\b{found[1][1]}\b", code.bare) if found else []
+    set_at = re.findall(rf"\b{found[1][1]}\s*=(?!=)", code.bare) if found else []
+    is_of_a_pair = {each for each in used if each} >= {"update", "lookup"} and used.count("") == len(set_at)
+    if found and not is_of_a_pair:  # a map by thread that one probe fills and another one looks up
         what = f"{found[1][1]} gets the lower 32 bits, which are the thread's id, not the process's"
         yield Finding(found[0], 0, what, "for the process write bpf_get_current_pid_tgid() >> 32")
 

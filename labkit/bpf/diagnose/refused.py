@@ -17,6 +17,7 @@ from labkit.errors import VerifierError
 
 __all__ = ["cause", "nothing_left", "remarks"]
 
+_UNREACHED = "will never be executed"
 _LEFT_CALL = r"last insn is not an exit|the call stack of \d+ frames|unreachable insn|jump out of range|unknown func"
 # which refusals a warning of clang explains, by clang's words: the verifier's kinds
 _EXPLAINED = (
@@ -34,13 +35,14 @@ def remarks(warned: str, path: str, code: Code) -> list[Finding]:
     """Return what is worth a remark in an accepted program: clang's warnings, and what does not do what it says."""
     told = clang.warnings(in_file(warned, path, code), code)
     return [
-        *(each for each in told if "library function" not in each.words),  # clang has made it of plain instructions
+        *(each for each in told if not re.search(f"library function|{_UNREACHED}", each.words)),  # made of instructions
         *written.warnings(code),
         *_foreign(code),
         *buffers.short_buffers(code),
         *buffers.padded_keys(code),
         *buffers.address_keys(code),
         *buffers.unset_members(code),
+        *(each for each in told if _UNREACHED in each.words),  # another remark may say why
     ]
 
 
@@ -132,6 +134,12 @@ def _global(code: Code, line: int, said: str) -> Finding | None:
     if used is None:
         return None
     declared = code.lines[code.globals[used] - 1]
+    is_set = re.search(rf"\b{used}(?:\.\w+)*\s*=(?!=)(?![^;]*\b{used}\b)", code.line(line))
+    if is_set and re.match(r"\s+static\s+(?!const)[^=]*;", declared):
+        right = declared.replace("static ", "", 1)  # it is set before it is read: nothing is to be kept
+        right = right.replace(f"{used};", f"{used} = {{}};") if "struct" in right else right
+        what = f"BCC has no static variables: {used} (line {code.globals[used]}) is left behind"
+        return Finding(line, 0, what, f"write {right.strip()}", edits={code.globals[used]: right})
     if "[" in declared and re.search(r"\bchar\b[^=]*\*", declared):
         what = f"BCC leaves the table of texts {used} (line {code.globals[used]}) behind"
         return Finding(line, 0, what, "send the number to Python, and choose the text there; or write a switch")
@@ -169,12 +177,17 @@ def _below(code: Code, name: str) -> str:
 
 
 def _recursion(code: Code, line: int, said: str) -> Finding | None:
+    fix = "write a loop with a constant limit: for (int i = 0; i < 20; i++)"
     for name, (begin, body) in code.functions.items():
         again = re.search(rf"\b{name}\s*\(", body)
         if again and name not in [probe.event for probe in code.probes]:
             at = begin + body[: again.start()].count("\n")
-            fix = "write a loop with a constant limit: for (int i = 0; i < 20; i++)"
             return Finding(at, 0, f"{name} calls itself, and nothing limits how often", fix)
+        for other, (first, within) in code.functions.items():
+            back = re.search(rf"\b{name}\s*\(", within)
+            if other != name and back and re.search(rf"\b{other}\s*\(", body):
+                at = first + within[: back.start()].count("\n")
+                return Finding(at, 0, f"{name} and {other} call each other, and nothing limits how often", fix)
     return None
 
 

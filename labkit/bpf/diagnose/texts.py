@@ -223,13 +223,13 @@ def wrong_values(code: Code) -> Iterator[Finding]:
     for found in re.finditer(rf"\bbpf_trace_printk\s*\(\s*{_LITERAL}", code.bare):
         line = code.line_at(found.start())
         given = code.arguments(line, "bpf_trace_printk")
-        wanted = sum(1 for each in _CONVERSION.findall(found[1]) if each != "%")
+        wanted = sum(1 for each in _CONVERSION.findall(given[0] if given else "") if each != "%")
         if given and len(given) - 1 != wanted and not given[-1].startswith("sizeof"):
             values = "1 value" if wanted == 1 else f"{wanted} values"
             what = f"the format has places for {values}, and gets {len(given) - 1}"
             yield Finding(line, 0, what, "give each % a value: the others print what lies in a register")
         elif given:
-            each = [one for one in _CONVERSION.findall(found[1]) if one != "%"]
+            each = [one for one in _CONVERSION.findall(given[0]) if one != "%"]
             yield from _of_another_kind(code, line, list(zip(each, given[1:], strict=False)))
 
 
@@ -250,6 +250,13 @@ def _of_another_kind(code: Code, line: int, pairs: list[tuple[str, str]]) -> Ite
 
 def stored_addresses(code: Code) -> Iterator[Finding]:
     """Yield what puts the address of a variable on the stack into a map, where nothing is left of the variable."""
+    address = r"\b(\w+)\s*=\s*\((?:u64|long|unsigned long|size_t)\)\s*(&?)\s*(\w+)\s*;"
+    for found in re.finditer(address, code.bare):
+        line, rest = code.line_at(found.start()), code.bare[found.end() :].partition("\n}")[0]
+        is_key = re.search(rf"\.\s*(?:increment|lookup\w*|update)\s*\(\s*&?\s*{found[1]}\b", rest)
+        if is_key and ((found[2] and code.declared(found[3], line)) or code.bytes_of(found[3])):
+            what = f"{found[1]} is the address of {found[3]} on the stack, not what is in it"
+            yield Finding(line, 0, what, f"copy what is in it: __builtin_memcpy(&to, &{found[3]}, sizeof(to));")
     for found in re.finditer(r"\b(\w+)\s*\.\s*(update|insert)\s*\(", code.bare):
         line, each = code.line_at(found.start()), code.map_named(found[1])
         given = code.arguments(line, found[2])

@@ -159,20 +159,14 @@ def _dialect(code: Code) -> Iterator[Finding]:
     )
 
 
-_MACROS = (
-    "TRACEPOINT_PROBE",
-    "RAW_TRACEPOINT_PROBE",
-    "KFUNC_PROBE",
-    "KRETFUNC_PROBE",
-    "BPF_HASH",
-    "BPF_ARRAY",
-    "BPF_PERCPU_ARRAY",
-    "BPF_PERCPU_HASH",
-    "BPF_HISTOGRAM",
-    "BPF_PERF_OUTPUT",
-    "BPF_RINGBUF_OUTPUT",
-    "BPF_STACK_TRACE",
-)
+_MACROS = (  # of helpers.h of BCC
+    "TRACEPOINT_PROBE RAW_TRACEPOINT_PROBE KFUNC_PROBE KRETFUNC_PROBE BPF_HASH BPF_ARRAY BPF_PERCPU_ARRAY "
+    "BPF_PERCPU_HASH BPF_HISTOGRAM BPF_PERF_OUTPUT BPF_RINGBUF_OUTPUT BPF_STACK_TRACE BPF_STACK_TRACE_BUILDID "
+    "BPF_PERF_ARRAY BPF_PROG_ARRAY BPF_CGROUP_ARRAY BPF_QUEUE BPF_STACK BPF_LPM_TRIE BPF_TABLE BPF_F_TABLE "
+    "BPF_TABLE_PUBLIC BPF_TABLE_SHARED BPF_TABLE_PINNED BPF_ARRAY_OF_MAPS BPF_HASH_OF_MAPS BPF_SOCKMAP BPF_SOCKHASH "
+    "BPF_SK_STORAGE BPF_TASK_STORAGE BPF_INODE_STORAGE BPF_CGROUP_STORAGE BPF_PERCPU_CGROUP_STORAGE BPF_CPUMAP "
+    "BPF_DEVMAP BPF_XSKMAP BPF_XDP_REDIRECT_MAP"
+).split()
 
 
 _CALLED = {
@@ -241,6 +235,8 @@ def _events(code: Code) -> Iterator[Finding]:
 
 
 _RECORD = re.compile(r"\bbpf_probe_read_user(?P<str>_str)?\s*\([^;]*?,\s*(?:\([^)]*\)\s*)?args->(?P<name>\w+)\s*\)")
+_OF_KERNEL = re.compile(r"\bbpf_probe_read_user(?P<str>_str)?\s*\([^;]*?,\s*&?\s*(?P<name>\w+)->[\w.>-]+\s*\)")
+_KERNELS = "task_struct|sock|file|inode|dentry|mm_struct|nsproxy|cred|sk_buff|request|bio"
 _USER = re.compile(r"\bbpf_probe_read_kernel(?P<str>_str)?\s*\([^;]*?,\s*(?:\([^)]*\)\s*)?(?P<from>args->\w+)\s*\)")
 
 
@@ -274,6 +270,12 @@ def warnings(code: Code) -> Iterator[Finding]:
             and "[" in declared(probe.category, probe.event, found["name"])
         ):
             what = f"args->{found['name']} is a part of the record, which is the kernel's: nothing is read there"
+            yield Finding(line, 0, what, f"write bpf_probe_read_kernel{found['str'] or ''}")
+    for found in _OF_KERNEL.finditer(code.bare):
+        name, line = found["name"], code.line_at(found.start())
+        kind = re.search(rf"\bstruct\s+({_KERNELS})\s*\*\s*{name}\b", code.above(line))
+        if kind:
+            what = f"{name} is the address of a struct {kind[1]} in the kernel, and the helper reads a process's memory"
             yield Finding(line, 0, what, f"write bpf_probe_read_kernel{found['str'] or ''}")
     for found in _USER.finditer(code.bare):
         line = code.line_at(found.start())

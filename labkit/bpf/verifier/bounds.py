@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from labkit.bpf.diagnose.code import Code, number, put_before
 from labkit.bpf.verifier.repair import Repair
@@ -30,40 +31,70 @@ def limits(code: Code, line: int, said: str, helper: str) -> Iterator[Repair]:
             words = f"the address {argument} may leave its array"
             yield from _bounded(code, line, added[1], room - size, words, f"{size} bytes fit only up to {room - size}")
         return
-    for lower in re.finditer(r"(\w+)\s*\[\s*([^\W\d]\w*)\s*-\s*(\d+)\s*\]", text):
-        dimension = _dimension(code, lower[1])
-        if dimension:
-            yield from _lower(code, line, lower[2], int(lower[3]), dimension)
-    for index in re.finditer(r"(\w+)\s*\[\s*([^\W\d]\w*)\s*\]", text):
-        dimension = _dimension(code, index[1])
-        if dimension:
-            words = f"the index {index[2]} may leave {index[1]}[{dimension}]"
-            yield from _bounded(code, line, index[2], dimension - 1, words, f"{dimension - 1} is the last")
-    for index in re.finditer(r"(\w+)\s*\[\s*([\w.>-]+\s*[&%]\s*\w+)\s*\]", text):
-        dimension = _dimension(code, index[1])
-        above = code.line(line - 1)
-        at = line - 1 if re.match(r"\s*if\b.*\)\s*$", above) else line  # the body of an if is one statement
-        if dimension and not re.match(r"\s*(?:else|for|while)\b", text):
-            place = code.line(at)
-            test = f'u64 at = {index[2]}; asm volatile("" : "+r"(at)); if (at >= {dimension}) return 0;'
-            edits = {line: f"{text[: index.start(2)]}at{text[index.end(2) :]}"}
-            edits[at] = f"{place[: len(place) - len(place.lstrip())]}{test} {edits.get(at, place).lstrip()}"
-            words = (
-                f"the index of {index[1]}[{dimension}] may leave it, as far as the verifier can follow what clang made"
-            )
-            yield Repair(words, f"test it where clang cannot drop the test: {test}", edits)
-    for index in re.finditer(r"(\w+)\s*\[\s*([^\W\d]\w*(?:(?:->|\.)\w+)+)\s*\]", text):
-        dimension = _dimension(code, index[1])
-        if dimension:
-            test = f"u64 at = {index[2]}; if (at >= {dimension}) return 0;"
-            edited = put_before(f"{text[: index.start(2)]}at{text[index.end(2) :]}", test)
-            words = f"the index {index[2]} may leave {index[1]}[{dimension}]: nothing limits it"
-            yield Repair(words, f"test a copy of it before its use: {test}", {line: edited})
+    for index in _indices(code, text):
+        if lower := re.fullmatch(r"([^\W\d]\w*)\s*-\s*(\d+)", index.written):
+            yield from _lower(code, line, lower[1], int(lower[2]), index.dimension)
+    for index in _indices(code, text):
+        if index.written.isidentifier():
+            words = f"the index {index.written} may leave {index.array}"
+            last = index.dimension - 1
+            yield from _bounded(code, line, index.written, last, words, f"{last} is the last")
+    yield from _tested_copies(code, line)
 
 
-def _dimension(code: Code, name: str) -> int | None:
-    found = re.search(rf"\b\w+[\s*]+{name}\s*\[\s*([^\]]+)\s*\]\s*(?:;|=|,)", code.bare)
-    return code.constant(found[1]) if found else None
+@dataclass(frozen=True)
+class _Index:
+    """An index in a line, its place there, and the elements that the array has in this dimension."""
+
+    array: str
+    written: str
+    start: int
+    end: int
+    dimension: int
+
+
+def _indices(code: Code, text: str) -> Iterator[_Index]:
+    for found in re.finditer(r"(\w+)((?:\s*\[[^\[\]]+\])+)", text):
+        declared = re.search(rf"\b\w+[\s*]+{found[1]}((?:\s*\[[^\]]+\])+)\s*(?:;|=|,)", code.bare)
+        dimensions = [code.constant(each) for each in re.findall(r"\[([^\]]+)\]", declared[1])] if declared else []
+        for each, dimension in zip(re.finditer(r"\[([^\[\]]+)\]", found[2]), dimensions, strict=False):
+            if dimension:
+                start = found.start(2) + each.start(1)
+                whole = f"{found[1]}[{dimension}]" if len(dimensions) == 1 else found[1]
+                yield _Index(whole, each[1].strip(), start, start + len(each[1]), dimension)
+
+
+def _tested_copies(code: Code, line: int) -> Iterator[Repair]:
+    """Yield a test of copies of the indices that a line uses."""
+    text = code.line(line)
+    used = [each for each in _indices(code, text) if code.constant(each.written) is None]
+    if not used or re.match(r"\s*(?:else|for|while)\b", text):
+        return
+    at = line - 1 if re.match(r"\s*if\b.*\)\s*$", code.line(line - 1)) else line  # the body of an if is one statement
+    names = ["at", *(f"at{number}" for number in range(2, len(used) + 1))]
+    edited = text
+    for each, name in reversed([*zip(used, names, strict=True)]):
+        edited = f"{edited[: each.start]}{name}{edited[each.end :]}"
+    copies = " ".join(f"u64 {name} = {each.written};" for each, name in zip(used, names, strict=True))
+    outside = " || ".join(f"{name} >= {each.dimension}" for each, name in zip(used, names, strict=True))
+    hidden = " ".join(f'asm volatile("" : "+r"({name}));' for name in names)
+    is_known = any(re.search(r"[&%]", each.written) for each in used)
+    words = f"the index {' or '.join(each.written for each in used)} may leave {used[0].array}"
+    if is_known:
+        words = f"the index of {used[0].array} may leave it, as far as the verifier can follow what clang made"
+    elif len(used) == 1:
+        is_tested = _guard_of_part(code, line, used[0].written)
+        words += ": only a part of it is tested" if is_tested else ": nothing limits it"
+    for barrier in (hidden,) if is_known else ("", hidden):
+        test = " ".join(filter(None, (copies, barrier, f"if ({outside}) return 0;")))
+        edits = {line: edited}
+        edits[at] = put_before(edits.get(at, code.line(at)), test)
+        where = "test it where clang cannot drop the test" if barrier else "test a copy of it before its use"
+        yield Repair(words, f"{where}: {test}", edits)
+
+
+def _guard_of_part(code: Code, line: int, computed: str) -> bool:
+    return any(_guard(code, line, name) for name in re.findall(r"(?<![\w.>])[A-Za-z_]\w*(?!\w|->|\.|\()", computed))
 
 
 def _room(code: Code, argument: str) -> int | None:

@@ -55,20 +55,24 @@ def _of_kind(code: Code, kind: str, line: int, said: str, helper: str) -> list[R
     if kind == "packet":
         return list(_inside_packet(code, line, said))
     if kind in ("bounds", "stack", "arithmetic") or "bitwise operator |=" in said:
-        return list(limits(code, line, said, helper))[:_MOST]
+        return list(limits(code, line, said, helper))[: 3 * _MOST]
     return []
 
 
 def _tests(code: Code, line: int) -> Iterator[Repair]:
     """Yield a test of each pointer that the line uses, behind the statement that sets it."""
+    through = [name for name, (_, body) in code.functions.items() if re.search(_MAY_BE_NULL, body)]
+    may_be_null = rf"(?:{'|'.join([_MAY_BE_NULL, *(rf'{name}{chr(92)}s*{chr(92)}(' for name in through)])})"
     for name in dict.fromkeys(re.findall(r"[^\W\d]\w*", code.lines[line - 1])):
         for at in range(line, 0, -1):
             text = code.lines[at - 1]
-            found = re.search(rf"(?<!\w){name}\s*=[^;=]*?{_MAY_BE_NULL}[^;]*;", text)
+            found = re.search(rf"(?<!\w){name}\s*=[^;=]*?{may_be_null}[^;]*;", text)
             if found is None or text.lstrip().startswith("if"):
                 continue
             if moved := _moved_test(code, line, name):
                 yield moved
+            if within := _within_test(code, line, name):
+                yield within
             test = f"if (!{name}) return 0;"
             if at == line and not re.search(rf"(?<!\w){name}(?!\w)", text[found.end() :]):
                 break
@@ -118,6 +122,23 @@ def _moved_test(code: Code, line: int, name: str) -> Repair | None:
     return None
 
 
+def _within_test(code: Code, line: int, name: str) -> Repair | None:
+    """Return a test around a statement, where the lines below do something where the pointer is NULL."""
+    text, last = code.line(line), code.function_at(line)[2]
+    below = "\n".join(code.lines[line:last])
+    null = rf"!\s*{name}\s*\)|{name}\s*==\s*(?:NULL|0)\s*\)"
+    has_other = rf"\bif\s*\(\s*(?:{null}|{name}\s*(?:!=\s*(?:NULL|0)\s*)?\)[^;{{]*[;{{][^}}]*?\belse\b)"
+    statement = re.fullmatch(r"(\s*)([^\s{}][^{}]*;)\s*", text)
+    if (
+        statement is None
+        or not re.search(has_other, below)
+        or re.match(r"(?:if|for|while|return|[\w ]+\*?\s\w+\s*=[^=])", statement[2])
+    ):
+        return None
+    right = f"{{ if ({name}) {statement[2]} }}"
+    return Repair("", f"test {name} around this line: {right}", {line: f"{statement[1]}{right}"})
+
+
 def _with_copy(code: Code, at: int, text: str, found: re.Match[str]) -> str:
     """Return a lookup with a copy of the loop's counter as its key, and its test; empty where it has no such key."""
     key = re.search(r"lookup\w*\s*\(\s*&(\w+)", found[0])
@@ -136,6 +157,14 @@ def _given_back_later(code: Code, line: int) -> Iterator[Repair]:
         yield Repair("", f"give it back once: remove line {line}", {line: ""})
         return
     for at in range(line - 1, 0, -1):
+        early = re.match(
+            r"(\s*)(if\s*\(.*\)\s*)?(\{\s*)?(\w+\.ringbuf_discard\s*\(\s*(\w+)[^;]*;)\s*(\}\s*)?$", code.lines[at - 1]
+        )
+        is_inside = early and (early[2] or len(early[1]) > len(code.line(line)) - len(code.line(line).lstrip()))
+        if early and is_inside and bool(early[3]) == bool(early[6]) and re.search(rf"\b{early[5]}\b", code.line(line)):
+            right = f"{early[1]}{early[2] or ''}{{ {early[4]} return 0; }}"
+            yield Repair("", f"leave after it was given back: in line {at} write {right.strip()}", {at: right})
+            return
         given = re.match(r"\s*\w+\.ringbuf_(?:submit|discard)\s*\(\s*(\w+)[^;]*;\s*$", code.lines[at - 1])
         if given and re.search(rf"\b{given[1]}\b", code.lines[line - 1]):
             between = code.lines[at:line]
@@ -221,6 +250,7 @@ def _given_back(code: Code, line: int) -> Iterator[Repair]:
     if taken is None:
         return
     record, ring = taken.groups()
+    yield from _given_back_else(code, line, record, ring)
     for at in range(line + 1, len(code.lines) + 1):
         text, above = code.lines[at - 1], code.lines[at - 2]
         if text.startswith("}"):
@@ -232,6 +262,19 @@ def _given_back(code: Code, line: int) -> Iterator[Repair]:
             edited = f"{text[: left.start()]}{{ {given} {left[0]} }}{text[left.end() :]}"
             what = f"the record {record} that is reserved here is still held at the return in line {at}"
             yield Repair(what, f"give it back before that return: {given}", {at: edited})
+
+
+def _given_back_else(code: Code, line: int, record: str, ring: str) -> Iterator[Repair]:
+    """Yield a discard for the other case, where an if without an else decides about the submit."""
+    for at in range(line + 1, code.function_at(line)[2]):
+        text = code.line(at).rstrip()
+        alone = re.match(rf"\s*(?:if\s*\(.*\)\s*)?{ring}\.ringbuf_submit\s*\(\s*{record}\b[^;]*;$", text)
+        decided = "if" in text or re.match(r"\s*if\s*\(.*\)$", code.line(at - 1).rstrip())
+        if alone and decided and not re.match(r"\s*else\b", code.line(at + 1)):
+            given = f"else {ring}.ringbuf_discard({record}, 0);"
+            what = f"the record {record} that is reserved here is still held where the condition of line {at} is false"
+            what = what if "if" in text else what.replace(f"line {at}", f"line {at - 1}")
+            yield Repair(what, f"give it back in the other case: {given}", {at: f"{text} {given}"})
 
 
 def _in_order(code: Code, line: int, helper: str) -> Iterator[Repair]:
