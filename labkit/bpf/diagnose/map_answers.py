@@ -311,7 +311,9 @@ def lookup(found: Match, code: Code, said: Said) -> Answer:
         return None
     declared = code.map_named(used[2])
     kept = f"{declared.value if declared and declared.value else 'u64'} *found = {used[1]}; if (!found) return 0;"
-    edited = put_before(line.replace(used[0], "*found", 1), kept)
+    is_declaration = re.match(r"\s*(?:struct\s+)?\w+\s*\*?\s*\w+\s*=", line)
+    whole = line.replace(used[0], "*found", 1)
+    edited = put_before(whole, kept) if is_declaration else f"{put_before(whole, f'{{ {kept}')} }}"
     return "what lookup gives has to be tested before it is used", f"write {edited.strip()}", {said.line: edited}
 
 
