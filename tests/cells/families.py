@@ -210,7 +210,7 @@ def _methods() -> Iterator[Program]:
         "calls[k] += 1;": r"calls\.increment\(k\)",
         "u64 *n = calls[k];": r"calls\.lookup\(&k\)",
         "calls[k] = 7;": r"calls\.lookup\(&k\)",
-        "*calls.lookup(&k) += 1;": r"\*n = calls\.lookup\(&k\)",
+        "*calls.lookup(&k) += 1;": r"\*found = calls\.lookup\(&k\); if \(!found\) return 0; \*found \+= 1; \}",
     }.items():
         yield Program(f"subscript-{statement}", probe("u32 k = 1;", f"{statement} {MARK}", before=_HASH), words)
     for kind in ("u32", "u16", "u8", "int"):

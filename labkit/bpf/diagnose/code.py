@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-__all__ = ["Code", "Map", "Probe", "number", "put_before", "split_call"]
+__all__ = ["Code", "Map", "Probe", "in_a_block", "number", "put_before", "split_call"]
 
 _COMMENT_OR_STRING = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.DOTALL)
 _TEXT_OR_SIGN = re.compile(r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|[][(){},]")
@@ -306,6 +306,12 @@ def put_before(text: str, statement: str) -> str:
     """Return a line of C with a statement put before what it has, behind its indent."""
     rest = text.lstrip()
     return f"{text[: len(text) - len(rest)]}{statement} {rest}"
+
+
+def in_a_block(text: str, statement: str) -> str:
+    """Return a line of C as a block, with a statement before what it has; a comment behind it stays behind it."""
+    before, slashes, comment = text.partition("//")
+    return f"{put_before(before.rstrip(), f'{{ {statement}')} }}" + (f" {slashes}{comment}" if slashes else "")
 
 
 def number(text: str) -> int | None:

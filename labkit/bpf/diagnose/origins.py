@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from labkit.bpf.diagnose.code import Code, put_before
+from labkit.bpf.diagnose.code import Code, in_a_block, put_before
 from labkit.bpf.diagnose.events import field_type
 from labkit.bpf.diagnose.finding import Finding
 from labkit.bpf.diagnose.habits import replaced_call
@@ -91,7 +91,7 @@ def _struct_of_the_record(code: Code, line: int) -> Finding | None:
     copy += f"&{found[1]}[{found[3]}]);" if found[3] else f"{found[1]});"
     edited = f"{text[: found.start()]}copy.{text[found.end() :]}"
     is_declaration = re.match(r"\s*(?:struct\s+)?\w+\s*\*?\s*\w+\s*=", text)
-    edited = put_before(edited, copy if is_declaration else f"{{ {copy}") + ("" if is_declaration else " }")
+    edited = put_before(edited, copy) if is_declaration else in_a_block(edited, copy)
     return Finding(line, found.start() + 1, what, f"copy the struct first: {copy}", edits={line: edited})
 
 
