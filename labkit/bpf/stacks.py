@@ -165,7 +165,8 @@ def _is_at(path: str, pid: int, code: range) -> bool:
     """Return whether the path in a line of /proc/PID/maps leads to the file that is mapped: BCC reads the path.
 
     The kernel escapes a newline in it and marks a deleted file; another file may have that very name. Another mount
-    may cover the file. Size and time of change are compared, because device and inode differ on overlayfs and btrfs.
+    may cover the file. On overlayfs the mapped file may be that of a layer, on another device: then size and time of
+    change are compared.
     """
     try:
         named = os.stat(f"/proc/{pid}/root{path}")
@@ -175,6 +176,8 @@ def _is_at(path: str, pid: int, code: range) -> bool:
         mapped = os.stat(f"/proc/{pid}/map_files/{code.start:x}-{code.stop:x}")
     except OSError:  # it has ended meanwhile, or this process may not look (proc_pid_map_files(5))
         return True
+    if named.st_dev == mapped.st_dev:
+        return named.st_ino == mapped.st_ino
     return (named.st_size, named.st_ctime_ns) == (mapped.st_size, mapped.st_ctime_ns)
 
 
