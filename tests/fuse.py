@@ -149,6 +149,20 @@ class FuseFile:
         os.close(self._device)
 
 
+def reader(file: FuseFile) -> list[str]:
+    """Return a command that reads the first block of a file."""
+    return ["dd", f"if=/proc/{os.getpid()}/fd/{file.descriptor}", "of=/dev/null", "bs=512", "count=1"]
+
+
+@contextlib.contextmanager
+def unanswered_file() -> Iterator[FuseFile]:
+    """Serve a file whose first read is never answered: who reads it hangs in the kernel, and cannot be killed."""
+    with fuse_file(bytes(4096)) as file:
+        file.direct = True  # who waits for a page of the page cache can be killed
+        file.answers.append(NEVER)
+        yield file
+
+
 @contextlib.contextmanager
 def fuse_file(content: bytes) -> Iterator[FuseFile]:
     """Serve a file with this content; skip the test where there is no FUSE."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from fuse import NEVER, FuseFile, fuse_file
+from fuse import FuseFile, reader, unanswered_file
 
 from labkit.errors import LabkitError
 from labkit.machine import ending
@@ -25,9 +25,7 @@ WAITS: dict[str, Callable[[list[str]], object]] = {
 @pytest.fixture
 def unanswered(monkeypatch: pytest.MonkeyPatch) -> Iterator[FuseFile]:
     monkeypatch.setattr(ending, "END_S", 0.2)
-    with fuse_file(bytes(4096)) as file:
-        file.direct = True  # who waits for a page of the page cache can be killed
-        file.answers.append(NEVER)
+    with unanswered_file() as file:
         yield file
 
 
@@ -35,9 +33,8 @@ def unanswered(monkeypatch: pytest.MonkeyPatch) -> Iterator[FuseFile]:
 def test_a_command_that_hangs_in_the_kernel_is_given_up(
     wait: Callable[[list[str]], object], unanswered: FuseFile
 ) -> None:
-    words = ["dd", f"if=/proc/{os.getpid()}/fd/{unanswered.descriptor}", "of=/dev/null", "bs=512", "count=1"]
     with pytest.raises(LabkitError) as caught:
-        wait(words)
+        wait(reader(unanswered))
     said = re.match(r"Process (\d+) \(dd\) was killed and has not ended: it is in state D", caught.value.what)
     assert said, caught.value.what
     unanswered.answer_all()

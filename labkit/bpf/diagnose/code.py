@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-__all__ = ["Code", "Map", "Probe", "in_a_block", "number", "put_before", "split_call"]
+__all__ = ["Code", "Map", "Probe", "number", "preceded", "put_before", "split_call"]
 
 _COMMENT_OR_STRING = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.DOTALL)
 _TEXT_OR_SIGN = re.compile(r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|[][(){},]")
@@ -138,6 +138,15 @@ class Code:
         end = self.bare.find("\n}", own[-1].end())
         last = self.line_at(end + 1) if end >= 0 else len(self.lines)
         return (own[-1][0], self.line_at(own[-1].start()), last) if line <= last else ("", 0, 0)
+
+    def inside(self, line: int) -> str:
+        """Return the function that a line is in, without its comments; empty outside of one."""
+        _, first, last = self.function_at(line)
+        return "\n".join(self.bare.splitlines()[first - 1 : last]) if first else ""
+
+    def position(self, line: int) -> int:
+        """Return where a line begins in the text; behind the last line, the text's end."""
+        return sum(len(each) + 1 for each in self.bare.splitlines()[: line - 1])
 
     def leaving(self, line: int) -> str:
         """Return what a program for packets returns at its end, where 0 would drop the packet; 0 of another program."""
@@ -308,8 +317,13 @@ def put_before(text: str, statement: str) -> str:
     return f"{text[: len(text) - len(rest)]}{statement} {rest}"
 
 
-def in_a_block(text: str, statement: str) -> str:
-    """Return a line of C as a block, with a statement before what it has; a comment behind it stays behind it."""
+def preceded(text: str, statement: str) -> str:
+    """Return a line of C with a statement before what it has, in one block; a comment behind it stays behind it.
+
+    A line that declares a variable gets no block: the lines below use the variable.
+    """
+    if re.match(r"\s*(?:struct\s+)?\w+\s*\*?\s*\w+\s*=", text):
+        return put_before(text, statement)
     before, slashes, comment = text.partition("//")
     return f"{put_before(before.rstrip(), f'{{ {statement}')} }}" + (f" {slashes}{comment}" if slashes else "")
 

@@ -43,11 +43,10 @@ def _counted_twice(code: Code) -> Iterator[Finding]:
     ):
         line = code.line_at(found.start(1))
         probe, declared = code.probe_at(line), code.declared(found[2], line)
-        _, first, last = code.function_at(line)
+        first = code.function_at(line)[1]
         if probe is None or probe.category not in ("syscalls", "raw_syscalls") or first != probe.line:
             continue
-        inside = "\n".join(code.bare.splitlines()[first - 1 : last])
-        if _is_conditional(inside, found.start(1) - sum(len(each) + 1 for each in code.bare.splitlines()[: first - 1])):
+        if _is_conditional(code.inside(line), found.start(1) - code.position(first)):
             continue
         key = code.line(declared[0]).strip() if declared else found[2]
         call = re.sub(r"sys_(?:enter|exit)", "", probe.event)
@@ -67,8 +66,7 @@ def _begun_anew(code: Code) -> Iterator[Finding]:
     """Yield a variable that begins with a constant, is counted up once, and then stored: the same value each time."""
     for found in re.finditer(r"\b(\w+)\s*\.\s*update\s*\(\s*&\s*\w+\s*,\s*&\s*(\w+)\s*\)", code.bare):
         line, name = code.line_at(found.start()), found[2]
-        declared, (_, first, last) = code.declared(name, line), code.function_at(line)
-        inside = "\n".join(code.bare.splitlines()[first - 1 : last]) if first else ""
+        declared, inside = code.declared(name, line), code.inside(line)
         changes = [*re.finditer(rf"(?:\+\+\s*{name}\b|\b{name}\s*(?:\+\+|\+=\s*\d+\s*))\s*;", inside)]
         begun = declared and re.search(rf"\b{name}\s*=\s*(\d+)\s*;", code.line(declared[0]))
         if (
@@ -105,7 +103,7 @@ def _tested_wrongly(code: Code) -> Iterator[Finding]:
     looked_up = re.compile(r"\*\s*(\w+)\s*=\s*(?:\([^()]*\)\s*)?\w+\.lookup\w*\s*\([^;]*\)\s*;")
     for found in looked_up.finditer(code.bare):
         name, last = found[1], code.function_at(code.line_at(found.start()))[2]
-        below = code.bare[found.end() : sum(len(each) + 1 for each in code.bare.splitlines()[:last])]
+        below = code.bare[found.end() : code.position(last + 1)]
         used = rf"(?:\*\s*{name}\b|\b{name}\s*->)"
         left = re.match(rf"\s*if\s*\(\s*{name}\s*(?:!=\s*(?:NULL|0)\s*)?\)\s*\{{?\s*return\b[^;]*;", below)
         within = re.search(rf"\bif\s*\(\s*(?:!\s*{name}|{name}\s*==\s*(?:NULL|0))\s*\)\s*\{{?\s*\(?\s*{used}", below)
@@ -123,11 +121,11 @@ def _copies(code: Code) -> Iterator[Finding]:
     """Yield a copy of a map's value that is changed, and then neither used nor written back."""
     for found in re.finditer(r"[;{}\n]\s*(?:struct\s+)?\w+\s+(\w+)\s*=\s*\*\s*(\w+)\s*;", code.bare):
         name, pointer = found.groups()
-        _, first, last = code.function_at(code.line_at(found.end()))
-        inside = "\n".join(code.bare.splitlines()[first - 1 : last]) if first else ""
+        line = code.line_at(found.end())
+        inside, last = code.inside(line), code.function_at(line)[2]
         if not re.search(rf"\b{pointer}\s*=\s*(?:\([^()]*\)\s*)?(\w+)\.lookup", inside):
             continue
-        end = sum(len(each) + 1 for each in code.bare.splitlines()[:last])
+        end = code.position(last + 1)
         below = code.bare[found.end() : end]
         member = rf"{name}(?:\.\w+)*"
         changes = list(
@@ -170,10 +168,9 @@ def _constant_index(code: Code, line: int, written: str) -> int | None:
     if not written.startswith("&"):
         return code.constant(written)
     declared = code.declared(name, line) if name.isidentifier() else None
-    first, last = code.function_at(line)[1:]
-    if declared is None or not first <= declared[0] <= line:
+    if declared is None or not code.function_at(line)[1] <= declared[0] <= line:
         return None
-    inside = "\n".join(code.bare.splitlines()[first - 1 : last])
+    inside = code.inside(line)
     set_to = re.findall(rf"(?:\+\+|--)\s*{name}\b|\b{name}\s*(?:\+\+|--|[-+*/|&^%]=|<<=|>>=|=(?!=)[^;,]*)", inside)
     passed = re.findall(rf"\b(\w+)\s*\([^;]*&\s*{name}\b", inside)
     if len(set_to) != 1 or any(each not in ("lookup", "update", "delete") for each in passed):

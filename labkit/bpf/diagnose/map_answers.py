@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from labkit.bpf.diagnose.code import Code, Map, in_a_block, put_before
+from labkit.bpf.diagnose.code import Code, Map, preceded
 from labkit.bpf.diagnose.events import near
 from labkit.bpf.diagnose.said import Answer, Match, Said, edit
 
@@ -311,9 +311,7 @@ def lookup(found: Match, code: Code, said: Said) -> Answer:
         return None
     declared = code.map_named(used[2])
     kept = f"{declared.value if declared and declared.value else 'u64'} *found = {used[1]}; if (!found) return 0;"
-    is_declaration = re.match(r"\s*(?:struct\s+)?\w+\s*\*?\s*\w+\s*=", line)
-    whole = line.replace(used[0], "*found", 1)
-    edited = put_before(whole, kept) if is_declaration else in_a_block(whole, kept)
+    edited = preceded(line.replace(used[0], "*found", 1), kept)
     return "what lookup gives has to be tested before it is used", f"write {edited.strip()}", {said.line: edited}
 
 

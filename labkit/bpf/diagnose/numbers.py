@@ -107,9 +107,7 @@ def _unit(code: Code, line: int, text: str) -> Iterator[Finding]:
         return
     start, divisor = found[3].strip("( )"), code.constant(found[4]) or _PER.get(found[4], 0)
     if start.isidentifier():
-        first, last = code.function_at(line)[1:]
-        inside = "\n".join(code.bare.splitlines()[first - 1 : last])
-        set_to = re.findall(rf"\b{start}\s*(?:[-+*/%]|<<|>>)?=(?!=)([^;]*);", inside)
+        set_to = re.findall(rf"\b{start}\s*(?:[-+*/%]|<<|>>)?=(?!=)([^;]*);", code.inside(line))
         start = set_to[0] if len(set_to) == 1 else ""
     if "bpf_ktime_get_ns" not in start or "/" in start or _UNITS[found[2]] == divisor or divisor not in _SHORT:
         return
@@ -154,7 +152,7 @@ def _below_zero(code: Code, line: int, text: str) -> Iterator[Finding]:
     if found is None or declared is None or not re.fullmatch(_UNSIGNED, declared[1]):
         return
     start = re.search(rf"\b{found[1]}\s*=\s*([\w.>-]+)\s+-\s+([\w.>-]+)\s*;", code.line(declared[0]))
-    above = "\n".join(code.bare.splitlines()[: line - 1])
+    above = code.above(line - 1)
     timed = start and any(re.search(rf"\b{re.escape(one)}\s*=.*bpf_ktime", above) for one in start.groups())
     one, other = (re.escape(each) for each in start.groups()) if start else ("", "")
     if start is None or timed or re.search(rf"{one}\s*[<>]=?\s*{other}|{other}\s*[<>]=?\s*{one}", above):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from labkit.bpf.diagnose.code import Code, in_a_block, put_before
+from labkit.bpf.diagnose.code import Code, preceded, put_before
 from labkit.bpf.diagnose.events import field_type
 from labkit.bpf.diagnose.finding import Finding
 from labkit.bpf.diagnose.habits import replaced_call
@@ -89,9 +89,7 @@ def _struct_of_the_record(code: Code, line: int) -> Finding | None:
         return None
     copy = f"{kind[1]} copy = {{}}; bpf_probe_read_user(&copy, sizeof(copy), "
     copy += f"&{found[1]}[{found[3]}]);" if found[3] else f"{found[1]});"
-    edited = f"{text[: found.start()]}copy.{text[found.end() :]}"
-    is_declaration = re.match(r"\s*(?:struct\s+)?\w+\s*\*?\s*\w+\s*=", text)
-    edited = put_before(edited, copy) if is_declaration else in_a_block(edited, copy)
+    edited = preceded(f"{text[: found.start()]}copy.{text[found.end() :]}", copy)
     return Finding(line, found.start() + 1, what, f"copy the struct first: {copy}", edits={line: edited})
 
 

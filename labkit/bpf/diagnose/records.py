@@ -107,8 +107,8 @@ def _sent_addresses(code: Code) -> Iterator[Finding]:
         name = data.lstrip("& ")
         body = re.search(rf"\bstruct\s+{_struct(code, name, line) or '-'}\s*\{{([^{{}}]*)\}}", code.bare)
         for member in re.findall(r"\bchar\s*\*\s*(\w+)\s*;", body[1]) if body else ():
-            above = "\n".join(code.bare.splitlines()[:line])
-            put = list(re.finditer(rf"\b{name}(?:\.|->){member}\s*=\s*(?:\([^()]*\)\s*)?(args->\w+)\s*;", above))
+            pattern = rf"\b{name}(?:\.|->){member}\s*=\s*(?:\([^()]*\)\s*)?(args->\w+)\s*;"
+            put = list(re.finditer(pattern, code.above(line)))
             if put:
                 what = f"{member} is the address of a text of the process, and {buffer} gets the address, not the text"
                 read = f"bpf_probe_read_user_str({name}.{member}, sizeof({name}.{member}), {put[-1][1]})"

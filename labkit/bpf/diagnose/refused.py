@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from labkit.bpf.diagnose import buffers, clang, functions, origins, records, written
-from labkit.bpf.diagnose.code import Code, in_a_block, put_before
+from labkit.bpf.diagnose.code import Code, preceded, put_before
 from labkit.bpf.diagnose.finding import Finding
 from labkit.bpf.diagnose.said import in_file
 from labkit.bpf.structures import structures_of
@@ -307,8 +307,7 @@ def _address_wanted(code: Code, line: int, said: str) -> Finding | None:
         return Finding(line, 0, what, f"write {extra}{whole}")
     edited = f"{text[: statement.start()]}{whole}{text[statement.end() :]}"
     if extra:
-        is_declaration = re.match(r"\s*(?:struct\s+)?\w+\s*\*?\s*\w+\s*=", text)
-        edited = put_before(edited, extra.strip()) if is_declaration else in_a_block(edited, extra.strip())
+        edited = preceded(edited, extra.strip())
     return Finding(line, statement.start() + 1, what, f"write {extra}{whole}", edits={line: edited})
 
 

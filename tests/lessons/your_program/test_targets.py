@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fuse import NEVER, FuseFile, fuse_file
+from fuse import FuseFile, reader, unanswered_file
 from obedient import PATIENCE_S, Obedient
 from running_kernel import since
 
@@ -347,14 +347,8 @@ def test_the_panel_refuses_a_wrong_process_in_words() -> None:
 @pytest.fixture
 def unanswered(monkeypatch: pytest.MonkeyPatch) -> Iterator[FuseFile]:
     monkeypatch.setattr(ending, "END_S", 0.3)
-    with fuse_file(bytes(4096)) as file:
-        file.direct = True  # who waits for a page of the page cache can be killed
-        file.answers.append(NEVER)
+    with unanswered_file() as file:
         yield file
-
-
-def reader(file: FuseFile) -> list[str]:
-    return ["dd", f"if=/proc/{os.getpid()}/fd/{file.descriptor}", "of=/dev/null", "bs=512", "count=1"]
 
 
 def test_a_command_that_hangs_in_the_kernel_is_named(unanswered: FuseFile) -> None:
