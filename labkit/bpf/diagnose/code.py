@@ -322,7 +322,7 @@ def preceded(text: str, statement: str) -> str:
 
     A line that declares a variable gets no block: the lines below use the variable.
     """
-    if re.match(r"\s*(?:struct\s+)?\w+\s*\*?\s*\w+\s*=", text):
+    if re.match(r"\s*(?:\w+\s+)*\w+(?:\s+|\s*\*\s*)\w+\s*=", text):
         return put_before(text, statement)
     before, slashes, comment = text.partition("//")
     return f"{put_before(before.rstrip(), f'{{ {statement}')} }}" + (f" {slashes}{comment}" if slashes else "")
